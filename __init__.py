@@ -1,0 +1,3 @@
+"""sambench: a benchmark suite for Sharpness-Aware Minimization and its variants."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,144 @@
+"""The record of one run: what it was, what it cost, what came out. One JSON file, validated both ways."""
+
+import base64
+import hashlib
+import json
+import math
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = 1
+STATUSES = ("completed", "diverged", "failed")
+
+
+def canonical_json(value: Any) -> str:
+    """Serialize to the one JSON text of a value: sorted keys, no spaces, shortest round-trip floats."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def run_id_of(spec: dict[str, Any]) -> str:
+    """Identify a run: the sha256 (64 hex digits) of the canonical JSON of its fully resolved spec."""
+    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+
+
+def pack_bits(correct: np.ndarray) -> str:
+    """Pack a boolean vector (n,) into base64 text, 8 examples a byte, first example in the highest bit."""
+    return base64.b64encode(np.packbits(np.asarray(correct, dtype=bool)).tobytes()).decode()
+
+
+def unpack_bits(text: str, count: int) -> np.ndarray:
+    """Invert :func:`pack_bits`; ``count`` is the number of examples (n,)."""
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), dtype=np.uint8))
+    return bits[:count].astype(bool)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"must be finite, got {value}; a value that does not exist is null")
+    return value
+
+
+Finite = Annotated[float, AfterValidator(_finite)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CurvePoint(_Frozen):
+    """The state of a run at the end of an epoch. Losses are mean cross-entropy in nats, accuracies shares."""
+
+    epoch: int = Field(ge=0, description="epochs completed")
+    step: int = Field(ge=0, description="optimizer steps completed")
+    gradient_evaluations: Finite = Field(ge=0, description="forward+backward passes over one full batch, so far")
+    seconds: Finite = Field(ge=0, description="training time so far, evaluation excluded")
+    lr: Finite = Field(description="learning rate of the last step")
+    train_loss: Finite | None = Field(description="mean over the epoch's steps, at the unperturbed weights")
+    validation_loss: Finite | None = None
+    validation_accuracy: Share | None = None
+
+
+class Metrics(_Frozen):
+    """The final measurement, at the last epoch, on the split that the protocol reports."""
+
+    split: Literal["test", "validation"]
+    accuracy: Share
+    loss: Finite = Field(description="mean negative log-likelihood in nats")
+    ece: Share = Field(description="expected calibration error, 15 equal-width bins")
+    count: int = Field(gt=0, description="number of examples")
+    correct: str = Field(description="one bit an example, packed by pack_bits")
+
+    @model_validator(mode="after")
+    def _bits_match(self) -> "Metrics":
+        right = int(unpack_bits(self.correct, self.count).sum())
+        if right != round(self.accuracy * self.count):
+            raise ValueError(f"the bitset has {right} correct of {self.count}, accuracy says {self.accuracy}")
+        return self
+
+
+class Counters(_Frozen):
+    """What a run cost, counted where it happened."""
+
+    steps: int = Field(ge=0)
+    skipped_steps: int = Field(ge=0, description="steps dropped because an fp16 gradient overflowed")
+    gradient_evaluations: Finite = Field(ge=0)
+    forward_evaluations: Finite = Field(ge=0, description="forward-only passes over one full batch, scoring included")
+    samples: int = Field(ge=0, description="training samples drawn")
+
+
+class Timing(_Frozen):
+    """Wall-clock seconds of this run on the environment's device, summed over all its resumptions."""
+
+    train_seconds: Finite = Field(ge=0)
+    evaluation_seconds: Finite = Field(ge=0)
+    images_per_second: Finite = Field(ge=0, description="training samples drawn per training second")
+
+
+class Environment(_Frozen):
+    """Where a run happened. ``host`` is a hash: enough to tell machines apart, nothing to tell about them."""
+
+    sambench: str
+    python: str
+    torch: str
+    platform: str
+    device: str = Field(description="kind: cpu, cuda, mps")
+    device_name: str
+    driver: str | None = None
+    threads: int = Field(gt=0)
+    host: str
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class RunRecord(_Frozen):
+    """Everything one run produced. ``run_id`` must be the hash of ``spec``: checked on every read."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run_id: str = Field(pattern="^[0-9a-f]{64}$")
+    spec: dict[str, Any]
+    status: Literal["completed", "diverged", "failed"]
+    error: str | None = None
+    declared_gradients: Finite | None = Field(description="gradient evaluations per step that the variant declares")
+    variant_source: str = Field(description="sha256 of the variant's source file")
+    variant_status: str
+    dataset_fingerprint: str
+    classes: int = Field(gt=1)
+    parameters: int = Field(ge=0)
+    curve: tuple[CurvePoint, ...]
+    metrics: Metrics | None
+    best_validation_accuracy: Share | None = None
+    weights: str | None = Field(description="sha256 over the final state of the model")
+    counters: Counters
+    timing: Timing
+    environment: Environment
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunRecord":
+        if self.run_id != (expected := run_id_of(self.spec)):
+            raise ValueError(f"run_id {self.run_id[:12]} is not the hash of the spec ({expected[:12]})")
+        if (self.metrics is not None) != (self.status == "completed"):
+            raise ValueError(f"a run has final metrics exactly when it completed; status is {self.status!r}")
+        return self
