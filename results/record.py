@@ -3,11 +3,10 @@
 import base64
 import hashlib
 import json
-import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION = 1
 STATUSES = ("completed", "diverged", "failed")
@@ -34,13 +33,7 @@ def unpack_bits(text: str, count: int) -> np.ndarray:
     return bits[:count].astype(bool)
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"must be finite, got {value}; a value that does not exist is null")
-    return value
-
-
-Finite = Annotated[float, AfterValidator(_finite)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]  # a value that does not exist is null
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -53,7 +46,9 @@ class CurvePoint(_Frozen):
 
     epoch: int = Field(ge=0, description="epochs completed")
     step: int = Field(ge=0, description="optimizer steps completed")
-    gradient_evaluations: Finite = Field(ge=0, description="forward+backward passes over one full batch, so far")
+    gradient_evaluations: Finite = Field(
+        ge=0, description="forward+backward passes over one full batch, so far"
+    )
     seconds: Finite = Field(ge=0, description="training time so far, evaluation excluded")
     lr: Finite = Field(description="learning rate of the last step")
     train_loss: Finite | None = Field(description="mean over the epoch's steps, at the unperturbed weights")
@@ -85,7 +80,9 @@ class Counters(_Frozen):
     steps: int = Field(ge=0)
     skipped_steps: int = Field(ge=0, description="steps dropped because an fp16 gradient overflowed")
     gradient_evaluations: Finite = Field(ge=0)
-    forward_evaluations: Finite = Field(ge=0, description="forward-only passes over one full batch, scoring included")
+    forward_evaluations: Finite = Field(
+        ge=0, description="forward-only passes over one full batch, scoring included"
+    )
     samples: int = Field(ge=0, description="training samples drawn")
 
 
@@ -121,7 +118,9 @@ class RunRecord(_Frozen):
     spec: dict[str, Any]
     status: Literal["completed", "diverged", "failed"]
     error: str | None = None
-    declared_gradients: Finite | None = Field(description="gradient evaluations per step that the variant declares")
+    declared_gradients: Finite | None = Field(
+        description="gradient evaluations per step that the variant declares"
+    )
     variant_source: str = Field(description="sha256 of the variant's source file")
     variant_status: str
     dataset_fingerprint: str

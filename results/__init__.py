@@ -1,0 +1,1 @@
+"""WHAT CAME OUT: record schema, store, statistics, leaderboard and plots."""
