@@ -1,0 +1,58 @@
+"""Any architecture of timm, from scratch: ``timm:NAME``."""
+
+from difflib import get_close_matches
+from typing import Any
+
+import timm
+import torch
+from timm.models import get_pretrained_cfg
+from torch import nn
+
+from ...errors import ConfigError
+
+
+def timm_model(name: str, classes: int, channels: int, image_size: int) -> nn.Module:
+    """Build ``timm.create_model(name)`` without pretrained weights, with timm's own initialization.
+
+    Architectures whose parameters depend on the image size (most transformers) are told it. One forward pass
+    over zeros proves that the architecture takes such images.
+
+    Args:
+        name: an architecture of ``timm.list_models()``, without a pretrained tag.
+        classes: number of logits.
+        channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+
+    Raises:
+        ConfigError: timm has no such architecture, or it cannot classify images of this shape.
+
+    References:
+        Wightman 2019, PyTorch Image Models (github.com/huggingface/pytorch-image-models).
+    """
+    known = timm.list_models()
+    if name not in known:
+        near = get_close_matches(name, known, n=3, cutoff=0.55)
+        hint = f"did you mean {' or '.join(repr(f'timm:{match}') for match in near)}? " if near else ""
+        raise ConfigError(
+            f"unknown timm model {name!r}; {hint}Valid: the {len(known)} names of timm.list_models(), "
+            "without a pretrained tag"
+        )
+    settings: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
+    card = get_pretrained_cfg(name)
+    if card is not None and card.fixed_input_size:
+        settings["img_size"] = image_size
+    try:
+        model = timm.create_model(name, pretrained=False, **settings)
+        probe = next(model.parameters()).new_zeros(2, channels, image_size, image_size)
+        with torch.no_grad():
+            logits = model.eval()(probe)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"model 'timm:{name}' does not take {channels}x{image_size}x{image_size} images ({error}); "
+            "choose one with a smaller patch or total stride, or larger images"
+        ) from error
+    if logits.shape != (2, classes):
+        raise ConfigError(
+            f"model 'timm:{name}' is no classifier: two images gave an output {tuple(logits.shape)}"
+        )
+    return model.train()
