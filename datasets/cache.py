@@ -1,0 +1,114 @@
+"""Decoded data sets on disk: decoding CIFAR takes seconds, reading it back takes a fraction of one."""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .dataset import Dataset, fingerprint_of
+
+# Part of every key: raised whenever a loader would decode the same files into something else.
+LOADER_VERSION = 1
+
+_log = logging.getLogger(__name__)
+_TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def default_folder(kind: str, variable: str) -> Path:
+    """Return the folder named by an environment variable, else ``sambench/<kind>`` in the user's cache folder."""
+    if chosen := os.environ.get(variable):
+        return Path(chosen).expanduser()
+    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(user).expanduser() / "sambench" / kind
+
+
+def cached(name: str, files: Iterable[Path], folder: Path, decode: Callable[[], Dataset]) -> Dataset:
+    """Return the data set that a source decodes to, from the cache if these very files were decoded before.
+
+    An entry is recognized by the content of the source files, and believed only if its tensors have the
+    fingerprint that was written with them; anything else is decoded again and replaced. A folder that cannot be
+    written costs time, not the run: one warning is logged for each such folder.
+
+    Args:
+        name: what the returned data set is called; not part of the key.
+        files: every file the decoded tensors depend on, in a fixed order.
+        folder: where the entries lie; created if missing.
+        decode: reads the source, called only when there is no good entry.
+    """
+    entry = folder / f"{_key(files)}.npz"
+    found = _read(entry)
+    if found is None:
+        found = decode()
+        _write(entry, found)
+    return replace(found, name=name)
+
+
+def _key(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256(f"sambench {LOADER_VERSION}".encode())
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _read(entry: Path) -> Dataset | None:
+    """Return the entry, or ``None`` if there is none or it is damaged."""
+    try:
+        with np.load(entry, allow_pickle=False) as arrays:
+            about = json.loads(arrays["about"].tobytes())
+            tensors = {key: torch.from_numpy(arrays[key]) for key in _TENSORS}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        _log.warning("the cached data set %s is damaged (%s); decoding it again", entry, error)
+        return None
+    classes = tuple(about["classes"])
+    if fingerprint_of(**tensors, classes=classes) != about["fingerprint"]:
+        _log.warning("the cached data set %s does not match its fingerprint; decoding it again", entry)
+        return None
+    return Dataset(
+        name="",
+        **tensors,
+        classes=classes,
+        fingerprint=about["fingerprint"],
+        mean=tuple(about["mean"]),
+        std=tuple(about["std"]),
+    )
+
+
+def _write(entry: Path, dataset: Dataset) -> None:
+    about = {key: getattr(dataset, key) for key in ("classes", "fingerprint", "mean", "std")}
+    arrays = {key: getattr(dataset, key).numpy() for key in _TENSORS}
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".tmp", delete=False) as file:
+            try:
+                np.savez(file, allow_pickle=False, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, entry)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        _warn_unwritable(str(entry.parent), str(error))
+
+
+@cache
+def _warn_unwritable(folder: str, reason: str) -> None:
+    _log.warning(
+        "decoded data cannot be cached in %s (%s), so every run decodes it anew; set SAMBENCH_CACHE to a folder "
+        "that can be written",
+        folder,
+        reason,
+    )

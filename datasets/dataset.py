@@ -1,0 +1,163 @@
+"""The value every loader returns: a classification data set as uint8 tensors, identified by its fingerprint."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A labelled image data set in memory, the same for every run that names it.
+
+    Attributes:
+        name: what specs and records call it.
+        train_images: uint8 (N, C, H, W), contiguous, on the CPU.
+        train_labels: int64 (N,), values in ``range(len(classes))``.
+        test_images: uint8 (M, C, H, W).
+        test_labels: int64 (M,).
+        classes: the class names, in the order of the labels.
+        fingerprint: sha256 (64 hex digits) over shapes, pixels, labels and class names; not over ``name``.
+        mean: per channel, over all training pixels, in units where white is 1.
+        std: per channel, the population standard deviation in the same units.
+    """
+
+    name: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    classes: tuple[str, ...]
+    fingerprint: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a data source before it is read; ``None`` where only the files can tell.
+
+    Attributes:
+        name: what :func:`~sambench.datasets.load` takes (``parquet:DIR`` stands for any directory).
+        summary: one line for a listing.
+        shape: channels, height, width.
+        classes: number of classes.
+        train: number of training examples.
+        test: number of test examples.
+        augment: the augmentation recipe used when a spec names none.
+    """
+
+    name: str
+    summary: str
+    shape: tuple[int, int, int] | None
+    classes: int | None
+    train: int | None
+    test: int | None
+    augment: str
+
+
+def build(
+    name: str,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    classes: tuple[str, ...],
+) -> Dataset:
+    """Check decoded tensors, compute fingerprint and channel statistics, and freeze them.
+
+    Args:
+        name: what specs and records will call the data set.
+        train: images uint8 (N, C, H, W) and labels int64 (N,).
+        test: images uint8 (M, C, H, W) and labels int64 (M,).
+        classes: the class names.
+
+    Raises:
+        DataError: if a part is empty, the shapes disagree or a label has no class name.
+    """
+    for part, (images, labels) in (("training", train), ("test", test)):
+        if images.dtype != torch.uint8 or images.ndim != 4 or labels.dtype != torch.int64:
+            raise DataError(
+                f"{name}: the {part} part must be uint8 (N, C, H, W) with int64 labels, "
+                f"got {images.dtype} {tuple(images.shape)} with {labels.dtype}"
+            )
+        if len(images) == 0 or len(images) != len(labels):
+            raise DataError(f"{name}: the {part} part has {len(images)} images and {len(labels)} labels")
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= len(classes):
+            raise DataError(
+                f"{name}: the {part} labels lie in {low}..{high}, but there are {len(classes)} classes "
+                f"(0..{len(classes) - 1}); a part with hidden labels (-1) cannot be used"
+            )
+    if train[0].shape[1:] != test[0].shape[1:]:
+        raise DataError(
+            f"{name}: training images are {tuple(train[0].shape[1:])}, test images {tuple(test[0].shape[1:])} "
+            "(channels, height, width); bring them to one size first"
+        )
+    train_images, train_labels = train[0].contiguous(), train[1].contiguous()
+    test_images, test_labels = test[0].contiguous(), test[1].contiguous()
+    fingerprint = fingerprint_of(train_images, train_labels, test_images, test_labels, classes)
+    mean, std = channel_statistics(train_images)
+    return Dataset(name, train_images, train_labels, test_images, test_labels, classes, fingerprint, mean, std)
+
+
+def fingerprint_of(
+    train_images: Tensor,
+    train_labels: Tensor,
+    test_images: Tensor,
+    test_labels: Tensor,
+    classes: tuple[str, ...],
+) -> str:
+    """Hash everything a training run can see of a data set: shapes, class names, pixels and labels.
+
+    Returns:
+        64 hex digits: sha256 over a JSON header (shapes and class names), then the four tensors' bytes in
+        argument order, labels as little-endian int64.
+    """
+    tensors = (train_images, train_labels, test_images, test_labels)
+    header = {"classes": list(classes), "shapes": [list(tensor.shape) for tensor in tensors]}
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for tensor in tensors:
+        array = tensor.contiguous().numpy()
+        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
+    return digest.hexdigest()
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Compute mean and population standard deviation of each channel, in units where white is 1.
+
+    With the integer sums S1 = sum x and S2 = sum x^2 over the n pixels of a channel (exact, so the result
+    depends on neither order nor thread count): mean = S1 / (255 n), std = sqrt(n S2 - S1^2) / (255 n).
+
+    Args:
+        images: uint8 (N, C, H, W).
+
+    Raises:
+        DataError: if a channel is constant, because nothing can be normalized by a deviation of zero.
+
+    Example:
+        >>> channel_statistics(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1))
+        ((0.5,), (0.5,))
+    """
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = [0] * 256
+        for chunk in images[:, channel].split(4096):
+            for value, count in enumerate(torch.bincount(chunk.flatten(), minlength=256).tolist()):
+                counts[value] += count
+        n = sum(counts)
+        first = sum(value * count for value, count in enumerate(counts))
+        second = sum(value * value * count for value, count in enumerate(counts))
+        if n * second == first * first:
+            raise DataError(f"channel {channel} has the same value in every pixel: it cannot be normalized")
+        means.append(first / (255 * n))
+        deviations.append((n * second - first * first) ** 0.5 / (255 * n))
+    return tuple(means), tuple(deviations)

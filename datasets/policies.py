@@ -1,0 +1,39 @@
+"""Learned and random augmentation policies, through torchvision: one independently seeded decision per example."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+POLICIES: dict[str, Callable[[], torch.nn.Module]] = {
+    "autoaugment": lambda: v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10),
+    "randaugment": v2.RandAugment,
+    "trivialaugment": v2.TrivialAugmentWide,
+}
+
+
+def apply_policy(name: str, pixels: Tensor, seeds: Tensor) -> Tensor:
+    """Apply a policy to each image of a batch.
+
+    torchvision draws from the global CPU generator. It is seeded for every image and put back afterwards, so that
+    the result depends on nothing but the seeds and nobody else's stream is disturbed.
+
+    Args:
+        name: a key of :data:`POLICIES`.
+        pixels: uint8 (B, H, W, C).
+        seeds: int64 (B,) on the CPU.
+
+    Returns:
+        uint8 (B, H, W, C), contiguous.
+    """
+    policy = POLICIES[name]()
+    before = torch.default_generator.get_state()
+    try:
+        results = []
+        for image, seed in zip(pixels.permute(0, 3, 1, 2), seeds.tolist(), strict=True):
+            torch.default_generator.manual_seed(seed)
+            results.append(policy(image.contiguous()))
+    finally:
+        torch.default_generator.set_state(before)
+    return torch.stack(results).permute(0, 2, 3, 1).contiguous()

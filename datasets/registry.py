@@ -1,0 +1,85 @@
+"""From the name of a data source to the data set."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigError, unknown
+from . import digits, parquet
+from .cache import default_folder
+from .dataset import Dataset, DatasetInfo
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class _Source:
+    info: DatasetInfo
+    load: Callable[[str, Path, Path], Dataset]
+    """Takes the name, the folder of the archives (or DIR) and the folder of the cache."""
+
+
+_NAMED = {
+    source.info.name: source for source in (_Source(digits.INFO, lambda name, root, cache: digits.load_digits(name)),)
+}
+_FOLDERS = {
+    source.info.name.partition(":")[0]: source
+    for source in (_Source(parquet.INFO, lambda name, directory, cache: parquet.load_parquet(directory, name, cache)),)
+}
+
+
+def list_datasets() -> list[DatasetInfo]:
+    """Describe every source that :func:`load` reads."""
+    return [source.info for source in (*_NAMED.values(), *_FOLDERS.values())]
+
+
+def load(
+    source: str,
+    *,
+    name: str | None = None,
+    root: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> Dataset:
+    """Load a data set into memory.
+
+    Args:
+        source: a name of :func:`list_datasets`, or ``parquet:DIR`` or ``imagefolder:DIR`` with a folder.
+        name: what specs and records call it: lower-case letters, digits, ``.``, ``_`` and ``-``. Default: the
+            source, or the name of the folder; a folder called like a named data set gets its format appended
+            (``cifar10-parquet``), because its pixels need not be the official ones.
+        root: where archives lie. Default: ``$SAMBENCH_DATA``, else ``sambench/data`` in the user's cache folder.
+        cache: where decoded tensors are kept. Default: ``$SAMBENCH_CACHE``, else ``sambench/decoded`` in the user's
+            cache folder.
+
+    Raises:
+        ConfigError: for an unknown source or an invalid name.
+        DataError: if the data is missing, damaged or not in the expected layout.
+
+    Example:
+        >>> load("digits").train_images.shape
+        torch.Size([1438, 1, 8, 8])
+    """
+    folder = Path(root).expanduser() if root is not None else default_folder("data", "SAMBENCH_DATA")
+    decoded = Path(cache).expanduser() if cache is not None else default_folder("decoded", "SAMBENCH_CACHE")
+    if name is not None and not _NAME.fullmatch(name):
+        raise ConfigError(f"data set name {name!r} must be lower-case letters, digits, '.', '_' and '-'")
+    if source in _NAMED:
+        return _NAMED[source].load(name or source, folder, decoded)
+    kind, separator, place = source.partition(":")
+    if kind not in _FOLDERS or not separator:
+        raise unknown("data set", source, [info.name for info in list_datasets()])
+    if not place:
+        raise ConfigError(f"data set {source!r} names no folder; write {kind}:DIR")
+    if name in _NAMED:
+        raise ConfigError(
+            f"data set name {name!r} is reserved for the official files; call what is read from a folder "
+            f"something else, e.g. {name}-{kind}"
+        )
+    directory = Path(place).expanduser()
+    return _FOLDERS[kind].load(name or _default_name(directory, kind), directory, decoded)
+
+
+def _default_name(directory: Path, kind: str) -> str:
+    base = re.sub(r"[^a-z0-9._-]+", "-", directory.resolve().name.lower()).lstrip("._-") or kind
+    return f"{base}-{kind}" if base in _NAMED else base
