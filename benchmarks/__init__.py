@@ -1,0 +1,1 @@
+"""HOW: run specs, models, the harness and the command line."""

@@ -1,0 +1,77 @@
+"""What a run ran on: recorded, so that times are compared only where they can be."""
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from .. import __version__
+from ..errors import ConfigError
+from ..results.record import Environment
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return a device by name; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {name!r} cannot be used: {reason}; valid here: auto, cpu") from error
+    return device
+
+
+def describe_environment(device: torch.device) -> Environment:
+    """Collect what the record says about the machine and the software."""
+    commit, dirty = _source_state()
+    return Environment(
+        sambench=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        platform=f"{platform.system()} {platform.machine()}",
+        device=device.type,
+        device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        driver=torch.version.cuda if device.type == "cuda" else None,
+        threads=torch.get_num_threads(),
+        host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
+        commit=commit,
+        dirty=dirty,
+    )
+
+
+@cache
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@cache
+def _source_state() -> tuple[str | None, bool | None]:
+    """Return commit and dirty state of the checkout that this package runs from, or nothing outside one."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None, None
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", ".", ":!results/runs")
+        return git("rev-parse", "HEAD"), bool(changed)
+    except (OSError, subprocess.SubprocessError):
+        return None, None

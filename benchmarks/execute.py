@@ -1,0 +1,120 @@
+"""From a spec to a record in the store: skip what is done, resume what was interrupted, record whatever happens."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from ..datasets import Dataset, load
+from ..errors import SambenchError
+from ..results.record import Counters, Metrics, RunRecord, Timing, pack_bits
+from ..results.store import Store
+from ..variants import get_info
+from .checkpoint import Checkpoints
+from .environment import describe_environment
+from .harness import Diverged, train
+from .spec import RunSpec, Source
+from .training import Advance, Training
+
+log = logging.getLogger("sambench")
+
+
+def execute(
+    spec: RunSpec,
+    store: Store,
+    *,
+    source: Source | None = None,
+    data_root: str | Path | None = None,
+    device: torch.device | None = None,
+    checkpoint_seconds: float = 60.0,
+    watch: Callable[[Training], Advance] = lambda run: lambda run: None,
+) -> RunRecord:
+    """Make one run and return its record; a run that the store has is returned as it is.
+
+    Args:
+        spec: the run.
+        store: where records and checkpoints lie.
+        source: where the data set comes from; by default its name.
+        data_root: folder of downloaded archives.
+        device: where to train; by default the CPU.
+        checkpoint_seconds: least time between checkpoints.
+        watch: given the run before it starts, returns what to call after every step.
+
+    Raises:
+        SambenchError: the run cannot be made; nothing that was there is lost.
+        Interrupted: a signal came; the run can be resumed by the same call.
+        Exception: whatever the training raised, after a record with status ``failed`` was written.
+    """
+    if store.has(spec.run_id):
+        return store.read(spec.run_id)
+    store.check_writable()
+    dataset = load(source.location if source else spec.dataset, name=spec.dataset, root=data_root)
+    checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
+    with checkpoints.claimed():
+        if store.has(spec.run_id):  # another process finished it while this one waited for its turn
+            return store.read(spec.run_id)
+        run = Training(spec, dataset, device or torch.device("cpu"))
+        if (state := checkpoints.latest()) is not None:
+            run.load_state_dict(state)
+            log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
+        try:
+            train(run, checkpoints, advance=watch(run))
+            record = make_record(run, dataset, "completed")
+        except Diverged as error:
+            record = make_record(run, dataset, "diverged", str(error))
+        except SambenchError:
+            raise
+        except Exception as error:
+            store.write(make_record(run, dataset, "failed", f"{type(error).__name__}: {error}"))
+            raise
+        store.write(record)
+        checkpoints.clear()
+    return record
+
+
+def make_record(run: Training, dataset: Dataset, status: str, error: str | None = None) -> RunRecord:
+    """Write down a run; a completed one is measured on the split that its protocol reports, once, here."""
+    spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counted
+    metrics = None
+    if status == "completed":
+        split = "validation" if spec.split == "search" else "test"
+        run.evaluation_clock.start()
+        measured = run.evaluate(split)
+        run.evaluation_clock.stop()
+        metrics = Metrics(
+            split=split,
+            accuracy=measured.accuracy,
+            loss=measured.loss,
+            ece=measured.ece,
+            count=len(measured.correct),
+            correct=pack_bits(measured.correct),
+        )
+    seconds = run.clock.stop()
+    held_out = [point.validation_accuracy for point in run.curve if point.validation_accuracy is not None]
+    return RunRecord.model_validate(
+        {
+            "run_id": spec.run_id,
+            "spec": spec.model_dump(mode="json"),
+            "status": status,
+            "error": error,
+            "declared_gradients": info.declared_gradients(spec.hyper),
+            "variant_source": info.source_hash(),
+            "variant_status": info.status,
+            "dataset_fingerprint": dataset.fingerprint,
+            "classes": len(dataset.classes),
+            "parameters": sum(p.numel() for p in run.model.parameters()),
+            "curve": tuple(run.curve),
+            "metrics": metrics,
+            "best_validation_accuracy": max(held_out, default=None),
+            "weights": run.weights_digest() if status == "completed" else None,
+            "counters": Counters(steps=run.step, **asdict(counted)),
+            "timing": Timing(
+                train_seconds=seconds,
+                evaluation_seconds=run.evaluation_clock.seconds,
+                images_per_second=counted.samples / seconds if seconds > 0 else 0.0,
+            ),
+            "environment": describe_environment(run.device),
+        }
+    )

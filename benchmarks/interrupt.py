@@ -1,0 +1,38 @@
+"""Stopping between steps: a signal asks, the loop answers when the state is whole."""
+
+import signal
+import threading
+from types import FrameType
+
+SIGNALS = ("SIGINT", "SIGTERM")
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run stopped on request; its checkpoint is written."""
+
+
+class StopRequest:
+    """Turns the first signal into a request that the training loop sees at the end of its step.
+
+    A second signal acts at once, as if nobody listened. Outside the main thread no signal can be caught, and none is.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            for name in SIGNALS:
+                number = getattr(signal, name)
+                self._before[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+        self._before.clear()
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        signal.signal(number, self._before[number])  # pyright: ignore[reportArgumentType]

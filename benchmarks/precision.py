@@ -1,0 +1,78 @@
+"""Mixed precision: the autocast context, and the loss scale that fp16 needs."""
+
+import contextlib
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def best_precision(device: torch.device) -> str:
+    """Return ``bf16`` where the hardware multiplies it natively, else ``fp32``."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device.type == "cpu":
+        return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
+    return "fp32"
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which a forward pass of this precision runs."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    if precision not in _DTYPES:
+        raise ConfigError(f"precision={precision!r} is not valid; choose one of {', '.join(PRECISIONS)}")
+    return torch.autocast(device.type, _DTYPES[precision])
+
+
+class GradientOverflow(ArithmeticError):
+    """A pass in fp16 gave a gradient that is not finite; the whole step is to be skipped."""
+
+
+class LossScale:
+    """Dynamic loss scaling for steps of several passes.
+
+    Every pass is scaled and unscaled by itself, and one pass that is not finite skips the whole step: the exception
+    leaves through the optimizer, which restores the weights on its way. ``torch.amp.GradScaler`` unscales once per
+    optimizer step and cannot do this.
+
+    The scale halves on an overflow and doubles after 2,000 good steps. A scale of 1 with ``enabled=False`` does nothing
+    and synchronizes nothing.
+    """
+
+    def __init__(self, enabled: bool, scale: float = 2.0**16, interval: int = 2000):
+        self.enabled, self.scale, self.interval = enabled, scale if enabled else 1.0, interval
+        self.good = 0
+
+    def unscale(self, gradients: list[Tensor]) -> None:
+        """Divide gradients by the scale in place.
+
+        Raises:
+            GradientOverflow: one of them is not finite.
+        """
+        if not self.enabled or not gradients:
+            return
+        torch._foreach_mul_(gradients, 1.0 / self.scale)
+        if not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients, torch.inf))).all()):
+            raise GradientOverflow(f"a gradient overflowed at loss scale {self.scale:g}")
+
+    def step_done(self, overflowed: bool) -> None:
+        """Adapt the scale after a step."""
+        if not self.enabled:
+            return
+        self.good = 0 if overflowed else self.good + 1
+        if overflowed:
+            self.scale /= 2.0
+        elif self.good == self.interval:
+            self.scale, self.good = self.scale * 2.0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scale": self.scale, "good": self.good}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.scale, self.good = state["scale"], state["good"]

@@ -1,0 +1,219 @@
+"""RunSpec: everything that determines a run, fully resolved, and nothing that does not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..datasets import Augmentation, list_datasets
+from ..datasets.samplers import get_sampler
+from ..errors import ConfigError
+from ..hyper import Hyper, Value, resolve
+from ..results.record import run_id_of
+from ..variants import get_info
+from ..variants.bases import base_hyper
+from .models import parameters_of
+from .precision import best_precision
+
+FIELD_OF_BASE = ("lr", "momentum", "nesterov", "weight_decay")
+"""Hyper-parameters of the base optimizer that are fields of the spec; the rest stand in ``hyper``."""
+
+
+class RunSpec(BaseModel):
+    """One run. Built by :func:`make_spec`, which fills in what depends on variant and data set.
+
+    Two runs are the same run exactly when all of this is equal: ``run_id`` is the hash of every field, so that a
+    changed default is another run and never an old result under a new meaning.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variant: str = Field("sgd", description="registered optimizer variant; see `sambench list variants`")
+    base: str = Field("sgd", description="base optimizer under the variant, from timm.optim")
+    sampler: str = Field("", description="sampling policy [default: the variant's own]")
+    hyper: dict[str, float | int | bool | str] = Field(
+        default_factory=dict, description="hyper-parameters of the variant, the sampler and the base"
+    )
+    lr: float = Field(0.1, gt=0, description="peak learning rate")
+    momentum: float | None = Field(0.9, ge=0, lt=1, description="of the base optimizer, where it has one")
+    nesterov: bool = Field(False, description="Nesterov momentum, where the base has it")
+    weight_decay: float = Field(5e-4, ge=0, description="on every parameter, norms and biases included")
+    weight_decay_mode: Literal["base", "in_loss"] = Field(
+        "base", description="decay in the base step at the restored weights, or in every gradient as part of the loss"
+    )
+    dataset: str = Field("digits", description="data set by name; see `sambench list datasets`")
+    split: Literal["full", "holdout", "search"] = Field(
+        "full",
+        description="full: train on all, test at the end; holdout: 10 % held out for curves, test at the end; "
+        "search: the same 10 % held out and reported, test set untouched",
+    )
+    subset: int | None = Field(None, gt=0, description="train on this many samples, balanced over classes")
+    noise: float = Field(0.0, ge=0, le=1, description="share of training labels to corrupt")
+    noise_kind: Literal["symmetric", "asymmetric"] = Field("symmetric", description="how labels are corrupted")
+    imbalance: float = Field(1.0, ge=1, description="ratio of the largest to the smallest class, exponential tail")
+    augment: str = Field("", description="recipe such as 'crop:4,flip,cutout:16', or 'none' [default: the data set's]")
+    model: str = Field(
+        "", description="model by name; see `sambench list models` [default: wrn16_1, for digits wrn10_1]"
+    )
+    norm: Literal["batch", "group"] = Field("batch", description="normalization layers of the model")
+    epochs: int = Field(20, gt=0, description="passes over the training set")
+    batch_size: int = Field(128, gt=0, description="samples of one step")
+    drop_last: bool = Field(True, description="leave out the last incomplete batch of an epoch")
+    accumulate: int = Field(1, gt=0, description="micro-batches that every pass is split into")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the training loss")
+    schedule: Literal["cosine", "multistep", "constant"] = Field("cosine", description="of the learning rate")
+    schedule_unit: Literal["step", "epoch"] = Field("step", description="whether lr changes every step or every epoch")
+    warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up")
+    milestones: tuple[float, ...] = Field((0.5, 0.75), description="shares of the run at which multistep drops")
+    gamma: float = Field(0.1, gt=0, le=1, description="factor of a multistep drop")
+    clip: float | None = Field(None, gt=0, description="largest norm of the final gradient")
+    bn_update: Literal["first", "all", "last"] = Field(
+        "first", description="passes of a step that move BatchNorm's running statistics"
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="autocast of the forward passes")
+    channels_last: bool = Field(True, description="memory layout of images and convolutions")
+    seed: int = Field(0, ge=0, description="of initialization, order, augmentation, corruption and the variant's noise")
+    eval_every: int = Field(1, gt=0, description="epochs between measurements on the held-out part")
+
+    @property
+    def run_id(self) -> str:
+        """sha256 of the canonical JSON of this spec, 64 hex digits."""
+        return run_id_of(self.model_dump(mode="json"))
+
+    @property
+    def own_hyper(self) -> dict[str, Value]:
+        """The part of ``hyper`` that is the variant's."""
+        declared = get_info(self.variant).hyper
+        return {key: value for key, value in self.hyper.items() if key in declared}
+
+    @property
+    def sampler_hyper(self) -> dict[str, Value]:
+        """The part of ``hyper`` that is the sampling policy's."""
+        declared = get_sampler(self.sampler).hyper
+        return {key: value for key, value in self.hyper.items() if key in declared}
+
+    def optimizer_arguments(self) -> dict[str, Any]:
+        """What :func:`sambench.variants.create` is given beside name, model and base."""
+        known = base_hyper(self.base)
+        decay = self.weight_decay if self.weight_decay_mode == "base" else 0.0
+        fields = {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": decay}
+        of_base = {key: value for key, value in fields.items() if key in known}
+        return {**of_base, **{k: v for k, v in self.hyper.items() if k not in self.sampler_hyper}}
+
+    def label(self) -> str:
+        """A short name for people: ``sam rho=0.05 seed 3``."""
+        own = " ".join(f"{key}={value}" for key, value in self.own_hyper.items())
+        return " ".join(filter(None, [self.variant, own, f"seed {self.seed}"]))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set comes from: the name that specs and records carry, and what the loader is given."""
+
+    name: str
+    location: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Source":
+        """Read ``digits``, ``parquet:DIR`` or ``NAME=parquet:DIR``.
+
+        Example:
+            >>> Source.parse("cifar10-jpeg=parquet:data")
+            Source(name='cifar10-jpeg', location='parquet:data')
+        """
+        name, equals, location = text.partition("=")
+        if equals:
+            return cls(name.strip(), location.strip())
+        kind, colon, folder = text.partition(":")
+        if colon:
+            return cls(f"{kind}-{folder.rstrip('/').rpartition('/')[2]}".lower(), text)
+        return cls(text, text)
+
+
+def make_spec(given: Mapping[str, Any]) -> RunSpec:
+    """Resolve a run: check every field, and fill in what depends on variant and data set.
+
+    Args:
+        given: fields of :class:`RunSpec`; ``hyper`` may be partial.
+
+    Raises:
+        ConfigError: with all errors at once, each with the nearest valid names.
+    """
+    problems: list[str] = []
+    valid = RunSpec.model_fields
+    for key in given:
+        if key not in valid:
+            near = get_close_matches(key, valid, n=1)
+            problems.append(
+                f"unknown field {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(valid)}")
+            )
+    fields = {key: value for key, value in given.items() if key in valid}
+    try:
+        spec = RunSpec.model_validate(fields)
+    except ValidationError as error:
+        problems += [_explain(detail) for detail in error.errors()]
+        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+        spec = RunSpec.model_validate({key: value for key, value in fields.items() if key not in wrong})
+    updates: dict[str, Any] = {}
+    _collect(problems, lambda: updates.update(_resolve_optimizer(spec, set(fields))))
+    _collect(problems, lambda: updates.update(_resolve_data(spec)))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return RunSpec.model_validate({**spec.model_dump(), **updates})
+
+
+def defaults_for_here(device: torch.device) -> dict[str, Any]:
+    """Fields whose best value depends on the machine: the fastest safe precision."""
+    return {"precision": best_precision(device)}
+
+
+def _explain(detail: Any) -> str:
+    where = ".".join(map(str, detail["loc"]))
+    return f"{where}={detail['input']!r} is not valid: {detail['msg'].lower()}"
+
+
+def _collect(problems: list[str], action: Any) -> None:
+    try:
+        action()
+    except ConfigError as error:
+        problems.append(str(error))
+
+
+def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
+    info = get_info(spec.variant)
+    sampler = spec.sampler or info.sampler
+    policy = get_sampler(sampler)
+    known = base_hyper(spec.base)
+    extra = {
+        key: Hyper(value, f"of {spec.base}")
+        for key, value in known.items()
+        if key not in FIELD_OF_BASE and isinstance(value, int | float | str)
+    }
+    of_base = {key: hyper for key, hyper in extra.items() if key in spec.hyper and key not in info.hyper}
+    published = {key: value for key, value in info.defaults.get(spec.dataset, {}).items() if key in info.hyper}
+    declared = {**info.hyper, **policy.hyper}
+    owner = f"{spec.variant!r} with sampler {sampler!r} on base {spec.base!r}"
+    hyper = resolve(owner, {**declared, **of_base}, {**published, **spec.hyper})
+    for key in ("momentum", "nesterov"):
+        if key in named and getattr(spec, key) and key not in known:
+            raise ConfigError(f"{key}={getattr(spec, key)} is not valid: base optimizer {spec.base!r} has none")
+    return {
+        "sampler": sampler,
+        "hyper": hyper,
+        "momentum": spec.momentum if "momentum" in known else None,
+        "nesterov": spec.nesterov and "nesterov" in known,
+    }
+
+
+def _resolve_data(spec: RunSpec) -> dict[str, Any]:
+    known = {info.name: info for info in list_datasets()}
+    info = known.get(spec.dataset)
+    default = info.augment if info else "crop:4,flip,cutout:16"
+    augment = spec.augment or default
+    augment = Augmentation.parse(augment).recipe
+    model = spec.model or ("wrn10_1" if spec.dataset == "digits" else "wrn16_1")
+    parameters_of(model, classes=10, norm=spec.norm)
+    return {"augment": augment, "model": model}

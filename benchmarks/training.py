@@ -1,0 +1,226 @@
+"""The state of a run: everything the loop works on, built from the spec, saved and restored as one."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..datasets import Augmentation, Dataset, Parts, prepare, take
+from ..datasets.samplers import Draw, get_sampler
+from ..results.record import CurvePoint
+from ..seeding import derive_seed
+from ..variants import StepRule, create
+from . import models
+from .evaluation import Measured, measure, predict
+from .oracle import Batch, Oracle, sample_scores
+from .schedule import learning_rate
+from .spec import RunSpec
+
+
+class Clock:
+    """Seconds that were spent while it ran; a GPU is waited for where the clock starts and stops."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.seconds, self.started = device, 0.0, None
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def start(self) -> None:
+        self.started = self._now()
+
+    def stop(self) -> float:
+        """Stop and return the seconds so far."""
+        if self.started is not None:
+            self.seconds += self._now() - self.started
+            self.started = None
+        return self.seconds
+
+
+class Training:
+    """Model, optimizer, oracle, sampler and position of one run.
+
+    At one seed every variant starts from the same weights and sees the same order and the same augmentations: each
+    comes from a stream of its own, seeded by what it is for.
+
+    Args:
+        spec: the run.
+        dataset: the data, whole.
+        device: where to train.
+    """
+
+    def __init__(self, spec: RunSpec, dataset: Dataset, device: torch.device):
+        self.spec, self.dataset, self.device = spec, dataset, device
+        self.parts: Parts = prepare(
+            dataset,
+            split=spec.split,
+            subset=spec.subset,
+            noise=spec.noise,
+            noise_kind=spec.noise_kind,
+            imbalance=spec.imbalance,
+            seed=spec.seed,
+        )
+        layout = torch.channels_last if spec.channels_last else torch.contiguous_format
+        self.layout = layout
+        self.images = self.parts.train_images.to(device).contiguous(memory_format=torch.channels_last)
+        self.labels = self.parts.train_labels.to(device)
+        self.ids = self.parts.train_ids.to(device)
+        channels, size, _ = dataset.shape
+        model = models.build(
+            spec.model,
+            classes=len(dataset.classes),
+            channels=channels,
+            image_size=size,
+            norm=spec.norm,
+            seed=spec.seed,
+        )
+        self.model: nn.Module = model.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
+        self.optimizer: StepRule = create(
+            spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
+        )
+        if spec.clip is not None:
+            self.optimizer.base.register_step_pre_hook(self._clip)
+        self.oracle = Oracle(
+            self.model,
+            seed=spec.seed,
+            label_smoothing=spec.label_smoothing,
+            precision=spec.precision,
+            bn_update=spec.bn_update,
+            weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
+            accumulate=spec.accumulate,
+        )
+        self.sampler = get_sampler(spec.sampler)(
+            len(self.labels), spec.batch_size, spec.seed, spec.drop_last, spec.sampler_hyper
+        )
+        self.oracle.total_steps = spec.epochs * self.sampler.steps
+        self.augmentation = Augmentation.parse(spec.augment)
+        self.clock, self.evaluation_clock = Clock(device), Clock(device)
+        self.epoch = self.step = 0
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.lr = spec.lr
+        self.curve: list[CurvePoint] = []
+
+    # -- the verbs of the loop -------------------------------------------------------------------------------
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the epoch's order and its augmentation decisions; the same ones when an epoch is taken up again."""
+        self.epoch = epoch
+        self.sampler.begin_epoch(epoch, self.score)
+        count = self.sampler.steps * self.spec.batch_size
+        seed = derive_seed("augmentation", self.spec.seed, epoch)
+        self.decisions = self.augmentation.draw(count, self.dataset.shape[1:], seed).to(self.device)
+
+    def batch(self, draw: Draw, step: int) -> Batch:
+        """Gather, augment and normalize the batch of a step of the epoch."""
+        at = draw.positions.to(self.device)
+        first = step * self.spec.batch_size
+        images = self.augmentation(
+            take(self.images, at), self.decisions[first : first + len(at)], self.dataset.mean, self.dataset.std
+        )
+        weights = None if draw.weights is None else draw.weights.to(self.device)
+        return Batch(images.contiguous(memory_format=self.layout), self.labels[at], self.ids[at], weights)
+
+    def set_lr(self) -> None:
+        """Give the optimizer the learning rate of this step."""
+        spec = self.spec
+        self.lr = learning_rate(
+            self.step,
+            self.oracle.total_steps,
+            lr=spec.lr,
+            schedule=spec.schedule,
+            steps_per_epoch=self.sampler.steps,
+            warmup_epochs=spec.warmup_epochs,
+            milestones=spec.milestones,
+            gamma=spec.gamma,
+            unit=spec.schedule_unit,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+
+    def score(self, positions: Tensor, kind: str) -> Tensor:
+        """Score training samples by a forward pass, without augmentation; counted as forward evaluations."""
+        at = positions.to(self.device)
+        logits = predict(
+            self.model, take(self.images, at), self.dataset.mean, self.dataset.std, precision=self.spec.precision
+        )
+        self.oracle.counted.forward_evaluations += len(positions) / self.spec.batch_size
+        return sample_scores(kind, logits, self.labels[at]).cpu()
+
+    def evaluate(self, part: str) -> Measured:
+        """Measure the model on ``"validation"`` or ``"test"``."""
+        images, labels = getattr(self.parts, part)
+        logits = predict(self.model, images, self.dataset.mean, self.dataset.std, precision=self.spec.precision)
+        return measure(logits, labels)
+
+    def end_epoch(self) -> None:
+        """Close the epoch: its mean loss, and a measurement on the held-out part when one is due."""
+        seconds = self.clock.stop()
+        self.evaluation_clock.start()
+        done = self.epoch + 1
+        loss = float(self.loss_sum) / max(1, self.step - self.epoch * self.sampler.steps)
+        due = self.parts.validation is not None and (done % self.spec.eval_every == 0 or done == self.spec.epochs)
+        held_out = self.evaluate("validation") if due else None
+        self.curve.append(
+            CurvePoint(
+                epoch=done,
+                step=self.step,
+                gradient_evaluations=self.oracle.counted.gradient_evaluations,
+                seconds=seconds,
+                lr=self.lr,
+                train_loss=loss,
+                validation_loss=held_out.loss if held_out else None,
+                validation_accuracy=held_out.accuracy if held_out else None,
+            )
+        )
+        self.loss_sum.zero_()
+        self.epoch = done
+        self.evaluation_clock.stop()
+
+    def weights_digest(self) -> str:
+        """sha256 over the model's state, names and bits: equal exactly when every parameter and buffer is."""
+        digest = hashlib.sha256()
+        for name, tensor in self.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    # -- saving and restoring --------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "oracle": self.oracle.state_dict(),
+            "sampler": self.sampler.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss_sum": self.loss_sum,
+            "lr": self.lr,
+            "curve": [point.model_dump() for point in self.curve],
+            "seconds": self.clock.seconds,
+            "evaluation_seconds": self.evaluation_clock.seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a saved state; what follows has the bits of a run that was never interrupted."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.oracle.load_state_dict(state["oracle"])
+        self.sampler.load_state_dict(state["sampler"])
+        self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
+        self.loss_sum.copy_(state["loss_sum"])
+        self.curve = [CurvePoint.model_validate(point) for point in state["curve"]]
+        self.clock.seconds = state["seconds"]
+        self.evaluation_clock.seconds = state["evaluation_seconds"]
+
+    def _clip(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        torch.nn.utils.clip_grad_norm_(self.oracle.params, float(self.spec.clip or 0.0))
+
+
+Advance = Callable[[Training], None]

@@ -1,0 +1,94 @@
+"""One hyper-parameter: its default, what it means, what it may be, and where to search for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+from .errors import ConfigError, unknown
+
+Value = float | int | bool | str
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """A declared hyper-parameter.
+
+    Args:
+        default: the value when nothing is said; its type is the type of the hyper-parameter.
+        doc: what it is, with its symbol and unit.
+        low: smallest valid number.
+        high: largest valid number.
+        choices: valid texts; beside them numbers within ``low`` and ``high`` if the default is a number.
+        above: whether ``low`` itself is excluded.
+        search: the range a tuner may try, as ``(low, high, "log" | "linear")`` or a tuple of values.
+    """
+
+    default: Value
+    doc: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    above: bool = False
+    search: tuple[Value, ...] | None = None
+
+    @property
+    def numeric(self) -> bool:
+        return isinstance(self.default, int | float) and not isinstance(self.default, bool)
+
+    def describe(self) -> str:
+        """Say in words what is valid: ``a number >= 0``, ``one of 'step', 'epoch'``."""
+        if isinstance(self.default, bool):
+            return "true or false"
+        texts = f"one of {', '.join(map(repr, self.choices))}" if self.choices else ""
+        if not self.numeric:
+            return texts
+        number = "an integer" if isinstance(self.default, int) else "a number"
+        if self.low is not None and self.high is not None and not self.above:
+            number += f" in [{self.low:g}, {self.high:g}]"
+        else:
+            bounds = [] if self.low is None else [f"{'>' if self.above else '>='} {self.low:g}"]
+            bounds += [] if self.high is None else [f"<= {self.high:g}"]
+            number = " ".join([number, " and ".join(bounds)]).strip()
+        return f"{number} or {texts}" if texts else number
+
+    def check(self, name: str, value: object) -> Value:
+        """Return the value in the declared type, or raise :class:`ConfigError` that says what is valid.
+
+        Example:
+            >>> Hyper(0.05, "radius", low=0).check("rho", "0.1")
+            0.1
+            >>> Hyper(0.05, "radius", low=0).check("rho", -1)
+            Traceback (most recent call last):
+            sambench.errors.ConfigError: rho=-1 is not valid: it must be a number >= 0 (radius)
+        """
+        refusal = ConfigError(f"{name}={value!r} is not valid: it must be {self.describe()} ({self.doc})")
+        if isinstance(value, str) and value in self.choices:
+            return value
+        if isinstance(self.default, bool):
+            texts = {"true": True, "false": False}
+            flag = texts.get(value.lower()) if isinstance(value, str) else value
+            if not isinstance(flag, bool):
+                raise refusal
+            return flag
+        if not self.numeric or isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise refusal
+        try:
+            number = float(value)
+        except ValueError:
+            raise refusal from None
+        too_low = self.low is not None and (number <= self.low if self.above else number < self.low)
+        if not isfinite(number) or too_low or (self.high is not None and number > self.high):
+            raise refusal
+        if isinstance(self.default, int):
+            if number != int(number):
+                raise refusal
+            return int(number)
+        return number
+
+
+def resolve(owner: str, declared: Mapping[str, Hyper], given: Mapping[str, object]) -> dict[str, Value]:
+    """Fill in defaults and check every value; an unknown name is an error that lists the valid ones."""
+    for name in given:
+        if name not in declared:
+            raise unknown(f"hyper-parameter of {owner}", name, declared)
+    return {name: hyper.check(name, given.get(name, hyper.default)) for name, hyper in declared.items()}

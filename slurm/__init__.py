@@ -1,0 +1,1 @@
+"""WHERE: plan, launch and watch runs."""

@@ -1,0 +1,31 @@
+"""WHAT is compared: the registry, the contract and one file per variant.
+
+from sambench.variants import create, list_variants
+
+optimizer = create("unified_sam", model, base="sgd", lr=0.1, momentum=0.9, rho=0.2, lam="1-1/t")
+loss = optimizer.step(closure)
+"""
+
+from ..hyper import Hyper
+from .bases import list_bases
+from .contract import TINY, Gradient, GradientOracle, StepRule, global_norm
+from .info import Identity, Paper, VariantInfo
+from .registry import create, get_info, list_variants, load_plugin, register
+
+__all__ = [
+    "TINY",
+    "Gradient",
+    "GradientOracle",
+    "Hyper",
+    "Identity",
+    "Paper",
+    "StepRule",
+    "VariantInfo",
+    "create",
+    "get_info",
+    "global_norm",
+    "list_bases",
+    "list_variants",
+    "load_plugin",
+    "register",
+]

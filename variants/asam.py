@@ -1,0 +1,68 @@
+"""ASAM: SAM in a ball that scales with the weights."""
+
+import torch
+from torch import Tensor
+
+from .contract import TINY, Gradient
+from .info import Paper
+from .registry import Hyper, register
+from .sam import SAM
+
+
+@register(
+    "asam",
+    summary="adaptive SAM: the ball scales with the weights, so rescaling the network does not change sharpness",
+    paper=Paper(
+        "Kwon, Kim, Park, Choi",
+        2021,
+        "2102.11600",
+        "ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning of Deep Neural Networks",
+        "SamsungLabs/ASAM",
+    ),
+    gradients=2,
+    transient=2,
+    needs=("names",),
+    hyper={
+        "rho": Hyper(0.5, "radius in the normalized coordinates", low=0, search=(0.1, 4.0, "log")),
+        "eta": Hyper(0.01, "floor of the scaling of a weight", low=0),
+        "scale_all": Hyper(False, "scale every parameter by |w|, without a floor (the reading of davda54/sam)"),
+    },
+    neutral={"rho": 0.0},
+    defaults={"cifar10": {"rho": 0.5}, "cifar100": {"rho": 1.0}},
+    notes=(
+        "Published radii belong to a reading of T: 0.5 on CIFAR-10 goes with the official one, 2.0 with "
+        "scale_all=True. The official example script sets eta=0."
+    ),
+)
+class ASAM(SAM):
+    r"""Adaptive sharpness-aware minimization.
+
+    .. math::
+        \epsilon = \rho\, T^2 g / \|T g\|_2, \qquad T = |w| + \eta \text{ on weights}, \quad T = 1 \text{ elsewhere}
+
+    A parameter is a weight when its name contains "weight", as in the official code: convolutions, linear layers and
+    the scales of normalization layers. ``scale_all=True`` is the other published reading: T = |w| on every parameter.
+    T is taken at the unperturbed weights and does not carry a gradient.
+
+    Departs from the official code (1e-16 in the denominator) by 1e-12.
+
+    References:
+        Kwon et al. 2021, arXiv 2102.11600; code: SamsungLabs/ASAM. The two readings: davda54/sam issue 37.
+    """
+
+    def ascent(self, at: Gradient) -> list[Tensor]:
+        scaled = [
+            (g, p.abs() if group["scale_all"] else p.abs().add_(group["eta"]))
+            for group, params, values in self.groups(at)
+            for p, g in zip(params, values, strict=True)
+            if group["scale_all"] or "weight" in self.owners[p].name
+        ]
+        gradients, scales = [g for g, _ in scaled], [t for _, t in scaled]
+        if scaled:
+            torch._foreach_mul_(gradients, scales)  # in place: at.values is now T g
+        inverse = 1.0 / (at.norm() + TINY)
+        if scaled:
+            torch._foreach_mul_(gradients, scales)  # and now T^2 g
+        for group, _, values in self.groups(at):
+            torch._foreach_mul_(values, group["rho"] * inverse)
+        return at.values

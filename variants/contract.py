@@ -1,0 +1,263 @@
+"""The contract of a plug-in optimizer: what a step rule is given, what it must do, what it may rely on.
+
+A *step rule* wraps a base optimizer. The caller hands :meth:`StepRule.step` a closure that zeroes the gradients,
+runs forward and backward and returns the loss (the convention of ``torch.optim.LBFGS``); the rule calls it as often as
+its definition needs and ends with one step of the base optimizer. A rule implements :meth:`StepRule.update` and states
+its update rule there in terms of three verbs:
+
+    gradient = self.gradient(closure)          # evaluate: loss and gradient at the present weights
+    with self.perturbed(gradient, ascent):     # go to w + ascent, come back bit for bit
+        ...
+    self.descend(gradient)                     # one step of the base optimizer with this gradient
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..errors import ConfigError, StateError
+from ..hyper import Value
+from ..seeding import generator
+from .info import VariantInfo
+
+TINY = 1e-12
+"""Added to every norm that is divided by, so that a zero gradient gives a zero perturbation and never a NaN."""
+
+
+class GradientOracle(Protocol):
+    """What the harness passes as the closure: called plainly it is one; variants that declare it may ask for more."""
+
+    epoch: int
+    """Epochs completed before this one."""
+    step: int
+    """Optimizer steps completed before this one."""
+    total_steps: int
+    """Steps of the whole run."""
+    ids: Tensor
+    """Identities of the batch's samples in the data set, int64 (B,)."""
+    logits: Tensor
+    """Detached outputs of the last pass, (B, classes)."""
+
+    def __call__(self, *, subset: Tensor | None = None, cotangent: Tensor | None = None) -> Tensor:
+        """Zero the gradients, run forward and backward, return the mean loss (a scalar, detached).
+
+        Args:
+            subset: positions in the batch, int64 (b,): the mean is over these samples only and costs b/B.
+            cotangent: (B, classes); back-propagate this vector from the logits instead of the loss.
+        """
+        ...
+
+    def losses(self) -> Tensor:
+        """Return the per-sample losses (B,) of a forward pass without backward (a forward evaluation)."""
+        ...
+
+    def cotangent(self) -> Tensor:
+        """Return the derivative of the mean loss by the logits of the last pass, (B, classes)."""
+        ...
+
+
+Closure = Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Where a parameter sits in the model: its qualified name, and its module when a module was given."""
+
+    name: str
+    module: nn.Module | None = None
+
+
+@dataclass
+class Gradient:
+    """The gradient of one evaluation: the loss, and for each parameter that has one, its gradient."""
+
+    loss: Tensor
+    params: list[Tensor]
+    values: list[Tensor]
+
+    def norm(self) -> Tensor:
+        """The global L2 norm, a 0-d tensor on the device, accumulated in at least float32."""
+        return global_norm(self.values)
+
+    def like(self, values: list[Tensor]) -> "Gradient":
+        """The same parameters and loss with other values (a direction computed from this gradient)."""
+        return Gradient(self.loss, self.params, values)
+
+
+def global_norm(tensors: list[Tensor]) -> Tensor:
+    """Return ``sqrt(sum_i ||t_i||^2)`` as a 0-d tensor, without a device-to-host synchronization."""
+    if not tensors:
+        return torch.zeros(())
+    wide = torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
+    norms = torch._foreach_norm(tensors, 2, dtype=wide)
+    first = norms[0].device
+    return torch.linalg.vector_norm(torch.stack([n.to(first, non_blocking=True) for n in norms]))
+
+
+class StepRule(Optimizer):
+    """An optimizer that wraps another one and evaluates the gradient through a closure.
+
+    Parameter groups and per-parameter state *are* the base optimizer's, so learning-rate schedulers, hooks and
+    per-group values work as on any optimizer. What the rule itself remembers lives in ``own`` (tensors per parameter)
+    and ``scalars``, and travels in the same ``state_dict``.
+
+    A step is a transaction: a rule evaluates every gradient before it changes any state, so that a closure which raises
+    leaves weights and state as they were.
+    """
+
+    info: ClassVar[VariantInfo]
+
+    def __init__(self, base: Optimizer, owners: dict[Tensor, Owner], hyper: dict[str, Value], seed: int = 0):
+        super().__init__(base.param_groups, {**base.defaults, **hyper})
+        self.base = base
+        self.base.defaults.update(hyper)
+        self.owners = owners
+        self.seed = seed
+        self.steps = 0
+        self.own: dict[Tensor, dict[str, Tensor]] = {}
+        self.scalars: dict[str, Any] = {}
+        self._share_with_base()
+
+    def _share_with_base(self) -> None:
+        self.param_groups = self.base.param_groups
+        self.state = self.base.state
+
+    # -- what a variant implements ---------------------------------------------------------------------------
+
+    def update(self, closure: Any) -> Tensor:
+        """Make one step and return the loss at the unperturbed weights."""
+        raise NotImplementedError(f"{type(self).__name__} defines no update")
+
+    # -- what a variant uses ---------------------------------------------------------------------------------
+
+    def gradient(self, closure: Callable[..., Tensor], **request: Any) -> Gradient:
+        """Evaluate the closure and take the gradients out of the parameters, without a copy.
+
+        ``p.grad`` is None afterwards: whatever way the closure zeroes gradients, it cannot touch what was taken.
+        """
+        with torch.enable_grad():
+            loss = closure(**request)
+        params = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        values: list[Tensor] = [p.grad for p in params]
+        for p, g in zip(params, values, strict=True):
+            if g.layout != torch.strided:
+                name = self.owners[p].name if p in self.owners else tuple(p.shape)
+                raise ConfigError(
+                    f"parameter {name} has a sparse gradient ({g.layout}); {self.info.name!r} needs dense ones: "
+                    "build the embedding with sparse=False"
+                )
+            p.grad = None
+        return Gradient(torch.as_tensor(loss).detach(), params, values)
+
+    def groups(self, gradient: Gradient) -> Iterator[tuple[dict[str, Any], list[Tensor], list[Tensor]]]:
+        """Yield each parameter group with its parameters that have a gradient, and their values."""
+        if len(self.param_groups) == 1:
+            yield self.param_groups[0], gradient.params, gradient.values
+            return
+        index = {p: i for i, p in enumerate(gradient.params)}
+        for group in self.param_groups:
+            at = [index[p] for p in group["params"] if p in index]
+            yield group, [gradient.params[i] for i in at], [gradient.values[i] for i in at]
+
+    @contextmanager
+    def perturbed(self, at: Gradient, ascent: list[Tensor]) -> Iterator[None]:
+        """Add ``ascent`` to the weights inside the block, and put back the very bits that were there.
+
+        The weights come back from a stored copy with ``copy_``, also when the block raises: subtraction would drift (in
+        bfloat16 visibly within a hundred steps), and storage is never rebound.
+        """
+        stored = [p.clone() for p in at.params]
+        try:
+            if ascent:
+                torch._foreach_add_(at.params, ascent)
+            yield
+        finally:
+            if stored:
+                torch._foreach_copy_(at.params, stored)
+
+    def descend(self, gradient: Gradient) -> None:
+        """Give the parameters this gradient and take one step of the base optimizer."""
+        for p, g in zip(gradient.params, gradient.values, strict=True):
+            p.grad = g
+        self.base.step()
+
+    def noise(self) -> torch.Generator:
+        """The variant's own random stream of this step, a function of the seed and the step number alone."""
+        first = self.param_groups[0]["params"][0]
+        return generator(f"variant:{self.info.name}", self.seed, self.steps, device=first.device)
+
+    def ask(self, closure: Any, what: str) -> Any:
+        """Return an attribute of the oracle, or say clearly that a plain closure does not have it."""
+        if not hasattr(closure, what):
+            raise ConfigError(
+                f"{self.info.name!r} asks its closure for {what!r}, which a plain function does not have; pass a "
+                "gradient oracle (sambench.benchmarks.oracle.Oracle, or an object with that attribute)"
+            )
+        return getattr(closure, what)
+
+    # -- the Optimizer interface -----------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Make one step.
+
+        Args:
+            closure: zeroes the gradients, runs forward and backward, returns the loss. It is called by the optimizer,
+                as often as the variant needs: do not call ``backward()`` yourself.
+
+        Returns:
+            The loss at the unperturbed weights, a detached scalar.
+
+        Raises:
+            ConfigError: no closure was given.
+        """
+        if closure is None:
+            raise ConfigError(
+                f"{self.info.name!r} evaluates the gradient itself: call optimizer.step(closure) with a closure that "
+                "zeroes the gradients, runs forward and backward, and returns the loss"
+            )
+        loss = self.update(closure)
+        self.steps += 1
+        return loss
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group; what it leaves out takes the optimizer's defaults."""
+        if "base" in self.__dict__:
+            self.base.add_param_group(param_group)
+        else:  # called by Optimizer.__init__ with the groups that the base already completed
+            super().add_param_group(param_group)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state: the base optimizer's, and under ``"variant"`` what the rule itself remembers."""
+        params = [p for group in self.param_groups for p in group["params"]]
+        return {
+            **self.base.state_dict(),
+            "variant": {
+                "name": self.info.name,
+                "steps": self.steps,
+                "scalars": dict(self.scalars),
+                "own": {i: dict(self.own[p]) for i, p in enumerate(params) if p in self.own},
+            },
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a saved state; the next step then has the same bits as if there had been no interruption."""
+        rest = dict(state_dict)
+        saved = rest.pop("variant", None)
+        if saved is None or saved["name"] != self.info.name:
+            found = "a plain optimizer" if saved is None else repr(saved["name"])
+            raise StateError(f"this state belongs to {found}, not to {self.info.name!r}; create that one to load it")
+        self.base.load_state_dict(rest)
+        self._share_with_base()
+        params = [p for group in self.param_groups for p in group["params"]]
+        self.steps = saved["steps"]
+        self.scalars = dict(saved["scalars"])
+        self.own = {
+            params[int(i)]: {key: value.to(params[int(i)].device, copy=True) for key, value in tensors.items()}
+            for i, tensors in saved["own"].items()
+        }

@@ -1,0 +1,113 @@
+"""What is declared about a variant, beside its class: the source of every listing, check and table."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import ConfigError
+from ..hyper import Hyper, Value
+
+STATUSES = ("reference", "reimplementation, unverified")
+NEEDS = ("names", "modules", "clock", "subset", "losses", "logits", "ids")
+
+
+def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(mapping))
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a variant was published."""
+
+    authors: str
+    year: int
+    arxiv: str = ""
+    title: str = ""
+    code: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.authors} {self.year}" + (f", arXiv {self.arxiv}" if self.arxiv else "")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A setting at which a variant is another one exactly: a claim beside the variant, proven by the tests.
+
+    Args:
+        hyper: the setting of this variant.
+        equals: name of the other variant.
+        other: the other variant's setting; what is left out takes its default.
+    """
+
+    hyper: Mapping[str, Value]
+    equals: str
+    other: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VariantInfo:
+    """Frozen metadata of one variant.
+
+    Args:
+        name: how it is called in specs, suites and tables.
+        summary: one line.
+        paper: the publication, or None for what has none.
+        gradients: declared gradient evaluations (forward and backward over one full batch) per step: a number, or a
+            function of the resolved hyper-parameters.
+        forwards: declared forward-only evaluations per step, like ``gradients``.
+        state: persistent tensors of the size of the parameters, beside the base optimizer's own.
+        transient: such tensors alive only inside a step, beside the gradient itself.
+        needs: what it must see beyond a plain closure and bare parameters, out of ``NEEDS``.
+        hyper: its hyper-parameters.
+        neutral: the setting at which it is its base optimizer, or None when there is none.
+        identities: settings at which it is another variant.
+        defaults: per data set, the published hyper-parameters, with their source.
+        sampler: the sampling policy that belongs to it.
+        status: ``reference`` or ``reimplementation, unverified``.
+        notes: caveats that a user has to know.
+    """
+
+    name: str
+    summary: str
+    paper: Paper | None
+    gradients: float | Callable[[Mapping[str, Any]], float]
+    forwards: float | Callable[[Mapping[str, Any]], float] = 0.0
+    state: float = 0.0
+    transient: float = 0.0
+    needs: tuple[str, ...] = ()
+    hyper: Mapping[str, Hyper] = field(default_factory=dict)
+    neutral: Mapping[str, Value] | None = None
+    identities: tuple[Identity, ...] = ()
+    defaults: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    sampler: str = "uniform"
+    status: str = "reference"
+    notes: str = ""
+    cls: type = field(default=object, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ConfigError(f"variant {self.name!r} has status {self.status!r}; valid: {', '.join(STATUSES)}")
+        if wrong := [need for need in self.needs if need not in NEEDS]:
+            raise ConfigError(f"variant {self.name!r} needs {wrong}; valid: {', '.join(NEEDS)}")
+        for name in ("hyper", "defaults"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+
+    def declared_gradients(self, hyper: Mapping[str, Any]) -> float:
+        """Gradient evaluations per step at these resolved hyper-parameters."""
+        return float(self.gradients(hyper) if callable(self.gradients) else self.gradients)
+
+    def declared_forwards(self, hyper: Mapping[str, Any]) -> float:
+        """Forward-only evaluations per step at these resolved hyper-parameters."""
+        return float(self.forwards(hyper) if callable(self.forwards) else self.forwards)
+
+    def source_file(self) -> str:
+        """The file that defines the variant."""
+        return inspect.getsourcefile(self.cls) or "unknown"
+
+    def source_hash(self) -> str:
+        """sha256 of that file: a record made by other code is recognizable as such."""
+        return hashlib.sha256(Path(self.source_file()).read_bytes()).hexdigest()

@@ -1,0 +1,67 @@
+"""Reading what :func:`create` is given: a module, parameters, named parameters or groups of either."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+from .contract import Owner
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Parameter groups as an optimizer takes them, and what is known about each parameter's place."""
+
+    groups: list[dict[str, Any]]
+    owners: dict[Tensor, Owner]
+
+
+def read_parameters(given: nn.Module | Iterable[Any]) -> Layout:
+    """Bring any accepted form into groups.
+
+    Raises:
+        ConfigError: nothing to optimize, a parameter twice, or one that is complex, sparse or not a leaf tensor.
+    """
+    if isinstance(given, nn.Module):
+        owners: dict[Tensor, Owner] = {
+            p: Owner(f"{path}.{name}" if path else name, module)
+            for path, module in given.named_modules()
+            for name, p in module.named_parameters(recurse=False)
+        }
+        groups = [{"params": list(given.parameters())}]
+    else:
+        if isinstance(given, Tensor):
+            raise ConfigError("parameters must be a module or an iterable, not a single tensor: pass [tensor]")
+        items = list(given)
+        owners = {}
+        groups = items if items and all(isinstance(item, dict) for item in items) else [{"params": items}]
+        groups = [{**group, "params": _plain(group.get("params", []), owners)} for group in groups]
+    params = [p for group in groups for p in group["params"]]
+    if not params:
+        raise ConfigError("there is nothing to optimize: the model or the list of parameters is empty")
+    if len(set(params)) != len(params):
+        raise ConfigError("a parameter stands in two places of the groups; each may be listed once")
+    for p in params:
+        name = owners[p].name if p in owners else f"of shape {tuple(p.shape)}"
+        if p.is_complex():
+            raise ConfigError(f"parameter {name} is complex ({p.dtype}); use torch.view_as_real and optimize that")
+        if p.layout != torch.strided:
+            raise ConfigError(f"parameter {name} is sparse ({p.layout}); only dense parameters can be perturbed")
+        if not p.is_leaf:
+            raise ConfigError(f"parameter {name} is not a leaf tensor; optimize the tensor it was computed from")
+    return Layout(groups, owners)
+
+
+def _plain(params: Any, owners: dict[Tensor, Owner]) -> list[Tensor]:
+    plain = []
+    for item in [params] if isinstance(params, Tensor) else params:
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+            name, item = item
+            owners[item] = Owner(name)
+        if not isinstance(item, Tensor):
+            raise ConfigError(f"a parameter must be a tensor or (name, tensor), got {type(item).__name__}")
+        plain.append(item)
+    return plain

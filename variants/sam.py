@@ -1,0 +1,57 @@
+"""SAM: the gradient at the worst point of a ball, to first order."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .contract import TINY, Gradient, StepRule
+from .info import Paper
+from .registry import Hyper, register
+
+
+@register(
+    "sam",
+    summary="gradient at the first-order worst point of an L2 ball of radius rho",
+    paper=Paper(
+        "Foret, Kleiner, Mobahi, Neyshabur",
+        2020,
+        "2010.01412",
+        "Sharpness-Aware Minimization for Efficiently Improving Generalization",
+        "google-research/sam",
+    ),
+    gradients=2,
+    transient=1,
+    hyper={"rho": Hyper(0.05, "radius of the perturbation, L2 norm", low=0, search=(0.01, 0.5, "log"))},
+    neutral={"rho": 0.0},
+    defaults={"cifar10": {"rho": 0.05}, "cifar100": {"rho": 0.1}},
+    notes="The original code clips at 5 and puts the weight decay into the loss (weight_decay_mode='in_loss').",
+)
+class SAM(StepRule):
+    r"""Sharpness-aware minimization.
+
+    .. math::
+        \epsilon = \rho \, g / (\|g\|_2 + c), \quad g = \nabla f_S(w), \qquad
+        w_{t+1} = \mathrm{base}(w_t, \nabla f_S(w_t + \epsilon))
+
+    The norm runs over all parameters together; a group with its own ``rho`` scales its part of the perturbation.
+
+    Departs from the original code (JAX, no c) by c = 1e-12, so that a zero gradient gives no perturbation.
+
+    References:
+        Foret et al. 2020, arXiv 2010.01412; code: google-research/sam.
+    """
+
+    def update(self, closure: Any) -> Tensor:
+        at = self.gradient(closure)
+        with self.perturbed(at, self.ascent(at)):
+            worst = self.gradient(closure)
+        self.descend(worst)
+        return at.loss
+
+    def ascent(self, at: Gradient) -> list[Tensor]:
+        """Return the perturbation, one tensor per parameter; the gradient's own tensors are overwritten."""
+        inverse = 1.0 / (at.norm() + TINY)
+        for group, _, values in self.groups(at):
+            torch._foreach_mul_(values, group["rho"] * inverse)
+        return at.values
