@@ -1,0 +1,111 @@
+"""Statistics over workloads, against scipy, enumeration and simulation."""
+
+import itertools
+
+import numpy as np
+import pytest
+from sambench.errors import ConfigError
+from sambench.results.across import (
+    critical_difference,
+    interquartile_mean,
+    performance_profile,
+    signed_rank_p,
+    stratified_bootstrap,
+)
+from scipy import stats
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 30])
+def test_interquartile_mean_is_the_trimmed_mean(n: int) -> None:
+    values = np.random.default_rng(n).normal(size=n)
+    # Four copies of every value have the same quantile function, and a number that 4 divides.
+    assert interquartile_mean(values) == pytest.approx(stats.trim_mean(np.repeat(values, 4), 0.25), rel=1e-12)
+
+
+def test_performance_profile_by_hand() -> None:
+    inf = np.inf
+    costs = [[100, 200, inf, inf], [150, 100, 50, inf], [400, inf, 49, inf]]
+    expected = [
+        [0.25, 0.25, 0.5, 0.5],
+        [0.25, 0.75, 0.75, 0.75],
+        [0.25, 0.25, 0.25, 0.5],
+    ]
+    assert performance_profile(costs, [1, 1.5, 2, 4]).tolist() == expected
+
+
+def test_performance_profile_refuses_what_is_no_cost() -> None:
+    for costs in ([[0.0, 1.0]], [[np.nan, 1.0]], [1.0, 2.0]):
+        with pytest.raises(ConfigError, match="array of positive numbers"):
+            performance_profile(costs, [1])
+
+
+def test_the_bootstrap_keeps_to_its_strata_and_its_generator() -> None:
+    strata = [np.full(10, 1.0), np.array([0.0, 10.0]), np.full(3, 5.0)]
+
+    def statistic(samples: list[np.ndarray]) -> float:
+        assert [len(sample) for sample in samples] == [10, 2, 3]
+        assert (samples[0] == 1).all()
+        return float(np.mean([sample.mean() for sample in samples]))
+
+    first = stratified_bootstrap(strata, statistic, np.random.default_rng(0), resamples=200)
+    assert first == stratified_bootstrap(strata, statistic, np.random.default_rng(0), resamples=200)
+    assert first == pytest.approx((11 / 3, 2.0, 16 / 3))
+
+
+def test_the_bootstrap_covers_with_many_seeds() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        strata = [rng.normal(mean, 1, 30) for mean in (0, 2, 7)]
+        _, low, high = stratified_bootstrap(
+            strata, lambda samples: sum(s.mean() for s in samples) / 3, rng, resamples=200
+        )
+        covered += low <= 3 <= high
+    assert 0.91 <= covered / 200 <= 0.97
+
+
+def test_the_bootstrap_needs_a_workload() -> None:
+    with pytest.raises(ConfigError, match="at least one workload"):
+        stratified_bootstrap([], lambda _: 0.0, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("n", [6, 9, 20])
+def test_signed_rank_p_is_scipys(n: int) -> None:
+    differences = np.random.default_rng(n).normal(0.3, 1, n)
+    assert signed_rank_p(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
+
+
+def test_signed_rank_p_with_ties_is_the_enumeration_of_all_signs() -> None:
+    differences = np.array([0.0, 1, 1, -1, 2, 2, 3, -4])
+    ranks = stats.rankdata(np.abs(differences[1:]))
+    observed = ranks[differences[1:] > 0].sum()
+    sums = np.array([ranks[np.array(signs)].sum() for signs in itertools.product([False, True], repeat=7)])
+    tail = min((sums <= observed).mean(), (sums >= observed).mean())
+    assert signed_rank_p(differences) == pytest.approx(min(1, 2 * tail))
+    assert signed_rank_p([0.0, 0.0]) == 1
+
+
+def test_critical_difference() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal([0.0, 3.0, 0.0, 1.0], 0.1, (12, 4))
+    result = critical_difference(scores)
+    assert result.ranks[[1, 3]].tolist() == [1, 2]
+    assert result.letters[1] == "a"
+    assert result.letters[3] == "b"
+    assert result.letters[0] == result.letters[2] == "c"
+    assert (result.p == result.p.T).all()
+    smallest = stats.wilcoxon(scores[:, 1] - scores[:, 0], method="exact").pvalue
+    assert result.p[0, 1] == pytest.approx(6 * smallest)
+
+
+def test_critical_difference_does_not_see_what_is_not_there() -> None:
+    rng = np.random.default_rng(0)
+    split = [len(set(critical_difference(rng.normal(size=(10, 5))).letters)) > 1 for _ in range(200)]
+    assert np.mean(split) <= 0.06
+
+
+def test_critical_difference_refuses_few_workloads() -> None:
+    with pytest.raises(ConfigError, match=r"at least 6 workloads, got 5: .* p-value is 0.0625"):
+        critical_difference(np.random.default_rng(0).normal(size=(5, 3)))
+    with pytest.raises(ConfigError, match="methods >= 2"):
+        critical_difference(np.zeros((6, 1)))

@@ -1,0 +1,117 @@
+"""Tie groups: the decisions are scipy's, the letters say exactly what was decided, equal methods stay together."""
+
+import numpy as np
+import pytest
+from sambench.errors import ConfigError
+from sambench.results.ties import Bools, compact_letters, different, games_howell, tukey
+from scipy import stats
+
+
+def table(seed: int, sizes: tuple[int, ...], spread: float) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.normal(rng.normal(), rng.uniform(0.3, 0.3 + spread), size) for size in sizes]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("sizes", [(3, 3), (5, 5, 5, 5), (2, 10, 4), (3,) * 6])
+def test_tukey_is_scipys(seed: int, sizes: tuple[int, ...]) -> None:
+    groups = table(seed, sizes, 0.0)
+    for alpha in (0.05, 0.2):
+        assert tukey(groups, alpha).tolist() == (stats.tukey_hsd(*groups).pvalue < alpha).tolist()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("sizes", [(3, 3), (5, 5, 5, 5), (3, 10, 4), (4,) * 5])
+def test_games_howell_is_scipys(seed: int, sizes: tuple[int, ...]) -> None:
+    groups = table(seed, sizes, 1.0)
+    expected = stats.tukey_hsd(*groups, equal_var=False).pvalue
+    for alpha in (0.05, 0.2):
+        assert games_howell(groups, alpha).tolist() == (expected < alpha).tolist()
+
+
+def split_share(deviations: np.ndarray, n: int, tables: int) -> float:
+    values = np.random.default_rng(n).normal(size=(tables, len(deviations), n)) * deviations[:, None]
+    return float(np.mean([different(list(groups)).any() for groups in values]))
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_ten_equal_methods_stay_together(n: int) -> None:
+    assert split_share(np.ones(10), n, 1500) <= 0.06
+
+
+def test_ten_methods_of_unequal_variance_stay_together() -> None:
+    assert split_share(np.repeat([1.0, 2.0], 5), 5, 600) <= 0.08
+
+
+def test_methods_that_differ_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    found = [
+        different([rng.normal(0, 1, 5), rng.normal(0, 1, 5), rng.normal(4, 1, 5)])[0, 2] for _ in range(200)
+    ]
+    assert np.mean(found) > 0.95
+
+
+def test_a_diverged_run_of_one_method_does_not_blur_the_others() -> None:
+    rng = np.random.default_rng(0)
+    good, worse = rng.normal(0.95, 0.001, 5), rng.normal(0.93, 0.001, 5)
+    diverging = np.append(rng.normal(0.95, 0.001, 4), 0.1)
+    differ = different([good, worse, diverging])
+    assert differ[0, 1]
+    assert not differ[0, 2]
+    assert not tukey([good, worse, diverging]).any()  # which is why Tukey does not decide here
+
+
+def test_rounding_is_no_proof_of_precision() -> None:
+    groups = [[0.950, 0.950, 0.950], [0.9525, 0.9525, 0.9525], [0.95, 0.9525, 0.955]]
+    assert different(groups)[0, 1]
+    assert not different(groups, resolution=0.0025).any()
+
+
+def test_samples_without_spread() -> None:
+    assert different([[1, 1], [1, 1]]).tolist() == [[False, False], [False, False]]
+    assert different([[1, 1], [2, 2]]).tolist() == [[False, True], [True, False]]
+
+
+def test_one_method_is_no_comparison() -> None:
+    assert different([[1.0, 2.0]]).tolist() == [[False]]
+    assert different([]).shape == (0, 0)
+    with pytest.raises(ConfigError, match="at least 2 methods, got 1"):
+        tukey([[1.0, 2.0]])
+    with pytest.raises(ConfigError, match="at least 2 finite values"):
+        different([[1.0], [1.0, 2.0]])
+
+
+def random_decisions(seed: int) -> tuple[Bools, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(1, 13))
+    upper = np.triu(rng.random((k, k)) < rng.random(), 1)
+    return upper | upper.T, rng.permutation(k)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_shared_letter_means_a_tie_and_nothing_else(seed: int) -> None:
+    differ, order = random_decisions(seed)
+    letters = [set(text) for text in compact_letters(differ, order)]
+    assert all(letters)
+    for i in range(len(letters)):
+        for j in range(len(letters)):
+            assert bool(letters[i] & letters[j]) == (not differ[i, j])
+    members = {
+        letter: {i for i, text in enumerate(letters) if letter in text} for letter in set.union(*letters)
+    }
+    for letter, group in members.items():  # no letter says what another one says already
+        assert not any(group <= other for name, other in members.items() if name != letter)
+    assert "a" in letters[order[0]]
+
+
+def test_letters_follow_the_order() -> None:
+    differ = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]], dtype=bool)
+    assert compact_letters(differ, [2, 0, 1]) == ["b", "c", "a"]
+    assert compact_letters(np.zeros((3, 3)), [2, 0, 1]) == ["a", "a", "a"]
+    assert compact_letters(np.zeros((0, 0)), []) == []
+
+
+def test_more_than_52_groups() -> None:
+    letters = compact_letters(~np.eye(54, dtype=bool), np.arange(54))
+    assert letters[25:28] == ["z", "A", "B"]
+    assert letters[51:] == ["Z", "(53)", "(54)"]
