@@ -4,16 +4,16 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import torch
 
+from ..errors import DataError
 from .dataset import Dataset, fingerprint_of
 
 # Part of every key: raised whenever a loader would decode the same files into something else.
@@ -31,20 +31,21 @@ def default_folder(kind: str, variable: str) -> Path:
     return Path(user).expanduser() / "sambench" / kind
 
 
-def cached(name: str, files: Iterable[Path], folder: Path, decode: Callable[[], Dataset]) -> Dataset:
+def cached(name: str, base: Path, files: Iterable[Path], folder: Path, decode: Callable[[], Dataset]) -> Dataset:
     """Return the data set that a source decodes to, from the cache if these very files were decoded before.
 
-    An entry is recognized by the content of the source files, and believed only if its tensors have the
-    fingerprint that was written with them; anything else is decoded again and replaced. A folder that cannot be
+    An entry is recognized by the names and the content of the source files, and believed only if its tensors have
+    the fingerprint that was written with them; anything else is decoded again and replaced. A folder that cannot be
     written costs time, not the run: one warning is logged for each such folder.
 
     Args:
         name: what the returned data set is called; not part of the key.
+        base: the folder from which the files are named, so that moving it as a whole changes nothing.
         files: every file the decoded tensors depend on, in a fixed order.
         folder: where the entries lie; created if missing.
         decode: reads the source, called only when there is no good entry.
     """
-    entry = folder / f"{_key(files)}.npz"
+    entry = folder / f"{_key(base, files)}.npz"
     found = _read(entry)
     if found is None:
         found = decode()
@@ -52,11 +53,15 @@ def cached(name: str, files: Iterable[Path], folder: Path, decode: Callable[[], 
     return replace(found, name=name)
 
 
-def _key(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256(f"sambench {LOADER_VERSION}".encode())
+def _key(base: Path, files: Iterable[Path]) -> str:
+    digest = hashlib.sha256(f"sambench {LOADER_VERSION}\n".encode())
     for path in files:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        digest.update(f"{content} {path.relative_to(base).as_posix()}\n".encode())
     return digest.hexdigest()
 
 
@@ -66,40 +71,34 @@ def _read(entry: Path) -> Dataset | None:
         with np.load(entry, allow_pickle=False) as arrays:
             about = json.loads(arrays["about"].tobytes())
             tensors = {key: torch.from_numpy(arrays[key]) for key in _TENSORS}
+        classes, mean, std = (tuple(about[key]) for key in ("classes", "mean", "std"))
+        fingerprint = fingerprint_of(**tensors, classes=classes)
+        if fingerprint != about["fingerprint"]:
+            raise ValueError(f"its fingerprint is {fingerprint}, not {about['fingerprint']}")
+        return Dataset(name="", **tensors, classes=classes, fingerprint=fingerprint, mean=mean, std=std)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    # Damage can surface as almost any exception of the zip and array readers, and the remedy is always the same.
+    except Exception as error:
         _log.warning("the cached data set %s is damaged (%s); decoding it again", entry, error)
         return None
-    classes = tuple(about["classes"])
-    if fingerprint_of(**tensors, classes=classes) != about["fingerprint"]:
-        _log.warning("the cached data set %s does not match its fingerprint; decoding it again", entry)
-        return None
-    return Dataset(
-        name="",
-        **tensors,
-        classes=classes,
-        fingerprint=about["fingerprint"],
-        mean=tuple(about["mean"]),
-        std=tuple(about["std"]),
-    )
 
 
 def _write(entry: Path, dataset: Dataset) -> None:
     about = {key: getattr(dataset, key) for key in ("classes", "fingerprint", "mean", "std")}
     arrays = {key: getattr(dataset, key).numpy() for key in _TENSORS}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+    arriving = entry.with_name(f"{uuid4().hex}.tmp")
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".tmp", delete=False) as file:
-            try:
-                np.savez(file, allow_pickle=False, **arrays)
+        try:
+            with arriving.open("wb") as file:
+                np.savez(file, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
-                os.replace(file.name, entry)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+            os.replace(arriving, entry)
+        finally:
+            arriving.unlink(missing_ok=True)
     except OSError as error:
         _warn_unwritable(str(entry.parent), str(error))
 

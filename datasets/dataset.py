@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -149,13 +150,13 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     """
     means, deviations = [], []
     for channel in range(images.shape[1]):
-        counts = [0] * 256
-        for chunk in images[:, channel].split(4096):
-            for value, count in enumerate(torch.bincount(chunk.flatten(), minlength=256).tolist()):
-                counts[value] += count
-        n = sum(counts)
-        first = sum(value * count for value, count in enumerate(counts))
-        second = sum(value * value * count for value, count in enumerate(counts))
+        # By histogram, in chunks: bincount widens what it counts to 64 bits, eight times the size of the data.
+        chunks = images[:, channel].split(2048)
+        counts = sum(np.bincount(chunk.numpy().ravel(), minlength=256) for chunk in chunks)
+        histogram = [int(count) for count in np.atleast_1d(counts)]
+        n = sum(histogram)
+        first = sum(value * count for value, count in enumerate(histogram))
+        second = sum(value * value * count for value, count in enumerate(histogram))
         if n * second == first * first:
             raise DataError(f"channel {channel} has the same value in every pixel: it cannot be normalized")
         means.append(first / (255 * n))

@@ -15,6 +15,7 @@ from ..errors import DataError
 
 # Pillow decodes outside the interpreter lock. Two threads halve the time; more would take cores from other runs.
 _THREADS = 2
+_BLOCK = 256
 
 
 def decode(sources: Sequence[bytes | Path], names: Sequence[str], place: str) -> Tensor:
@@ -32,8 +33,10 @@ def decode(sources: Sequence[bytes | Path], names: Sequence[str], place: str) ->
     Raises:
         DataError: if an image cannot be decoded, has more than 8 bits a channel, or differs in size.
     """
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(sources), _BLOCK)]
     with ThreadPoolExecutor(_THREADS) as pool:
-        arrays = list(pool.map(_decode_one, sources, names))
+        decoded = pool.map(lambda block: list(map(_decode_one, sources[block], names[block])), blocks)
+        arrays = [array for block in decoded for array in block]
     sizes = Counter(array.shape[:2] for array in arrays)
     if len(sizes) > 1:
         usual = sizes.most_common(1)[0][0]
@@ -57,6 +60,7 @@ def _decode_one(source: bytes | Path, name: str) -> np.ndarray:
                 raise DataError(
                     f"{name} has more than 8 bits a channel (Pillow mode {image.mode!r}); convert it to 8 bits first"
                 )
-            return np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
+            mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+            return np.asarray(image if image.mode == mode else image.convert(mode))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{name} is not an image that Pillow can decode: {error}") from error

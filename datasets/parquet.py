@@ -26,7 +26,7 @@ _IMAGE_COLUMNS = ("img", "image")
 _LABEL_COLUMNS = ("label", "fine_label", "labels")
 
 
-def load_parquet(directory: Path, name: str, cache: Path) -> Dataset:
+def load_parquet(name: str, directory: Path, cache: Path) -> Dataset:
     """Read ``train-*.parquet`` and ``test-*.parquet``, each in one or several shards (taken in sorted order).
 
     Images are a struct column with a binary field ``bytes`` (called ``img`` or ``image``, or the only one of its
@@ -42,7 +42,8 @@ def load_parquet(directory: Path, name: str, cache: Path) -> Dataset:
             present = sorted(path.name for path in directory.glob("*"))[:10] if directory.is_dir() else None
             found = "the folder does not exist" if present is None else f"it holds: {', '.join(present) or 'nothing'}"
             raise DataError(f"no {part}-*.parquet in {directory}; {found}")
-    return cached(name, [*shards["train"], *shards["test"]], cache, lambda: _decode(name, shards))
+    files = [*shards["train"], *shards["test"]]
+    return cached(name, directory, files, cache, lambda: _decode(name, shards))
 
 
 def _decode(name: str, shards: dict[str, list[Path]]) -> Dataset:

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from torchvision.datasets import CIFAR10, CIFAR100
+
 from ..errors import ConfigError, unknown
-from . import digits, parquet
+from . import cifar, digits, fashion_mnist, imagefolder, parquet
 from .cache import default_folder
 from .dataset import Dataset, DatasetInfo
 
@@ -15,17 +18,27 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 @dataclass(frozen=True)
 class _Source:
+    """A source and its loader, which takes a name, the folder to read and the folder of the cache."""
+
     info: DatasetInfo
     load: Callable[[str, Path, Path], Dataset]
-    """Takes the name, the folder of the archives (or DIR) and the folder of the cache."""
 
 
 _NAMED = {
-    source.info.name: source for source in (_Source(digits.INFO, lambda name, root, cache: digits.load_digits(name)),)
+    source.info.name: source
+    for source in (
+        _Source(digits.INFO, lambda name, root, cache: digits.load_digits(name)),
+        _Source(cifar.CIFAR10, partial(cifar.load_cifar, CIFAR10)),
+        _Source(cifar.CIFAR100, partial(cifar.load_cifar, CIFAR100)),
+        _Source(fashion_mnist.INFO, fashion_mnist.load_fashion_mnist),
+    )
 }
 _FOLDERS = {
     source.info.name.partition(":")[0]: source
-    for source in (_Source(parquet.INFO, lambda name, directory, cache: parquet.load_parquet(directory, name, cache)),)
+    for source in (
+        _Source(parquet.INFO, parquet.load_parquet),
+        _Source(imagefolder.INFO, imagefolder.load_imagefolder),
+    )
 }
 
 

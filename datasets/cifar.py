@@ -1,0 +1,83 @@
+"""CIFAR-10 and CIFAR-100 from their official archives, through torchvision."""
+
+import tarfile
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision import datasets
+
+from ..errors import DataError
+from .archives import fetch
+from .cache import cached
+from .dataset import Dataset, DatasetInfo, build
+
+CIFAR10 = DatasetInfo(
+    name="cifar10",
+    summary="60,000 photographs of 10 classes, the official archive",
+    shape=(3, 32, 32),
+    classes=10,
+    train=50_000,
+    test=10_000,
+    augment="crop:4,flip,cutout:16",
+)
+CIFAR100 = DatasetInfo(
+    name="cifar100",
+    summary="60,000 photographs of 100 classes in 20 superclasses, the official archive",
+    shape=(3, 32, 32),
+    classes=100,
+    train=50_000,
+    test=10_000,
+    augment="crop:4,flip,cutout:16",
+)
+
+
+def load_cifar(kind: type[datasets.CIFAR10], name: str, root: Path, cache: Path) -> Dataset:
+    """Read the archive in ``root``, or the folder it unpacks to; download the archive if neither is there.
+
+    Args:
+        kind: ``torchvision.datasets.CIFAR10`` or ``CIFAR100``, which knows the address, the checksums and the format.
+        name: what specs and records call the data set.
+        root: where the archive lies.
+        cache: where decoded tensors are kept.
+
+    Raises:
+        DataError: if the archive is missing and cannot be downloaded, or is damaged.
+
+    References:
+        A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+    """
+    members = [name for name, _ in (*kind.train_list, *kind.test_list)] + [kind.meta["filename"]]
+    unpacked = [root / kind.base_folder / member for member in members]
+    archive = root / kind.filename
+    if not archive.is_file() and all(path.is_file() for path in unpacked):
+        return cached(name, root, unpacked, cache, partial(_read, kind, name, root))
+    if not archive.is_file():
+        fetch(kind.url, archive, kind.tgz_md5)
+    return cached(name, root, [archive], cache, partial(_unpack, kind, name, archive))
+
+
+def _unpack(kind: type[datasets.CIFAR10], name: str, archive: Path) -> Dataset:
+    """Read an archive through a temporary folder: ``root`` may be read-only or shared by several processes."""
+    fetch(kind.url, archive, kind.tgz_md5)
+    with tempfile.TemporaryDirectory(prefix="sambench-") as folder:
+        with tarfile.open(archive) as file:
+            file.extractall(folder, filter="data")
+        return _read(kind, name, Path(folder))
+
+
+def _read(kind: type[datasets.CIFAR10], name: str, root: Path) -> Dataset:
+    try:
+        train, test = kind(root, train=True), kind(root, train=False)
+    except RuntimeError as error:
+        raise DataError(
+            f"{root / kind.base_folder} does not hold the official files (torchvision: {error}). Delete that folder "
+            f"and put {kind.filename} (md5 {kind.tgz_md5}) into {root}, or run again to download it"
+        ) from error
+    return build(name, _tensors(train), _tensors(test), tuple(train.classes))
+
+
+def _tensors(part: datasets.CIFAR10) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)

@@ -1,0 +1,73 @@
+"""Fashion-MNIST from its official files, or from Debian's package of them, through torchvision."""
+
+import gzip
+import shutil
+import tempfile
+import zlib
+from pathlib import Path
+
+from torchvision.datasets import FashionMNIST
+
+from ..errors import DataError
+from .archives import fetch
+from .cache import cached
+from .dataset import Dataset, DatasetInfo, build
+
+INFO = DatasetInfo(
+    name="fashion_mnist",
+    summary="70,000 gray pictures of clothes in 10 classes, the official files",
+    shape=(1, 28, 28),
+    classes=10,
+    train=60_000,
+    test=10_000,
+    augment="crop:4,flip",
+)
+# Where `apt install dataset-fashion-mnist` puts the same four files, compressed anew (so their md5 is another).
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+
+
+def load_fashion_mnist(name: str, root: Path, cache: Path) -> Dataset:
+    """Read the four files in ``root/FashionMNIST/raw`` (torchvision's layout), else Debian's, else download them.
+
+    Raises:
+        DataError: if a file is missing and cannot be downloaded, or is damaged.
+
+    References:
+        Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
+        Algorithms", 2017, arXiv 1708.07747.
+    """
+    official = root / "FashionMNIST" / "raw"
+    names = [file for file, _ in FashionMNIST.resources]
+    if _complete(DEBIAN_FOLDER, names) and not _complete(official, names):
+        files = [DEBIAN_FOLDER / file for file in names]
+    else:
+        files = [_fetch(official / file, md5) for file, md5 in FashionMNIST.resources]
+    return cached(name, files[0].parent, files, cache, lambda: _decode(name, files))
+
+
+def _complete(folder: Path, names: list[str]) -> bool:
+    return all((folder / name).is_file() for name in names)
+
+
+def _fetch(path: Path, md5: str) -> Path:
+    return fetch(FashionMNIST.mirrors[0] + path.name, path, md5)
+
+
+def _decode(name: str, files: list[Path]) -> Dataset:
+    """Decompress into a temporary folder, where torchvision finds what it takes for its own download."""
+    with tempfile.TemporaryDirectory(prefix="sambench-") as folder:
+        raw = Path(folder) / "FashionMNIST" / "raw"
+        raw.mkdir(parents=True)
+        for path in files:
+            try:
+                with gzip.open(path) as source, (raw / path.stem).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise DataError(f"{path} is damaged ({error}); replace it by an intact copy") from error
+        train, test = FashionMNIST(folder, train=True), FashionMNIST(folder, train=False)
+    return build(
+        name,
+        (train.data.unsqueeze(1), train.targets.long()),
+        (test.data.unsqueeze(1), test.targets.long()),
+        tuple(FashionMNIST.classes),
+    )
