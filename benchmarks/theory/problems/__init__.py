@@ -1,0 +1,34 @@
+"""Problems whose constants are known: each family is one file, and every constant is proven by a test."""
+
+from . import linear, networks, nonconvex, published, quadratics, real
+from .base import Problem
+from .linear import LinearModel
+from .published import (
+    Published,
+    published_decreasing,
+    published_deterministic,
+    published_importance,
+    published_logistic,
+)
+from .real import libsvm
+from .registry import list_problems, make_problem, problem
+
+__all__ = [
+    "LinearModel",
+    "Problem",
+    "Published",
+    "libsvm",
+    "linear",
+    "list_problems",
+    "make_problem",
+    "networks",
+    "nonconvex",
+    "problem",
+    "published",
+    "published_decreasing",
+    "published_deterministic",
+    "published_importance",
+    "published_logistic",
+    "quadratics",
+    "real",
+]

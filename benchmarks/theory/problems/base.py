@@ -1,0 +1,118 @@
+"""What a theory problem is: a finite sum whose every constant is known."""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from math import inf
+
+import torch
+from torch import Tensor
+
+
+class Problem(ABC):
+    r"""A finite sum :math:`f(x) = \frac{1}{n} \sum_i f_i(x)` on :math:`\mathbb{R}^d`, with its constants.
+
+    Everything is float64. A subclass states :meth:`losses` (differentiable, so that any step rule can run on it through
+    autograd) and :meth:`gradient` (closed form, for many points at once); the tests hold one to the other.
+
+    Args:
+        name: how figures and tables call it.
+        x0: where solvers start, (d,).
+        mu: PL constant: ``||grad f(x)||^2 >= 2 mu (f(x) - f*)``.
+        L: Lipschitz constant of grad f.
+        L_i: Lipschitz constants of grad f_i, (n,).
+        minimum: f*, the minimum of f.
+        component_minima: f_i^inf, the infimum of each f_i, (n,).
+        minimizer: one x* with f(x*) = f*, (d,).
+        radius: ``mu``, ``L`` and ``L_i`` hold within this distance of ``x0`` (everywhere when infinite).
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        x0: Tensor,
+        mu: float,
+        L: float,
+        L_i: Tensor,
+        minimum: float,
+        component_minima: Tensor,
+        minimizer: Tensor,
+        radius: float = inf,
+    ):
+        self.name = name
+        self.x0 = x0
+        self.mu = mu
+        self.L = L
+        self.L_i = L_i
+        self.minimum = minimum
+        self.component_minima = component_minima
+        self.minimizer = minimizer
+        self.radius = radius
+
+    @abstractmethod
+    def losses(self, x: Tensor, index: Tensor | None = None) -> Tensor:
+        """Return f_i(x) for the components in ``index``.
+
+        Args:
+            x: points, (..., d).
+            index: components, int64 (..., k) with the leading dimensions of ``x``; all n when None.
+
+        Returns:
+            (..., k), or (..., n).
+        """
+
+    @abstractmethod
+    def gradient(self, x: Tensor, index: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Return ``sum_k weight_k grad f_{index_k}(x)`` in closed form, at m points at once.
+
+        Args:
+            x: points, (m, d).
+            index: components, int64 (m, k); None is the full gradient, grad f.
+            weight: (m, k), given with ``index``.
+
+        Returns:
+            (m, d).
+        """
+
+    @property
+    def n(self) -> int:
+        """Number of components."""
+        return len(self.L_i)
+
+    @property
+    def d(self) -> int:
+        """Dimension of x."""
+        return len(self.x0)
+
+    @property
+    def L_max(self) -> float:
+        """The largest L_i."""
+        return float(self.L_i.max())
+
+    @property
+    def L_avg(self) -> float:
+        """The mean of L_i."""
+        return float(self.L_i.mean())
+
+    @property
+    def interpolation_gap(self) -> float:
+        """``f* - (1/n) sum f_i^inf``: zero exactly when one point minimizes every component."""
+        return float(self.minimum - self.component_minima.mean())
+
+    @cached_property
+    def sigma_star(self) -> float:
+        """``sqrt((1/n) sum ||grad f_i(x*)||^2)``: the gradient noise of uniform sampling that is left at x*."""
+        return float(self.component_gradients(self.minimizer).square().sum(-1).mean().sqrt())
+
+    def value(self, x: Tensor) -> Tensor:
+        """Return f(x) for points (..., d)."""
+        return self.losses(x).mean(-1)
+
+    def gap(self, x: Tensor) -> Tensor:
+        """Return ``f(x) - f*`` for points (..., d), as free of cancellation as the problem allows."""
+        return self.value(x) - self.minimum
+
+    def component_gradients(self, x: Tensor) -> Tensor:
+        """Return grad f_i(x) of every component at one point (d,), as (n, d)."""
+        every = torch.arange(self.n)[:, None]
+        return self.gradient(x.expand(self.n, -1), every, torch.ones(self.n, 1, dtype=x.dtype))

@@ -1,0 +1,58 @@
+"""Small real data: two embedded in scikit-learn, and LIBSVM files from disk."""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_svmlight_file
+
+from ....errors import DataError
+from .linear import LinearModel
+from .matrices import Matrix
+from .registry import problem
+
+
+def standardize(features: Matrix) -> Matrix:
+    """Center and scale every column, drop constant ones, and append a column of ones (the intercept)."""
+    varying = features[:, features.std(0) > 0]
+    scaled = (varying - varying.mean(0)) / varying.std(0)
+    return np.hstack([scaled, np.ones((len(scaled), 1))])
+
+
+@problem("breast-cancer")
+def breast_cancer(regularization: float | None = None) -> LinearModel:
+    """Logistic regression on the Wisconsin breast-cancer data (n = 569, d = 31); regularization 1/n unless given."""
+    features, target = map(np.asarray, load_breast_cancer(return_X_y=True))
+    a, y = standardize(features), np.where(target == 1, 1.0, -1.0)
+    r = 1 / len(a) if regularization is None else regularization
+    return LinearModel("breast-cancer", a, y, "logistic", r)
+
+
+@problem("diabetes")
+def diabetes(regularization: float | None = None) -> LinearModel:
+    """Ridge regression on the diabetes data (n = 442, d = 11), targets scaled to unit variance; 1/n unless given."""
+    features, target = map(np.asarray, load_diabetes(return_X_y=True))
+    a, y = standardize(features), target / target.std()
+    r = 1 / len(a) if regularization is None else regularization
+    return LinearModel("diabetes", a, y, regularization=r)
+
+
+def libsvm(path: str | Path, regularization: float | None = None) -> LinearModel:
+    """Read a problem from a file in LIBSVM format: logistic regression if it has two labels, else ridge regression.
+
+    Features are standardized; regression targets are scaled to unit variance; the regularization is 1/n unless given.
+
+    Raises:
+        DataError: the file does not exist or is not in that format.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{str(path)!r} does not exist; give the path of a file in LIBSVM format")
+    try:
+        sparse, y = load_svmlight_file(str(file))
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} is not in LIBSVM format (label index:value ...): {error}") from error
+    a = standardize(np.asarray(sparse.todense()))
+    r = 1 / len(a) if regularization is None else regularization
+    if len(np.unique(y)) == 2:
+        return LinearModel(file.stem, a, np.where(y == y.max(), 1.0, -1.0), "logistic", r)
+    return LinearModel(file.stem, a, y / y.std(), regularization=r)
