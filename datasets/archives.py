@@ -18,7 +18,7 @@ from ..errors import DataError
 _TIMEOUT_SECONDS = 30.0
 
 
-def fetch(url: str, archive: Path, md5: str) -> Path:
+def fetch(url: str, archive: Path, md5: str, otherwise: str = "") -> Path:
     """Return ``archive`` if it is there and intact; download it if it is not there.
 
     There is one attempt. A download becomes visible under its name only after its md5 was found right.
@@ -27,6 +27,7 @@ def fetch(url: str, archive: Path, md5: str) -> Path:
         url: where the official file is.
         archive: where it belongs on this machine.
         md5: its official checksum, 32 hex digits.
+        otherwise: another way to get it, for the error message.
 
     Raises:
         DataError: if the file on disk is not the official one, or it is missing and cannot be downloaded. The
@@ -51,7 +52,7 @@ def fetch(url: str, archive: Path, md5: str) -> Path:
         raise DataError(
             f"{archive.name} is not in {archive.parent} and could not be downloaded from {url} ({error}). "
             f"Put the file {archive.name} (md5 {md5}) into {archive.parent}, "
-            "or set SAMBENCH_DATA to the folder where the data sets are"
+            f"or set SAMBENCH_DATA to the folder where the data sets are{otherwise}"
         ) from error
     finally:
         with suppress(OSError):

@@ -87,10 +87,12 @@ class Augmentation:
         """
         chosen: dict[str, int | bool | str] = {}
         tokens = [token.strip() for token in recipe.split(",")]
+        if tokens == ["none"]:
+            return cls()
+        if "none" in tokens:
+            raise ConfigError(f"augmentation {recipe!r}: none stands alone, or is left out")
         for token in tokens:
             head, *arguments = token.split(":")
-            if head == "none" and tokens == ["none"]:
-                continue
             if head in POLICIES and not arguments:
                 setting: dict[str, int | bool | str] = {"policy": head}
             elif head == "flip" and not arguments:

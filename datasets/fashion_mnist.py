@@ -50,7 +50,8 @@ def _complete(folder: Path, names: list[str]) -> bool:
 
 
 def _fetch(path: Path, md5: str) -> Path:
-    return fetch(FashionMNIST.mirrors[0] + path.name, path, md5)
+    debian = "; on Debian and Ubuntu, `apt install dataset-fashion-mnist` provides all four files"
+    return fetch(FashionMNIST.mirrors[0] + path.name, path, md5, otherwise=debian)
 
 
 def _decode(name: str, files: list[Path]) -> Dataset:

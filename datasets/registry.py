@@ -94,5 +94,5 @@ def load(
 
 
 def _default_name(directory: Path, kind: str) -> str:
-    base = re.sub(r"[^a-z0-9._-]+", "-", directory.resolve().name.lower()).lstrip("._-") or kind
+    base = re.sub(r"[^a-z0-9._-]+", "-", directory.resolve().name.lower()).strip("._-") or kind
     return f"{base}-{kind}" if base in _NAMED else base

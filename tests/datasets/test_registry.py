@@ -1,0 +1,101 @@
+"""Names to data sets: every named source, the names that records will carry, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from sambench.datasets import Augmentation, list_datasets, load
+from sambench.errors import ConfigError, DataError
+
+from .builders import encode, pixels, write_parquet
+
+
+def small_parquet(folder: Path) -> Path:
+    for part, seed in (("train", 0), ("test", 1)):
+        images = [encode(image) for image in pixels(6, (5, 5, 3), seed)]
+        write_parquet(folder / f"{part}-0.parquet", images, [0, 1, 2, 0, 1, 2])
+    return folder
+
+
+def test_every_source_is_described() -> None:
+    names = [info.name for info in list_datasets()]
+    assert names == ["digits", "cifar10", "cifar100", "fashion_mnist", "parquet:DIR", "imagefolder:DIR"]
+
+
+@pytest.mark.parametrize("info", list_datasets(), ids=lambda info: info.name)
+def test_default_recipes_are_canonical_and_fit(info) -> None:
+    augmentation = Augmentation.parse(info.augment)
+    assert augmentation.recipe == info.augment
+    _, height, width = info.shape or (3, 32, 32)
+    assert len(augmentation.draw(10, (height, width), seed=0)) == 10
+
+
+def test_digits_are_what_their_entry_says_and_what_scikit_learn_holds() -> None:
+    from sklearn.datasets import load_digits
+
+    dataset = load("digits")
+    info = next(info for info in list_datasets() if info.name == "digits")
+    assert (dataset.shape, len(dataset.classes)) == (info.shape, info.classes)
+    assert (len(dataset.train_labels), len(dataset.test_labels)) == (info.train, info.test)
+    # The union of both parts is the source, example by example, in 17 evenly spread gray levels.
+    everything = torch.cat([dataset.train_images, dataset.test_images]).flatten(1)
+    labels = torch.cat([dataset.train_labels, dataset.test_labels])
+    found = sorted(zip((everything.double() * 16 / 255).round().int().tolist(), labels.tolist(), strict=True))
+    levels, digits = load_digits(return_X_y=True)
+    assert found == sorted(zip(levels.astype(int).tolist(), digits.tolist(), strict=True))
+    assert everything.max() == 255
+    assert dataset.train_labels.bincount(minlength=10).min() > 120
+    assert dataset.test_labels.bincount(minlength=10).min() > 20
+
+
+def test_digits_never_change() -> None:
+    assert load("digits").fingerprint == "8c537d9bcddd0312b02104a6a81033b770ba9ca8734f472ea4546f43251f486c"
+
+
+def test_the_name_of_a_folder_is_the_default_name(tmp_path: Path) -> None:
+    assert load(f"parquet:{small_parquet(tmp_path / 'My Data (v2)')}").name == "my-data-v2"
+    assert load(f"parquet:{tmp_path / 'My Data (v2)'}", name="mine").name == "mine"
+
+
+def test_a_folder_never_takes_the_name_of_official_files(tmp_path: Path) -> None:
+    source = f"parquet:{small_parquet(tmp_path / 'CIFAR10')}"
+    assert load(source).name == "cifar10-parquet"
+    with pytest.raises(ConfigError, match=r"reserved for the official files.*cifar10-parquet"):
+        load(source, name="cifar10")
+
+
+def test_a_folder_is_found_by_any_spelling_of_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_parquet(tmp_path / "there")
+    monkeypatch.chdir(tmp_path / "there")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    prints = {load(f"parquet:{spelling}").fingerprint for spelling in (".", "~/there", "../there/")}
+    assert len(prints) == 1
+    assert load("parquet:.").name == "there"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("cifar-10", "unknown data set 'cifar-10'; did you mean 'cifar10'"),
+        ("digit", "did you mean 'digits'"),
+        ("imagenet", "Valid: cifar10, cifar100, digits, fashion_mnist, imagefolder:DIR, parquet:DIR"),
+        ("parquet", "unknown data set 'parquet'; did you mean 'parquet:DIR'"),
+        ("parquet:", "names no folder; write parquet:DIR"),
+        ("", "unknown data set ''"),
+    ],
+)
+def test_unknown_sources_are_refused_with_the_valid_ones(source: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(source)
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "with space", "../escape", "-dash", "a/b"])
+def test_names_that_could_not_be_a_file_name_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="must be lower-case"):
+        load("digits", name=name)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "imagefolder"])
+def test_a_missing_folder_is_named(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        load(f"{kind}:{tmp_path / 'nowhere'}")
