@@ -67,9 +67,7 @@ def performance_profile(costs: ArrayLike, factors: ArrayLike) -> Floats:
     """
     matrix = np.asarray(costs, dtype=np.float64)
     if matrix.ndim != 2 or matrix.size == 0 or not (matrix > 0).all():
-        raise ConfigError(
-            f"costs must be a (methods, workloads) array of positive numbers, got {costs!r:.80}"
-        )
+        raise ConfigError(f"costs must be a (methods, workloads) array of positive numbers, got {costs!r:.80}")
     best = matrix.min(axis=0)
     ratios = np.where(np.isfinite(matrix), matrix / np.where(np.isfinite(best), best, 1.0), np.inf)
     taus = np.asarray(factors, dtype=np.float64)
@@ -126,9 +124,7 @@ def critical_difference(scores: ArrayLike, alpha: float = 0.05) -> CriticalDiffe
     """
     matrix = np.asarray(scores, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[1] < 2 or not np.isfinite(matrix).all():
-        raise ConfigError(
-            f"scores must be a finite (workloads, methods >= 2) array, got shape {matrix.shape}"
-        )
+        raise ConfigError(f"scores must be a finite (workloads, methods >= 2) array, got shape {matrix.shape}")
     workloads, methods = matrix.shape
     if workloads < LEAST_WORKLOADS:
         raise ConfigError(
@@ -159,9 +155,7 @@ def signed_rank_p(differences: ArrayLike) -> float:
     """
     sample = as_sample(differences, 1)
     sample = sample[sample != 0]
-    doubled = np.rint(2 * stats.rankdata(np.abs(sample))).astype(
-        int
-    )  # mean ranks are halves: count in halves
+    doubled = np.rint(2 * stats.rankdata(np.abs(sample))).astype(int)  # mean ranks are halves: count in halves
     ways = np.ones(1)
     for rank in doubled:
         ways = np.concatenate([ways, np.zeros(rank)]) + np.concatenate([np.zeros(rank), ways])

@@ -46,9 +46,7 @@ class CurvePoint(_Frozen):
 
     epoch: int = Field(ge=0, description="epochs completed")
     step: int = Field(ge=0, description="optimizer steps completed")
-    gradient_evaluations: Finite = Field(
-        ge=0, description="forward+backward passes over one full batch, so far"
-    )
+    gradient_evaluations: Finite = Field(ge=0, description="forward+backward passes over one full batch, so far")
     seconds: Finite = Field(ge=0, description="training time so far, evaluation excluded")
     lr: Finite = Field(description="learning rate of the last step")
     train_loss: Finite | None = Field(description="mean over the epoch's steps, at the unperturbed weights")
@@ -80,9 +78,7 @@ class Counters(_Frozen):
     steps: int = Field(ge=0)
     skipped_steps: int = Field(ge=0, description="steps dropped because an fp16 gradient overflowed")
     gradient_evaluations: Finite = Field(ge=0)
-    forward_evaluations: Finite = Field(
-        ge=0, description="forward-only passes over one full batch, scoring included"
-    )
+    forward_evaluations: Finite = Field(ge=0, description="forward-only passes over one full batch, scoring included")
     samples: int = Field(ge=0, description="training samples drawn")
 
 
@@ -118,9 +114,7 @@ class RunRecord(_Frozen):
     spec: dict[str, Any]
     status: Literal["completed", "diverged", "failed"]
     error: str | None = None
-    declared_gradients: Finite | None = Field(
-        description="gradient evaluations per step that the variant declares"
-    )
+    declared_gradients: Finite | None = Field(description="gradient evaluations per step that the variant declares")
     variant_source: str = Field(description="sha256 of the variant's source file")
     variant_status: str
     dataset_fingerprint: str

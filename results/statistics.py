@@ -148,9 +148,7 @@ def pooled_deviation(groups: Sequence[ArrayLike]) -> float:
     samples = [as_sample(group, 1) for group in groups]
     degrees = sum(len(sample) - 1 for sample in samples)
     if not degrees:
-        raise ConfigError(
-            "a spread needs at least two runs of one method; every sample given has a single value"
-        )
+        raise ConfigError("a spread needs at least two runs of one method; every sample given has a single value")
     return math.sqrt(sum(float(((sample - sample.mean()) ** 2).sum()) for sample in samples) / degrees)
 
 
@@ -178,9 +176,7 @@ def detectable_difference(n: int, m: int | None = None, *, power: float = 0.8, a
     critical = stats.t.ppf(1 - alpha / 2, degrees)
 
     def lacking(delta: float) -> float:
-        found = stats.nct.sf(critical, degrees, delta / scale) + stats.nct.cdf(
-            -critical, degrees, delta / scale
-        )
+        found = stats.nct.sf(critical, degrees, delta / scale) + stats.nct.cdf(-critical, degrees, delta / scale)
         return float(found) - power
 
     highest = 1.0

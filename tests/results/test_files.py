@@ -132,9 +132,7 @@ def test_leftovers_of_dead_writers_go_and_those_of_living_ones_stay(tmp_path: Pa
     assert remove_leftovers(tmp_path / "absent") == 0
 
 
-def test_a_writer_survives_the_loss_of_its_temporary_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_writer_survives_the_loss_of_its_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """remove_leftovers may come between the creation of the temporary file and its lock."""
     opened = os.open
     calls = []

@@ -53,9 +53,7 @@ def test_welch_is_scipys(n: int, m: int) -> None:
     a, b = samples(n + m, n, m)
     expected = stats.ttest_ind(a, b, equal_var=False)
     interval = expected.confidence_interval(0.95)
-    assert welch(a, b) == pytest.approx(
-        (a.mean() - b.mean(), interval.low, interval.high, expected.pvalue), rel=1e-9
-    )
+    assert welch(a, b) == pytest.approx((a.mean() - b.mean(), interval.low, interval.high, expected.pvalue), rel=1e-9)
 
 
 def test_welch_without_spread() -> None:
@@ -91,9 +89,7 @@ def test_hedges_g_without_spread() -> None:
 def test_probability_of_improvement_is_mann_whitneys() -> None:
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 6, 9), rng.integers(0, 6, 7)  # many ties
-    assert probability_of_improvement(a, b) == pytest.approx(
-        stats.mannwhitneyu(a, b).statistic / 63, rel=1e-12
-    )
+    assert probability_of_improvement(a, b) == pytest.approx(stats.mannwhitneyu(a, b).statistic / 63, rel=1e-12)
     assert probability_of_improvement(a, b) + probability_of_improvement(b, a) == pytest.approx(1)
 
 
@@ -103,9 +99,7 @@ def test_pooled_deviation_is_the_root_of_anovas_error() -> None:
     assert pooled_deviation(groups) == pytest.approx(math.sqrt((residuals**2).sum() / (11 - 4)))
 
 
-@pytest.mark.parametrize(
-    ("n", "m", "power", "alpha"), [(3, 3, 0.8, 0.05), (10, 5, 0.9, 0.01), (64, 64, 0.8, 0.05)]
-)
+@pytest.mark.parametrize(("n", "m", "power", "alpha"), [(3, 3, 0.8, 0.05), (10, 5, 0.9, 0.01), (64, 64, 0.8, 0.05)])
 def test_detectable_difference_is_statsmodels(n: int, m: int, power: float, alpha: float) -> None:
     expected = TTestIndPower().solve_power(nobs1=n, ratio=m / n, alpha=alpha, power=power)
     assert detectable_difference(n, m, power=power, alpha=alpha) == pytest.approx(expected, rel=1e-6)
@@ -131,9 +125,7 @@ def test_expected_best_of_many_trials() -> None:
     assert (np.diff(curve) > 0).all()
 
 
-@pytest.mark.parametrize(
-    "call", [t_interval, lambda x: welch(x, [1, 2]), expected_best, lambda x: hedges_g([1, 2], x)]
-)
+@pytest.mark.parametrize("call", [t_interval, lambda x: welch(x, [1, 2]), expected_best, lambda x: hedges_g([1, 2], x)])
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [[1.0, 2.0]]])
 def test_what_is_no_sample_is_refused(call: object, values: list[float]) -> None:
     with pytest.raises(ConfigError, match="expected a vector of at least"):

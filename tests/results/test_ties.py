@@ -45,9 +45,7 @@ def test_ten_methods_of_unequal_variance_stay_together() -> None:
 
 def test_methods_that_differ_are_told_apart() -> None:
     rng = np.random.default_rng(0)
-    found = [
-        different([rng.normal(0, 1, 5), rng.normal(0, 1, 5), rng.normal(4, 1, 5)])[0, 2] for _ in range(200)
-    ]
+    found = [different([rng.normal(0, 1, 5), rng.normal(0, 1, 5), rng.normal(4, 1, 5)])[0, 2] for _ in range(200)]
     assert np.mean(found) > 0.95
 
 
@@ -96,9 +94,7 @@ def test_a_shared_letter_means_a_tie_and_nothing_else(seed: int) -> None:
     for i in range(len(letters)):
         for j in range(len(letters)):
             assert bool(letters[i] & letters[j]) == (not differ[i, j])
-    members = {
-        letter: {i for i, text in enumerate(letters) if letter in text} for letter in set.union(*letters)
-    }
+    members = {letter: {i for i, text in enumerate(letters) if letter in text} for letter in set.union(*letters)}
     for letter, group in members.items():  # no letter says what another one says already
         assert not any(group <= other for name, other in members.items() if name != letter)
     assert "a" in letters[order[0]]

@@ -1,0 +1,260 @@
+"""The leaderboard: right numbers, the same bytes from the same records, nothing dropped in silence."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sambench.errors import StateError
+from sambench.results import leaderboard
+from sambench.results.record import RunRecord
+from sambench.results.statistics import detectable_difference, pooled_deviation, t_interval
+from sambench.results.store import Store
+from sambench.results.summary import Workload, summarize
+
+Make = Callable[..., RunRecord]
+SGD, SAM = (0.92, 0.9225, 0.925), (0.95, 0.9525, 0.96)
+
+
+@pytest.fixture
+def board(make_record: Make) -> list[RunRecord]:
+    records = [make_record(variant="sgd", seed=seed, accuracy=value) for seed, value in enumerate(SGD)]
+    return records + [make_record(variant="sam", seed=seed, accuracy=value) for seed, value in enumerate(SAM)]
+
+
+def only(records: list[RunRecord]) -> Workload:
+    (workload,) = summarize(records)
+    return workload
+
+
+def changed(record: RunRecord, **parts: dict[str, Any]) -> RunRecord:
+    data = record.model_dump(mode="json")
+    return RunRecord.model_validate(data | {key: data[key] | value for key, value in parts.items()})
+
+
+def test_rows_are_what_the_statistics_say(board: list[RunRecord]) -> None:
+    workload = only(board)
+    sam, sgd = workload.rows
+    assert (sam.label, sgd.label) == ("sam", "sgd")
+    assert sam.accuracies == SAM
+    assert sam.seeds == (0, 1, 2)
+    assert (sam.accuracy, sam.low, sam.high) == pytest.approx(t_interval(SAM))
+    assert (sam.group, sgd.group) == ("a", "b")
+    assert (sam.gradient_evaluations, sgd.gradient_evaluations) == (88, 44)
+    assert (sam.train_seconds, sam.seconds_per_gradient) == (4, 4 / 88)
+    assert workload.deviation == pytest.approx(pooled_deviation([SGD, SAM]))
+    assert workload.detectable == ((3, pytest.approx(pooled_deviation([SGD, SAM]) * detectable_difference(3))),)
+
+
+def test_the_table_to_the_letter(board: list[RunRecord]) -> None:
+    text = leaderboard.render(board)
+    assert (
+        """\
+## digits, wrn10_1
+
+All runs: `augment=standard base=sgd batch_size=128 bn_update=first drop_last=on epochs=4 lr=0.1 momentum=0.9 \
+precision=fp32 schedule=cosine schedule_unit=step weight_decay=5e-4 weight_decay_mode=base`
+
+| Group | Variant | Settings |  Accuracy, % |   n | Grad. evals | Time, s | ms / eval | Diverged |
+| ----- | ------- | -------- | -----------: | --: | ----------: | ------: | --------: | -------: |
+| a     | sam     | rho=0.05 | 95.42 ± 1.29 |   3 |        88.0 |    4.00 |      45.5 |      0/3 |
+| b     | sgd     | –        | 92.25 ± 0.62 |   3 |        44.0 |    2.00 |      45.5 |      0/3 |
+
+- Smallest difference between two rows that is found with 80 % power: 1.25 points with 3 runs each (one comparison \
+at 5 %; standard deviation over seeds 0.41).
+- Times were measured on: a CPU, 2 threads.
+"""
+        in text
+    )
+    assert text.startswith("# Leaderboard\n\nWhat was measured, method by method. `sambench leaderboard` builds this")
+    assert "Ranked below: 6 runs on 1 workload.\n" in text
+
+
+def test_the_order_of_the_records_does_not_matter(tmp_path: Path, board: list[RunRecord], make_record: Make) -> None:
+    board += [make_record(status="failed", seed=9), make_record(variant="sgd", noise=0.2), make_record(split="search")]
+    expected = leaderboard.render(board)
+    for seed in range(5):
+        random.Random(seed).shuffle(board)
+        assert leaderboard.render(board) == expected
+    store = Store(tmp_path)
+    for record in board:
+        store.write(record)
+    assert leaderboard.render(store.scan()) == expected
+
+
+def test_a_diverged_run_counts_as_guessing(make_record: Make) -> None:
+    runs = [make_record(seed=0, accuracy=0.95), make_record(seed=1, status="diverged")]
+    clean = [make_record(variant="sgd", seed=seed, accuracy=0.9 + 0.01 * seed) for seed in range(2)]
+    workload = only(runs + clean)
+    sgd, sam = workload.rows
+    assert sam.accuracies == (0.95, 0.1)
+    assert sam.accuracy == pytest.approx(0.525)
+    assert sam.diverged == 1
+    assert workload.deviation == pytest.approx(pooled_deviation([sgd.accuracies]))
+    assert "| 52.50 ± 540.01 |   2 |" in leaderboard.render(runs + clean)
+    assert "|      1/2 |" in leaderboard.render(runs + clean)
+
+
+def test_costs_are_those_of_completed_runs(make_record: Make) -> None:
+    diverged = changed(make_record(seed=1, status="diverged"), counters={"gradient_evaluations": 3.0})
+    assert only([make_record(seed=0), diverged]).rows[0].gradient_evaluations == 88
+
+
+def test_a_row_that_only_diverged_has_no_group_and_no_cost(make_record: Make) -> None:
+    runs = [make_record(seed=seed, status="diverged") for seed in range(3)]
+    clean = [make_record(variant="sgd", seed=seed, accuracy=0.9 + 0.01 * seed) for seed in range(3)]
+    sam = only(runs + clean).rows[1]
+    assert (sam.group, sam.accuracy, sam.gradient_evaluations) == ("", pytest.approx(0.1), None)
+    assert "| –     | sam     | rho=0.05 |  10.00 ± 0.00 |   3 |           – |       – |         – |      3/3 |" in (
+        leaderboard.render(runs + clean).replace("10.00 ± 0.00", " 10.00 ± 0.00").replace("|   10", "|  10")
+    )
+
+
+def test_a_single_run_says_so(make_record: Make) -> None:
+    text = leaderboard.render([make_record(accuracy=0.95)])
+    assert "| –     | sam     | rho=0.05 | 95.00 (n = 1) |   1 |" in text
+    assert "no difference is evidence" in text
+
+
+def test_failed_runs_are_excluded_and_listed(board: list[RunRecord], make_record: Make) -> None:
+    board += [make_record(seed=seed, status="failed") for seed in (7, 8)]
+    workload = only(board)
+    assert [row.n for row in workload.rows] == [3, 3]
+    assert [(item.label, item.seeds) for item in workload.excluded] == [("sam", (7, 8))]
+    text = leaderboard.render(board)
+    assert "## Excluded, and why\n\n- digits, wrn10_1: sam, seeds 7, 8: failed: DataError: the archive" in text
+
+
+def test_a_store_of_failures_is_no_table(make_record: Make) -> None:
+    text = leaderboard.render([make_record(status="failed")])
+    assert "no finished run" in text
+    assert "sam, seed 0: failed: DataError" in text
+
+
+def test_a_damaged_file_is_listed_and_hides_nothing(tmp_path: Path, board: list[RunRecord]) -> None:
+    store = Store(tmp_path)
+    for record in board:
+        store.write(record)
+    store.path("0" * 64).write_text("{")
+    text = leaderboard.render(store.scan())
+    assert "Ranked below: 6 runs" in text
+    assert f"- {'0' * 64}.json: the record: Invalid JSON" in text
+    assert str(tmp_path) not in text
+
+
+def test_search_runs_are_counted_and_not_ranked(board: list[RunRecord], make_record: Make) -> None:
+    text = leaderboard.render([*board, make_record(split="search", accuracy=0.99)])
+    assert "1 search run chose hyper-parameters and is not ranked" in text
+    assert "99.00" not in text
+
+
+def test_what_a_spec_does_not_share_is_another_workload(board: list[RunRecord], make_record: Make) -> None:
+    workloads = summarize([*board, make_record(batch_size=64), make_record(a_key_of_the_future=[1])])
+    assert [workload.title for workload in workloads] == [
+        "digits, wrn10_1 (a_key_of_the_future=1 batch_size=128)",
+        "digits, wrn10_1 (a_key_of_the_future=none batch_size=128)",
+        "digits, wrn10_1 (a_key_of_the_future=none batch_size=64)",
+    ]
+
+
+def test_other_data_under_the_same_name_is_another_workload(make_record: Make) -> None:
+    record = make_record(seed=1).model_copy(update={"dataset_fingerprint": "f" * 64})
+    assert [workload.title for workload in summarize([make_record(seed=0), record])] == [
+        "digits, wrn10_1 (data=0c8ee7b1)".replace("0c8ee7b1", make_record().dataset_fingerprint[:8]),
+        "digits, wrn10_1 (data=ffffffff)",
+    ]
+
+
+def test_more_epochs_of_a_stretched_schedule_stay_on_the_workload(make_record: Make) -> None:
+    runs = [make_record(variant="sgd", epochs=epochs, warmup_epochs=epochs / 4) for epochs in (4, 8)]
+    assert [row.label for row in only(runs).rows] == ["sgd (epochs=4)", "sgd (epochs=8)"]
+    assert [row.settings for row in only(runs).rows] == [{"epochs": 4}, {"epochs": 8}]
+    assert len(summarize([*runs, make_record(warmup_epochs=2)])) == 2
+
+
+def test_a_seed_that_was_measured_twice_counts_once(make_record: Make) -> None:
+    runs = [make_record(eval_every=1), make_record(eval_every=2)]
+    workload = only(runs)
+    assert workload.rows[0].n == 1
+    first = min(record.run_id for record in runs)
+    assert [item.reason for item in workload.excluded] == [f"the same run as {first[:12]}, measured at other epochs"]
+
+
+def test_equal_means_stand_by_name(make_record: Make) -> None:
+    runs = [make_record(variant=name, hyper={}, seed=seed) for name in ("z", "b", "m") for seed in range(2)]
+    assert [row.label for row in only(runs).rows] == ["b", "m", "z"]
+
+
+def test_settings_tell_apart_what_the_name_does_not(make_record: Make) -> None:
+    runs = [
+        make_record(variant="unified_sam", hyper={"rho": 0.2, "lam": "1-1/t"}),
+        make_record(variant="unified_sam", hyper={"rho": 0.2, "lam": 0.5}),
+        make_record(variant="sam", base="adamw", lr=1e-3),
+        make_record(variant="is_sam", sampler="importance"),
+    ]
+    rows = {row.label: row for row in only(runs).rows}
+    assert sorted(rows) == [
+        "is_sam + importance",
+        "sam on adamw",
+        "unified_sam (lam=0.5)",
+        "unified_sam (lam=1-1/t)",
+    ]
+    assert rows["unified_sam (lam=0.5)"].name == "unified_sam"
+    assert leaderboard.cells(rows["unified_sam (lam=0.5)"])[2] == "lam=0.5 rho=0.2 lr=0.1"
+    assert leaderboard.cells(rows["sam on adamw"])[2] == "rho=0.05 lr=1e-3"
+
+
+def test_marks_and_warnings(make_record: Make) -> None:
+    unverified = make_record(variant_status="reimplementation, unverified")
+    other = make_record(seed=1, device_name="a GPU", variant_status="reimplementation, unverified")
+    other = changed(other, counters={"forward_evaluations": 12.5}, environment={"device": "cuda"})
+    other = other.model_copy(update={"variant_source": "f" * 64})
+    text = leaderboard.render([unverified, other])
+    assert "| sam †" in text
+    assert "**Times mix hardware** and do not compare: a CPU, 2 threads (1 run); a GPU (1 run)." in text
+    assert "Forward-only passes, beside the gradient evaluations: sam 6.25." in text
+    assert "**More than one version** of the variant's source: sam." in text
+
+
+def test_markup_in_names_is_text(make_record: Make) -> None:
+    record = make_record(variant="a|b", hyper={"f": "x<y"})
+    assert "| a\\|b    | f=x&lt;y |" in leaderboard.render([record])
+
+
+def test_equal_methods_share_a_group(make_record: Make) -> None:
+    rng = np.random.default_rng(1)  # the tables of one seed in twenty may split
+    names = [f"v{i}" for i in range(10)]
+    runs = [
+        make_record(variant=name, hyper={}, seed=seed, accuracy=rng.normal(0.95, 0.002), count=10_000)
+        for name in names
+        for seed in range(5)
+    ]
+    assert {row.group for row in only(runs).rows} == {"a"}
+
+
+def test_empty_store(tmp_path: Path) -> None:
+    text = leaderboard.render(Store(tmp_path / "none").scan())
+    assert "There is no finished run in the store yet" in text
+    assert "`sambench quickstart`" in text
+
+
+def test_write_and_check(tmp_path: Path, board: list[RunRecord], make_record: Make) -> None:
+    store, path = Store(tmp_path / "results"), tmp_path / "docs" / "LEADERBOARD.md"
+    with pytest.raises(StateError, match="does not exist; `sambench leaderboard` writes it"):
+        leaderboard.check(store, path)
+    for record in board:
+        store.write(record)
+    assert leaderboard.write(store, path) == path.read_text()
+    leaderboard.check(store, path)
+    store.write(make_record(seed=3, accuracy=0.97))
+    with pytest.raises(StateError, match=r"is stale; `sambench leaderboard` writes it anew[^$]*\+\| a     \| sam"):
+        leaderboard.check(store, path)
+    leaderboard.write(store, path)
+    leaderboard.check(store, path)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(StateError, match="is stale"):
+        leaderboard.check(store, path)
+    with pytest.raises(StateError, match="cannot read"):
+        leaderboard.check(store, tmp_path)
