@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..hyper import Hyper, Value
 
 STATUSES = ("reference", "reimplementation, unverified")
+COSTS = ("fixed", "random", "adaptive")
 NEEDS = ("names", "modules", "clock", "subset", "losses", "logits", "ids")
 
 
@@ -61,6 +62,10 @@ class VariantInfo:
         forwards: declared forward-only evaluations per step, like ``gradients``.
         state: persistent tensors of the size of the parameters, beside the base optimizer's own.
         transient: such tensors alive only inside a step, beside the gradient itself.
+        cost: how ``gradients`` and ``forwards`` are meant. ``fixed``: a whole run counts exactly that per step;
+            ``random``: steps are drawn independently, between two costs, with that mean; ``adaptive``: the gradients
+            seen decide, and each step costs between that rounded down and rounded up.
+        synchronizes: whether its definition branches on a computed value, so that a step waits for the device.
         needs: what it must see beyond a plain closure and bare parameters, out of ``NEEDS``.
         hyper: its hyper-parameters.
         neutral: the setting at which it is its base optimizer, or None when there is none.
@@ -78,6 +83,8 @@ class VariantInfo:
     forwards: float | Callable[[Mapping[str, Any]], float] = 0.0
     state: float = 0.0
     transient: float = 0.0
+    cost: str = "fixed"
+    synchronizes: bool = False
     needs: tuple[str, ...] = ()
     hyper: Mapping[str, Hyper] = field(default_factory=dict)
     neutral: Mapping[str, Value] | None = None
@@ -91,6 +98,8 @@ class VariantInfo:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ConfigError(f"variant {self.name!r} has status {self.status!r}; valid: {', '.join(STATUSES)}")
+        if self.cost not in COSTS:
+            raise ConfigError(f"variant {self.name!r} has cost {self.cost!r}; valid: {', '.join(COSTS)}")
         if wrong := [need for need in self.needs if need not in NEEDS]:
             raise ConfigError(f"variant {self.name!r} needs {wrong}; valid: {', '.join(NEEDS)}")
         for name in ("hyper", "defaults"):

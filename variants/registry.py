@@ -64,8 +64,8 @@ def _discover() -> None:
 def get_declared(name: str) -> dict[str, Any]:
     """Return what a variant that only changes the sampling takes over from the one whose step it makes."""
     info = _registry[name]
-    kept = ("gradients", "forwards", "state", "transient", "needs", "hyper", "neutral", "defaults", "status")
-    return {field: getattr(info, field) for field in kept}
+    kept = ("gradients", "forwards", "state", "transient", "cost", "synchronizes", "needs", "hyper", "neutral")
+    return {field: getattr(info, field) for field in (*kept, "defaults", "status")}
 
 
 def load_plugin(path: str | Path) -> list[str]:

@@ -1,0 +1,61 @@
+"""What a check may answer: it holds, it does not, or it says nothing about this variant. Each with its reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ...variants import VariantInfo
+
+Verdict = Literal["pass", "fail", "n/a"]
+Function = Callable[[VariantInfo], str]
+
+
+class Failed(AssertionError):
+    """The property does not hold; the message says what was seen and what was due."""
+
+
+class NotApplicable(Exception):
+    """The property says nothing about this variant; the message says why."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcome of one check of one variant."""
+
+    variant: str
+    check: str
+    verdict: Verdict
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property: its number in the table, its name, what it states, and the function that tests it.
+
+    The function takes the variant's metadata and nothing else. It returns in one line what was seen to hold, or raises
+    :class:`Failed` or :class:`NotApplicable`.
+    """
+
+    number: int
+    name: str
+    states: str
+    function: Function
+
+
+_checks: dict[str, Check] = {}
+
+
+def check(number: int, name: str, states: str) -> Callable[[Function], Function]:
+    """Register a check under a name."""
+
+    def add(function: Function) -> Function:
+        _checks[name] = Check(number, name, states, function)
+        return function
+
+    return add
+
+
+def list_checks() -> list[Check]:
+    """Return all checks in the order of their numbers."""
+    return sorted(_checks.values(), key=lambda one: (one.number, one.name))

@@ -1,0 +1,17 @@
+"""w+ = base(w, g(w + rho (1 - lam + lam / |g|) g)), lam fixed, 1/t or 1 - 1/t with t = 1, 2, ..."""
+
+import numpy as np
+
+SETTINGS = [
+    {"rho": rho, "lam": lam, "lam_clock": clock}
+    for rho, lam in [(0.2, 0.0), (0.2, 0.5), (0.3, 1.0), (0.1, "1/t"), (0.4, "1-1/t")]
+    for clock in ("step", "epoch")
+]
+
+
+def step(w, t, evaluate, descend, hyper, state, extra):
+    count = t + 1 if hyper["lam_clock"] == "step" else extra.epoch + 1
+    lam = {"1/t": 1 / count, "1-1/t": 1 - 1 / count}.get(hyper["lam"], hyper["lam"])
+    _, g = evaluate(w)
+    _, worst = evaluate(w + hyper["rho"] * (1 - lam + lam / np.linalg.norm(g)) * g)
+    return descend(w, worst)
