@@ -68,7 +68,7 @@ def _key(base: Path, files: Iterable[Path]) -> str:
 def _read(entry: Path) -> Dataset | None:
     """Return the entry, or ``None`` if there is none or it is damaged."""
     try:
-        with np.load(entry, allow_pickle=False) as arrays:
+        with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             about = json.loads(arrays["about"].tobytes())
             tensors = {key: torch.from_numpy(arrays[key]) for key in _TENSORS}
         classes, mean, std = (tuple(about[key]) for key in ("classes", "mean", "std"))

@@ -1,6 +1,7 @@
 """Data sets in the layout of the hubs: Parquet shards with encoded images and integer labels."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ INFO = DatasetInfo(
 )
 _IMAGE_COLUMNS = ("img", "image")
 _LABEL_COLUMNS = ("label", "fine_label", "labels")
+_OF = re.compile(r"-of-(\d+)\.parquet$")
 
 
 def load_parquet(name: str, directory: Path, cache: Path) -> Dataset:
@@ -36,24 +38,33 @@ def load_parquet(name: str, directory: Path, cache: Path) -> Dataset:
     Raises:
         DataError: if files or columns are missing or ambiguous, a value is null, or an image cannot be decoded.
     """
-    shards = {part: sorted(directory.glob(f"{part}-*.parquet")) for part in ("train", "test")}
-    for part, files in shards.items():
-        if not files:
-            present = sorted(path.name for path in directory.glob("*"))[:10] if directory.is_dir() else None
-            found = "the folder does not exist" if present is None else f"it holds: {', '.join(present) or 'nothing'}"
-            raise DataError(f"no {part}-*.parquet in {directory}; {found}")
-    files = [*shards["train"], *shards["test"]]
-    return cached(name, directory, files, cache, lambda: _decode(name, shards))
+    train, test = _shards(directory, "train"), _shards(directory, "test")
+    return cached(name, directory, [*train, *test], cache, lambda: _decode(name, train, test))
 
 
-def _decode(name: str, shards: dict[str, list[Path]]) -> Dataset:
-    parts, names = [], None
-    for files in shards.values():
-        images, labels, found = _read_part(files)
-        names = names or found
-        parts.append((images, labels))
-    count = 1 + max(int(labels.max()) for _, labels in parts)
-    return build(name, parts[0], parts[1], names or tuple(str(label) for label in range(count)))
+def _shards(directory: Path, part: str) -> list[Path]:
+    """List the files of one part, all of them if their names say how many there are (``-00001-of-00003``)."""
+    files = sorted(directory.glob(f"{part}-*.parquet"))
+    if not files:
+        present = sorted(path.name for path in directory.glob("*"))[:10] if directory.is_dir() else None
+        found = "the folder does not exist" if present is None else f"it holds: {', '.join(present) or 'nothing'}"
+        raise DataError(f"no {part}-*.parquet in {directory}; {found}")
+    counts = {int(match[1]) for path in files if (match := _OF.search(path.name))}
+    if counts and counts != {len(files)}:
+        expected = " or ".join(str(count) for count in sorted(counts))
+        raise DataError(f"{directory} has {len(files)} {part}-*.parquet, their names say {expected}")
+    return files
+
+
+def _decode(name: str, train: list[Path], test: list[Path]) -> Dataset:
+    train_images, train_labels, names = _read_part(train)
+    test_images, test_labels, test_names = _read_part(test)
+    if names is None or test_names is None:
+        count = 1 + max(int(train_labels.max()), int(test_labels.max()))
+        names = names or test_names or tuple(str(label) for label in range(count))
+    elif names != test_names:
+        raise DataError(f"{train[0].parent}: the class names of train {names} and test {test_names} differ")
+    return build(name, (train_images, train_labels), (test_images, test_labels), names)
 
 
 def _read_part(files: list[Path]) -> tuple[Tensor, Tensor, tuple[str, ...] | None]:
