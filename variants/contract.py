@@ -155,14 +155,19 @@ class StepRule(Optimizer):
         return Gradient(torch.as_tensor(loss).detach(), params, values)
 
     def groups(self, gradient: Gradient) -> Iterator[tuple[dict[str, Any], list[Tensor], list[Tensor]]]:
-        """Yield each parameter group with its parameters that have a gradient, and their values."""
+        """Yield each parameter group that has any gradient, with those parameters and their values.
+
+        A group without one is left out: ``torch._foreach_*`` refuses empty lists, and here nobody has to think of it.
+        """
         if len(self.param_groups) == 1:
-            yield self.param_groups[0], gradient.params, gradient.values
+            if gradient.params:
+                yield self.param_groups[0], gradient.params, gradient.values
             return
         index = {p: i for i, p in enumerate(gradient.params)}
         for group in self.param_groups:
             at = [index[p] for p in group["params"] if p in index]
-            yield group, [gradient.params[i] for i in at], [gradient.values[i] for i in at]
+            if at:
+                yield group, [gradient.params[i] for i in at], [gradient.values[i] for i in at]
 
     @contextmanager
     def perturbed(self, at: Gradient, ascent: list[Tensor]) -> Iterator[None]:
@@ -224,6 +229,11 @@ class StepRule(Optimizer):
         loss = self.update(closure)
         self.steps += 1
         return loss
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes along; hooks stay behind, as on any torch optimizer."""
+        own = ("base", "owners", "seed", "steps", "own", "scalars")
+        return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; what it leaves out takes the optimizer's defaults."""
