@@ -12,9 +12,12 @@ SCHEMA_VERSION = 1
 STATUSES = ("completed", "diverged", "failed")
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
 def canonical_json(value: Any) -> str:
     """Serialize to the one JSON text of a value: sorted keys, no spaces, shortest round-trip floats."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return _ENCODER.encode(value)
 
 
 def run_id_of(spec: dict[str, Any]) -> str:
@@ -66,7 +69,10 @@ class Metrics(_Frozen):
 
     @model_validator(mode="after")
     def _bits_match(self) -> "Metrics":
-        right = int(unpack_bits(self.correct, self.count).sum())
+        bits = base64.b64decode(self.correct)
+        right = int.from_bytes(bits).bit_count()
+        if len(bits) != (self.count + 7) // 8:
+            raise ValueError(f"the bitset has {len(bits)} bytes, {self.count} examples need {(self.count + 7) // 8}")
         if right != round(self.accuracy * self.count):
             raise ValueError(f"the bitset has {right} correct of {self.count}, accuracy says {self.accuracy}")
         return self

@@ -126,6 +126,8 @@ def damage(text: str, how: str) -> str:
             record["curve"][0]["lr"] = float("nan")
         case "a wrong bitset":
             record["metrics"]["accuracy"] = 0.5
+        case "a short bitset":
+            record["metrics"]["correct"] = record["metrics"]["correct"][:-8]
         case "no metrics":
             record["metrics"] = None
         case "a failure under a final name":
@@ -144,6 +146,7 @@ def damage(text: str, how: str) -> str:
         ("a missing field", "counters.steps: Field required"),
         ("not a number", "curve.0.lr: .*finite"),
         ("a wrong bitset", "the bitset has 380 correct of 400"),
+        ("a short bitset", "the bitset has 45 bytes, 400 examples need 50"),
         ("no metrics", "final metrics exactly when it completed"),
         ("a failure under a final name", "does not belong under this name"),
     ],
@@ -173,6 +176,15 @@ def test_a_file_under_the_name_of_another_run(tmp_path: Path, make_record: Make)
     store.path("0" * 64).write_bytes(store.path(record.run_id).read_bytes())
     with pytest.raises(StateError, match=f"the record of another run, {record.run_id}"):
         store.read("0" * 64)
+
+
+def test_a_copy_does_not_count_twice(tmp_path: Path, make_record: Make) -> None:
+    store = Store(tmp_path)
+    store.write(record := make_record())
+    (store.runs / f"{record.run_id} (copy).json").write_bytes(store.path(record.run_id).read_bytes())
+    first, copy = store.scan()
+    assert first == record
+    assert isinstance(copy, Damaged)
 
 
 def test_a_record_that_cannot_be_read_back_is_not_written(tmp_path: Path, make_record: Make) -> None:

@@ -1,0 +1,117 @@
+"""Tidy tables: documented columns, one type each, the same after a round trip through a file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sambench.errors import ConfigError
+from sambench.results.record import RunRecord
+from sambench.results.table import COLUMNS, CURVE_COLUMNS, curves, export, frame
+
+Make = Callable[..., RunRecord]
+
+
+@pytest.fixture
+def records(make_record: Make) -> list[RunRecord]:
+    return [
+        make_record(variant="unified_sam", hyper={"rho": 0.2, "lam": "1-1/t"}, milestones=[0.5, 0.75]),
+        make_record(variant="unified_sam", hyper={"rho": 0.2, "lam": 0.5}, accuracy=0.9),
+        make_record(variant="sgd", hyper={}, seed=3, clip=1.0),
+        make_record(variant="sam", status="diverged"),
+        make_record(variant="sam", status="failed", seed=1),
+    ]
+
+
+def test_every_column_is_documented(records: list[RunRecord]) -> None:
+    table = frame(records)
+    undocumented = set(table.columns) - set(COLUMNS) - set(records[0].spec) - {"hyper.rho", "hyper.lam"}
+    assert not undocumented
+    assert set(COLUMNS) - set(table.columns) == {"spec keys", "hyper.NAME"}
+    assert all(COLUMNS.values())
+    assert list(curves(records).columns) == list(CURVE_COLUMNS)
+
+
+def test_values_are_those_of_the_records(records: list[RunRecord]) -> None:
+    table = frame(records).set_index("run_id")
+    assert list(table.index) == sorted(record.run_id for record in records)
+    for record in records:
+        row = table.loc[record.run_id]
+        assert row["variant"] == record.spec["variant"]
+        assert row["seed"] == record.spec["seed"]
+        assert row["gradient_evaluations"] == record.counters.gradient_evaluations
+        assert row["train_seconds"] == record.timing.train_seconds
+        assert row["device_name"] == record.environment.device_name
+        if record.metrics is None:
+            assert pd.isna(row["accuracy"])
+            assert pd.isna(row["examples"])
+        else:
+            assert row["accuracy"] == record.metrics.accuracy
+            assert row["examples"] == record.metrics.count
+
+
+def test_every_column_has_one_type(records: list[RunRecord]) -> None:
+    types = frame(records).dtypes.astype(str)
+    assert types["accuracy"] == types["hyper.rho"] == types["clip"] == types["lr"] == "float64"
+    assert types["seed"] == types["epochs"] == "int64"
+    assert types["examples"] == "Int64"
+    assert types["nesterov"] == "bool"
+    assert "object" not in set(types)
+    table = frame(records).set_index("run_id")
+    assert table.loc[records[0].run_id, "hyper.lam"] == "1-1/t"
+    assert table.loc[records[1].run_id, "hyper.lam"] == "0.5"
+    assert pd.isna(table.loc[records[2].run_id, "hyper.lam"])
+    assert table.loc[records[0].run_id, "milestones"] == "[0.5,0.75]"
+
+
+def test_workload_and_method_group_what_may_be_compared(make_record: Make) -> None:
+    runs = [make_record(seed=0), make_record(seed=1), make_record(variant="sgd"), make_record(noise=0.2)]
+    table = frame(runs).set_index("run_id").loc[[run.run_id for run in runs]]
+    assert table["workload"].nunique() == 2
+    assert table["workload"].iloc[:3].nunique() == 1
+    assert table["method"].tolist()[0] == table["method"].tolist()[1] == table["method"].tolist()[3]
+    assert table["method"].nunique() == 2
+
+
+def test_a_spec_key_never_hides_a_result(make_record: Make) -> None:
+    table = frame([make_record(loss="focal")])
+    assert table["spec.loss"].tolist() == ["focal"]
+    assert table["loss"].dtype == "float64"
+
+
+def test_curves(make_record: Make) -> None:
+    runs = [make_record(seed=seed, split="holdout") for seed in range(2)]
+    table = curves(runs)
+    assert len(table) == 8
+    for run in runs:
+        part = table[table["run_id"] == run.run_id]
+        assert part["epoch"].tolist() == [1, 2, 3, 4]
+        assert part["validation_accuracy"].tolist() == [point.validation_accuracy for point in run.curve]
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_files_hold_the_table(tmp_path: Path, records: list[RunRecord], format: str) -> None:
+    path, again = tmp_path / "a", tmp_path / "b"
+    table = export(records, path, format)
+    export(list(reversed(records)), again, format)
+    assert path.read_bytes() == again.read_bytes()
+    read = pd.read_csv(path) if format == "csv" else pd.read_parquet(path)
+    assert list(read.columns) == list(table.columns)
+    for column in ("run_id", "accuracy", "lr", "hyper.lam", "train_seconds", "seed"):
+        assert read[column].dropna().tolist() == table[column].dropna().tolist()
+        assert read[column].isna().tolist() == table[column].isna().tolist()
+    if format == "parquet":
+        pd.testing.assert_frame_equal(read, table)
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown format 'xlsx'.* Valid: csv, parquet"):
+        export([], tmp_path / "a", "xlsx")
+
+
+def test_no_records_are_an_empty_table(tmp_path: Path) -> None:
+    assert len(frame([])) == 0
+    assert "accuracy" in frame([]).columns
+    assert len(curves([])) == 0
+    export([], tmp_path / "a.parquet", "parquet")
+    assert len(pd.read_parquet(tmp_path / "a.parquet")) == 0
