@@ -60,6 +60,22 @@ class Checkpoints:
             remove_leftovers(self.folder)
             yield
 
+    def held(self) -> bool:
+        """Tell whether a process is training this run."""
+        lock = self.folder / "lock"
+        if fcntl is None or not lock.exists():
+            return False
+        with lock.open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def newest_step(self) -> int:
+        """Return the step of the newest checkpoint, 0 if there is none."""
+        return max((int(path.stem.removeprefix("step-")) for path in self._files()), default=0)
+
     def due(self) -> bool:
         """Tell whether the time for the next periodic checkpoint has come."""
         return time.monotonic() - self.last >= self.seconds

@@ -7,8 +7,8 @@ from types import FrameType
 SIGNALS = ("SIGINT", "SIGTERM")
 
 
-class Interrupted(KeyboardInterrupt):
-    """The run stopped on request; its checkpoint is written."""
+class Interrupted(BaseException):
+    """The run stopped on request and its checkpoint is written; no handler of errors should take it for one."""
 
 
 class StopRequest:
@@ -25,6 +25,8 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             for name in SIGNALS:
                 number = getattr(signal, name)
+                if signal.getsignal(number) is signal.SIG_IGN:  # whoever ignores a signal wants it ignored
+                    continue
                 self._before[number] = signal.signal(number, self._request)
         return self
 

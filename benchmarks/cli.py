@@ -1,0 +1,415 @@
+"""The command line: the only place that knows every room."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from .. import __version__
+from ..datasets import list_datasets
+from ..datasets.samplers import list_samplers
+from ..errors import ConfigError, SambenchError
+from ..results import leaderboard as boards
+from ..results import plots
+from ..results.store import Store
+from ..slurm.plan import Plan, make_plan
+from ..slurm.pool import Site, run_pool
+from ..slurm.status import STATES, standings
+from ..variants import get_info, list_bases, list_variants, load_plugin
+from . import models
+from .environment import pick_device
+from .execute import execute
+from .interrupt import Interrupted
+from .options import read_fields, read_settings, spec_options
+from .progress import pool_progress, run_progress
+from .spec import Source, make_spec
+from .suite import Suite, list_suites, load_suite
+
+app = typer.Typer(
+    name="sambench",
+    help="A benchmark suite for Sharpness-Aware Minimization: plug-in optimizers, one harness, honest leaderboards.\n\n"
+    "Start with [bold]sambench quickstart[/]; see what there is with [bold]sambench list variants[/].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+out, err = Console(), Console(stderr=True)
+
+Results = Annotated[
+    Path, typer.Option("--results", envvar="SAMBENCH_RESULTS", help="folder of records and checkpoints")
+]
+Plugins = Annotated[list[str], typer.Option("--plugin", help="Python file that registers variants; may be repeated")]
+DataRoot = Annotated[str | None, typer.Option("--data", envvar="SAMBENCH_DATA", help="folder of downloaded data sets")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+Sources = Annotated[
+    list[str], typer.Option("--source", help="where a data set lies: NAME=parquet:DIR; may be repeated")
+]
+Every = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="least time between two checkpoints")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"sambench {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and leave")
+    ] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=err, show_path=False, show_time=False)]
+    )
+
+
+# -- what there is ---------------------------------------------------------------------------------------------
+
+
+@app.command("list", rich_help_panel="Look")
+def list_(
+    what: Annotated[str, typer.Argument(help="variants | datasets | models | samplers | bases | suites")],
+    plugin: Plugins = [],  # noqa: B006  (typer copies it)
+) -> None:
+    """List what can be named in a run or a suite."""
+    for path in plugin:
+        load_plugin(path)
+    tables = {
+        "variants": _variants_table,
+        "datasets": _datasets_table,
+        "models": _models_table,
+        "samplers": lambda: _table(["sampler", "what it does"], [(p.name, p.summary) for p in list_samplers()]),
+        "bases": lambda: _table(["base optimizer"], [(name,) for name in list_bases()]),
+        "suites": lambda: _table(
+            ["suite", "runs", "what it is"],
+            [(s.name, str(len(s.specs)), s.title) for s in map(load_suite, list_suites())],
+        ),
+    }
+    if what not in tables:
+        raise ConfigError(f"there is no list of {what!r}; valid: {', '.join(tables)}")
+    out.print(tables[what]())
+
+
+def _table(columns: list[str], rows: list[tuple[str, ...]]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _variants_table() -> Table:
+    rows = []
+    for info in list_variants():
+        hyper = {key: value.default for key, value in info.hyper.items()}
+        mark = "" if info.status == "reference" else f" [yellow]({info.status})[/]"
+        rows.append(
+            (
+                info.name,
+                f"{info.declared_gradients(hyper):g}",
+                " ".join(f"{key}={value}" for key, value in hyper.items()),
+                info.summary + mark,
+            )
+        )
+    return _table(["variant", "gradients/step", "defaults", "what it does"], rows)
+
+
+def _datasets_table() -> Table:
+    def known(value: Any) -> str:
+        return "" if value is None else str(value)
+
+    rows = [(d.name, known(d.train), known(d.test), known(d.classes), d.augment, d.summary) for d in list_datasets()]
+    return _table(["dataset", "train", "test", "classes", "augmentation", "what it is"], rows)
+
+
+def _models_table() -> Table:
+    rows = []
+    for info in models.list_models():
+        counts = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in info.parameters.items())
+        rows.append((info.name, info.summary, counts, info.paper or ""))
+    return _table(["model", "what it is", "parameters (CIFAR-10)", "paper"], rows)
+
+
+@app.command(rich_help_panel="Look")
+def describe(
+    name: Annotated[str, typer.Argument(help="a variant")],
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Say everything that is declared about a variant: rule, paper, cost, hyper-parameters, caveats."""
+    for path in plugin:
+        load_plugin(path)
+    info = get_info(name)
+    hyper = {key: value.default for key, value in info.hyper.items()}
+    out.print(f"[bold]{info.name}[/]  {info.summary}", highlight=False)
+    if info.status != "reference":
+        out.print(f"[yellow]{info.status}[/]")
+    out.print((info.cls.__doc__ or "").strip(), highlight=False, markup=False)
+    out.print()
+    facts = [
+        ("paper", str(info.paper or "none")),
+        ("gradient evaluations per step", f"{info.declared_gradients(hyper):g}"),
+        ("extra state", f"{info.state:g} x parameters persistent, {info.transient:g} x within a step"),
+        ("sampler", info.sampler),
+        ("needs", ", ".join(info.needs) or "a plain closure and bare parameters"),
+        ("caveats", info.notes or "none"),
+    ]
+    out.print(_table(["", ""], facts))
+    rows = [(key, str(h.default), h.describe(), h.doc) for key, h in info.hyper.items()]
+    if rows:
+        out.print(_table(["hyper-parameter", "default", "valid", "meaning"], rows))
+    for dataset, values in info.defaults.items():
+        out.print(f"published for {dataset}: {' '.join(f'{k}={v}' for k, v in values.items())}", highlight=False)
+
+
+# -- one run ---------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel="Run")
+@spec_options
+def run(
+    fields: dict[str, Any],
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", help="hyper-parameter of variant, sampler or base: NAME=VALUE; may be repeated"),
+    ] = [],  # noqa: B006
+    results: Results = Path("results"),
+    plugin: Plugins = [],  # noqa: B006
+    data: DataRoot = None,
+    device: Device = "auto",
+    checkpoint_seconds: Every = 60.0,
+) -> None:
+    """Train one run and write its record. A run that is in the store is shown; an interrupted one resumes.
+
+    The data set may be named with its place, as in --dataset cifar10-jpeg=parquet:DIR: records carry the name.
+    """
+    for path in plugin:
+        load_plugin(path)
+    source = None
+    fields = read_fields(fields)
+    if "dataset" in fields:
+        source = Source.parse(fields["dataset"])
+        fields["dataset"] = source.name
+    spec = make_spec({**fields, "hyper": read_settings(settings)})
+    store = Store(results)
+    known = store.has(spec.run_id)
+    with run_progress(err) as watch:
+        record = execute(
+            spec,
+            store,
+            source=source,
+            data_root=data,
+            device=pick_device(device),
+            checkpoint_seconds=checkpoint_seconds,
+            watch=watch,
+        )
+    out.print(f"{'already in the store' if known else record.status}: {store.path(spec.run_id)}", highlight=False)
+    rows = [("run", spec.label())]
+    if record.metrics is not None:
+        rows += [
+            (f"{record.metrics.split} accuracy", f"{record.metrics.accuracy:.2%} of {record.metrics.count}"),
+            (f"{record.metrics.split} loss", f"{record.metrics.loss:.4f} nats"),
+        ]
+    else:
+        rows.append((record.status, record.error or ""))
+    rows += [
+        ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),
+        ("forward evaluations", f"{record.counters.forward_evaluations:g}"),
+        ("training time", f"{record.timing.train_seconds:.1f} s, {record.timing.images_per_second:.0f} images/s"),
+    ]
+    out.print(_table(["", ""], rows))
+
+
+# -- suites ----------------------------------------------------------------------------------------------------
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes [default: one per two cores]")]
+
+
+def _suite(name: str, sources: list[str], plugins: list[str]) -> Suite:
+    for path in plugins:
+        load_plugin(path)
+    return load_suite(name, tuple(map(Source.parse, sources)))
+
+
+def _print_plan(plan: Plan, workers: int) -> None:
+    out.print(f"[bold]{plan.suite.title}[/]", highlight=False)
+    if plan.suite.description:
+        out.print(plan.suite.description, highlight=False)
+    rows = [
+        ("runs in the suite", str(len(plan.suite.specs))),
+        ("already in the store", str(plan.done)),
+        ("to do", str(len(plan.runs))),
+        ("gradient evaluations", f"{plan.gradient_evaluations:,.0f}"),
+        ("training time, one after the other", _duration(plan.seconds)),
+        (f"with {workers} at a time", f"{_duration(plan.seconds / workers)} at best"),
+        *[("estimated from", basis) for basis in plan.basis],
+    ]
+    out.print(_table(["", ""], rows))
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds >= 3600
+        else f"{seconds / 60:.1f} min"
+        if seconds >= 90
+        else f"{seconds:.0f} s"
+    )
+
+
+@app.command(rich_help_panel="Suites")
+def plan(
+    suite: SuiteName,
+    results: Results = Path("results"),
+    source: Sources = [],  # noqa: B006
+    plugin: Plugins = [],  # noqa: B006
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+) -> None:
+    """Print what a suite would run, what it costs and about how long it takes. Starts nothing."""
+    made = make_plan(_suite(suite, source, plugin), Store(results), pick_device(device), data)
+    _print_plan(made, workers or default_workers())
+
+
+@app.command(rich_help_panel="Suites")
+def launch(
+    suite: SuiteName,
+    results: Results = Path("results"),
+    source: Sources = [],  # noqa: B006
+    plugin: Plugins = [],  # noqa: B006
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    checkpoint_seconds: Every = 60.0,
+) -> None:
+    """Run what is missing of a suite on this machine, several processes at a time.
+
+    Runs in the store are skipped, interrupted ones resume, and one that fails never stops another.
+    """
+    _launch(_suite(suite, source, plugin), Store(results), plugin, data, device, workers, checkpoint_seconds)
+
+
+def default_workers() -> int:
+    """One process per two cores: small models use a core or two well, not more."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def _launch(
+    suite: Suite,
+    store: Store,
+    plugins: list[str],
+    data: str | None,
+    device: str,
+    workers: int | None,
+    checkpoint_seconds: float,
+) -> None:
+    store.check_writable()
+    workers = workers or default_workers()
+    made = make_plan(suite, store, pick_device(device), data)
+    _print_plan(made, workers)
+    if not made.runs:
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    site = Site(store.root, device, threads, data, checkpoint_seconds, tuple(plugins))
+    with pool_progress(err, len(made.runs)) as listen:
+        ended = run_pool(made.runs, site, workers, listen)
+    counts = {kind: list(ended.values()).count(kind) for kind in dict.fromkeys(ended.values())}
+    out.print("  ".join(f"{count} {kind}" for kind, count in counts.items()), highlight=False)
+    if bad := sum(count for kind, count in counts.items() if kind not in ("completed", "diverged")):
+        raise SambenchError(f"{bad} of {len(ended)} runs have no final record; the same command tries them again")
+
+
+@app.command(rich_help_panel="Suites")
+def status(
+    suite: SuiteName,
+    results: Results = Path("results"),
+    source: Sources = [],  # noqa: B006
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Show where every run of a suite stands."""
+    found = standings(_suite(suite, source, plugin), Store(results))
+    unfinished = [s for s in found if s.state != "completed"]
+    if unfinished:
+        out.print(
+            _table(
+                ["run", "variant", "state", "step", ""],
+                [(s.spec.run_id[:12], s.spec.label(), s.state, str(s.step or ""), s.text) for s in unfinished],
+            )
+        )
+    counts = {state: sum(s.state == state for s in found) for state in STATES}
+    text = "  ".join(f"{count} {state}" for state, count in counts.items() if count)
+    out.print(f"{len(found)} runs: {text}", highlight=False)
+
+
+@app.command(rich_help_panel="Suites")
+def quickstart(
+    results: Results = Path("quickstart"),
+    workers: Workers = None,
+    device: Device = "cpu",
+) -> None:
+    """Train a small network with every kind of variant, on embedded data, and show the leaderboard. About two minutes."""
+    store = Store(results)
+    _launch(load_suite("quickstart"), store, [], None, device, workers, 60.0)
+    board, figures = results / "LEADERBOARD.md", results / "figures"
+    boards.write(store, board)
+    boards.show(store, out)
+    for path in plots.draw_all(store, figures):
+        err.print(f"figure: {path}", highlight=False)
+    out.print(f"board: {board}", highlight=False)
+
+
+# -- results ---------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel="Results")
+def leaderboard(
+    results: Results = Path("results"),
+    output: Annotated[Path, typer.Option("--output", help="the file to write")] = Path("LEADERBOARD.md"),
+    check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
+) -> None:
+    """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
+    store = Store(results)
+    if check:
+        boards.check(store, output)
+        out.print(f"{output} is up to date", highlight=False)
+    else:
+        boards.write(store, output)
+        out.print(f"wrote {output}", highlight=False)
+
+
+@app.command(rich_help_panel="Results")
+def plot(
+    results: Results = Path("results"),
+    output: Annotated[
+        Path | None, typer.Option("--output", help="folder for the figures [default: figures in the results]")
+    ] = None,
+) -> None:
+    """Draw the figures: learning curves, and accuracy against gradient evaluations."""
+    for path in plots.draw_all(Store(results), output or results / "figures"):
+        out.print(str(path), highlight=False)
+
+
+def main() -> None:
+    """Run the command line; expected errors are a message and exit code 2, an interrupt is 130."""
+    try:
+        app(standalone_mode=True)
+    except SambenchError as error:
+        err.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except Interrupted as stop:
+        err.print(f"interrupted: {stop}; the same command resumes", highlight=False)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
