@@ -109,8 +109,7 @@ def test_every_family_takes_every_image_shape(info: ModelInfo, norm: str, channe
 
 @pytest.mark.parametrize(
     ("name", "norm"),
-    [(name, "batch") for name in SMALL]
-    + [(name, "group") for name in ("wrn10_1", "preactresnet18", "resnet18")],
+    [(name, "batch") for name in SMALL] + [(name, "group") for name in ("wrn10_1", "preactresnet18", "resnet18")],
 )
 def test_every_parameter_gets_a_gradient(name: str, norm: str) -> None:
     model = build(name, classes=10, norm=norm, seed=0)

@@ -1,0 +1,91 @@
+"""Checkpoints: damaged and foreign ones are refused, the one before serves, nothing is lost."""
+
+import hashlib
+import io
+import logging
+import pickle
+
+import pytest
+import torch
+
+from sambench.benchmarks.checkpoint import MAGIC, Checkpoints
+from sambench.errors import StateError
+
+STATE = {"x": torch.arange(5.0), "n": 3, "list": [1.5, None, "text"]}
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    made = Checkpoints(tmp_path / "c", "a" * 64, "f" * 64)
+    with made.claimed():
+        yield made
+
+
+def test_the_newest_two_are_kept(checkpoints):
+    paths = [checkpoints.save(step, {**STATE, "n": step}) for step in (1, 2, 10)]
+    assert [path.exists() for path in paths] == [False, True, True]
+    state = checkpoints.latest()
+    assert state["n"] == 10
+    assert torch.equal(state["x"], STATE["x"])
+    assert checkpoints.newest_step() == 10
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "garbage", "empty"])
+def test_a_damaged_one_is_refused_and_the_one_before_used(checkpoints, damage, caplog):
+    checkpoints.save(1, {**STATE, "n": 1})
+    path = checkpoints.save(2, {**STATE, "n": 2})
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+    changed = {"truncate": data[:-7], "flip": data, "garbage": b"not a checkpoint", "empty": b""}[damage]
+    path.write_bytes(bytes(changed))
+    with pytest.raises(StateError, match="damaged|not a sambench checkpoint"):
+        checkpoints.load(path)
+    with caplog.at_level(logging.WARNING):
+        assert checkpoints.latest()["n"] == 1
+    assert "trying the one before it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("run_id", "data", "message"), [("b", "f", "belongs to run"), ("a", "e", "made on other data")]
+)
+def test_a_foreign_one_is_refused(checkpoints, run_id, data, message, tmp_path):
+    path = checkpoints.save(1, STATE)
+    other = Checkpoints(tmp_path / "c", run_id * 64, data * 64)
+    with pytest.raises(StateError, match=message):
+        other.load(path)
+    assert other.latest() is None
+
+
+def test_pickled_objects_are_refused(checkpoints):
+    path = checkpoints.save(1, STATE)
+    payload = io.BytesIO()
+    torch.save({"run_id": "a" * 64, "fingerprint": "f" * 64, "state": pickle.Pickler}, payload)
+    body = payload.getvalue()
+    path.write_bytes(MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    with pytest.raises(StateError, match="cannot be read"):
+        checkpoints.load(path)
+
+
+def test_two_processes_do_not_train_one_run(checkpoints):
+    other = Checkpoints(checkpoints.folder, "a" * 64, "f" * 64)
+    assert other.held()
+    with pytest.raises(StateError, match="being trained by another process"), other.claimed():
+        pass
+
+
+def test_clearing_leaves_nothing(checkpoints):
+    checkpoints.save(1, STATE)
+    checkpoints.clear()
+    assert not checkpoints.folder.exists()
+    assert checkpoints.latest() is None
+    assert not checkpoints.held()
+
+
+def test_a_read_only_folder_is_a_clear_error(checkpoints, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("sambench.results.files.os.open", refuse)
+    with pytest.raises(StateError, match="read-only"):
+        checkpoints.save(1, STATE)

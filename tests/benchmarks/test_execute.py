@@ -1,0 +1,195 @@
+"""From spec to record: exact resume, divergence, failure, interruption; the store decides what is done."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from sambench.benchmarks import execute as module
+from sambench.benchmarks.checkpoint import Checkpoints
+from sambench.benchmarks.execute import execute
+from sambench.benchmarks.interrupt import Interrupted
+from sambench.datasets import load
+from sambench.errors import StateError
+from sambench.results.record import unpack_bits
+from sambench.results.store import Store
+from sambench.variants import get_info, list_variants
+
+NAMES = [info.name for info in list_variants()]
+
+
+def stop_at(step):
+    """Ask for a stop, as a signal would, once a step is done."""
+
+    def watch(run):
+        def advance(state):
+            if state.step == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        return advance
+
+    return watch
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cost_is_as_declared_and_a_stopped_run_resumes_to_the_bit(name, tiny_spec, tmp_path, essence):
+    spec = tiny_spec(variant=name)
+    whole = execute(spec, Store(tmp_path / "whole"))
+    info = get_info(name)
+    assert whole.status == "completed"
+    assert whole.counters.gradient_evaluations == whole.counters.steps * info.declared_gradients(spec.hyper)
+    assert whole.variant_source == info.source_hash()
+    store = Store(tmp_path / "parts")
+    for step in (2, 3, 5):  # inside an epoch, at its end, inside the next
+        with pytest.raises(Interrupted, match=f"after step {step} of 6"):
+            execute(spec, store, watch=stop_at(step))
+        assert not store.has(spec.run_id)
+    assert essence(execute(spec, store)) == essence(whole)
+    assert not store.checkpoints(spec.run_id).exists()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"base": "adamw", "lr": 0.001, "weight_decay": 0.05},
+        {"base": "lion", "lr": 1e-4},
+        {"nesterov": True, "clip": 1.0, "accumulate": 2},
+        {"precision": "bf16", "augment": "crop:1,flip,cutout:3", "schedule": "multistep"},
+        {"precision": "fp16", "bn_update": "last"},
+        {"sampler": "presample", "hyper": {"score": "loss"}},
+        {"sampler": "importance", "hyper": {"refresh": 0}},
+        {"weight_decay_mode": "in_loss", "warmup_epochs": 0.5, "drop_last": False, "label_smoothing": 0.1},
+        {"norm": "group", "noise": 0.2, "imbalance": 3.0, "subset": None},
+    ],
+    ids=lambda fields: ",".join(fields),
+)
+def test_every_setting_resumes_to_the_bit(fields, tiny_spec, tmp_path, essence):
+    spec = tiny_spec(variant="sam", **{"hyper": {}, **fields})
+    whole = execute(spec, Store(tmp_path / "whole"))
+    store = Store(tmp_path / "parts")
+    with pytest.raises(Interrupted):
+        execute(spec, store, watch=stop_at(4))
+    assert essence(execute(spec, store)) == essence(whole)
+
+
+def test_the_same_spec_gives_the_same_bits(tiny_spec, tmp_path, essence):
+    spec = tiny_spec(variant="sam", precision="bf16")
+    a, b = (execute(spec, Store(tmp_path / name)) for name in "ab")
+    assert essence(a) == essence(b)
+
+
+def test_a_record_says_what_was_right(tiny_spec, tmp_path):
+    record = execute(tiny_spec(), Store(tmp_path))
+    bits = unpack_bits(record.metrics.correct, record.metrics.count)
+    assert bits.mean() == pytest.approx(record.metrics.accuracy)
+    assert record.metrics.split == "test"
+    assert [point.epoch for point in record.curve] == [1, 2]
+    assert record.best_validation_accuracy == max(point.validation_accuracy for point in record.curve)
+    assert record.dataset_fingerprint == load("digits").fingerprint
+
+
+def test_a_search_run_does_not_touch_the_test_set(tiny_spec, tmp_path):
+    record = execute(tiny_spec(split="search"), Store(tmp_path))
+    assert record.metrics.split == "validation"
+    assert record.metrics.accuracy == record.curve[-1].validation_accuracy
+
+
+def test_a_full_run_looks_at_the_test_set_once(tiny_spec, tmp_path, monkeypatch):
+    looks = []
+    evaluate = module.Training.evaluate
+    monkeypatch.setattr(module.Training, "evaluate", lambda run, part: looks.append(part) or evaluate(run, part))
+    execute(tiny_spec(split="full"), Store(tmp_path))
+    assert looks == ["test"]
+
+
+def test_a_run_in_the_store_is_not_made_again(tiny_spec, tmp_path, monkeypatch):
+    store, spec = Store(tmp_path), tiny_spec()
+    first = execute(spec, store)
+    monkeypatch.setattr(module, "train", None)
+    assert execute(spec, store) == first
+
+
+def test_divergence_ends_the_run_and_is_recorded(tiny_spec, tmp_path):
+    record = execute(tiny_spec(lr=1e30, epochs=9), Store(tmp_path))
+    assert record.status == "diverged"
+    assert "not finite in epoch 1" in record.error
+    assert record.metrics is None
+    assert record.counters.steps == 3
+
+
+def test_a_crash_is_recorded_and_raised_and_can_be_tried_again(tiny_spec, tmp_path, monkeypatch):
+    store, spec = Store(tmp_path), tiny_spec()
+
+    def crash(run, checkpoints, advance):
+        raise RuntimeError("the device caught fire")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train", crash)
+        with pytest.raises(RuntimeError, match="caught fire"):
+            execute(spec, store)
+    failed = store.read(spec.run_id)
+    assert (failed.status, failed.error) == ("failed", "RuntimeError: the device caught fire")
+    assert not store.has(spec.run_id)
+    assert execute(spec, store).status == "completed"
+
+
+def test_a_checkpoint_of_other_data_is_not_used(tiny_spec, tmp_path, caplog, essence):
+    store, spec = Store(tmp_path), tiny_spec()
+    with pytest.raises(Interrupted):
+        execute(spec, store, watch=stop_at(3))
+    foreign = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, "0" * 64)
+    foreign.save(4, {"from": "elsewhere"})
+    record = execute(spec, store)
+    assert "made on other data" in caplog.text
+    assert essence(record) == essence(execute(spec, Store(tmp_path / "fresh")))
+
+
+def test_two_at_once_do_not_train_one_run(tiny_spec, tmp_path):
+    store, spec = Store(tmp_path), tiny_spec()
+    other = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, "")
+    with other.claimed(), pytest.raises(StateError, match="being trained by another process"):
+        execute(spec, store)
+
+
+def test_a_folder_that_cannot_be_written_stops_before_training(tiny_spec, tmp_path, monkeypatch):
+    (tmp_path / "results").write_text("a file, not a folder")
+    monkeypatch.setattr(module, "Training", None)
+    with pytest.raises(StateError, match="a file stands where a folder is needed"):
+        execute(tiny_spec(), Store(tmp_path / "results"))
+
+
+def test_a_full_disk_keeps_the_checkpoint(tiny_spec, tmp_path, monkeypatch, essence):
+    """The disk fills up when the record is written: the error is clear, and the finished training is not lost."""
+    store, spec = Store(tmp_path), tiny_spec()
+
+    def full(self, record):
+        raise StateError("cannot write: no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", full)
+        with pytest.raises(StateError, match="no space left"):
+            execute(spec, store, checkpoint_seconds=0)
+    assert Checkpoints(store.checkpoints(spec.run_id), spec.run_id, "").newest_step() >= 5
+    assert essence(execute(spec, store)) == essence(execute(spec, Store(tmp_path / "fresh")))
+
+
+def test_training_time_excludes_evaluation(tiny_spec, tmp_path, monkeypatch):
+    import time
+
+    evaluate = module.Training.evaluate
+
+    def slow(run, part):
+        time.sleep(0.3)
+        return evaluate(run, part)
+
+    monkeypatch.setattr(module.Training, "evaluate", slow)
+    record = execute(tiny_spec(), Store(tmp_path))
+    assert record.timing.evaluation_seconds >= 0.9
+    assert record.curve[-1].seconds == record.timing.train_seconds
+
+
+def test_torch_keeps_its_random_state(tiny_spec, tmp_path):
+    before = torch.get_rng_state()
+    execute(tiny_spec(), Store(tmp_path))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,239 @@
+"""The oracle: a closure that owns BatchNorm, precision, weight decay, accumulation and counting."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sambench.benchmarks.batchnorm import RunningStatistics
+from sambench.benchmarks.oracle import Batch, Oracle, sample_scores
+from sambench.benchmarks.precision import GradientOverflow
+from sambench.variants import create
+
+
+def network(norm=True, dropout=False, dtype=torch.float32):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = [nn.Linear(5, 8), nn.BatchNorm1d(8) if norm else nn.Tanh(), nn.Tanh()]
+        layers += [nn.Dropout(0.5)] if dropout else []
+        return nn.Sequential(*layers, nn.Linear(8, 3)).to(dtype)
+
+
+def batch(count=12, weights=None, dtype=torch.float32):
+    rng = torch.Generator().manual_seed(3)
+    return Batch(
+        torch.randn(count, 5, generator=rng).to(dtype), torch.arange(count) % 3, torch.arange(count) + 100, weights
+    )
+
+
+def bound(model, data, **settings):
+    oracle = Oracle(model, **settings)
+    oracle.bind(data, epoch=0, step=0)
+    return oracle
+
+
+def gradients(model):
+    return [p.grad.clone() for p in model.parameters()]
+
+
+def test_called_plainly_it_is_an_ordinary_closure():
+    model, data = network(), batch()
+    loss = bound(model, data)()
+    found = gradients(model)
+    other = network()
+    expected = F.cross_entropy(other(data.images), data.labels)
+    expected.backward()
+    assert torch.equal(loss, expected.detach())
+    assert all(map(torch.equal, found, gradients(other)))
+
+
+@pytest.mark.parametrize(("policy", "moves"), [("first", 1), ("all", 3), ("last", 1)])
+def test_running_statistics_move_in_the_declared_passes(policy, moves):
+    model = network()
+    statistics = model[1]
+    oracle = bound(model, batch(), bn_update=policy)
+    passes = []
+    for shift in (0.0, 0.5, 1.0):
+        with torch.no_grad():
+            model[0].bias.add_(shift)
+        oracle()
+        passes.append(model[0](oracle.batch.images).mean(0).detach())
+    assert int(statistics.num_batches_tracked) == moves
+    if policy == "all":
+        return
+    expected = 0.1 * passes[0 if policy == "first" else 2]
+    assert torch.allclose(statistics.running_mean, expected, atol=1e-6)
+
+
+def test_a_frozen_layer_is_the_same_function():
+    model, data = network(), batch()
+    bound(model, data)()
+    plain = gradients(model)
+    frozen = RunningStatistics(model)
+    before = [b.clone() for b in model.buffers()]
+    with frozen.frozen():
+        with frozen.frozen():
+            pass
+        model.zero_grad()
+        F.cross_entropy(model(data.images), data.labels).backward()
+        assert not model[1].track_running_stats
+    assert model[1].track_running_stats
+    assert all(map(torch.equal, gradients(model), plain))
+    assert all(map(torch.equal, model.buffers(), before))
+
+
+def test_every_pass_of_a_step_has_the_same_dropout():
+    model = network(norm=False, dropout=True)
+    oracle = bound(model, batch())
+    first, second = oracle(), oracle()
+    assert torch.equal(first, second)
+    oracle.bind(batch(), epoch=0, step=1)
+    assert not torch.equal(oracle(), first)
+
+
+def test_accumulation_equals_the_whole_batch():
+    whole, parts = network(norm=False, dtype=torch.float64), network(norm=False, dtype=torch.float64)
+    data = batch(11, dtype=torch.float64)
+    a, b = bound(whole, data), bound(parts, data, accumulate=4)
+    assert torch.allclose(a(), b(), rtol=1e-6)
+    for x, y in zip(gradients(whole), gradients(parts), strict=True):
+        assert torch.allclose(x, y, rtol=1e-12, atol=1e-14)
+    assert torch.allclose(a.logits, b.logits)
+    assert b.counted.gradient_evaluations == 1.0
+
+
+def test_weights_scale_every_sample_in_every_pass():
+    weights = torch.linspace(0.2, 2.0, 12)
+    model, data = network(norm=False), batch(weights=weights)
+    oracle = bound(model, data)
+    loss = oracle()
+    expected = (F.cross_entropy(model(data.images), data.labels, reduction="none") * weights).mean()
+    assert torch.allclose(loss, expected)
+    model.zero_grad()
+    expected.backward()
+    reference = gradients(model)
+    oracle()
+    assert all(torch.allclose(a, b, atol=1e-7) for a, b in zip(gradients(model), reference, strict=True))
+
+
+def test_weight_decay_in_the_loss_is_part_of_every_gradient():
+    model, data = network(norm=False, dtype=torch.float64), batch(dtype=torch.float64)
+    bound(model, data, weight_decay=0.01)()
+    found = gradients(model)
+    model.zero_grad()
+    decay = sum(p.square().sum() for p in model.parameters())
+    (F.cross_entropy(model(data.images), data.labels) + 0.005 * decay).backward()
+    for a, b in zip(found, gradients(model), strict=True):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-14)
+
+
+def test_weight_decay_modes_differ_for_sam_only_in_the_perturbation():
+    """For SGD both modes are one update; for SAM the decay enters direction, norm and the perturbed gradient."""
+
+    def trained(variant, mode):
+        model = network(norm=False, dtype=torch.float64)
+        decay = 0.1
+        optimizer = create(variant, model, lr=0.1, weight_decay=decay if mode == "base" else 0.0)
+        oracle = Oracle(model, weight_decay=decay if mode == "in_loss" else 0.0)
+        for step in range(3):
+            oracle.bind(batch(dtype=torch.float64), epoch=0, step=step)
+            optimizer.step(oracle)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    assert torch.allclose(trained("sgd", "base"), trained("sgd", "in_loss"), rtol=1e-12, atol=1e-14)
+    assert (trained("sam", "base") - trained("sam", "in_loss")).abs().max() > 1e-6
+
+
+def test_a_subset_costs_its_share_and_gives_its_mean():
+    model, data = network(norm=False), batch()
+    oracle = bound(model, data)
+    at = torch.tensor([1, 4, 7])
+    loss = oracle(subset=at)
+    assert torch.allclose(loss, F.cross_entropy(model(data.images[at]), data.labels[at]))
+    assert oracle.counted.gradient_evaluations == 0.25
+    assert oracle.logits.shape == (3, 3)
+
+
+def test_losses_cost_a_forward_evaluation_and_leave_buffers_alone():
+    model, data = network(), batch()
+    oracle = bound(model, data)
+    before = [b.clone() for b in model.buffers()]
+    found = oracle.losses()
+    assert all(map(torch.equal, model.buffers(), before))
+    assert oracle.counted.forward_evaluations == 1.0
+    assert oracle.counted.gradient_evaluations == 0.0
+    assert torch.allclose(found, F.cross_entropy(oracle.logits, data.labels, reduction="none"))
+
+
+def test_a_cotangent_replaces_the_derivative_of_the_loss():
+    model, data = network(norm=False, dtype=torch.float64), batch(dtype=torch.float64)
+    oracle = bound(model, data)
+    oracle()
+    plain, cotangent = gradients(model), oracle.cotangent()
+    oracle(cotangent=cotangent)
+    for a, b in zip(gradients(model), plain, strict=True):
+        assert torch.allclose(a, b, rtol=1e-12, atol=1e-14)
+    assert oracle.counted.gradient_evaluations == 2.0
+
+
+def test_scores_come_from_the_last_pass_for_nothing():
+    model, data = network(norm=False), batch()
+    oracle = bound(model, data)
+    oracle()
+    assert torch.allclose(oracle.scores("loss"), F.cross_entropy(oracle.logits, data.labels, reduction="none"))
+    assert oracle.counted.forward_evaluations == 0.0
+
+
+def test_the_gradient_norm_score_is_the_norm_of_the_loss_by_the_logits():
+    logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    labels = torch.tensor([0, 1, 2, 3, 0, 1])
+    F.cross_entropy(logits, labels, reduction="sum").backward()
+    assert torch.allclose(sample_scores("grad_norm", logits.detach(), labels), logits.grad.norm(dim=1), atol=1e-6)
+
+
+def test_an_overflow_skips_the_whole_step_and_halves_the_scale():
+    model, data = network(norm=False), batch()
+    optimizer = create("sam", model, lr=0.1, momentum=0.9)
+    oracle = bound(model, data, precision="fp16")
+    assert oracle.scale.scale == 2.0**16
+    optimizer.step(oracle)
+    oracle.finish_step()
+    before = [p.detach().clone() for p in model.parameters()]
+    momentum = [s["momentum_buffer"].clone() for s in optimizer.state.values()]
+    calls = 0
+    forward = oracle._forward
+
+    def overflow_in_the_second_pass(images):
+        nonlocal calls
+        calls += 1
+        return forward(images) * (float("inf") if calls == 2 else 1.0)
+
+    oracle._forward = overflow_in_the_second_pass
+    oracle.bind(data, epoch=0, step=1)
+    with pytest.raises(GradientOverflow):
+        optimizer.step(oracle)
+    oracle.skip_step()
+    assert calls == 2
+    assert all(map(torch.equal, model.parameters(), before))
+    assert all(map(torch.equal, [s["momentum_buffer"] for s in optimizer.state.values()], momentum))
+    assert optimizer.steps == 1
+    assert oracle.scale.scale == 2.0**15
+    assert oracle.counted.skipped_steps == 1
+
+
+def test_fp16_scaling_leaves_the_gradient_unscaled():
+    model, data = network(norm=False), batch()
+    bound(model, data, precision="fp16")()
+    half = gradients(model)
+    bound(model, data)()
+    for a, b in zip(half, gradients(model), strict=True):
+        assert torch.allclose(a, b, atol=2e-3)
+
+
+def test_counters_survive_saving():
+    oracle = bound(network(), batch())
+    oracle()
+    other = Oracle(network())
+    other.load_state_dict(oracle.state_dict())
+    assert other.counted == oracle.counted
+    assert other.counted.samples == 12
