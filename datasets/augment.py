@@ -85,28 +85,30 @@ class Augmentation:
             >>> Augmentation.parse("flip, crop:4, cutout:16").recipe
             'crop:4,flip,cutout:16'
         """
-        chosen: dict[str, int | bool | str] = {}
         tokens = [token.strip() for token in recipe.split(",")]
         if tokens == ["none"]:
             return cls()
         if "none" in tokens:
             raise ConfigError(f"augmentation {recipe!r}: none stands alone, or is left out")
+        crop, reflect, flip, policy, cutout = 0, False, False, None, 0
+        kinds = []
         for token in tokens:
-            head, *arguments = token.split(":")
-            if head in POLICIES and not arguments:
-                setting: dict[str, int | bool | str] = {"policy": head}
-            elif head == "flip" and not arguments:
-                setting = {"flip": True}
-            elif head == "crop" and arguments and arguments[1:] in ([], ["reflect"]):
-                setting = {"crop": _pixels(arguments[0], token), "reflect": bool(arguments[1:])}
-            elif head == "cutout" and len(arguments) == 1:
-                setting = {"cutout": _pixels(arguments[0], token)}
-            else:
-                raise unknown("augmentation", token, _SYNTAX)
-            if repeated := chosen.keys() & setting.keys():
-                raise ConfigError(f"augmentation {recipe!r} sets {min(repeated)} twice")
-            chosen |= setting
-        return cls(**chosen)  # pyright: ignore[reportArgumentType]
+            match token.split(":"):
+                case ["crop", pad, *border] if border in ([], ["reflect"]):
+                    crop, reflect = _pixels(pad, token), bool(border)
+                case ["flip"]:
+                    flip = True
+                case ["cutout", side]:
+                    cutout = _pixels(side, token)
+                case [name] if name in POLICIES:
+                    policy = name
+                case _:
+                    raise unknown("augmentation", token, _SYNTAX)
+            kinds.append("policy" if token in POLICIES else token.partition(":")[0])
+        for kind in kinds:
+            if kinds.count(kind) > 1:
+                raise ConfigError(f"augmentation {recipe!r} sets {kind} twice")
+        return cls(crop, reflect, flip, policy, cutout)
 
     @property
     def recipe(self) -> str:
@@ -205,7 +207,7 @@ def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     batch, channels, height, width = images.shape
     scale, shift = _row_constants(mean, std, width, images.device)
     # A row of W * C numbers is one vector operation; channels alone (C = 3) would be far too short for one.
-    rows = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels).float()
+    rows = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels).to(torch.float32, copy=True)
     # In place, because a second buffer of this size costs more in page faults than the arithmetic.
     torch.addcmul(shift, rows, scale, out=rows)
     return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
