@@ -1,6 +1,8 @@
 """Problems are built once a session: their construction is exact but not free."""
 
+import json
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,3 +29,9 @@ def points_near(problem: Problem, count: int, seed: int, scales=(0.01, 0.3, 1.0,
     away = x - problem.x0
     shrink = (problem.radius / away.norm(dim=-1, keepdim=True)).clamp(max=1.0)
     return problem.x0 + away * shrink
+
+
+@pytest.fixture(scope="session")
+def published_runs() -> dict:
+    """What the authors' code gives over its first epochs, from running it; see the file's ``source`` entry."""
+    return json.loads((Path(__file__).parent / "published_runs.json").read_text())

@@ -1,0 +1,80 @@
+r"""The guarantee behind the step sizes, with every constant explicit, so that it can be drawn and checked.
+
+Let :math:`e = \rho(1 - \lambda + \lambda / \|g\|)\, g` be the perturbation, :math:`h` the stochastic gradient at
+:math:`x + e` and :math:`\ell` a Lipschitz constant of every realization of g. Smoothness of f gives
+
+.. math:: E f(x^+) \le f - \gamma \langle \nabla f, E h \rangle + \tfrac{L \gamma^2}{2} E\|h\|^2 .
+
+With :math:`\|h - g\| \le \ell \|e\|`, Young's inequality turns this into
+
+.. math:: E f(x^+) \le f - \tfrac{\gamma}{2} \|\nabla f\|^2 + L \gamma^2 E\|g\|^2
+    + \ell^2 (\tfrac{\gamma}{2} + L \gamma^2) E\|e\|^2,
+
+and :math:`\|e\|^2 \le k \rho^2 ((1-\lambda)^2 \|g\|^2 + \lambda^2)` with k = 1 for lambda in {0, 1}, else k = 2.
+Expected Residual and the PL inequality close the recursion for :math:`\delta_t = E f(x_t) - f^*`: with
+:math:`Q = L \gamma^2 + k \ell^2 (\frac{\gamma}{2} + L \gamma^2) \rho^2 (1-\lambda)^2`, if :math:`Q B \le \gamma/2`,
+
+.. math:: \delta_{t+1} \le \big(1 - \gamma \mu + 2 Q (B \mu + A)\big)\, \delta_t
+    + Q C + k \ell^2 (\tfrac{\gamma}{2} + L \gamma^2) \rho^2 \lambda^2 .
+
+At the step sizes of Theorem 3.2 of the Unified SAM paper the factor is at most :math:`1 - \gamma \mu / 2`: linear
+convergence to a neighbourhood, as the theorem states. The paper's own constants are not used here; these are derived
+above and hold for every gamma, rho, lambda and sampling that meets the condition.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from .problems import Problem
+from .sampling import Sampling
+
+Floats = NDArray[np.float64]
+
+
+class Recursion(NamedTuple):
+    """``delta_{t+1} <= factor_t delta_t + noise_t``; both are NaN where the condition on the step size fails."""
+
+    factor: Floats
+    noise: Floats
+
+    def neighbourhood(self) -> Floats:
+        """The fixed point noise / (1 - factor), which constant steps converge to; infinite if they need not."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.factor < 1, self.noise / (1 - self.factor), np.inf)
+
+
+def recursion(problem: Problem, sampling: Sampling, gamma: Floats, rho: Floats, lam: Floats) -> Recursion:
+    """Return the one-step guarantee of Unified SAM at these gamma, rho and lambda (elementwise).
+
+    SGD is rho = 0.
+    """
+    a, b, c = sampling.residual(problem)
+    smooth = sampling.smoothness(problem)
+    young = np.where((lam == 0) | (lam == 1), 1.0, 2.0)
+    ascent = young * smooth**2 * (gamma / 2 + problem.L * gamma**2) * rho**2
+    q = problem.L * gamma**2 + ascent * (1 - lam) ** 2
+    factor = 1 - gamma * problem.mu + 2 * q * (b * problem.mu + a)
+    valid = q * b <= gamma / 2
+    return Recursion(np.where(valid, factor, np.nan), np.where(valid, q * c + ascent * lam**2, np.nan))
+
+
+def curve(start: float, steps: Recursion) -> Floats:
+    """Follow the recursion from ``start`` and return the guarantee after each step, one longer than the recursion.
+
+    Example:
+        >>> curve(4.0, Recursion(np.full(3, 0.5), np.full(3, 1.0))).tolist()
+        [4.0, 3.0, 2.5, 2.25]
+    """
+    return _follow(start, steps.factor, steps.noise)
+
+
+@njit
+def _follow(start: float, factor: Floats, noise: Floats) -> Floats:
+    out = np.empty(len(factor) + 1)
+    out[0] = start
+    for t in range(len(factor)):
+        out[t + 1] = factor[t] * out[t] + noise[t]
+    return out

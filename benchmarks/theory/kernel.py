@@ -1,0 +1,75 @@
+r"""The fast path of the theory bench: single-component steps of linear models, compiled.
+
+On a linear model the gradient of one component is :math:`g = p\,a_i + r' x` with two scalars, so a whole Unified SAM
+step is one inner product :math:`s = a_i^\top x`, a handful of scalar operations and one update
+
+.. math:: x^+ = \alpha x + \beta a_i .
+
+The perturbed gradient needs no second pass: :math:`a_i^\top (x + e g) = s + e (p \|a_i\|^2 + r' s)`, and
+:math:`\|g\|^2 = p^2 \|a_i\|^2 + 2 p r' s + r'^2 \|x\|^2`.
+
+At d = 100 that is some 40 nanoseconds of arithmetic. A tensor program pays about 5 microseconds for each of a dozen
+operations whatever their size, so no batching over trials makes it fast at few trials; a NumPy loop pays the same per
+trial. Compiled code pays for the arithmetic alone. It is numba and not a C extension, because a wheel of numba needs no
+compiler where it is installed.
+"""
+
+from math import exp, sqrt
+
+from numba import njit
+
+from ...variants import TINY
+
+
+@njit(fastmath={"reassoc", "contract"})
+def _inner(a, x):
+    """Return a.x and x.x; only these sums may be reassociated, which is what lets them use vector instructions."""
+    s = 0.0
+    q = 0.0
+    for j in range(len(a)):
+        s += a[j] * x[j]
+        q += x[j] * x[j]
+    return s, q
+
+
+@njit
+def _slope(logistic, s, y):
+    return -y / (1.0 + exp(y * s)) if logistic else s - y
+
+
+@njit(nogil=True)
+def advance(features, squared_norms, targets, regularization, logistic, x, index, factor, gamma, rho, lam):
+    """Advance several methods on one sample stream, in place.
+
+    Args:
+        features, squared_norms, targets: the rows a_i (n, d), their squared norms (n,), and y (n,).
+        regularization: r.
+        logistic: whether the link is logistic, else square.
+        x: the methods' iterates, (methods, d); overwritten.
+        index, factor: component of each step and the factor of its gradient, (steps,).
+        gamma, rho, lam: (methods, steps).
+    """
+    methods, d = x.shape
+    s = x[:, 0].copy()
+    q = s.copy()
+    alpha = s.copy()
+    beta = s.copy()
+    for t in range(len(index)):
+        i = index[t]
+        a, norm, y, w = features[i], squared_norms[i], targets[i], factor[t]
+        shrink = w * regularization
+        # Three loops over the methods instead of one: the inner products of the next method overlap with the
+        # latency of this one's square root and division.
+        for m in range(methods):
+            s[m], q[m] = _inner(a, x[m])
+        for m in range(methods):
+            p = w * _slope(logistic, s[m], y)
+            size = sqrt(max(p * p * norm + 2.0 * p * shrink * s[m] + shrink * shrink * q[m], 0.0))
+            e = rho[m, t] * (1.0 - lam[m, t] + lam[m, t] / (size + TINY))
+            ahead = s[m] + e * (p * norm + shrink * s[m])
+            alpha[m] = 1.0 - gamma[m, t] * shrink * (1.0 + e * shrink)
+            beta[m] = -gamma[m, t] * (w * _slope(logistic, ahead, y) + shrink * e * p)
+        for m in range(methods):
+            row = x[m]
+            for j in range(d):
+                row[j] = alpha[m] * row[j] + beta[m] * a[j]

@@ -1,0 +1,101 @@
+"""One line of a figure: which step rule, with which step sizes; and the sample streams that all lines share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ConfigError
+from ...seeding import derive_seed
+from ...variants import get_info
+from .sampling import Floats, Integers, Sampling
+from .stepsizes import Constants, StepSize, get_step_size, lam_values
+
+SAM_FAMILY = {"sgd": 0.0, "usam": 0.0, "sam": 1.0, "unified_sam": None}
+"""The step rules that the batched path knows, with the lambda that each of them means."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registered step rule with its step sizes.
+
+    Args:
+        variant: name in the registry of variants.
+        step: a step size, or its name.
+        constants: what the step size is computed from.
+        lam: lambda of ``unified_sam``: a number in [0, 1], ``"1/t"`` or ``"1-1/t"``; the other rules fix their own.
+        label: how figures and tables call it.
+        hyper: further hyper-parameters of the step rule (the looped path only).
+
+    Example:
+        >>> c = Constants(mu=0.1, L=1.0, A=1.0, B=0.0, C=0.0, horizon=10)
+        >>> gamma, rho, lam = Method("sam", "theorem-3.2", c).schedule(np.arange(2.0))
+        >>> gamma.tolist(), rho.tolist(), lam.tolist()
+        ([0.0125, 0.0125], [0.25, 0.25], [1.0, 1.0])
+    """
+
+    variant: str
+    step: StepSize | str
+    constants: Constants
+    lam: float | str | None = None
+    label: str = ""
+    hyper: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def family(self) -> str:
+        """The step rule without the prefix that says how batches are sampled."""
+        return self.variant.removeprefix("is_")
+
+    def schedule(self, t: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return gamma_t, rho_t and lambda_t at the steps t = 0, 1, ...
+
+        Raises:
+            ConfigError: a lambda for a rule that has none, or none for the rule that needs it.
+        """
+        own = SAM_FAMILY.get(self.family, 0.0)
+        lam = self.lam if own is None else own
+        if lam is None or (own is not None and self.lam is not None):
+            raise ConfigError(
+                f"variant {self.variant!r} with lam={self.lam!r}: 'unified_sam' alone takes (and needs) a lam"
+            )
+        values = lam_values(lam, t)
+        rule = get_step_size(self.step) if isinstance(self.step, str) else self.step
+        gamma, rho = rule(self.constants, t, values)
+        return gamma, np.zeros_like(rho) if self.family == "sgd" else rho, values
+
+    def check_sampling(self, sampling: Sampling) -> None:
+        """Refuse a sampling that is not the one this variant is defined with.
+
+        Raises:
+            ConfigError: an importance-sampled variant on another sampling.
+        """
+        if get_info(self.variant).sampler == "importance" and not sampling.name.startswith("importance"):
+            raise ConfigError(
+                f"variant {self.variant!r} is defined by importance sampling and was given {sampling.name!r}; "
+                f"use 'importance', or the variant {self.family!r}"
+            )
+
+
+Stream = Callable[[int], tuple[Integers, Floats]]
+"""Draws the next steps of one trial: components and factors, (steps, width) each."""
+
+
+def sample_stream(sampling: Sampling, seed: int, trial: int) -> Stream:
+    """Return the sample stream of a trial: a function of seed and trial alone.
+
+    Every method sees the same samples in the same trial, so that differences between methods are not noise.
+    """
+    return partial(sampling.draw, np.random.default_rng(derive_seed("theory-samples", seed, trial)))
+
+
+def record_grid(steps: int, count: int = 100, log: bool = True) -> NDArray[np.int64]:
+    """Return at most ``count`` + 1 steps at which to look at f, from 0 to ``steps``, log- or evenly spaced.
+
+    Example:
+        >>> record_grid(1000, 4).tolist()
+        [0, 1, 10, 100, 1000]
+    """
+    inner = np.geomspace(1, steps, count) if log else np.linspace(0, steps, count + 1)
+    return np.unique(np.concatenate(([0], np.round(inner)))).astype(np.int64)
