@@ -137,20 +137,25 @@ def _compiled(
     )
     schedules = _schedules(methods, t)
     iterates = x.numpy()
+    index = np.empty((len(streams), len(t)), dtype=np.int64)
+    factor = np.empty(index.shape)
 
-    def draw(stream: Stream) -> tuple[NDArray[np.int64], Floats]:
-        index, factor = stream(len(t))
-        return index[:, 0].copy(), factor[:, 0].copy()
+    def draw(trials: range) -> None:
+        for trial in trials:
+            components, weights = streams[trial](len(t))
+            index[trial], factor[trial] = components[:, 0], weights[:, 0]
 
-    def run(job: tuple[int, slice]) -> None:
-        trial, part = job
-        advance(*model, iterates[trial, part], *drawn[trial], *(schedule[part] for schedule in schedules))
+    def run(rows: range) -> None:
+        advance(*model, iterates, rows.start, rows.stop, index, factor, *schedules)
 
-    # With few trials the methods are dealt out too, so that no core is left without work.
-    parts = 1 if len(streams) >= 4 * CORES else min(CORES, len(methods))
-    slices = [slice(len(methods) * k // parts, len(methods) * (k + 1) // parts) for k in range(parts)]
-    drawn = list(pool.map(draw, streams))
-    list(pool.map(run, [(trial, part) for part in slices for trial in range(len(streams))]))
+    list(pool.map(draw, _shares(len(streams))))
+    list(pool.map(run, _shares(len(streams) * len(methods))))
+
+
+def _shares(count: int) -> list[range]:
+    """Deal out ``count`` pieces of work to the cores, in contiguous shares whose sizes differ by at most one."""
+    cores = min(CORES, count)
+    return [range(count * k // cores, count * (k + 1) // cores) for k in range(cores)]
 
 
 def _tensor(

@@ -16,6 +16,7 @@ compiler where it is installed.
 
 from math import exp, sqrt
 
+import numpy as np
 from numba import njit
 
 from ...variants import TINY
@@ -38,38 +39,43 @@ def _slope(logistic, s, y):
 
 
 @njit(nogil=True)
-def advance(features, squared_norms, targets, regularization, logistic, x, index, factor, gamma, rho, lam):
-    """Advance several methods on one sample stream, in place.
+def advance(
+    features, squared_norms, targets, regularization, logistic, x, first, last, index, factor, gamma, rho, lam
+):
+    """Advance some rows of all iterates, in place; a row is one method in one trial, numbered trial by trial.
 
     Args:
         features, squared_norms, targets: the rows a_i (n, d), their squared norms (n,), and y (n,).
         regularization: r.
         logistic: whether the link is logistic, else square.
-        x: the methods' iterates, (methods, d); overwritten.
-        index, factor: component of each step and the factor of its gradient, (steps,).
+        x: the iterates, (trials, methods, d); those of the rows are overwritten.
+        first, last: the rows to advance, ``last`` excluded.
+        index, factor: component of each step and the factor of its gradient, (trials, steps).
         gamma, rho, lam: (methods, steps).
     """
-    methods, d = x.shape
-    s = x[:, 0].copy()
-    q = s.copy()
-    alpha = s.copy()
-    beta = s.copy()
-    for t in range(len(index)):
-        i = index[t]
-        a, norm, y, w = features[i], squared_norms[i], targets[i], factor[t]
-        shrink = w * regularization
-        # Three loops over the methods instead of one: the inner products of the next method overlap with the
-        # latency of this one's square root and division.
-        for m in range(methods):
-            s[m], q[m] = _inner(a, x[m])
-        for m in range(methods):
-            p = w * _slope(logistic, s[m], y)
-            size = sqrt(max(p * p * norm + 2.0 * p * shrink * s[m] + shrink * shrink * q[m], 0.0))
-            e = rho[m, t] * (1.0 - lam[m, t] + lam[m, t] / (size + TINY))
-            ahead = s[m] + e * (p * norm + shrink * s[m])
-            alpha[m] = 1.0 - gamma[m, t] * shrink * (1.0 + e * shrink)
-            beta[m] = -gamma[m, t] * (w * _slope(logistic, ahead, y) + shrink * e * p)
-        for m in range(methods):
-            row = x[m]
-            for j in range(d):
-                row[j] = alpha[m] * row[j] + beta[m] * a[j]
+    methods, d = x.shape[1:]
+    s = np.zeros(methods)
+    q = np.zeros(methods)
+    alpha = np.zeros(methods)
+    beta = np.zeros(methods)
+    for trial in range(first // methods, (last - 1) // methods + 1):
+        low, high = max(first - trial * methods, 0), min(last - trial * methods, methods)
+        for t in range(index.shape[1]):
+            i = index[trial, t]
+            a, norm, y, w = features[i], squared_norms[i], targets[i], factor[trial, t]
+            shrink = w * regularization
+            # Three loops over the methods instead of one: the inner products of the next method overlap with the
+            # latency of this one's square root and division.
+            for m in range(low, high):
+                s[m], q[m] = _inner(a, x[trial, m])
+            for m in range(low, high):
+                p = w * _slope(logistic, s[m], y)
+                size = sqrt(max(p * p * norm + 2.0 * p * shrink * s[m] + shrink * shrink * q[m], 0.0))
+                e = rho[m, t] * (1.0 - lam[m, t] + lam[m, t] / (size + TINY))
+                ahead = s[m] + e * (p * norm + shrink * s[m])
+                alpha[m] = 1.0 - gamma[m, t] * shrink * (1.0 + e * shrink)
+                beta[m] = -gamma[m, t] * (w * _slope(logistic, ahead, y) + shrink * e * p)
+            for m in range(low, high):
+                row, scale, push = x[trial, m], alpha[m], beta[m]
+                for j in range(d):
+                    row[j] = scale * row[j] + push * a[j]

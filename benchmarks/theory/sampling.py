@@ -83,6 +83,28 @@ class Sampling(ABC):
         return self.second_moment(gradients) - gradients.mean(-2).square().sum(-1)
 
 
+def alias_table(p: Floats) -> tuple[Floats, Integers]:
+    """Return Walker's alias table: with it a draw costs one uniform number and no search, for any probabilities.
+
+    A uniform column j is kept with probability ``keep[j]`` and is ``alias[j]`` otherwise (Walker 1977, Vose 1991).
+
+    Example:
+        >>> keep, alias = alias_table(np.array([0.5, 0.25, 0.25]))
+        >>> keep.tolist(), alias.tolist()
+        ([1.0, 0.75, 0.75], [0, 0, 0])
+    """
+    keep, alias = p * len(p), np.arange(len(p))
+    short, long = (list(np.flatnonzero(mask)) for mask in (keep < 1, keep >= 1))
+    while short and long:
+        j, donor = short.pop(), long[-1]
+        alias[j] = donor
+        keep[donor] -= 1 - keep[j]
+        if keep[donor] < 1:
+            short.append(long.pop())
+    keep[short + long] = 1.0  # what is left differs from one by rounding
+    return keep, alias
+
+
 class SingleElement(Sampling):
     r"""One component, i with probability p_i: :math:`v = e_i / p_i`, :math:`A = \max_i L_i / (n p_i)`, B = 0.
 
@@ -104,9 +126,12 @@ class SingleElement(Sampling):
         super().__init__(name, len(p), 1)
         self.p = p / p.sum()
         self.factor = 1 / (self.n * self.p)
+        self.keep, self.alias = alias_table(self.p)
 
     def draw(self, rng: Numpy, steps: int) -> tuple[Integers, Floats]:
-        index = np.searchsorted(self._cumulative(), rng.random(steps), side="right").astype(np.int64)
+        place = rng.random(steps) * self.n
+        column = place.astype(np.int64)
+        index = np.where(place - column < self.keep[column], column, self.alias[column])
         return index[:, None], self.factor[index][:, None]
 
     def support(self) -> Iterator[tuple[float, Floats]]:
@@ -125,10 +150,6 @@ class SingleElement(Sampling):
 
     def smoothness(self, problem: Problem) -> float:
         return float((problem.L_i * torch.from_numpy(self.factor)).max())
-
-    def _cumulative(self) -> Floats:
-        cumulative = self.p.cumsum()
-        return cumulative / cumulative[-1]
 
 
 class Unweighted(SingleElement):
