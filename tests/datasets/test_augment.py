@@ -100,6 +100,9 @@ def test_decisions_are_uniform_and_independent() -> None:
     assert stats.binomtest(int(decisions.flip.sum()), 40_000).pvalue > 1e-3
     table = torch.stack([decisions.crop[decisions.flip == side, 0].bincount(minlength=9) for side in (0, 1)])
     assert stats.chi2_contingency(table.numpy()).pvalue > 1e-3
+    # Number i of one kind and number i of another come from streams that share nothing.
+    aligned = torch.stack([decisions.cutout[decisions.flip == side, 0].bincount(minlength=32) for side in (0, 1)])
+    assert stats.chi2_contingency(aligned.numpy()).pvalue > 1e-3
     successive = torch.stack([decisions.crop[:-1, 0], decisions.crop[1:, 0]]).double()
     assert abs(torch.corrcoef(successive)[0, 1]) < 4 / 40_000**0.5
 
@@ -196,6 +199,13 @@ def test_normalized_training_pixels_have_mean_0_and_deviation_1() -> None:
     batch = normalize(dataset.train_images, dataset.mean, dataset.std).double()
     assert abs(batch.mean()) < 1e-6
     assert abs(batch.std(correction=0) - 1) < 1e-6
+
+
+def test_normalizing_never_writes_into_its_input() -> None:
+    for images in (torch.from_numpy(pixels(2, (1, 4, 4))), torch.rand(2, 4, 4, 1).permute(0, 3, 1, 2)):
+        copy = images.clone()
+        normalize(images, *constants(1))
+        assert torch.equal(images, copy)
 
 
 @pytest.mark.parametrize(

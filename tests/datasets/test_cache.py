@@ -165,6 +165,20 @@ def test_a_full_disk_leaves_nothing_behind(
     assert "No space left on device" in caplog.text
 
 
+def test_an_entry_is_on_the_disk_before_it_has_its_name(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = []
+    fsync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: events.append(("fsync", os.fstat(number).st_ino)) or fsync(number))
+    monkeypatch.setattr(
+        os, "replace", lambda *paths: events.append(("replace", os.stat(paths[0]).st_ino)) or rename(*paths)
+    )
+    load(source)
+    inode = entry(tmp_path).stat().st_ino
+    assert events == [("fsync", inode), ("replace", inode)]
+
+
 def test_an_interrupted_write_leaves_nothing_behind(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
