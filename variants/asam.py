@@ -20,7 +20,7 @@ from .sam import SAM
         "SamsungLabs/ASAM",
     ),
     gradients=2,
-    transient=2,
+    transient=1,
     needs=("names",),
     hyper={
         "rho": Hyper(0.5, "radius in the normalized coordinates", low=0, search=(0.1, 4.0, "log")),

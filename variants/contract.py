@@ -174,12 +174,14 @@ class StepRule(Optimizer):
         """Add ``ascent`` to the weights inside the block, and put back the very bits that were there.
 
         The weights come back from a stored copy with ``copy_``, also when the block raises: subtraction would drift (in
-        bfloat16 visibly within a hundred steps), and storage is never rebound.
+        bfloat16 visibly within a hundred steps), and storage is never rebound. The block holds no reference to
+        ``ascent``: where the caller keeps none, its memory is free during the passes inside.
         """
         stored = [p.clone() for p in at.params]
         try:
             if ascent:
                 torch._foreach_add_(at.params, ascent)
+            del ascent
             yield
         finally:
             if stored:

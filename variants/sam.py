@@ -45,6 +45,7 @@ class SAM(StepRule):
     def update(self, closure: Any) -> Tensor:
         at = self.gradient(closure)
         with self.perturbed(at, self.ascent(at)):
+            at.values.clear()  # spent: a copy of the model less in memory during the second pass
             worst = self.gradient(closure)
         self.descend(worst)
         return at.loss
