@@ -1,0 +1,20 @@
+"""SAM where |g|^2 >= mu + c sigma, keeping gv = gs - proj_g gs; elsewhere g + alpha |g|/|gv| gv."""
+
+import numpy as np
+
+SETTINGS = [{}, {"delta": 0.5, "lam1": 0.5, "lam2": -1.5, "rho": 0.3, "alpha": 0.3}]
+
+
+def step(w, t, evaluate, descend, hyper, state, extra):
+    _, g = evaluate(w)
+    d, square = hyper["delta"], g @ g
+    state["mu"] = d * state.get("mu", 0.0) + (1 - d) * square
+    state["var"] = d * state.get("var", 0.0) + (1 - d) * (square - state["mu"]) ** 2
+    c = t / extra.total_steps * hyper["lam1"] + (1 - t / extra.total_steps) * hyper["lam2"]
+    if square >= state["mu"] + c * np.sqrt(state["var"]):
+        gs = evaluate(w + hyper["rho"] * g / np.linalg.norm(g))[1]
+        state["gv"] = gs - (gs @ g) / square * g
+        return descend(w, gs)
+    if "gv" in state:
+        g = g + hyper["alpha"] * np.linalg.norm(g) / np.linalg.norm(state["gv"]) * state["gv"]
+    return descend(w, g)
