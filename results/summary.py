@@ -1,5 +1,6 @@
 """Records to the rows of a leaderboard: typed values, no text; whatever is shown anywhere is computed here."""
 
+import marshal
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,18 @@ from typing import Any, NamedTuple
 from . import ties
 from .record import RunRecord
 from .statistics import detectable_difference, pooled_deviation, t_interval
-from .workloads import chooses_hyper, common, key_of, labels, method_of, short_name, titles, varying, workload_of
+from .workloads import (
+    REPETITION,
+    chooses_hyper,
+    common,
+    key_of,
+    labels,
+    method_of,
+    short_name,
+    titles,
+    varying,
+    workload_of,
+)
 
 VERIFIED = "reference"
 
@@ -122,12 +134,15 @@ def summarize(records: Iterable[RunRecord]) -> list[Workload]:
     shared: dict[str, dict[str, Any]] = {}
     methods: dict[str, dict[str, Any]] = {}
     runs: dict[str, dict[str, list[_Run]]] = defaultdict(lambda: defaultdict(list))
+    keys: dict[bytes, tuple[str, str]] = {}
     for record in records:
         if chooses_hyper(record):
             continue
-        workload, method = workload_of(record), method_of(record)
-        key, method_key = key_of(workload), key_of(method)
-        shared[key], methods[method_key] = workload, method
+        if (identity := _identity(record)) not in keys:
+            workload, method = workload_of(record), method_of(record)
+            keys[identity] = key, method_key = key_of(workload), key_of(method)
+            shared[key], methods[method_key] = workload, method
+        key, method_key = keys[identity]
         runs[key][method_key].append(_reduce(record))
     order = sorted(shared, key=lambda key: (*(str(shared[key].get(k)) for k in ("dataset", "model")), key))
     names = titles([shared[key] for key in order])
@@ -135,6 +150,12 @@ def summarize(records: Iterable[RunRecord]) -> list[Workload]:
         _workload(name, shared[key], [(methods[m], runs[key][m]) for m in sorted(runs[key])])
         for name, key in zip(names, order, strict=True)
     ]
+
+
+def _identity(record: RunRecord) -> bytes:
+    """Give bytes that are equal only for runs of one method on one workload: cheap, where the keys are not."""
+    spec = [item for item in record.spec.items() if item[0] not in REPETITION]
+    return marshal.dumps((record.dataset_fingerprint, spec), 2)  # version 2: values alone, no references
 
 
 def _reduce(record: RunRecord) -> _Run:

@@ -238,14 +238,14 @@ def test_many_processes_write_the_same_records(tmp_path: Path, make_record: Make
 
 
 def test_sigkill_leaves_no_damaged_record(tmp_path: Path, make_record: Make) -> None:
-    records = [make_record(seed=seed, epochs=200) for seed in range(300)]
+    records = [make_record(seed=seed, epochs=200) for seed in range(200)]
     by_id = {record.run_id: record for record in records}
     source = tmp_path / "records.jsonl"
     source.write_text("".join(record.model_dump_json() + "\n" for record in records))
     store = Store(tmp_path / "results")
     moments = random.Random(0)
     killed = 0
-    for seed in range(8):
+    for seed in range(6):
         writer = start_writer(store.root, source, seed)
         go(writer)
         time.sleep(moments.uniform(0.002, 0.05))
@@ -254,6 +254,6 @@ def test_sigkill_leaves_no_damaged_record(tmp_path: Path, make_record: Make) -> 
         killed += writer.returncode == -signal.SIGKILL
         assert set(said) <= set(store.run_ids())  # what was reported as written is there
         assert all(record == by_id[record.run_id] for record in store.records())  # and nothing is damaged
-    assert killed >= 4
+    assert killed >= 3
     store.check_writable()
     assert all(name.endswith(".json") and not name.startswith(".") for name in os.listdir(store.runs))
