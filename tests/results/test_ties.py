@@ -12,7 +12,7 @@ def table(seed: int, sizes: tuple[int, ...], spread: float) -> list[np.ndarray]:
     return [rng.normal(rng.normal(), rng.uniform(0.3, 0.3 + spread), size) for size in sizes]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("sizes", [(3, 3), (5, 5, 5, 5), (2, 10, 4), (3,) * 6])
 def test_tukey_is_scipys(seed: int, sizes: tuple[int, ...]) -> None:
     groups = table(seed, sizes, 0.0)
@@ -20,7 +20,7 @@ def test_tukey_is_scipys(seed: int, sizes: tuple[int, ...]) -> None:
         assert tukey(groups, alpha).tolist() == (stats.tukey_hsd(*groups).pvalue < alpha).tolist()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("sizes", [(3, 3), (5, 5, 5, 5), (3, 10, 4), (4,) * 5])
 def test_games_howell_is_scipys(seed: int, sizes: tuple[int, ...]) -> None:
     groups = table(seed, sizes, 1.0)
