@@ -1,0 +1,148 @@
+"""bSAM: a variational, Adam-like optimizer that relaxes Bayes' rule as SAM does."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+
+from ..errors import ConfigError
+from ..hyper import Value
+from .contract import Gradient, Owner, StepRule
+from .info import Paper
+from .registry import Hyper, register
+
+
+@register(
+    "bsam",
+    summary="Bayesian SAM: weights with a learned precision; noise, ascent and descent are all scaled by it",
+    paper=Paper(
+        "Möllenhoff, Khan",
+        2023,
+        "2210.01620",
+        "SAM as an Optimal Relaxation of Bayes",
+        "team-approx-bayes/bayesian-sam",
+    ),
+    gradients=2,
+    state=2,
+    transient=6,
+    needs=("subset", "ids"),
+    hyper={
+        "rho": Hyper(0.01, "scale of the ascent step", low=0, search=(1e-3, 0.1, "log")),
+        "beta1": Hyper(0.9, "weight of the past in the mean gradient", low=0, high=1),
+        "beta2": Hyper(0.999, "weight of the past in the precision", low=0, high=1, search=(0.99, 0.999, 0.9999)),
+        "damping": Hyper(0.1, "added to the precision's target", low=0, search=(0.01, 1.0, "log")),
+        "precision": Hyper(1.0, "initial value of s", low=0, above=True),
+        "data_size": Hyper(50_000.0, "number N of training samples, times the augmentation factor", low=0, above=True),
+        "splits": Hyper(8, "parts of the batch with noise and ascent of their own", low=1, search=(1, 4, 8)),
+    },
+    neutral=None,
+    defaults={
+        "cifar10": {"rho": 0.01, "beta2": 0.999, "data_size": 200_000.0, "splits": 8},
+        "cifar100": {"rho": 0.01, "beta2": 0.999, "data_size": 200_000.0, "splits": 8},
+    },
+    notes=(
+        "An optimizer of its own: the base optimizer must be sgd, from which it takes the learning rate and the weight "
+        "decay (prior precision over N), and which never steps; its momentum is not used, beta1 stands for it, nor do "
+        "hooks on the base step act, such as gradient clipping. Hence no neutral setting. Published with lr 0.5, prior "
+        "precision 10, augmentation factor 4 (weight decay 5e-5), batch 200, and predictions averaged over 32 noisy "
+        "models, which an evaluation at the mean does not do. step() returns the mean loss at the ascent points."
+    ),
+)
+class BSAM(StepRule):
+    r"""Bayesian sharpness-aware minimization.
+
+    .. math::
+        g_k = \nabla f_{S_k}\big(w_t + n_k / \sqrt{N s_t}\big), \quad n_k \sim N(0, I), \qquad
+        h_k = \nabla f_{S_k}(w_t + \rho\, g_k / s_t), \qquad S = S_1 \cup \dots \cup S_K
+
+        m_{t+1} = \beta_1 m_t + (1 - \beta_1)\,\big(\bar h + \delta w_t\big), \qquad
+        w_{t+1} = w_t - \eta\, m_{t+1} / s_t, \qquad
+        s_{t+1} = \beta_2 s_t + (1 - \beta_2)\,\big(\sqrt{s_t}\, \overline{|g|} + \text{damping} + \delta\big)
+
+    elementwise, with bars for means over the K parts, weighted by their sizes; :math:`\delta` is the weight decay,
+    :math:`\eta` the learning rate, m = 0 at first. The K parts are consecutive, of ceil(|S| / K) samples.
+
+    Departs from the original code (JAX) only in the batch sizes it accepts: there K must divide them.
+    ``pytorch_optimizer.BSAM`` (4.1.0) is another rule: it does not restore the weights after the perturbation, draws
+    noise of deviation 1 / (N s), decays the gradient instead of the weight, and squares the precision's last term.
+
+    References:
+        Möllenhoff and Khan, ICLR 2023, arXiv 2210.01620; code: team-approx-bayes/bayesian-sam, ``optim.py`` (README:
+        ResNet-18).
+    """
+
+    def __init__(self, base: Optimizer, owners: dict[Tensor, Owner], hyper: dict[str, Value], seed: int = 0):
+        super().__init__(base, owners, hyper, seed)
+        if not isinstance(base, SGD):
+            raise ConfigError(
+                f"'bsam' is an optimizer of its own and makes no step of {type(base).__name__}: use base='sgd', "
+                "from which it takes the learning rate and the weight decay"
+            )
+
+    def update(self, closure: Any) -> Tensor:
+        count, splits = len(self.ask(closure, "ids")), self.param_groups[0]["splits"]
+        trained = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
+        everything, generator = Gradient(torch.zeros(()), trained, []), self.noise()
+        parts = torch.arange(count, device=generator.device).chunk(splits)
+        lengths, mean = everything.like([]), everything.like([])
+        for part in parts:
+            request, share = {"subset": part} if len(parts) > 1 else {}, len(part) / count
+            with self.perturbed(everything, self._deviation(generator)):
+                noisy = self.gradient(closure, **request)
+            with self.perturbed(noisy, self._ascent(noisy)):
+                worst = self.gradient(closure, **request)
+            lengths = _add(lengths, noisy.like([g.abs() for g in noisy.values]), share)
+            mean = _add(mean, worst, share)
+        self._move(lengths, mean)
+        return mean.loss
+
+    def _saved(self, params: list[Tensor], name: str, start: float) -> list[Tensor]:
+        """Return a state of each parameter, or a fresh one."""
+        return [self.own[p][name] if p in self.own else torch.full_like(p, start) for p in params]
+
+    def _deviation(self, generator: torch.Generator) -> list[Tensor]:
+        """Draw n / sqrt(N s) for every trained parameter."""
+        drawn: list[Tensor] = []
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.requires_grad]
+            noise = [torch.randn(p.shape, generator=generator, device=generator.device).to(p) for p in params]
+            if params:
+                variance = torch._foreach_mul(self._saved(params, "s", group["precision"]), group["data_size"])
+                torch._foreach_div_(noise, torch._foreach_sqrt(variance))
+            drawn += noise
+        return drawn
+
+    def _ascent(self, noisy: Gradient) -> list[Tensor]:
+        """Return rho g / s."""
+        steps: list[Tensor] = []
+        for group, params, values in self.groups(noisy):
+            if values:
+                scaled = torch._foreach_div(values, self._saved(params, "s", group["precision"]))
+                steps += torch._foreach_mul(scaled, group["rho"])
+        return steps
+
+    def _move(self, lengths: Gradient, mean: Gradient) -> None:
+        """Move weights and state; the two gradients become the new state."""
+        for (group, params, m), (_, _, s) in zip(self.groups(mean), self.groups(lengths), strict=True):
+            if not params:
+                continue
+            decay, before = group["weight_decay"], self._saved(params, "s", group["precision"])
+            torch._foreach_add_(m, params, alpha=decay)
+            torch._foreach_lerp_(m, self._saved(params, "m", 0.0), group["beta1"])
+            torch._foreach_mul_(s, torch._foreach_sqrt(before))
+            torch._foreach_add_(s, group["damping"] + decay)
+            torch._foreach_lerp_(s, before, group["beta2"])
+            steps = torch._foreach_div(m, before)
+            torch._foreach_mul_(steps, group["lr"])
+            torch._foreach_sub_(params, steps)
+            for p, new_m, new_s in zip(params, m, s, strict=True):
+                self.own[p] = {"m": new_m, "s": new_s}
+
+
+def _add(total: Gradient, term: Gradient, share: float) -> Gradient:
+    """Return total + share * term, values and loss; a total without values is zero."""
+    values = torch._foreach_mul(term.values, share) if term.values else []
+    if total.values:
+        torch._foreach_add_(values, total.values)
+    return Gradient(total.loss + term.loss * share, term.params, list(values))
