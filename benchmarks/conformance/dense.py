@@ -14,8 +14,8 @@ defines one function:
 - ``hyper``: the resolved hyper-parameters. ``state``: a dict of its own, empty at t = 0.
 - ``extra``: see :class:`Extra`.
 
-The file may define ``SETTINGS``, a list of hyper-parameter dicts to check; without it every combination of switches,
-every choice and every published setting is checked.
+The file may define ``SETTINGS``, a list of hyper-parameter dicts to check; without it every combination of switches
+and choices and every published setting is checked.
 """
 
 import importlib.util
@@ -36,7 +36,7 @@ from ...variants import VariantInfo, create
 from ..oracle import Batch, Oracle
 from .network import DIMENSION, INPUTS, KINDS, SHAPES, SLICES, Array, Network, Samples, flatten, write
 from .results import Failed, NotApplicable, check
-from .settings import settings, spell
+from .settings import published, settings, spell
 
 STEPS, BATCH, BATCHES = 20, 12, 4
 TOLERANCE = 1e-10
@@ -190,7 +190,7 @@ def agrees_with_transcription(info: VariantInfo) -> str:
             "the rule checked"
         )
     module = load(path)
-    checked: list[dict[str, Any]] = getattr(module, "SETTINGS", None) or settings(info)
+    checked: list[dict[str, Any]] = getattr(module, "SETTINGS", None) or [*settings(info), *published(info)]
     worst = 0.0
     for setting in checked:
         for t, difference in enumerate(disagreement(info, module.step, setting)):

@@ -1,6 +1,6 @@
 """What a check may answer: it holds, it does not, or it says nothing about this variant. Each with its reason."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,21 +41,25 @@ class Check:
     name: str
     states: str
     function: Function
+    prepare: Callable[[Sequence[str]], None] | None = None
+    """What is done once, for all variants of a call together, before any is checked."""
 
 
 _checks: dict[str, Check] = {}
 
 
-def check(number: int, name: str, states: str) -> Callable[[Function], Function]:
+def check(
+    number: int, name: str, states: str, prepare: Callable[[Sequence[str]], None] | None = None
+) -> Callable[[Function], Function]:
     """Register a check under a name."""
 
     def add(function: Function) -> Function:
-        _checks[name] = Check(number, name, states, function)
+        _checks[name] = Check(number, name, states, function, prepare)
         return function
 
     return add
 
 
 def list_checks() -> list[Check]:
-    """Return all checks in the order of their numbers."""
-    return sorted(_checks.values(), key=lambda one: (one.number, one.name))
+    """Return all checks in the order of their numbers, those of one number in that of their registration."""
+    return sorted(_checks.values(), key=lambda one: one.number)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from itertools import product
-from typing import Any
 
 from ...hyper import Hyper, Value
 from ...variants import VariantInfo
 
 MOST = 12
+"""Settings that are checked in full combination; beyond, one departure from the defaults at a time."""
+SMALL = 5
+"""Integers (periods, inner steps) are brought down to this, so that a short run goes through whole periods."""
 
 
 def _options(hyper: Hyper) -> list[Value]:
@@ -17,28 +19,42 @@ def _options(hyper: Hyper) -> list[Value]:
     return list(dict.fromkeys([hyper.default, *hyper.choices]))
 
 
-def settings(info: VariantInfo) -> list[dict[str, Value]]:
-    """Return the settings to check: every combination of switches and choices, and every published setting.
+def small(info: VariantInfo) -> dict[str, Value]:
+    """Return the integer hyper-parameters whose defaults are large, brought down to ``SMALL`` where that is valid."""
+    return {
+        name: SMALL
+        for name, hyper in info.hyper.items()
+        if isinstance(hyper.default, int) and not isinstance(hyper.default, bool) and hyper.default > SMALL
+        if hyper.low is None or hyper.low <= SMALL
+    }
 
-    A variant with more than ``MOST`` combinations is checked with one departure from the defaults at a time.
+
+def settings(info: VariantInfo) -> list[dict[str, Value]]:
+    """Return the settings to check: the defaults, and every combination of switches and choices.
 
     Example:
         >>> from sambench.variants import get_info
         >>> settings(get_info("asam"))
-        [{}, {'scale_all': True}, {'rho': 0.5}, {'rho': 1.0}]
+        [{}, {'scale_all': True}]
     """
     discrete = {name: options for name, hyper in info.hyper.items() if len(options := _options(hyper)) > 1}
     grid = [dict(zip(discrete, values, strict=True)) for values in product(*discrete.values())]
     if len(grid) > MOST:
         grid = [{}, *({name: value} for name, options in discrete.items() for value in options[1:])]
-    found: list[dict[str, Value]] = []
-    for setting in [*grid, *map(dict, info.defaults.values())]:
-        short = {key: value for key, value in setting.items() if key not in discrete or value != discrete[key][0]}
-        if short not in found:
-            found.append(short)
-    return found
+    return [{**changed(info, setting), **small(info)} for setting in grid]
 
 
-def spell(setting: Mapping[str, Any]) -> str:
+def changed(info: VariantInfo, setting: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the part of a setting that is not the default anyway."""
+    return {key: value for key, value in setting.items() if value != info.hyper[key].default}
+
+
+def published(info: VariantInfo) -> list[dict[str, Value]]:
+    """Return the settings that were published for some data set."""
+    found = [{**changed(info, setting), **small(info)} for setting in info.defaults.values()]
+    return [setting for i, setting in enumerate(found) if setting not in found[:i]]
+
+
+def spell(setting: dict[str, Value]) -> str:
     """Write a setting for people: ``rho=0.1 lam=1/t``, or ``defaults``."""
     return " ".join(f"{key}={value}" for key, value in setting.items()) or "defaults"

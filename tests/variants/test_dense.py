@@ -11,11 +11,11 @@ from sambench.variants import get_info, list_variants
 
 
 @pytest.mark.parametrize("name", [info.name for info in list_variants()])
-def test_variant_agrees_with_its_transcription(name):
-    info = get_info(name)
-    path = dense.transcription_path(info)
+def test_variant_has_a_transcription(name):
+    """That the two agree is check 7 of the conformance suite, which runs in test_conformance.py."""
+    path = dense.transcription_path(get_info(name))
     assert path is not None, f"write tests/variants/dense/{name}.py from the paper's formulas"
-    assert "settings" in dense.agrees_with_transcription(info)
+    assert path.parent == Path(__file__).parent / "dense"
 
 
 def test_transcriptions_import_nothing_of_this_package():

@@ -81,10 +81,10 @@ def test_every_setting_named_in_metadata_is_valid(info):
     """Neutral setting, identities and published defaults name hyper-parameters that exist, within their ranges."""
     named = [info.neutral or {}, *info.defaults.values()]
     for setting in named:
-        create(info.name, model(), lr=0.1, **setting)
+        create(info.name, model(), **({"lr": 0.1, "momentum": 0.9} | dict(setting)))
     for identity in info.identities:
-        create(info.name, model(), lr=0.1, **identity.hyper)
-        create(identity.equals, model(), lr=0.1, **identity.other)
+        create(info.name, model(), **({"lr": 0.1, "momentum": 0.9} | dict(identity.hyper)))
+        create(identity.equals, model(), **({"lr": 0.1, "momentum": 0.9} | dict(identity.other)))
 
 
 @pytest.mark.parametrize("info", list_variants(), ids=lambda info: info.name)

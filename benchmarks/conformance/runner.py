@@ -1,0 +1,100 @@
+"""Run the checks over variants, and show what came out."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+import torch
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from ...variants import VariantInfo, get_info, list_variants
+from .results import Check, CheckResult, Failed, NotApplicable, Verdict, list_checks
+
+MARKS: dict[Verdict, tuple[str, str]] = {"pass": ("✓", "green"), "fail": ("✗", "bold red"), "n/a": ("–", "dim")}
+
+
+def judge(check: Check, info: VariantInfo) -> CheckResult:
+    """Run one check on one variant; whatever it raises is an answer."""
+    start = time.perf_counter()
+    verdict: Verdict = "pass"
+    try:
+        with torch.random.fork_rng(devices=[]):
+            reason = check.function(info)
+    except Failed as failure:
+        verdict, reason = "fail", str(failure)
+    except NotApplicable as exemption:
+        verdict, reason = "n/a", str(exemption)
+    except Exception as error:  # a variant under test may raise anything, and the others are to be checked too
+        verdict, reason = "fail", f"raises {type(error).__name__}: {error}"
+    return CheckResult(info.name, check.name, verdict, " ".join(reason.split()), time.perf_counter() - start)
+
+
+def run(names: Sequence[str]) -> list[CheckResult]:
+    """Check variants by name, each by every check.
+
+    Raises:
+        ConfigError: a name is not registered.
+    """
+    infos = [get_info(name) for name in names]
+    for check in list_checks():
+        if check.prepare is not None:
+            check.prepare(names)
+    return [judge(check, info) for info in infos for check in list_checks()]
+
+
+def expand(names: Iterable[str]) -> list[str]:
+    """Return the names that names and shell patterns stand for, each once; an unknown one is an error."""
+    found = [info.name for name in names for info in (list_variants(name) if "*" in name else [get_info(name)])]
+    return list(dict.fromkeys(found))
+
+
+def overview(results: Sequence[CheckResult]) -> Table:
+    """Return one row a variant and one column a check."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption="✓ holds   ✗ does not   – says nothing about this variant",
+        caption_justify="left",
+    )
+    table.add_column("variant", no_wrap=True)
+    checks = list_checks()
+    for check in checks:
+        table.add_column(f"{check.number}\n{check.name}", justify="center", no_wrap=True)
+    verdicts: dict[tuple[str, str], Verdict] = {(r.variant, r.check): r.verdict for r in results}
+    for name in dict.fromkeys(r.variant for r in results):
+        table.add_row(name, *(Text(*MARKS[verdicts[name, check.name]]) for check in checks))
+    return table
+
+
+def reasons(results: Iterable[CheckResult]) -> Table:
+    """Return one row a result, with its reason in full."""
+    table = Table(show_header=False, box=None, padding=(0, 1))
+    for result in results:
+        mark, style = MARKS[result.verdict]
+        table.add_row(Text(mark, style), result.variant, Text(result.check, "bold"), Text(result.reason))
+    return table
+
+
+def report(results: Sequence[CheckResult]) -> Group | Table:
+    """Return what is printed: for one variant every reason, for several a table and the reasons that are not a pass."""
+    if len({result.variant for result in results}) == 1:
+        return reasons(results)
+    return Group(overview(results), reasons(result for result in results if result.verdict != "pass"))
+
+
+def check(names: Iterable[str], console: Console) -> bool:
+    """Check variants (names or patterns), print the outcome, and tell whether no check failed."""
+    chosen = expand(names)
+    start = time.perf_counter()
+    with console.status(f"checking {len(chosen)} variants"):
+        results = run(chosen)
+    console.print(report(results))
+    failed = [result for result in results if result.verdict == "fail"]
+    held = sum(result.verdict == "pass" for result in results)
+    console.print(
+        f"{held} of {len(results)} checks hold, {len(failed)} fail, {len(results) - held - len(failed)} do not apply; "
+        f"{time.perf_counter() - start:.0f} s"
+    )
+    return not failed
