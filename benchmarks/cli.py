@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,10 @@ from ..datasets.samplers import list_samplers
 from ..errors import ConfigError, SambenchError
 from ..results import leaderboard as boards
 from ..results import plots
+from ..results import table as tables
+from ..results.record import RunRecord
 from ..results.store import Store
+from ..results.summary import summarize
 from ..slurm.plan import Plan, make_plan
 from ..slurm.pool import Site, run_pool
 from ..slurm.status import STATES, standings
@@ -357,15 +361,36 @@ def quickstart(
     workers: Workers = None,
     device: Device = "cpu",
 ) -> None:
-    """Train a small network with every kind of variant, on embedded data, and show the leaderboard. About two minutes."""
+    """Train a small network with many variants on embedded data and show the leaderboard. About two minutes."""
     store = Store(results)
     _launch(load_suite("quickstart"), store, [], None, device, workers, 60.0)
     board, figures = results / "LEADERBOARD.md", results / "figures"
     boards.write(store, board)
-    boards.show(store, out)
-    for path in plots.draw_all(store, figures):
+    _print_board(store)
+    for path in plots.draw(_good(store), figures):
         err.print(f"figure: {path}", highlight=False)
     out.print(f"board: {board}", highlight=False)
+
+
+def _good(store: Store) -> Iterator[RunRecord]:
+    """Yield the records that can be read; name the files that cannot."""
+    for record in store.scan():
+        if isinstance(record, RunRecord):
+            yield record
+        else:
+            err.print(f"[yellow]left out:[/] {record}", highlight=False)
+
+
+def _print_board(store: Store) -> None:
+    for workload in summarize(_good(store)):
+        table = Table(title=workload.title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+        for name in boards.COLUMNS:
+            table.add_column(name, justify="left" if name in ("Group", "Variant", "Settings") else "right")
+        for row in workload.rows:
+            table.add_row(*boards.cells(row))
+        out.print(table)
+        for note in boards.notes(workload):
+            out.print(f"- {note}", highlight=False, markup=False)
 
 
 # -- results ---------------------------------------------------------------------------------------------------
@@ -395,8 +420,22 @@ def plot(
     ] = None,
 ) -> None:
     """Draw the figures: learning curves, and accuracy against gradient evaluations."""
-    for path in plots.draw_all(Store(results), output or results / "figures"):
+    for path in plots.draw(_good(Store(results)), output or results / "figures"):
         out.print(str(path), highlight=False)
+
+
+@app.command(rich_help_panel="Results")
+def export(
+    output: Annotated[Path, typer.Argument(help="the file to write")],
+    results: Results = Path("results"),
+    format_: Annotated[str, typer.Option("--format", help="csv | parquet [default: by the file's ending]")] = "",
+) -> None:
+    """Write a tidy table with one row a run, for pandas."""
+    kind = format_ or output.suffix.removeprefix(".")
+    if kind not in ("csv", "parquet"):
+        raise ConfigError(f"format {kind!r} is not valid; choose csv or parquet")
+    table = tables.export(_good(Store(results)), output, kind)
+    out.print(f"wrote {len(table)} rows to {output}", highlight=False)
 
 
 def main() -> None:

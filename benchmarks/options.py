@@ -14,7 +14,7 @@ PANEL = "The run (every field of its spec)"
 
 
 def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for every field of :class:`RunSpec` to a command, which gets those that were given as ``fields``."""
+    """Add an option for every field of :class:`RunSpec`; the command gets those that were given as ``fields``."""
 
     def wrapper(**arguments: Any) -> Any:
         given = {name: arguments.pop(name) for name in list(arguments) if name in RunSpec.model_fields}
@@ -37,7 +37,7 @@ def _option(name: str) -> inspect.Parameter:
         help_text += f" ({' | '.join(texts)})"
     if field.default not in ("", None):
         shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        help_text += f" [default: {shown}]"
+        help_text += f" \\[default: {shown}]"
     flag = f"--{name.replace('_', '-')}"
     kind: Any = bool if field.annotation is bool else str
     option = typer.Option(

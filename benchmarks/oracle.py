@@ -123,8 +123,7 @@ class Oracle:
         self.model.zero_grad(set_to_none=True)
         batch = self.batch if subset is None else self._select(self.batch, subset)
         count = len(batch.labels)
-        total = torch.zeros((), device=self.device)
-        logits = []
+        losses, logits = [], []
         with self._pass():
             for part in torch.arange(count, device=self.device).chunk(self.accumulate):
                 micro = batch if self.accumulate == 1 else self._select(batch, part)
@@ -135,7 +134,7 @@ class Oracle:
                     (loss * self.scale.scale).backward()
                 else:
                     outputs.backward(cotangent[part].to(outputs.dtype) * self.scale.scale)
-                total += loss.detach()
+                losses.append(loss.detach())
                 logits.append(outputs.detach())
         self.logits = logits[0] if len(logits) == 1 else torch.cat(logits)
         self._last = batch
@@ -145,11 +144,12 @@ class Oracle:
         if self.weight_decay:
             decayed = [p for p in self.params if p.grad is not None]
             torch._foreach_add_(gradients, [p.detach() for p in decayed], alpha=self.weight_decay)
-        return total
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def losses(self) -> Tensor:
         """Return the per-sample losses (B,) of a forward pass; costs one forward evaluation."""
-        with torch.no_grad(), self._pass(), self.statistics.frozen():
+        torch.manual_seed(derive_seed("dropout", self.seed, self.step))
+        with torch.no_grad(), self.statistics.frozen():
             self.logits = self._forward(self.batch.images)
         self._last = self.batch
         self.counted.forward_evaluations += 1.0

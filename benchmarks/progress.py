@@ -54,7 +54,7 @@ def _note(run: Training) -> str:
 
 @contextmanager
 def pool_progress(console: Console, total: int) -> Iterator[Callable[["Event"], None]]:
-    """Show a plan at work: all runs, and what every worker is at. A run that fails is also told in a line of its own."""
+    """Show a plan at work: all runs, and what every worker is at. A run that fails is told in a line of its own."""
     with _bars(console) as bars:
         overall = bars.add_task("[bold]all runs", total=total, note="")
         lines: dict[int, TaskID] = {}

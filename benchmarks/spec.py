@@ -33,7 +33,7 @@ class RunSpec(BaseModel):
 
     variant: str = Field("sgd", description="registered optimizer variant; see `sambench list variants`")
     base: str = Field("sgd", description="base optimizer under the variant, from timm.optim")
-    sampler: str = Field("", description="sampling policy [default: the variant's own]")
+    sampler: str = Field("", description="sampling policy \\[default: the variant's own]")
     hyper: dict[str, float | int | bool | str] = Field(
         default_factory=dict, description="hyper-parameters of the variant, the sampler and the base"
     )
@@ -54,9 +54,11 @@ class RunSpec(BaseModel):
     noise: float = Field(0.0, ge=0, le=1, description="share of training labels to corrupt")
     noise_kind: Literal["symmetric", "asymmetric"] = Field("symmetric", description="how labels are corrupted")
     imbalance: float = Field(1.0, ge=1, description="ratio of the largest to the smallest class, exponential tail")
-    augment: str = Field("", description="recipe such as 'crop:4,flip,cutout:16', or 'none' [default: the data set's]")
+    augment: str = Field(
+        "", description="recipe such as 'crop:4,flip,cutout:16', or 'none' \\[default: the data set's]"
+    )
     model: str = Field(
-        "", description="model by name; see `sambench list models` [default: wrn16_1, for digits wrn10_1]"
+        "", description="model by name; see `sambench list models` \\[default: wrn16_1, for digits wrn10_1]"
     )
     norm: Literal["batch", "group"] = Field("batch", description="normalization layers of the model")
     epochs: int = Field(20, gt=0, description="passes over the training set")

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, unknown
+from . import suites
 from .spec import RunSpec, Source, make_spec
 
 _TOP = ("title", "description", "seeds", "sources", "spec", "runs")
@@ -85,7 +86,7 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
 
 
 def _folder() -> Any:
-    return files(__package__).joinpath("suites")
+    return files(suites)
 
 
 def _names() -> str:

@@ -1,7 +1,7 @@
 """Running a plan on this machine: several worker processes, each with its share of the cores.
 
-A worker takes one run after the other, so that Python and torch start once. A worker that dies (out of memory, a signal)
-takes its run with it and nothing else: the run counts as lost, and a new worker takes its place.
+A worker takes one run after the other, so that Python and torch start once. A worker that dies (out of memory, a
+signal) takes its run with it and nothing else: the run counts as lost, and a new worker takes its place.
 """
 
 import contextlib

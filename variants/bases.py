@@ -1,6 +1,9 @@
 """Base optimizers: everything in ``timm.optim``'s registry that can take a plain step."""
 
 import inspect
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import timm.optim
@@ -35,7 +38,8 @@ def _class_of(name: str) -> type[Optimizer]:
     return timm.optim.get_optimizer_info(key).opt_class  # pyright: ignore[reportReturnType]
 
 
-def base_hyper(name: str) -> dict[str, Any]:
+@cache
+def base_hyper(name: str) -> Mapping[str, Any]:
     """Return the hyper-parameters of a base optimizer with their defaults, timm's presets included.
 
     One preset is undone: timm turns Nesterov momentum on for ``sgd``; here it is off unless asked for.
@@ -53,7 +57,7 @@ def base_hyper(name: str) -> dict[str, Any]:
     presets = dict(timm.optim.get_optimizer_info(name.lower()).defaults or {})
     if name.lower() == "sgd":
         presets.pop("nesterov", None)
-    return {**own, **presets}
+    return MappingProxyType({**own, **presets})
 
 
 def make_base(name: str, groups: list[dict[str, Any]], hyper: dict[str, Any]) -> Optimizer:

@@ -10,6 +10,7 @@ from ..hyper import Value
 from .contract import TINY, Owner
 from .info import Paper
 from .projection import inner
+from .ranks import mean_over_ranks
 from .registry import Hyper, register
 from .sam import SAM
 
@@ -72,7 +73,7 @@ class SAMSPS(SAM):
         ascent = self.ascent(at)
         with self.perturbed(at, ascent):
             worst = self.gradient(closure)
-        gap = worst.loss - inner(worst.values, ascent)
+        gap = mean_over_ranks(worst.loss) - inner(worst.values, ascent)
         squared = inner(worst.values, worst.values).clamp(min=TINY)
         rates = [group["lr"] for group in self.param_groups]
         try:

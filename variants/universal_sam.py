@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .contract import Gradient, StepRule
 from .info import Paper
+from .ranks import mean_over_ranks
 
 PAPER = Paper(
     "Tahmasebi, Soleymani, Bahri, Jegelka, Jaillet",
@@ -47,7 +48,7 @@ class UniversalSAM(StepRule):
         for _ in range(self.param_groups[0]["samples"]):
             with self.perturbed(at, self._draw(at, generator)):
                 probes.append(self.gradient(closure))
-        rises = torch.stack([probe.loss for probe in probes]) - at.loss
+        rises = mean_over_ranks(torch.stack([probe.loss for probe in probes]) - at.loss)
         every = zip(self.groups(at), *(self.groups(probe) for probe in probes), strict=True)
         for (group, _, values), *probed in every:
             weights = group["lam"] * self.weights(rises / group["rho"] ** 2)

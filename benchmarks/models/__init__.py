@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -154,9 +155,8 @@ def build(
         return _construct(name, task)
 
 
-def parameters_of(
-    name: str, *, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch"
-) -> int:
+@cache
+def parameters_of(name: str, *, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch") -> int:
     """Count the parameters of a model without allocating them; arguments and errors as :func:`build`.
 
     Example:

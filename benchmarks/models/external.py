@@ -52,7 +52,5 @@ def timm_model(name: str, classes: int, channels: int, image_size: int) -> nn.Mo
             "choose one with a smaller patch or total stride, or larger images"
         ) from error
     if logits.shape != (2, classes):
-        raise ConfigError(
-            f"model 'timm:{name}' is no classifier: two images gave an output {tuple(logits.shape)}"
-        )
+        raise ConfigError(f"model 'timm:{name}' is no classifier: two images gave an output {tuple(logits.shape)}")
     return model.train()

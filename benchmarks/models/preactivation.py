@@ -50,9 +50,7 @@ class PreActivationNet(nn.Module):
         (n, channels, h, w) -> (n, classes).
     """
 
-    def __init__(
-        self, stem: int, widths: Sequence[int], blocks: int, classes: int, channels: int, norm: str
-    ) -> None:
+    def __init__(self, stem: int, widths: Sequence[int], blocks: int, classes: int, channels: int, norm: str) -> None:
         super().__init__()
         layer = norm_layer(norm)
         self.stem = conv(channels, stem, 3)

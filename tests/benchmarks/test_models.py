@@ -3,11 +3,12 @@
 import pytest
 import timm
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from sambench.benchmarks.models import ModelInfo, build, list_models, parameters_of
 from sambench.benchmarks.models.layers import conv, group_count
 from sambench.errors import ConfigError
-from torch import nn
-from torch.nn import functional as F
 
 FAMILIES = pytest.mark.parametrize("info", list_models(), ids=lambda info: info.name)
 SMALL = ("wrn10_1", "preactresnet18", "resnet18", "mlp", "timm:test_vit")

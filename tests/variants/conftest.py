@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 import torch.nn.functional as F
-from sambench.variants import StepRule, create
 from torch import Tensor, nn
+
+from sambench.variants import StepRule, create
 
 
 @dataclass

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
+
 from sambench.errors import ConfigError
 from sambench.variants import create, list_bases
 from sambench.variants.bases import base_hyper, make_base
-from torch import nn
 
 
 def test_sgd_is_torch_sgd_without_nesterov():

@@ -4,6 +4,7 @@ import io
 
 import pytest
 from rich.console import Console
+
 from sambench.benchmarks.conformance import CheckResult, check, distributed, judge, list_checks, report, run, runner
 from sambench.errors import ConfigError
 from sambench.variants import get_info, list_variants

@@ -7,10 +7,11 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from sambench.errors import ConfigError, StateError
 from sambench.variants import StepRule, create
 from sambench.variants.contract import Gradient, global_norm
-from torch import nn
 
 NAMES = ["sgd", "sam", "usam", "unified_sam", "asam"]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from sambench.benchmarks.conformance import dense, network
 from sambench.benchmarks.conformance.results import Failed
 from sambench.variants import get_info, list_variants

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from sambench.benchmarks.conformance import distributed, judge, list_checks
 from sambench.hyper import Hyper
 from sambench.variants import TINY, Identity, StepRule, get_info, list_variants, register, registry

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
+
 from sambench.errors import ConfigError
 from sambench.variants import create
 from sambench.variants.parameters import read_parameters
-from torch import nn
 
 
 class Nested(nn.Module):

@@ -4,8 +4,11 @@ What each peer needs, and where it departs, stands beside its test. 50 steps or 
 BatchNorm; no peer shares code with this package.
 """
 
+import importlib
+
 import pytest
 import torch
+
 from sambench.variants import create
 
 STEPS = 60
@@ -20,7 +23,7 @@ def largest_difference(one, two) -> float:
 @pytest.mark.parametrize("lam", [0.0, 0.25, 0.5, 1.0, "1/t", "1-1/t"])
 def test_unified_sam_is_the_authors_package(new_task, lam, momentum):
     """PyPI ``unifiedsam``: its ``step`` takes for granted that the caller has evaluated the first gradient."""
-    peer_package = pytest.importorskip("unifiedsam")
+    peer_package = importlib.import_module("unifiedsam")
     ours, theirs = new_task(), new_task()
     optimizer = ours.optimizer("unified_sam", rho=0.2, lam=lam, momentum=momentum, weight_decay=5e-4)
     peer = peer_package.unifiedSAM(
@@ -38,7 +41,7 @@ def test_unified_sam_is_the_authors_package(new_task, lam, momentum):
 @pytest.mark.parametrize("base", ["sgd", "adamw"])
 def test_sam_is_that_of_pytorch_optimizer(new_task, base):
     """``pytorch_optimizer.SAM``: evaluates only the second gradient itself, and sums the norm in float32."""
-    peer_package = pytest.importorskip("pytorch_optimizer")
+    peer_package = importlib.import_module("pytorch_optimizer")
     ours, theirs = new_task(), new_task()
     hyper = {"lr": 0.1, "momentum": 0.9} if base == "sgd" else {"lr": 0.01, "weight_decay": 0.1}
     kind = torch.optim.SGD if base == "sgd" else torch.optim.AdamW

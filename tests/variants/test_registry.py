@@ -6,6 +6,8 @@ import sys
 
 import pytest
 import torch
+from torch import nn
+
 from sambench.errors import ConfigError
 from sambench.hyper import Hyper
 from sambench.variants import (
@@ -20,7 +22,6 @@ from sambench.variants import (
     register,
     registry,
 )
-from torch import nn
 
 PLUGIN = '''
 from sambench.variants import StepRule, register

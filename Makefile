@@ -1,0 +1,35 @@
+# `make quickstart` and `make test` do all the set-up on a fresh machine: a virtual environment, the install, the run.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test test-all lint install board benchmark clean
+
+quickstart: .venv/installed
+	$(BIN)/sambench quickstart
+
+test: .venv/installed
+	$(BIN)/pytest -q -m "not slow"
+
+test-all: .venv/installed
+	$(BIN)/pytest -q
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+board: .venv/installed
+	$(BIN)/sambench leaderboard --check
+
+benchmark: .venv/installed
+	$(BIN)/pytest benchmarks/speed --benchmark-only -s
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -e '.[test,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info quickstart

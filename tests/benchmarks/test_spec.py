@@ -1,0 +1,89 @@
+"""RunSpec: fully resolved, identified by all of it, refused with every error at once."""
+
+import pytest
+
+from sambench.benchmarks.spec import RunSpec, Source, make_spec
+from sambench.errors import ConfigError
+from sambench.results.record import run_id_of
+from sambench.variants import list_variants
+
+
+def test_a_spec_is_fully_resolved():
+    spec = make_spec({"variant": "is_sam", "dataset": "cifar10"})
+    assert spec.sampler == "importance"
+    assert spec.hyper == {"rho": 0.05, "score": "grad_norm", "mix": 0.3, "refresh": 1}
+    assert spec.augment == "crop:4,flip,cutout:16"
+    assert spec.model == "wrn16_1"
+    assert make_spec({"variant": "sam", "dataset": "cifar100"}).hyper["rho"] == 0.1
+
+
+def test_the_id_is_the_hash_of_everything():
+    spec = make_spec({})
+    assert spec.run_id == run_id_of(spec.model_dump(mode="json"))
+    assert len(spec.run_id) == 64
+    changes = {
+        "variant": "sam", "base": "adamw", "sampler": "importance", "lr": 0.2, "momentum": 0.8, "nesterov": True,
+        "weight_decay": 0.1, "weight_decay_mode": "in_loss", "dataset": "cifar10", "split": "search", "subset": 9,
+        "noise": 0.1, "noise_kind": "asymmetric", "imbalance": 2.0, "augment": "flip", "model": "mlp",
+        "norm": "group", "epochs": 3, "batch_size": 7, "drop_last": False, "accumulate": 2, "label_smoothing": 0.1,
+        "schedule": "constant", "schedule_unit": "epoch", "warmup_epochs": 1.0, "milestones": [0.9], "gamma": 0.5,
+        "clip": 1.0, "bn_update": "all", "precision": "fp16", "channels_last": False, "seed": 4, "eval_every": 2,
+    }  # fmt: skip
+    assert set(changes) == set(RunSpec.model_fields) - {"hyper"}
+    ids = {make_spec({name: value}).run_id for name, value in changes.items()} | {spec.run_id}
+    assert len(ids) == len(changes) + 1
+
+
+def test_what_is_said_twice_is_one_run():
+    written = make_spec(
+        {"augment": "flip, crop:4", "hyper": {"rho": "0.05"}, "variant": "sam", "milestones": [0.5, 0.75]}
+    )
+    assert written.run_id == make_spec({"augment": "crop:4,flip", "variant": "sam", "hyper": {"rho": 0.05}}).run_id
+    assert RunSpec.model_validate_json(written.model_dump_json()).run_id == written.run_id
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_variants()])
+def test_every_variant_resolves_on_several_bases(name):
+    for base, momentum in (("sgd", 0.9), ("adamw", None), ("lion", None)):
+        spec = make_spec({"variant": name, "base": base})
+        assert spec.momentum == momentum
+        assert "lr" in spec.optimizer_arguments()
+
+
+def test_all_errors_come_at_once_with_suggestions():
+    given = {"variant": "sma", "datset": "x", "epochs": 0, "lr": "fast", "augment": "crop:x", "sampler": "imp"}
+    with pytest.raises(ConfigError) as caught:
+        make_spec(given)
+    lines = str(caught.value).splitlines()
+    for part in ("'datset'; did you mean 'dataset'", "epochs=0", "lr='fast'", "did you mean 'sam'", "crop:x"):
+        assert sum(part in line for line in lines) == 1, part
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"variant": "sam", "hyper": {"rh": 1}}, "did you mean 'rho'"),
+        ({"variant": "sam", "hyper": {"rho": -1}}, "rho=-1 is not valid: it must be a number >= 0"),
+        ({"variant": "unified_sam", "hyper": {"lam": 1.5}}, r"a number in \[0, 1\] or one of '1/t', '1-1/t'"),
+        ({"base": "adamw", "momentum": 0.9}, "base optimizer 'adamw' has none"),
+        ({"base": "adahessian"}, "second derivatives"),
+        ({"model": "wrn17_1"}, "6n"),
+        ({"model": "resnet19"}, "did you mean 'resnet18'"),
+        ({"schedule": "cosin"}, "'cosine', 'multistep' or 'constant'"),
+    ],
+)
+def test_bad_values_say_what_is_valid(given, message):
+    with pytest.raises(ConfigError, match=message):
+        make_spec(given)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "location"),
+    [
+        ("digits", "digits", "digits"),
+        ("cifar10-jpeg=parquet:some/dir", "cifar10-jpeg", "parquet:some/dir"),
+        ("parquet:some/Dir/", "parquet-dir", "parquet:some/Dir/"),
+    ],
+)
+def test_a_source_names_the_data_and_its_place(text, name, location):
+    assert Source.parse(text) == Source(name, location)

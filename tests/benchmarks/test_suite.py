@@ -1,0 +1,92 @@
+"""Suites expand in one order, and refuse all that is wrong at once."""
+
+import pytest
+
+from sambench.benchmarks.spec import Source
+from sambench.benchmarks.suite import list_suites, load_suite
+from sambench.errors import ConfigError
+
+TEXT = """
+title = "Two by three"
+seeds = [5, 6]
+[sources]
+mine = "parquet:images"
+[spec]
+dataset = "mine"
+epochs = 3
+[[runs]]
+variant = "unified_sam"
+lam = 0.5
+grid = { rho = [0.1, 0.2, 0.3] }
+[[runs]]
+variant = "sgd"
+seed = 9
+[[runs]]
+variant = "sgd"
+grid = { seed = [9] }
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_a_suite_expands_over_grid_and_seeds_in_order(written, tmp_path):
+    suite = load_suite(written(TEXT))
+    rows = [(s.variant, s.hyper.get("rho"), s.hyper.get("lam"), s.seed, s.epochs) for s in suite.specs]
+    assert rows == [
+        *[("unified_sam", rho, 0.5, seed, 3) for rho in (0.1, 0.2, 0.3) for seed in (5, 6)],
+        ("sgd", None, None, 9, 3),
+    ]
+    assert suite.source(suite.specs[0]) == Source("mine", f"parquet:{tmp_path / 'images'}")
+    assert load_suite(written(TEXT)).specs == suite.specs
+
+
+def test_a_place_given_by_the_user_goes_first(written):
+    suite = load_suite(written(TEXT), (Source("mine", "parquet:/elsewhere"),))
+    assert suite.source(suite.specs[0]).location == "parquet:/elsewhere"
+
+
+@pytest.mark.parametrize("name", list_suites())
+def test_shipped_suites_are_valid_and_say_what_they_show(name):
+    suite = load_suite(name)
+    assert suite.specs
+    assert suite.title != name
+    assert len(suite.description) > 60
+
+
+def test_the_grid_of_the_base_paper():
+    suite = load_suite("unified-sam-table2")
+    assert len(suite.specs) == 4 * 5 * 3 + 3
+    assert {s.hyper["lam"] for s in suite.specs if s.variant == "unified_sam"} == {0.0, 0.5, 1.0, "1/t", "1-1/t"}
+    assert {(s.model, s.dataset, s.momentum, s.weight_decay) for s in suite.specs} == {
+        ("wrn28_10", "cifar10", 0.9, 5e-4)
+    }
+
+
+def test_all_errors_come_at_once(written):
+    text = 'titel = "x"\n[spec]\nepoch = 3\n[[runs]]\nvariant = "sma"\n[[runs]]\nvariant = "sam"\nrh = 1\n'
+    with pytest.raises(ConfigError) as caught:
+        load_suite(written(text))
+    message = str(caught.value)
+    for part in ("did you mean 'title'", "'epoch'; did you mean 'epochs'", "number 1: unknown variant 'sma'", "'rho'"):
+        assert part in message
+
+
+@pytest.mark.parametrize(("text", "message"), [("title = ", "not valid TOML"), ('title = "x"', r"has no \[\[runs\]\]")])
+def test_files_that_are_no_suites(written, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_suite(written(text))
+
+
+def test_unknown_names():
+    with pytest.raises(ConfigError, match="did you mean 'quickstart'"):
+        load_suite("quikstart")
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_suite("nowhere.toml")
