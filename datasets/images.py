@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..errors import DataError
 
-# Pillow decodes outside the interpreter lock. Two threads halve the time; more would take cores from other runs.
+# Pillow decodes outside the interpreter lock, which pays for all but tiny images; more threads would take cores
+# from other runs.
 _THREADS = 2
 _BLOCK = 256
 
@@ -37,23 +38,21 @@ def decode(sources: Sequence[bytes | Path], names: Sequence[str], place: str) ->
     with ThreadPoolExecutor(_THREADS) as pool:
         decoded = pool.map(lambda block: list(map(_decode_one, sources[block], names[block])), blocks)
         arrays = [array for block in decoded for array in block]
-    sizes = Counter(array.shape[:2] for array in arrays)
+    sizes = Counter(array.shape[1:] for array in arrays)
     if len(sizes) > 1:
         usual = sizes.most_common(1)[0][0]
-        odd = next(index for index, array in enumerate(arrays) if array.shape[:2] != usual)
+        odd = next(index for index, array in enumerate(arrays) if array.shape[1:] != usual)
         listed = ", ".join(f"{h}x{w} ({n})" for (h, w), n in sizes.most_common(4))
         raise DataError(
             f"{place}: the images have {len(sizes)} different sizes, as height x width (count): {listed}; the first "
             f"that is not {usual[0]}x{usual[1]} is {names[odd]}. Resize them to one size first"
         )
-    if all(array.ndim == 2 for array in arrays):
-        return torch.from_numpy(np.stack(arrays)).unsqueeze(1)
-    colored = np.stack([array if array.ndim == 3 else np.repeat(array[:, :, None], 3, 2) for array in arrays])
-    return torch.from_numpy(colored).permute(0, 3, 1, 2).contiguous()
+    channels = max(array.shape[0] for array in arrays)
+    return torch.from_numpy(np.stack([np.broadcast_to(array, (channels, *array.shape[1:])) for array in arrays]))
 
 
 def _decode_one(source: bytes | Path, name: str) -> np.ndarray:
-    """Return uint8 (H, W) for a gray image and (H, W, 3) for any other."""
+    """Return uint8 (1, H, W) for a gray image and (3, H, W) for any other."""
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.mode.startswith(("I", "F")):
@@ -61,6 +60,7 @@ def _decode_one(source: bytes | Path, name: str) -> np.ndarray:
                     f"{name} has more than 8 bits a channel (Pillow mode {image.mode!r}); convert it to 8 bits first"
                 )
             mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
-            return np.asarray(image if image.mode == mode else image.convert(mode))
+            pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{name} is not an image that Pillow can decode: {error}") from error
+    return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)

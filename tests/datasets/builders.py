@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from sambench.datasets.dataset import Dataset, build
 from torchvision.datasets import CIFAR10, CIFAR100
+
+from sambench.datasets.dataset import Dataset, build
 
 
 def pixels(count: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

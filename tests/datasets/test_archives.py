@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
+
 from sambench.datasets import load
 from sambench.datasets.archives import fetch
 from sambench.errors import DataError
-from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
 
 from .builders import Archive, pixels
 

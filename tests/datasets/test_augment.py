@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from sambench.datasets import Augmentation, Decisions, normalize, take
-from sambench.errors import ConfigError
 from scipy import stats
 from torchvision.transforms import RandomCrop
 from torchvision.transforms import functional as F
+
+from sambench.datasets import Augmentation, Decisions, normalize, take
+from sambench.errors import ConfigError
 
 from .builders import pixels
 

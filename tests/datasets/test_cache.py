@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from sambench.datasets import cache, load, parquet
 from sambench.datasets.dataset import Dataset
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from sambench.datasets.dataset import build, channel_statistics
 from sambench.errors import DataError
 

@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 
 import pytest
+
 import sambench.datasets
 
 MODULES = [f"sambench.datasets.{module.name}" for module in pkgutil.iter_modules(sambench.datasets.__path__)]

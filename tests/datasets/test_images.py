@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from sambench.datasets.images import decode
 from sambench.errors import DataError
 
@@ -32,9 +33,25 @@ def test_color_images_keep_every_pixel_and_their_order() -> None:
 
 
 def test_jpeg_decodes_as_pillow_decodes_it() -> None:
-    sources = [encode(image, "JPEG") for image in COLOR]
-    expected = np.stack([np.asarray(Image.open(io.BytesIO(source))) for source in sources])
+    for images in (pixels(300, (16, 24, 3)), pixels(300, (17, 9))):
+        sources = [encode(image, "JPEG") for image in images]
+        expected = np.stack([np.asarray(Image.open(io.BytesIO(source))) for source in sources])
+        expected = expected.transpose(0, 3, 1, 2) if expected.ndim == 4 else expected[:, None]
+        assert torch.equal(decode(sources, names(sources), "here"), torch.from_numpy(expected))
+
+
+def test_other_color_spaces_become_rgb() -> None:
+    flat = Image.new("RGB", (5, 6), (10, 200, 30))
+    sources = [saved(flat), saved(flat.convert("CMYK"), "JPEG"), saved(flat.convert("L"), "JPEG")]
+    expected = np.stack([np.asarray(Image.open(io.BytesIO(source)).convert("RGB")) for source in sources])
     assert torch.equal(decode(sources, names(sources), "here"), torch.from_numpy(expected).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("keep", [2, 100, -1, -20])
+def test_a_truncated_jpeg_is_named(keep: int) -> None:
+    whole = encode(COLOR[0], "JPEG")
+    with pytest.raises(DataError, match="image 1 is not an image that Pillow can decode"):
+        decode([whole, whole[:keep], whole], names([0, 1, 2]), "here")
 
 
 def test_files_and_bytes_are_the_same(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from scipy import stats
+
 from sambench.datasets.labels import NOISE_KINDS, corrupt, mistaken_for
 from sambench.datasets.superclasses import CIFAR100_SUPERCLASSES
 from sambench.errors import ConfigError
-from scipy import stats
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR100 = tuple(sorted(name for members in CIFAR100_SUPERCLASSES.values() for name in members))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from sambench.datasets import load
 from sambench.errors import DataError
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from sambench.datasets import SPLITS, load, prepare
 from sambench.errors import ConfigError
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from sambench.datasets.policies import POLICIES, apply_policy
 
 from .builders import pixels

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from sambench.datasets import Augmentation, list_datasets, load
 from sambench.errors import ConfigError, DataError
 

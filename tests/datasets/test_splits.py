@@ -5,6 +5,7 @@ from importlib import resources
 
 import pytest
 import torch
+
 from sambench.datasets import splits
 from sambench.datasets.splits import balanced_subset, long_tail, long_tail_counts, ranked, validation_indices
 from sambench.errors import ConfigError, DataError
