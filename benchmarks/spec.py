@@ -54,9 +54,7 @@ class RunSpec(BaseModel):
     noise: float = Field(0.0, ge=0, le=1, description="share of training labels to corrupt")
     noise_kind: Literal["symmetric", "asymmetric"] = Field("symmetric", description="how labels are corrupted")
     imbalance: float = Field(1.0, ge=1, description="ratio of the largest to the smallest class, exponential tail")
-    augment: str = Field(
-        "", description="recipe such as 'crop:4,flip,cutout:16', or 'none' \\[default: the data set's]"
-    )
+    augment: str = Field("", description="recipe as in 'crop:4,flip,cutout:16', or 'none' \\[default: the data set's]")
     model: str = Field(
         "", description="model by name; see `sambench list models` \\[default: wrn16_1, for digits wrn10_1]"
     )

@@ -28,8 +28,8 @@ class ImportanceSampledUSAM(USAM):
 
     .. math:: \nabla f_S(w) = \frac{1}{B} \sum_{i \in S} \frac{1}{N p_i} \nabla f_i(w)
 
-    The step rule is :class:`~sambench.variants.usam.USAM` unchanged; the policy draws the batch and its weights, which are
-    the same in both evaluations.
+    The step rule is :class:`~sambench.variants.usam.USAM` unchanged; the policy draws
+    the batch and its weights, which are the same in both evaluations.
 
     References:
         Oikonomou and Loizou, ICLR 2025, arXiv 2503.02225, whose released code draws by importance without

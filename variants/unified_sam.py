@@ -64,8 +64,8 @@ class UnifiedSAM(SAM):
     r"""Unified sharpness-aware minimization.
 
     .. math::
-        w_{t+1} = \mathrm{base}\Big(w_t, \nabla f_S\big(w_t + \rho\,(1 - \lambda_t + \lambda_t / \|g_t\|)\, g_t\big)\Big),
-        \quad g_t = \nabla f_S(w_t)
+        w_{t+1} = \mathrm{base}\Big(w_t,
+        \nabla f_S\big(w_t + \rho\,(1 - \lambda_t + \lambda_t / \|g_t\|)\, g_t\big)\Big), \quad g_t = \nabla f_S(w_t)
 
     The same batch S in both evaluations; :math:`\lambda_t \in [0, 1]`, or 1/t, or 1 - 1/t with t = 1, 2, ... counting
     steps (the paper) or epochs (``lam_clock="epoch"``, asks the closure for its ``epoch``).

@@ -39,7 +39,7 @@ def test_a_damaged_one_is_refused_and_the_one_before_used(checkpoints, damage, c
         data[len(data) // 2] ^= 1
     changed = {"truncate": data[:-7], "flip": data, "garbage": b"not a checkpoint", "empty": b""}[damage]
     path.write_bytes(bytes(changed))
-    with pytest.raises(StateError, match="damaged|not a sambench checkpoint"):
+    with pytest.raises(StateError, match=r"damaged|not a sambench checkpoint"):
         checkpoints.load(path)
     with caplog.at_level(logging.WARNING):
         assert checkpoints.latest()["n"] == 1

@@ -1,7 +1,7 @@
-"""SIGKILL at random moments, some of them in the middle of a checkpoint write: the record is that of an undisturbed run.
+"""SIGKILL at random moments, some in the middle of a checkpoint write: the record is that of an undisturbed run.
 
-Runs are made in processes forked from a server that has imported torch, so that a kill costs no start-up. After how many
-steps a kill is sent is random with a fixed seed; where in the next step it strikes is up to the machine.
+Runs are made in processes forked from a server that has imported torch, so that a kill costs no start-up. After how
+many steps a kill is sent is random with a fixed seed; where in the next step it strikes is up to the machine.
 """
 
 import multiprocessing
@@ -28,7 +28,7 @@ def server():
 
 
 def survives(context, spec, folder, rng, in_write):
-    """Start or go on with a run, and kill it after a few random steps or inside a write; return whether it got through."""
+    """Start or go on with a run; kill it after a few random steps or inside a write; return whether it got through."""
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(spec, folder, theirs, in_write))
     process.start()
