@@ -1,0 +1,158 @@
+"""The command line as a user meets it: what it prints, its exit codes, and that nothing is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from sambench.benchmarks import cli
+from sambench.results.store import Store
+from sambench.variants import list_variants
+
+TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs", "1", "--device", "cpu"]
+SUITE = """
+title = "Two tiny runs"
+[spec]
+model = "wrn10_1"
+subset = 96
+batch_size = 32
+epochs = 1
+split = "holdout"
+[[runs]]
+variant = "sgd"
+[[runs]]
+variant = "sam"
+"""
+PLUGIN = '''
+from sambench.variants import StepRule, register
+
+@register("half_sgd", summary="half a gradient", paper=None, gradients=1)
+class HalfSGD(StepRule):
+    """A step with half the gradient."""
+
+    def update(self, closure):
+        at = self.gradient(closure)
+        self.descend(at.like([g * 0.5 for g in at.values]))
+        return at.loss
+'''
+
+
+def sambench(*words, code=0):
+    """Run a command in this process and return what it prints; expected errors are turned into text as main() does."""
+    result = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(cli.app, [str(word) for word in words])
+    text = result.output
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        assert isinstance(result.exception, cli.SambenchError), result.exception
+        assert code == 2
+        return f"{text}{result.exception}"
+    assert result.exit_code == code, text
+    return text
+
+
+def test_help_names_every_command_and_every_field():
+    text = sambench("--help")
+    for command in ("list", "describe", "run", "quickstart", "plan", "launch", "status", "leaderboard", "plot"):
+        assert command in text
+    options = sambench("run", "--help")
+    for name in cli.RunSpec.model_fields:
+        assert name == "hyper" or f"--{name.replace('_', '-')}" in options
+
+
+@pytest.mark.parametrize("what", ["variants", "datasets", "models", "samplers", "bases", "suites"])
+def test_lists(what):
+    known = {"variants": "unified_sam", "datasets": "cifar100", "models": "preactresnet18", "samplers": "importance"}
+    assert known.get(what, "lion" if what == "bases" else "unified-sam-table2") in sambench("list", what)
+
+
+def test_an_unverified_variant_is_marked_in_listings():
+    unverified = [info.name for info in list_variants() if info.status != "reference"]
+    lines = sambench("list", "variants").splitlines()
+    for name in unverified:
+        at = next(i for i, line in enumerate(lines) if line.split()[:1] == [name])
+        assert "unverified" in " ".join(lines[at : at + 8])
+
+
+def test_describe_says_what_is_declared():
+    text = sambench("describe", "unified_sam")
+    for part in ("2503.02225", "rho", "1-1/t", "gradient evaluations per step", "lam_clock"):
+        assert part in text
+
+
+def test_a_run_is_recorded_and_then_shown(tmp_path):
+    words = ["run", *TINY, "--variant", "sam", "--set", "rho=0.1", "--results", tmp_path]
+    first = sambench(*words)
+    assert "completed" in first
+    (record,) = Store(tmp_path).records()
+    assert record.spec["hyper"] == {"rho": 0.1}
+    assert f"{record.metrics.accuracy:.2%}" in first
+    assert "already in the store" in sambench(*words)
+
+
+def test_a_plugin_takes_part(tmp_path):
+    plugin = tmp_path / "half_sgd.py"
+    plugin.write_text(PLUGIN)
+    assert "half_sgd" in sambench("list", "variants", "--plugin", plugin)
+    sambench("run", *TINY, "--variant", "half_sgd", "--plugin", plugin, "--results", tmp_path)
+    (record,) = Store(tmp_path).records()
+    assert record.spec["variant"] == "half_sgd"
+
+
+def test_a_suite_from_plan_to_board(tmp_path):
+    suite, results, board = tmp_path / "two.toml", tmp_path / "r", tmp_path / "LEADERBOARD.md"
+    suite.write_text(SUITE)
+    text = sambench("plan", suite, "--results", results, "--device", "cpu")
+    assert "runs in the suite" in text
+    assert not results.exists()
+    assert "2 pending" in sambench("status", suite, "--results", results)
+    assert "2 completed" in sambench("launch", suite, "--results", results, "--device", "cpu", "--workers", "2")
+    assert "2 completed" in sambench("status", suite, "--results", results)
+    again = sambench("plan", suite, "--results", results, "--device", "cpu")
+    assert [line.split()[-1] for line in again.splitlines() if line.startswith(("already", "to do"))] == ["2", "0"]
+    sambench("leaderboard", "--results", results, "--output", board)
+    assert "up to date" in sambench("leaderboard", "--results", results, "--output", board, "--check")
+    board.write_text(board.read_text().replace("sam", "mas"))
+    assert "stale" in sambench("leaderboard", "--results", results, "--output", board, "--check", code=2)
+    assert ".png" in sambench("plot", "--results", results)
+    assert "wrote 2 rows" in sambench("export", tmp_path / "t.csv", "--results", results)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--variant", "sma"], "did you mean 'sam'"),
+        (["run", "--variant", "sam", "--set", "rho"], "write NAME=VALUE"),
+        (["run", "--dataset", "cifar"], "cifar10"),
+        (["run", "--device", "cuda:77"], "cannot be used"),
+        (["plan", "quikstart"], "did you mean 'quickstart'"),
+        (["list", "varients"], "valid: variants"),
+        (["describe", "sma"], "did you mean 'sam'"),
+        (["run", "--plugin", "nowhere.py"], "does not exist"),
+        (["export", "table.xlsx"], "csv or parquet"),
+    ],
+)
+def test_bad_input_is_a_message_and_no_traceback(words, message, tmp_path):
+    assert message in " ".join(sambench(*words, *(["--results", tmp_path] if "run" in words else []), code=2).split())
+
+
+def test_an_interrupt_writes_a_checkpoint_and_the_command_resumes(tmp_path):
+    words = ["run", *TINY[:-4], "--epochs", "400", "--device", "cpu", "--results", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from sambench.benchmarks.cli import main; main()", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while not list(tmp_path.glob("checkpoints/*/lock")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(2.0)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "the same command resumes" in err
+    assert "Traceback" not in err
+    assert list(tmp_path.glob("checkpoints/*/step-*.pt"))
