@@ -198,18 +198,6 @@ class StepRule(Optimizer):
         first = self.param_groups[0]["params"][0]
         return generator(f"variant:{self.info.name}", self.seed, self.steps, device=first.device)
 
-    def agreed(self, value: Tensor) -> Tensor:
-        """Average a number over the processes of a distributed run, as its gradients already are.
-
-        A rule whose step depends on a loss needs it: each process sees the loss of its own part of the batch and would
-        make a step of its own, and the copies of the model would drift apart.
-        """
-        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return value
-        total = value.detach().clone()
-        torch.distributed.all_reduce(total)
-        return total / torch.distributed.get_world_size()
-
     def ask(self, closure: Any, what: str) -> Any:
         """Return an attribute of the oracle, or say clearly that a plain closure does not have it."""
         if not hasattr(closure, what):

@@ -9,6 +9,7 @@ Each check is a function of the variant's metadata in a file of its own; importi
 """
 
 from . import buffers, circumstances, cost, dense, distributed, edges, neutral, restoration, resumption
+from .authoring import new_variant
 from .results import Check, CheckResult, list_checks
 from .runner import check, judge, report, run
 
@@ -25,6 +26,7 @@ __all__ = [
     "judge",
     "list_checks",
     "neutral",
+    "new_variant",
     "report",
     "restoration",
     "resumption",

@@ -1,0 +1,36 @@
+"""Start a new variant: a commented file that passes every check as it stands, and its transcription."""
+
+import keyword
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from ...errors import ConfigError
+from ...variants import list_variants
+
+
+def new_variant(name: str, folder: Path) -> Path:
+    """Write ``<name>.py`` and ``dense/<name>.py`` into a folder, and return the path of the first.
+
+    Raises:
+        ConfigError: the name cannot be one, is taken, or a file of that name exists.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise ConfigError(f"variant name {name!r} is not valid: small letters, digits and underscores, as in 'my_sam'")
+    if name in {info.name for info in list_variants()}:
+        raise ConfigError(f"variant {name!r} exists already; choose another name (see `sambench list variants`)")
+    title = "".join(word.capitalize() if word != "sam" else "SAM" for word in name.split("_"))
+    paths = {"variant": folder / f"{name}.py", "dense": folder / "dense" / f"{name}.py"}
+    for path in paths.values():
+        if path.exists():
+            raise ConfigError(f"{path} exists already; choose another name or another folder")
+    for kind, path in paths.items():
+        template = (
+            files(__package__ or "sambench.benchmarks.conformance")
+            .joinpath(f"template_{kind}.txt")
+            .read_text(encoding="utf-8")
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Template(template).safe_substitute(name=name, title=title, cls=title), encoding="utf-8")
+    return paths["variant"]

@@ -1,0 +1,76 @@
+"""Every variant as an object of a user's program: copied, pickled, scheduled, extended, printed."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+from sambench.benchmarks.conformance.trial import Net, Trial, all_same_bits
+from sambench.variants import get_info, list_variants
+
+NAMES = [info.name for info in list_variants()]
+OWN_STEP_SIZE = {"sam_sps", "usam_sps"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OWN_STEP_SIZE])
+def test_lr_zero_leaves_every_bit(name):
+    trial = Trial(get_info(name), base_hyper={"lr": 0.0}, dtype=torch.float32)
+    before, storage = trial.tensors(), [p.data_ptr() for p in trial.model.parameters()]
+    trial.step(7)
+    assert all_same_bits(trial.tensors(), before)
+    assert [p.data_ptr() for p in trial.model.parameters()] == storage
+
+
+@pytest.mark.parametrize("how", ["deepcopy", "pickle"])
+@pytest.mark.parametrize("name", NAMES)
+def test_copy_goes_on_alike(name, how):
+    trial = Trial(get_info(name))
+    trial.step(2)
+    pair = trial.model, trial.optimizer
+    twin = Trial(get_info(name))
+    twin.model, twin.optimizer = copy.deepcopy(pair) if how == "deepcopy" else pickle.loads(pickle.dumps(pair))
+    twin.oracle = type(trial.oracle)(twin.model)
+    twin.oracle.total_steps, twin.done = trial.oracle.total_steps, trial.done
+    trial.step(3)
+    twin.step(3)
+    assert all_same_bits(trial.tensors(), twin.tensors())
+    twin.step()
+    assert not all_same_bits(trial.tensors(), twin.tensors())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_schedulers_take_it_for_an_optimizer(name):
+    trial = Trial(get_info(name))
+    optimizer = trial.optimizer
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 4)
+    for _ in range(4):
+        trial.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == optimizer.base.param_groups[0]["lr"] < 1e-9
+    assert all(bool(torch.isfinite(t).all()) for t in trial.tensors())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_added_group_is_trained_with_the_defaults(name):
+    """A layer that joins in mid-run: its state starts then, and what the group leaves out takes the defaults."""
+    info = get_info(name)
+    model = Net("layer", torch.float64)
+    trial = Trial(info, model=model)
+    late = [trial.optimizer.param_groups[0]["params"].pop() for _ in range(2)]
+    trial.step(2)
+    before = [p.detach().clone() for p in late]
+    trial.optimizer.add_param_group({"params": late, "lr": 0.5})
+    group = trial.optimizer.param_groups[1]
+    assert {key: group[key] for key in info.hyper} == {key: trial.optimizer.param_groups[0][key] for key in info.hyper}
+    assert group["lr"] == 0.5
+    trial.step(3)
+    assert not any(torch.equal(p, w) for p, w in zip(late, before, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_names_the_rule_and_its_values(name):
+    optimizer = Trial(get_info(name)).optimizer
+    text = repr(optimizer)
+    assert text.startswith(f"{type(optimizer).__name__} (")
+    assert all(f"{key}: " in text for key in get_info(name).hyper)
