@@ -26,7 +26,7 @@ from ..slurm.plan import Plan, make_plan
 from ..slurm.pool import Site, run_pool
 from ..slurm.status import STATES, standings
 from ..variants import get_info, list_bases, list_variants, load_plugin
-from . import models
+from . import conformance, models
 from .environment import pick_device
 from .execute import execute
 from .interrupt import Interrupted
@@ -34,6 +34,7 @@ from .options import read_fields, read_settings, spec_options
 from .progress import pool_progress, run_progress
 from .spec import Source, make_spec
 from .suite import Suite, list_suites, load_suite
+from .theory import commands as theory
 
 app = typer.Typer(
     name="sambench",
@@ -44,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(theory.app, name="theory", rich_help_panel="Look")
 out, err = Console(), Console(stderr=True)
 
 Results = Annotated[
@@ -172,6 +174,28 @@ def describe(
         out.print(_table(["hyper-parameter", "default", "valid", "meaning"], rows))
     for dataset, values in info.defaults.items():
         out.print(f"published for {dataset}: {' '.join(f'{k}={v}' for k, v in values.items())}", highlight=False)
+
+
+@app.command(rich_help_panel="Extend")
+def check(
+    names: Annotated[list[str], typer.Argument(help="variants, or patterns such as 'is_*'")],
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Hold variants to the conformance suite: identities, restore, resume, cost, edge cases, precision, DDP."""
+    for path in plugin:
+        load_plugin(path)
+    if not conformance.check(names, out):
+        raise SambenchError("not every check holds")
+
+
+@app.command(rich_help_panel="Extend")
+def new(
+    name: Annotated[str, typer.Argument(help="of the variant, in snake_case")],
+    folder: Annotated[Path, typer.Option("--folder", help="where to write the file")] = Path("."),
+) -> None:
+    """Write a commented variant that passes the conformance suite as it stands, to start your own from."""
+    path = conformance.new_variant(name, folder)
+    out.print(f"wrote {path}; try: sambench check {name} --plugin {path}", highlight=False)
 
 
 # -- one run ---------------------------------------------------------------------------------------------------
@@ -369,6 +393,7 @@ def quickstart(
     _print_board(store)
     for path in plots.draw(_good(store), figures):
         err.print(f"figure: {path}", highlight=False)
+    err.print(f"figure: {theory.quick_figure(figures)}", highlight=False)
     out.print(f"board: {board}", highlight=False)
 
 

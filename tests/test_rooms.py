@@ -1,0 +1,87 @@
+"""The six rooms: arrows one way, examples that run, and nothing but sambench in a wheel."""
+
+import ast
+import doctest
+import importlib
+import tomllib
+from pathlib import Path
+
+import pytest
+import sambench
+
+ROOT = Path(sambench.__file__).parent
+COMMON = {"errors", "hyper", "seeding", "__init__"}
+MAY_IMPORT = {
+    "variants": set(),
+    "datasets": set(),
+    "results": set(),
+    "benchmarks": {"variants", "datasets", "results"},
+    "slurm": {"benchmarks", "variants", "datasets", "results"},
+}
+EVERYONE = {"benchmarks/cli.py", "benchmarks/progress.py"}  # the command line and what it shows
+LOOP = 80
+
+
+def modules():
+    for room in MAY_IMPORT:
+        yield from sorted((ROOT / room).rglob("*.py"))
+
+
+def rooms_imported(path):
+    """Names of the rooms that a file imports, by relative imports that leave its own."""
+    depth = len(path.relative_to(ROOT).parts) - 1
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level > depth:
+            yield from [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sambench"):
+            yield f"absolute import of {node.module}"
+
+
+def test_arrows_go_one_way():
+    wrong = []
+    for path in modules():
+        name = path.relative_to(ROOT).as_posix()
+        room = name.split("/")[0]
+        if name in EVERYONE or "speed" in path.parts:
+            continue
+        allowed = MAY_IMPORT[room] | COMMON | {room, "__version__"}
+        wrong += [f"{name} imports {other}" for other in rooms_imported(path) if other not in allowed]
+    assert not wrong
+
+
+def test_the_training_loop_fits_on_a_screen_and_knows_no_variant():
+    source = (ROOT / "benchmarks" / "harness.py").read_text()
+    loop = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "train")
+    assert loop.end_lineno - loop.lineno + 1 <= LOOP
+    from sambench.variants import list_variants
+
+    assert not [info.name for info in list_variants() if f'"{info.name}"' in source]
+
+
+def test_every_package_is_declared():
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    declared = set(config["tool"]["setuptools"]["packages"])
+    there = {
+        ".".join(["sambench", *path.parent.relative_to(ROOT).parts]) for path in modules() if path.name == "__init__.py"
+    }
+    assert there <= declared
+    assert declared - there == {"sambench"}
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_examples_in_docstrings_run(room):
+    attempted = 0
+    for path in sorted((ROOT / room).rglob("*.py")):
+        if "speed" in path.parts:
+            continue
+        name = ".".join(["sambench", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+        failed, tried = doctest.testmod(importlib.import_module(name))
+        assert failed == 0, name
+        attempted += tried
+    assert attempted > 0 or room == "slurm"
+
+
+@pytest.mark.parametrize("name", sorted(COMMON - {"__init__"}))
+def test_examples_of_the_common_ground_run(name):
+    failed, tried = doctest.testmod(importlib.import_module(f"sambench.{name}"))
+    assert (failed, tried > 0) == (0, True)
