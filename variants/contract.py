@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from ..errors import ConfigError, StateError
 from ..hyper import Value
 from ..seeding import generator
 from .info import VariantInfo
+from .parameters import Owner, check_owners, read_parameters
 
 TINY = 1e-12
 """Added to every norm that is divided by, so that a zero gradient gives a zero perturbation and never a NaN."""
@@ -62,14 +63,6 @@ class GradientOracle(Protocol):
 
 
 Closure = Callable[[], Tensor]
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Where a parameter sits in the model: its qualified name, and its module when a module was given."""
-
-    name: str
-    module: nn.Module | None = None
 
 
 @dataclass
@@ -238,11 +231,22 @@ class StepRule(Optimizer):
         return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group; what it leaves out takes the optimizer's defaults."""
-        if "base" in self.__dict__:
-            self.base.add_param_group(param_group)
-        else:  # called by Optimizer.__init__ with the groups that the base already completed
+        """Add a group; what it leaves out takes the optimizer's defaults.
+
+        Raises:
+            ConfigError: a value is out of range, parameters cannot be used, or the rule needs their names and was given
+                none (a parameter may come with its name, as ``(name, parameter)``).
+        """
+        if "base" not in self.__dict__:  # called by Optimizer.__init__ with the groups that the base already completed
             super().add_param_group(param_group)
+            return
+        layout = read_parameters([param_group])
+        (group,) = layout.groups
+        group |= {key: hyper.check(key, group[key]) for key, hyper in self.info.hyper.items() if key in group}
+        owners = {**self.owners, **layout.owners}
+        check_owners(self.info, group["params"], owners)
+        self.base.add_param_group(group)
+        self.owners = owners
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state: the base optimizer's, and under ``"variant"`` what the rule itself remembers."""

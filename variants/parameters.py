@@ -1,6 +1,6 @@
 """Reading what :func:`create` is given: a module, parameters, named parameters or groups of either."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from .contract import Owner
+from .info import VariantInfo
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Where a parameter sits in the model: its qualified name, and its module when a module was given."""
+
+    name: str
+    module: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -65,3 +73,17 @@ def _plain(params: Any, owners: dict[Tensor, Owner]) -> list[Tensor]:
             raise ConfigError(f"a parameter must be a tensor or (name, tensor), got {type(item).__name__}")
         plain.append(item)
     return plain
+
+
+def check_owners(info: VariantInfo, params: list[Tensor], owners: Mapping[Tensor, Owner]) -> None:
+    """Refuse parameters about which a variant has to know more than is known."""
+
+    def lacks(need: str, owner: Owner | None) -> bool:
+        return owner is None or (need == "modules" and owner.module is None)
+
+    for need, wanted in (("names", "a module or named parameters"), ("modules", "a module")):
+        if need in info.needs and any(lacks(need, owners.get(p)) for p in params):
+            raise ConfigError(
+                f"{info.name!r} treats parameters by their {need} and was given bare parameters: "
+                f"pass {wanted}, as in create({info.name!r}, model, ...)"
+            )

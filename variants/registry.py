@@ -12,14 +12,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import ConfigError, unknown
 from ..hyper import Hyper, resolve
 from .bases import base_hyper, make_base
 from .contract import StepRule
 from .info import VariantInfo
-from .parameters import Layout, read_parameters
+from .parameters import check_owners, read_parameters
 
 ENTRY_POINTS = "sambench.variants"
 __all__ = ["Hyper", "create", "get_declared", "get_info", "list_variants", "load_plugin", "register"]
@@ -157,7 +157,7 @@ def create(
             raise unknown(f"hyper-parameter of {name!r} on base {base!r}", key, [*info.hyper, *of_base])
     own = resolve(repr(name), info.hyper, {key: value for key, value in hyper.items() if key in info.hyper})
     layout = read_parameters(model_or_params)
-    _check_layout(info, layout)
+    check_owners(info, [p for group in layout.groups for p in group["params"]], layout.owners)
     groups = [
         {**group, **{key: info.hyper[key].check(key, group[key]) for key in own if key in group}}
         for group in layout.groups
@@ -165,16 +165,3 @@ def create(
     groups = [{**own, **group} for group in groups]
     optimizer = make_base(base, groups, {key: value for key, value in hyper.items() if key not in info.hyper})
     return info.cls(optimizer, layout.owners, own, seed)
-
-
-def _check_layout(info: VariantInfo, layout: Layout) -> None:
-    def lacks(need: str, owner: Any) -> bool:
-        return owner is None or (need == "modules" and owner.module is None)
-
-    params: list[Tensor] = [p for group in layout.groups for p in group["params"]]
-    for need, wanted in (("names", "a module or named parameters"), ("modules", "a module")):
-        if need in info.needs and any(lacks(need, layout.owners.get(p)) for p in params):
-            raise ConfigError(
-                f"{info.name!r} treats parameters by their {need} and was given bare parameters: "
-                f"pass {wanted}, as in create({info.name!r}, model, ...)"
-            )

@@ -1,15 +1,13 @@
 """Check 9, last part: two processes that average their gradients over half batches make the steps of one process.
 
-All variants of a call share one pair of processes, since starting it costs more than all their steps. Run as a module,
-this file is one of them:
-
-    python -m sambench.benchmarks.conformance.distributed RANK FOLDER
+All variants of a call share one pair of processes, since starting it costs more than all their steps.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -57,8 +55,9 @@ def half(weights: Tensor | None, rank: int) -> Tensor | None:
     return None if weights is None else weights[rank::RANKS]
 
 
-def work(rank: int, folder: Path) -> None:
+def work(rank: int, folder: str | Path) -> None:
     """Be one rank: go through the variants listed in the folder and leave the weights of each there."""
+    folder = Path(folder)
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS, timeout=PATIENCE
@@ -92,13 +91,14 @@ def prepare(names: Sequence[str]) -> None:
     while left:
         with tempfile.TemporaryDirectory() as folder:
             told = _run_pair(left, Path(folder))
+            first = left[0]
             for name in list(left):
                 files = [Path(folder) / f"{name}.{rank}.pt" for rank in range(RANKS)]
                 found = [torch.load(file, weights_only=True) for file in files if file.exists()]
                 complaints = [outcome for outcome in found if isinstance(outcome, str)]
                 if len(found) == RANKS and not complaints:
                     _outcomes[name] = [weights for (weights,) in found]
-                elif complaints or name == left[0]:
+                elif complaints or name == first:
                     _outcomes[name] = "; ".join(dict.fromkeys(complaints)) or f"the processes ended: {told}"
                 else:
                     break
@@ -106,21 +106,26 @@ def prepare(names: Sequence[str]) -> None:
 
 
 def _run_pair(names: list[str], folder: Path) -> str:
-    """Start both ranks, wait for them, and return the last line that they complained with."""
+    """Start both ranks, wait for them, and return the last line that one of them complained with."""
     jobs = [(name, get_info(name).source_file()) for name in names]
     (folder / "variants.json").write_text(json.dumps(jobs))
-    ranks = [
-        subprocess.Popen([sys.executable, "-m", __name__, str(rank), str(folder)], stderr=subprocess.PIPE, text=True)
-        for rank in range(RANKS)
-    ]
-    told = []
-    for process in ranks:
-        try:
-            told.append(process.communicate(timeout=START + EACH * len(names))[1])
-        except subprocess.TimeoutExpired:
+    deadline = time.monotonic() + START + EACH * len(names)
+    ranks: list[subprocess.Popen[bytes]] = []
+    try:
+        for rank in range(RANKS):
+            program = f"from {__name__} import work; work({rank}, {str(folder)!r})"
+            with (folder / f"{rank}.log").open("wb") as log:
+                ranks.append(subprocess.Popen([sys.executable, "-c", program], stderr=log))
+        for process in ranks:
+            process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return "timed out"
+    finally:
+        for process in ranks:
             process.kill()
-            told.append(process.communicate()[1] + "\ntimed out")
-    return next((text.strip().splitlines()[-1] for text in told if text.strip()), "without a word")
+            process.wait()
+    lines = [(folder / f"{rank}.log").read_text(errors="replace").strip().splitlines() for rank in range(RANKS)]
+    return next((found[-1] for found in lines if found), "without a word")
 
 
 @check(9, "ddp", "two processes on half batches make the steps of one process", prepare)
@@ -142,7 +147,3 @@ def works_distributed(info: VariantInfo) -> str:
     if not difference <= TOLERANCE:
         raise Failed(f"after {STEPS} steps a weight differs from that of one process by {difference:.2g}")
     return f"ranks agree to the bit; largest difference from one process {difference:.1g} after {STEPS} steps"
-
-
-if __name__ == "__main__":
-    work(int(sys.argv[1]), Path(sys.argv[2]))

@@ -295,6 +295,22 @@ def test_added_group_takes_the_defaults(task):
     assert all(not torch.equal(p, w) for p, w in zip(task.model.parameters(), before, strict=True))
 
 
+def test_added_group_is_checked_like_the_first_ones(task):
+    optimizer = create("asam", task.model[0], lr=0.1)
+    before = len(optimizer.param_groups)
+    for group, says in [
+        ({"params": task.model[2].parameters()}, "by their names"),
+        ({"params": task.model[2].named_parameters(), "rho": -1}, "rho=-1"),
+        ({"params": []}, "nothing to optimize"),
+    ]:
+        with pytest.raises(ConfigError, match=says):
+            optimizer.add_param_group(group)
+    assert len(optimizer.param_groups) == before
+    optimizer.add_param_group({"params": task.model[2].named_parameters(), "rho": "2"})
+    assert optimizer.param_groups[1]["rho"] == 2.0
+    optimizer.step(task.closure)
+
+
 def test_learning_rate_scheduler_drives_the_base(task, new_task):
     plain = new_task()
     reference = torch.optim.SGD(plain.model.parameters(), lr=0.1, momentum=0.9)

@@ -354,3 +354,57 @@ def test_state_in_half_precision_goes_another_way():
             return g.loss
 
     assert_fails(Reversing, "bf16", "goes another way than float32", gradients=1)
+
+
+PLUGIN = """
+import os
+
+from sambench.variants import Hyper, register
+from sambench.variants.sam import SAM
+
+
+def rule(name):
+    return register(name, summary="a rule", paper=None, gradients=1, hyper={"rho": Hyper(0.05, "radius", low=0)})
+
+
+@rule("ends")
+class Ends(SAM):
+    def update(self, closure):
+        os._exit(3)
+
+
+@rule("local")
+class Local(SAM):
+    def update(self, closure):
+        at = self.gradient(closure)
+        self.descend(at.like([v * float(at.loss) for v in at.values]))
+        return at.loss
+
+
+@rule("raises")
+class Raises(SAM):
+    def update(self, closure):
+        raise ValueError("on purpose")
+
+
+@rule("sound")
+class Sound(SAM):
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_one_bad_rule_in_two_processes_spoils_no_other(tmp_path):
+    (tmp_path / "rules.py").write_text(PLUGIN)
+    names = load_plugin(tmp_path / "rules.py")
+    distributed.prepare(names)
+    results = {name: judge(CHECKS["ddp"], get_info(name)) for name in names}
+    assert {name: result.verdict for name, result in results.items()} == {
+        "ends": "fail",
+        "local": "fail",
+        "raises": "fail",
+        "sound": "pass",
+    }
+    assert "the processes ended" in results["ends"].reason
+    assert "something local decides the step" in results["local"].reason
+    assert "ValueError: on purpose" in results["raises"].reason
