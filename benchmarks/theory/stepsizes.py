@@ -177,17 +177,26 @@ def af_pl(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
 
 @step_size("sgd-half")
 def sgd_half(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
-    r"""Constant SGD, as large as smoothness allows: :math:`\gamma = 1 / (2L)`."""
+    r"""Constant SGD, half as long as smoothness allows.
+
+    .. math:: \gamma = \frac{1}{2L}
+    """
     return np.full_like(t, 1 / (2 * c.L)), np.zeros_like(t)
 
 
 @step_size("sgd-constant")
 def sgd_constant(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
-    r"""Constant SGD with a PL guarantee: :math:`\gamma = \frac{\mu}{L (\mu + 2L)}`."""
+    r"""Constant SGD with a PL guarantee.
+
+    .. math:: \gamma = \frac{\mu}{L (\mu + 2L)}
+    """
     return np.full_like(t, c.mu / (c.L * (c.mu + 2 * c.L))), np.zeros_like(t)
 
 
 @step_size("sgd-decreasing")
 def sgd_decreasing(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
-    r"""Decreasing SGD: :math:`\gamma_t = \min\{\frac{1}{2L}, \frac{2t+1}{(t+1)^2 \mu}\}`."""
+    r"""Decreasing SGD.
+
+    .. math:: \gamma_t = \min\{\tfrac{1}{2L}, \tfrac{2t+1}{(t+1)^2 \mu}\}
+    """
     return np.minimum(1 / (2 * c.L), (2 * t + 1) / ((t + 1) ** 2 * c.mu)), np.zeros_like(t)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from sambench.benchmarks.theory.problems import Problem, list_problems, make_problem
 
 build = cache(make_problem)

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize, minimize_scalar
+from torch.autograd.functional import hessian
+
 from sambench.benchmarks.theory.problems import (
     LinearModel,
     Problem,
@@ -14,9 +17,6 @@ from sambench.benchmarks.theory.problems import (
     published_importance,
 )
 from sambench.errors import ConfigError, DataError
-from scipy.optimize import minimize, minimize_scalar
-from torch.autograd.functional import hessian
-
 from tests.theory.conftest import build, points_near
 
 QUADRATIC = ["least-squares", "ridge", "symmetric", "quadratics", "diabetes", "published-importance"]
@@ -40,9 +40,7 @@ def test_the_closed_gradient_is_that_of_the_losses(problem):
     index = torch.from_numpy(rng.integers(problem.n, size=(5, 3)))
     weight = torch.from_numpy(rng.standard_normal((5, 3)))
     one_by_one = [autograd(problem, *row) for row in zip(x, index, weight, strict=True)]
-    torch.testing.assert_close(
-        problem.gradient(x, index, weight), torch.stack(one_by_one), rtol=1e-11, atol=1e-11
-    )
+    torch.testing.assert_close(problem.gradient(x, index, weight), torch.stack(one_by_one), rtol=1e-11, atol=1e-11)
     full = torch.stack([autograd(problem, row) for row in x])
     torch.testing.assert_close(problem.gradient(x), full, rtol=1e-11, atol=1e-11)
     mean = problem.component_gradients(x[0]).mean(0)
@@ -149,9 +147,7 @@ def test_sigma_star_is_the_spread_of_the_gradients_at_the_minimizer(problem):
     gradients = torch.stack(
         [autograd(problem, problem.minimizer, torch.tensor([i]), torch.ones(1)) for i in range(problem.n)]
     )
-    assert problem.sigma_star == pytest.approx(
-        float(gradients.square().sum(-1).mean().sqrt()), rel=1e-9, abs=1e-11
-    )
+    assert problem.sigma_star == pytest.approx(float(gradients.square().sum(-1).mean().sqrt()), rel=1e-9, abs=1e-11)
     interpolates = problem.interpolation_gap < 1e-12
     assert (problem.sigma_star < 1e-10) == interpolates
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
+
 from sambench.benchmarks.theory.problems import Problem, make_problem
 from sambench.benchmarks.theory.sampling import (
     Full,
@@ -14,8 +16,6 @@ from sambench.benchmarks.theory.sampling import (
     make_sampling,
 )
 from sambench.errors import ConfigError
-from scipy.stats import chisquare
-
 from tests.theory.conftest import points_near
 
 UNBIASED = [name for name in list_samplings() if name != "importance-unweighted"]

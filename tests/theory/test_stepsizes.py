@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+
 from sambench.benchmarks.theory.bounds import Recursion, curve, recursion
 from sambench.benchmarks.theory.problems import list_problems
 from sambench.benchmarks.theory.sampling import make_sampling
 from sambench.benchmarks.theory.stepsizes import Constants, fixed, get_step_size, list_step_sizes
 from sambench.errors import ConfigError
 from sambench.variants import TINY
-
 from tests.theory.conftest import build, points_near
 
 ONE = np.zeros(1)
@@ -19,9 +19,7 @@ PRINTED_RHO = {0.0: 0.0125, 0.1: 0.01543209876543232, 0.2: 0.01953125, 0.3: 0.02
 
 @pytest.mark.parametrize(("lam", "rho"), PRINTED_RHO.items())
 def test_theorem_3_2_gives_the_numbers_that_the_authors_notebook_prints(lam, rho):
-    c = Constants.of(
-        build("published-deterministic"), make_sampling("full", build("published-deterministic")), 10_000
-    )
+    c = Constants.of(build("published-deterministic"), make_sampling("full", build("published-deterministic")), 10_000)
     gamma, own = get_step_size("theorem-3.2")(c, ONE, np.full(1, lam))
     assert (float(gamma[0]), float(own[0])) == pytest.approx((0.0125, rho), rel=1e-9)
 
@@ -123,9 +121,7 @@ def test_the_guarantee_of_one_step_holds_by_enumeration(name, sampling):
 
 def test_the_guarantee_is_refused_where_its_condition_fails():
     problem = build("ridge")
-    step = recursion(
-        problem, make_sampling("full", problem), *(np.full(1, v) for v in (10 / problem.L, 0.0, 0.0))
-    )
+    step = recursion(problem, make_sampling("full", problem), *(np.full(1, v) for v in (10 / problem.L, 0.0, 0.0)))
     assert np.isnan(step.factor[0])
 
 

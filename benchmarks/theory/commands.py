@@ -1,0 +1,80 @@
+"""``sambench theory``: list what there is, run one experiment or all of them, write the page."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .experiments import list_experiments, run_experiment
+from .page import build_page
+from .problems import list_problems
+from .sampling import list_samplings
+from .stepsizes import list_step_sizes
+
+FIGURES = Path("docs/figures/theory")
+PAGE = Path("docs/theory.md")
+QUICK = "normalization"
+
+app = typer.Typer(help="Check convergence theory on problems with proven constants.", no_args_is_help=True)
+Out = Annotated[Path, typer.Option(help="Folder for data (Parquet) and figures (PNG, SVG).")]
+Quick = Annotated[bool, typer.Option("--quick", help="A small version of the experiment, for a first look.")]
+
+
+@app.command("list")
+def show() -> None:
+    """List experiments, problems, samplings and step sizes."""
+    tables = {
+        "experiments": {name: experiment.title for name, experiment in list_experiments().items()},
+        "problems": list_problems(),
+        "samplings": list_samplings(),
+        "step sizes": list_step_sizes(),
+    }
+    console = Console()
+    for title, entries in tables.items():
+        table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+        table.add_column(no_wrap=True, style="bold")
+        for name, line in entries.items():
+            table.add_row(name, line)
+        console.print(table)
+        console.print()
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="An experiment; `sambench theory list` shows them.")],
+    out: Out = FIGURES,
+    quick: Quick = False,
+) -> None:
+    """Run one experiment."""
+    for path in run_experiment(name, out, quick):
+        typer.echo(path)
+
+
+@app.command("all")
+def run_all(out: Out = FIGURES, quick: Quick = False, page: Annotated[Path, typer.Option()] = PAGE) -> None:
+    """Run every experiment and write the page on them (minutes; seconds with --quick)."""
+    for name in list_experiments():
+        for path in run_experiment(name, out, quick):
+            typer.echo(path)
+    write_page(out, page)
+
+
+@app.command("page")
+def write_page(out: Out = FIGURES, page: Annotated[Path, typer.Option(help="The page to write.")] = PAGE) -> None:
+    """Write the page from data that is there."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    figures = Path(os.path.relpath(out, page.parent)).as_posix()
+    page.write_text(build_page(out, figures))
+    typer.echo(page)
+
+
+def quick_figure(out: Path) -> Path:
+    """Make one small figure in seconds, for a quick start.
+
+    Returns:
+        The path of the PNG.
+    """
+    return run_experiment(QUICK, out, quick=True)[1]

@@ -1,0 +1,109 @@
+"""An experiment: data from a solver, then a figure and findings from data; each is one file with three functions."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ....errors import DataError, unknown
+from ..batched import Trajectories
+from ..figures import Frame, save, styled
+from ..methods import Method
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One figure of the theory bench.
+
+    Args:
+        name: on the command line and of its files.
+        title: of its section.
+        about: what is run and what to look for, in Markdown.
+        measure: runs it; True is a small version for a test or a first look.
+        draw: the figure, from the data alone.
+        findings: sentences with the numbers that the data gives, in Markdown.
+    """
+
+    name: str
+    title: str
+    about: str
+    measure: Callable[[bool], Frame]
+    draw: Callable[[Frame], Figure]
+    findings: Callable[[Frame], list[str]]
+
+
+@cache
+def list_experiments() -> dict[str, Experiment]:
+    """Return every experiment by name; each module of this package that defines ``EXPERIMENT`` is one."""
+    package = __name__.rpartition(".")[0]
+    modules = [
+        importlib.import_module(f"{package}.{module.name}")
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__)
+    ]
+    found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
+    return {experiment.name: experiment for experiment in sorted(found, key=lambda e: e.name)}
+
+
+def get_experiment(name: str) -> Experiment:
+    """Return an experiment by name.
+
+    Raises:
+        ConfigError: no such experiment; the message lists them.
+    """
+    if name not in list_experiments():
+        raise unknown("theory experiment", name, list_experiments())
+    return list_experiments()[name]
+
+
+def run_experiment(name: str, out: Path, quick: bool = False) -> list[Path]:
+    """Run an experiment and write its data (Parquet) and its figure (PNG, SVG).
+
+    Returns:
+        The three paths.
+    """
+    experiment = get_experiment(name)
+    data = experiment.measure(quick)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{name}.parquet"
+    data.to_parquet(path, index=False, compression="zstd")
+    with styled():
+        return [path, *save(experiment.draw(data), out / name)]
+
+
+def read_data(name: str, folder: Path) -> Frame:
+    """Return the data that an experiment left in a folder.
+
+    Raises:
+        DataError: there is none.
+    """
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; make it with: sambench theory run {name} --out {folder}")
+    return pd.read_parquet(path)
+
+
+def tidy(result: Trajectories, methods: Sequence[Method], **columns: object) -> Frame:
+    """Return one row for each method, trial and recorded step, with f - f* and the same relative to the start."""
+    count, trials, steps = result.gap.shape
+    data = pd.DataFrame(
+        {
+            "method": np.repeat([method.label for method in methods], trials * steps),
+            "trial": np.tile(np.repeat(np.arange(trials), steps), count),
+            "step": np.tile(result.steps, count * trials),
+            "gap": result.gap.ravel(),
+            "relative": (result.gap / result.gap[:, :, :1]).ravel(),
+        }
+    )
+    return data.assign(**columns)
+
+
+def at_end(data: Frame, by: list[str], column: str = "relative") -> Frame:
+    """Return the mean over trials at the last step, for each group."""
+    last = data[data["step"] == data.groupby(by)["step"].transform("max")]
+    return last.groupby(by, sort=False)[column].mean()

@@ -1,0 +1,72 @@
+"""How theory figures look, and how they are written so that the same data gives the same bytes."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+Frame = Any
+"""A pandas DataFrame: the annotations that pandas ships make every column a union that no checker resolves."""
+
+STYLE: dict[Any, Any] = {
+    **sns.axes_style("whitegrid"),
+    **sns.plotting_context("notebook", font_scale=0.8),
+    "svg.hashsalt": "sambench",
+    "svg.fonttype": "none",
+    "axes.titlesize": 10,
+    "axes.grid.which": "major",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.5,
+    "path.simplify": True,
+}
+GUARANTEE = {"color": "0.25", "linestyle": (0, (4, 2)), "linewidth": 1.1}
+"""How a theorem's bound is drawn."""
+
+
+def styled() -> AbstractContextManager[None]:
+    """Draw and save inside this: it sets the style, and leaves the process's own settings alone."""
+    return mpl.rc_context(STYLE)
+
+
+def canvas(columns: int = 1, rows: int = 1, width: float = 3.6, height: float = 2.9, **share: Any) -> Figure:
+    """Return a figure with a grid of axes (``figure.axes``, row by row), on no display."""
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.subplots(rows, columns, squeeze=False, **share)
+    return figure
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write ``stem.png`` and ``stem.svg``, free of dates and versions.
+
+    Returns:
+        The two paths.
+    """
+    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    figure.savefig(paths[0], dpi=110, metadata={"Software": None})
+    figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
+    return paths
+
+
+def colors(values: Iterable[object], palette: str = "colorblind") -> dict[object, tuple[float, float, float]]:
+    """Assign a color to each distinct value, in the order of appearance."""
+    distinct = list(dict.fromkeys(values))
+    return dict(zip(distinct, sns.color_palette(palette, len(distinct)), strict=True))
+
+
+def draw_trials(
+    axes: Axes, data: Frame, *, x: str = "step", y: str = "relative", label: str = "", **style: Any
+) -> None:
+    """Draw the mean over trials of one line, and the range of the trials as a band."""
+    spread = data.groupby(x)[y].agg(["mean", "min", "max"])
+    spread = spread[spread.index > 0] if axes.get_xscale() == "log" else spread
+    (line,) = axes.plot(spread.index, spread["mean"], label=label, **style)
+    if not np.allclose(spread["min"], spread["max"], rtol=1e-3):
+        axes.fill_between(spread.index, spread["min"], spread["max"], color=line.get_color(), alpha=0.18, linewidth=0)
