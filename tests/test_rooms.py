@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 import sambench
 
 ROOT = Path(sambench.__file__).parent

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from sambench.results.record import RunRecord, pack_bits, run_id_of
 
 SPEC: dict[str, Any] = {

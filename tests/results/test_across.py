@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from sambench.errors import ConfigError
 from sambench.results.across import (
     critical_difference,
@@ -12,7 +14,6 @@ from sambench.results.across import (
     signed_rank_p,
     stratified_bootstrap,
 )
-from scipy import stats
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 30])

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from sambench.errors import StateError
 from sambench.results.files import atomic_write_bytes, make_folder, remove_leftovers
 

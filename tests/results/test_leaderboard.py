@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from sambench.errors import StateError
 from sambench.results import leaderboard
 from sambench.results.record import RunRecord

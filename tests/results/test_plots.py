@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
+
 from sambench.errors import ConfigError, StateError
 from sambench.results.figures import spread
 from sambench.results.plots import accuracy, clusters, curves, draw, mean_curves

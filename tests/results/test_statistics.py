@@ -5,6 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestIndPower
+
 from sambench.errors import ConfigError
 from sambench.results.statistics import (
     detectable_difference,
@@ -16,9 +20,6 @@ from sambench.results.statistics import (
     t_interval,
     welch,
 )
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestIndPower
 
 
 def samples(seed: int, *sizes: int) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from sambench.errors import StateError
 from sambench.results.record import RunRecord
 from sambench.results.store import Damaged, Store

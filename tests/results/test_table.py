@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from sambench.errors import ConfigError
 from sambench.results.record import RunRecord
 from sambench.results.table import COLUMNS, CURVE_COLUMNS, curves, export, frame

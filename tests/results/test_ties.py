@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from sambench.errors import ConfigError
 from sambench.results.ties import Bools, compact_letters, different, games_howell, tukey
-from scipy import stats
 
 
 def table(seed: int, sizes: tuple[int, ...], spread: float) -> list[np.ndarray]:

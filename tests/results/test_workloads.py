@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from sambench.results.record import RunRecord, run_id_of
 from sambench.results.workloads import METHOD, REPETITION, key_of, method_of, protocol, workload_of, write
 

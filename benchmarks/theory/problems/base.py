@@ -8,6 +8,16 @@ import torch
 from torch import Tensor
 
 
+def matvec(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Return a batch of small products, (..., r, c) times (..., c), elementwise: ``@`` starts threads for every one."""
+    return (matrix * vector[..., None, :]).sum(-1)
+
+
+def matmul(left: Tensor, right: Tensor) -> Tensor:
+    """Return a batch of small products, (..., r, k) times (..., k, c), elementwise as in :func:`matvec`."""
+    return (left[..., None] * right[..., None, :, :]).sum(-2)
+
+
 class Problem(ABC):
     r"""A finite sum :math:`f(x) = \frac{1}{n} \sum_i f_i(x)` on :math:`\mathbb{R}^d`, with its constants.
 

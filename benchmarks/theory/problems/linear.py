@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ....errors import ConfigError
 from ....seeding import derive_seed
-from .base import Problem
+from .base import Problem, matvec
 from .matrices import Matrix, with_condition, with_spectrum
 from .registry import problem
 
@@ -83,22 +83,24 @@ class LinearModel(Problem):
 
     def losses(self, x: Tensor, index: Tensor | None = None) -> Tensor:
         rows, y = self._pick(index)
-        s = x @ rows.T if index is None else (rows @ x[..., None])[..., 0]
+        s = x @ rows.T if index is None else matvec(rows, x)
         return self._phi(s, y) + self.regularization / 2 * x.square().sum(-1, keepdim=True)
 
     def gradient(self, x: Tensor, index: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         rows, y = self._pick(index)
         if index is None or weight is None:
             return self._slope(x @ rows.T, y) @ rows / self.n + self.regularization * x
-        slope = weight * self._slope((rows @ x[..., None])[..., 0], y)
-        return (slope[:, None] @ rows)[:, 0] + self.regularization * weight.sum(-1, keepdim=True) * x
+        slope = weight * self._slope(matvec(rows, x), y)
+        return matvec(rows.mT, slope) + self.regularization * weight.sum(-1, keepdim=True) * x
 
     def gap(self, x: Tensor) -> Tensor:
         if self.link == "logistic":
             return super().gap(x)
         # For a quadratic this is exact, where the difference of two values of f would leave only rounding.
         away = x - self.minimizer
-        return (away @ self.features.T).square().mean(-1) / 2 + self.regularization / 2 * away.square().sum(-1)
+        return (away @ self.features.T).square().mean(-1) / 2 + self.regularization / 2 * away.square().sum(
+            -1
+        )
 
     def _pick(self, index: Tensor | None) -> tuple[Tensor, Tensor]:
         return (self.features, self.targets) if index is None else (self.features[index], self.targets[index])
@@ -144,7 +146,9 @@ class LinearModel(Problem):
             return y.square() / 2 * r / (r + squared_norms)
         stiffness = r / squared_norms
         low, high = torch.zeros_like(y), torch.full_like(y, 750.0)
-        for _ in range(200):  # bisection on the margin m = y s of the increasing function r m / ||a||^2 - sigmoid(-m)
+        for _ in range(
+            200
+        ):  # bisection on the margin m = y s of the increasing function r m / ||a||^2 - sigmoid(-m)
             margin = (low + high) / 2
             past = stiffness * margin > torch.sigmoid(-margin)
             low, high = torch.where(past, low, margin), torch.where(past, margin, high)
@@ -187,7 +191,9 @@ def logistic(n: int = 40, d: int = 5, regularization: float | None = None, seed:
 
 
 @problem("symmetric")
-def symmetric(d: int = 20, largest: float = 10.0, regularization: float | None = None, seed: int = 0) -> LinearModel:
+def symmetric(
+    d: int = 20, largest: float = 10.0, regularization: float | None = None, seed: int = 0
+) -> LinearModel:
     """Ridge regression on a symmetric matrix with eigenvalues {1, largest, uniform in [1, 2]}: uneven L_i."""
     rng = _rng("symmetric", seed)
     a = with_spectrum(np.concatenate(([1.0, largest], rng.uniform(1, 2, d - 2))), rng)

@@ -13,7 +13,7 @@ from torch.autograd.functional import jacobian
 
 from ....errors import ConfigError
 from ....seeding import derive_seed
-from .base import Problem
+from .base import Problem, matmul, matvec
 from .matrices import with_condition
 from .registry import problem
 
@@ -87,7 +87,7 @@ class TwoLayer(Problem):
     @staticmethod
     def outputs(x: Tensor, z: Tensor, signs: Tensor) -> Tensor:
         """Return the network's outputs at hidden weights x (..., m * inputs) for inputs z (..., k, inputs)."""
-        return activation(_preactivation(x, z, len(signs))) @ signs / sqrt(len(signs))
+        return matvec(activation(_preactivation(x, z, len(signs))), signs) / sqrt(len(signs))
 
     def losses(self, x: Tensor, index: Tensor | None = None) -> Tensor:
         return self.residuals(x, index).square() / 2
@@ -99,11 +99,11 @@ class TwoLayer(Problem):
         z = self.inputs[index]
         slope = activation_slope(_preactivation(x, z, len(self.signs))) * self.signs / sqrt(len(self.signs))
         pull = (weight * self.residuals(x, index))[..., None] * slope
-        return (pull.transpose(-1, -2) @ z).flatten(1)
+        return matmul(pull.mT, z).flatten(1)
 
 
 def _preactivation(x: Tensor, z: Tensor, hidden: int) -> Tensor:
-    return z @ x.unflatten(-1, (hidden, -1)).transpose(-1, -2)
+    return matmul(z, x.unflatten(-1, (hidden, -1)).mT)
 
 
 class DeepLinear(Problem):
@@ -147,7 +147,7 @@ class DeepLinear(Problem):
         """Return r_i(x), (..., k, p)."""
         z, y = (self.inputs, self.targets) if index is None else (self.inputs[index], self.targets[index])
         for layer in self._layers(x):
-            z = z @ layer.transpose(-1, -2)
+            z = matmul(z, layer.mT)
         return z - y
 
     def losses(self, x: Tensor, index: Tensor | None = None) -> Tensor:
@@ -160,12 +160,12 @@ class DeepLinear(Problem):
         layers = self._layers(x)
         signals = [self.inputs[index]]
         for layer in layers:
-            signals.append(signals[-1] @ layer.transpose(-1, -2))
+            signals.append(matmul(signals[-1], layer.mT))
         back = weight[..., None] * (signals[-1] - self.targets[index])
         slopes: list[Tensor] = []
         for layer, signal in zip(reversed(layers), reversed(signals[:-1]), strict=True):
-            slopes.append(back.transpose(-1, -2) @ signal)
-            back = back @ layer
+            slopes.append(matmul(back.mT, signal))
+            back = matmul(back, layer)
         return torch.stack(slopes[::-1], 1).flatten(1)
 
     def _layers(self, x: Tensor) -> list[Tensor]:
@@ -186,7 +186,9 @@ def _interpolate(residuals: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         slopes = jacobian(residuals, x)
         assert isinstance(slopes, Tensor)  # one input, one output
         x = x - torch.linalg.pinv(slopes) @ r
-    raise ConfigError(f"no interpolating point found (residual {float(residuals(x).norm()):.1e}); widen the network")
+    raise ConfigError(
+        f"no interpolating point found (residual {float(residuals(x).norm()):.1e}); widen the network"
+    )
 
 
 @problem("two-layer")

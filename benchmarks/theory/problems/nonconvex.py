@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ....seeding import derive_seed
-from .base import Problem
+from .base import Problem, matvec
 from .matrices import Matrix
 from .registry import problem
 
@@ -66,7 +66,7 @@ class PerturbedSines(Problem):
         bowl = (x.square() + 3 * x.sin().square()).sum(-1, keepdim=True)
         if index is None:
             return bowl + x @ self.tilts.T
-        return bowl + (self.tilts[index] @ x[..., None])[..., 0]
+        return bowl + matvec(self.tilts[index], x)
 
     def gradient(self, x: Tensor, index: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         bowl = 2 * x + 3 * (2 * x).sin()

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ....errors import ConfigError
 from ....seeding import derive_seed
-from .base import Problem
+from .base import Problem, matvec
 from .matrices import Matrix, reflected
 from .registry import problem
 
@@ -28,7 +28,7 @@ class Quadratics(Problem):
         self.centers = torch.from_numpy(centers)
         self.mean_hessian = self.hessians.mean(0)
         spectrum = torch.linalg.eigvalsh(self.mean_hessian)
-        pull = (self.hessians @ self.centers[..., None])[..., 0].mean(0)
+        pull = matvec(self.hessians, self.centers).mean(0)
         minimizer = torch.linalg.solve(self.mean_hessian, pull)
         n = len(hessians)
         super().__init__(
@@ -45,13 +45,13 @@ class Quadratics(Problem):
     def losses(self, x: Tensor, index: Tensor | None = None) -> Tensor:
         h, c = self._pick(index)
         away = x[..., None, :] - c
-        return (away * (h @ away[..., None])[..., 0]).sum(-1) / 2
+        return (away * matvec(h, away)).sum(-1) / 2
 
     def gradient(self, x: Tensor, index: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         if index is None or weight is None:
             return (x - self.minimizer) @ self.mean_hessian
         h, c = self._pick(index)
-        each = (h @ (x[:, None, :] - c)[..., None])[..., 0]
+        each = matvec(h, x[:, None, :] - c)
         return (weight[..., None] * each).sum(1)
 
     def gap(self, x: Tensor) -> Tensor:
@@ -82,12 +82,19 @@ def quadratics(
         ConfigError: an imbalance that n components cannot have.
     """
     if not 1 <= imbalance < n:
-        raise ConfigError(f"imbalance={imbalance} is not possible with n={n} components: give 1 <= imbalance < n")
+        raise ConfigError(
+            f"imbalance={imbalance} is not possible with n={n} components: give 1 <= imbalance < n"
+        )
     rng = np.random.default_rng(derive_seed("theory-problem:quadratics", seed))
     # One L_1 = s and the others 1: s / ((s + n - 1) / n) = imbalance.
     scale = np.ones(n)
     scale[0] = imbalance * (n - 1) / (n - imbalance)
     hessians = np.stack(
-        [reflected(s * condition ** -np.concatenate(([0.0, 1.0], rng.uniform(0, 1, d - 2))), rng) for s in scale]
+        [
+            reflected(s * condition ** -np.concatenate(([0.0, 1.0], rng.uniform(0, 1, d - 2))), rng)
+            for s in scale
+        ]
     )
-    return Quadratics("quadratics", hessians, spread * rng.standard_normal((n, d)), rng.standard_normal(d) * 3)
+    return Quadratics(
+        "quadratics", hessians, spread * rng.standard_normal((n, d)), rng.standard_normal(d) * 3
+    )
