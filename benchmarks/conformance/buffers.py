@@ -22,7 +22,8 @@ from .results import Failed, check
 from .settings import settings, small, spell
 from .trial import Net, Trial
 
-STEPS = 6
+STEPS, FEW = 6, 2
+"""Steps at the defaults, which go through a period, and at every other setting."""
 WIDTH = 256
 """Of the network, so that scalars and logits weigh little beside the parameters."""
 TOLERANCE = 0.15
@@ -144,7 +145,7 @@ def size(tensors: Iterable[Tensor]) -> int:
     return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}.values())
 
 
-def _observe(info: VariantInfo, setting: dict[str, Any]) -> tuple[set[str], float, float, float]:
+def _observe(info: VariantInfo, setting: dict[str, Any], steps: int) -> tuple[set[str], float, float, float]:
     """Follow some steps after a first one.
 
     Returns:
@@ -153,7 +154,7 @@ def _observe(info: VariantInfo, setting: dict[str, Any]) -> tuple[set[str], floa
     """
     model = Net("layer", torch.float32, WIDTH)
     # without weight decay: the base adds it to a copy of the gradient, and that copy is not the variant's
-    trial = Trial(info, setting, base_hyper={"weight_decay": 0.0}, model=model, dtype=torch.float32, total=1 + STEPS)
+    trial = Trial(info, setting, base_hyper={"weight_decay": 0.0}, model=model, dtype=torch.float32, total=1 + steps)
     trial.step()
     params, base = list(trial.model.parameters()), trial.optimizer.base.state
     unit = size(params)
@@ -167,7 +168,7 @@ def _observe(info: VariantInfo, setting: dict[str, Any]) -> tuple[set[str], floa
 
     with without_garbage_collection(), ledger, Reads(ledger):
         ledger.add(*held())
-        for _ in range(STEPS):
+        for _ in range(steps):
             ledger.peak, ledger.open = 0, True
             trial.step(through=lambda oracle: Apart(oracle, ledger))
             ledger.open = False
@@ -184,7 +185,7 @@ def _observe(info: VariantInfo, setting: dict[str, Any]) -> tuple[set[str], floa
 def holds_what_it_declares(info: VariantInfo) -> str:
     waited: set[str] = set()
     for setting in settings(info):
-        waits, kept, transient, left = _observe(info, setting)
+        waits, kept, transient, left = _observe(info, setting, STEPS if setting == small(info) else FEW)
         waited |= waits
         if waits and not info.synchronizes:
             raise Failed(f"at {spell(setting)}, the host waits for the device ({', '.join(sorted(waits))}), undeclared")

@@ -33,7 +33,8 @@ def test_new_variant_passes_every_check_as_it_stands(tmp_path):
     path = new_variant("my_rule", tmp_path)
     assert path == tmp_path / "my_rule.py"
     load_plugin(path)
-    results = [judge(one, get_info("my_rule")) for one in list_checks()]
+    checks = [one for one in list_checks() if one.name != "ddp"]  # two processes: in the test of the page, below
+    results = [judge(one, get_info("my_rule")) for one in checks]
     assert {result.check: (result.verdict, result.reason) for result in results if result.verdict != "pass"} == {}
 
 

@@ -5,7 +5,7 @@ import torch
 
 from sambench.benchmarks.conformance import distributed, judge, list_checks
 from sambench.hyper import Hyper
-from sambench.variants import TINY, Identity, StepRule, get_info, list_variants, register, registry
+from sambench.variants import TINY, Identity, StepRule, get_info, list_variants, load_plugin, register, registry
 from sambench.variants.sam import SAM
 
 CHECKS = {one.name: one for one in list_checks()}
