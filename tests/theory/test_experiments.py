@@ -33,7 +33,7 @@ def test_a_small_run_leaves_data_and_figures(name, tmp_path):
     assert not any("nan" in text for text in findings)
 
 
-@pytest.mark.parametrize("name", list_experiments())
+@pytest.mark.parametrize("name", ["importance-gain", "normalization"])
 def test_the_same_data_gives_the_same_bytes(name, tmp_path):
     data = read_data(name, DATA)
     with styled():

@@ -24,8 +24,8 @@ def _cases(quick: bool) -> list[tuple[str, Problem, str, int, int]]:
     return [
         ("ridge, uniform", model_problem(), "uniform", 1_000_000, 20),
         ("ridge, importance", model_problem(), "importance", 1_000_000, 20),
-        ("quadratics, τ-nice", make_problem("quadratics"), "nice", 50_000, 20),
-        ("sines (not convex), τ-nice", make_problem("sines"), "nice", 200_000, 20),
+        ("quadratics, τ-nice", make_problem("quadratics"), "nice", 30_000, 20),
+        ("sines (not convex), τ-nice", make_problem("sines"), "nice", 150_000, 20),
     ]
 
 
