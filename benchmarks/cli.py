@@ -259,7 +259,7 @@ def run(
 # -- suites ----------------------------------------------------------------------------------------------------
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes [default: one per two cores]")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes \\[default: one per core, at most 4]")]
 
 
 def _suite(name: str, sources: list[str], plugins: list[str]) -> Suite:
@@ -328,8 +328,8 @@ def launch(
 
 
 def default_workers() -> int:
-    """One process per two cores: small models use a core or two well, not more."""
-    return max(1, (os.cpu_count() or 1) // 2)
+    """One process per core, but no more than four: a small model uses one core well, and memory is shared."""
+    return min(4, os.cpu_count() or 1)
 
 
 def _launch(

@@ -148,7 +148,7 @@ class Oracle:
 
     def losses(self) -> Tensor:
         """Return the per-sample losses (B,) of a forward pass; costs one forward evaluation."""
-        torch.manual_seed(derive_seed("dropout", self.seed, self.step))
+        self._seed_dropout()
         with torch.no_grad(), self.statistics.frozen():
             self.logits = self._forward(self.batch.images)
         self._last = self.batch
@@ -178,10 +178,18 @@ class Oracle:
         """Apply the BatchNorm policy and give every pass of a step the same dropout stream."""
         if self.bn_update == "last":
             self.statistics.put_back(self.at_start)
-        torch.manual_seed(derive_seed("dropout", self.seed, self.step))
+        self._seed_dropout()
         with self.statistics.frozen(self.bn_update == "first" and self.passes > 0):
             yield
         self.passes += 1
+
+    def _seed_dropout(self) -> None:
+        """Seed the generator that dropout draws from; ``torch.manual_seed`` would queue a call for absent devices."""
+        seed = derive_seed("dropout", self.seed, self.step)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        else:
+            torch.default_generator.manual_seed(seed)
 
     def _forward(self, images: Tensor) -> Tensor:
         with autocast(self.precision, self.device):

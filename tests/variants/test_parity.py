@@ -7,6 +7,7 @@ step and projects tensor by tensor: neither can be compared with. Nor can heavyb
 ball * w^2 * g without a norm: no published rule, and none of ours.
 """
 
+import importlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,7 +38,7 @@ def assert_same(ours, theirs, start, tolerance: float) -> None:
 @pytest.mark.parametrize("lam", [0.0, 0.25, 0.5, 1.0, "1/t", "1-1/t"])
 def test_unified_sam_is_the_authors_package(new_task, lam, momentum):
     """Its ``step`` takes for granted that the caller has evaluated the first gradient."""
-    unifiedsam = pytest.importorskip("unifiedsam")
+    unifiedsam = importlib.import_module("unifiedsam")
     ours, theirs = new_task(), new_task()
     hyper = SGD | {"momentum": momentum}
     optimizer = ours.optimizer("unified_sam", rho=0.2, lam=lam, **hyper)
@@ -56,7 +57,7 @@ def test_unified_sam_is_the_authors_package(new_task, lam, momentum):
 @pytest.mark.parametrize("base", ["sgd", "adamw"])
 def test_sam_is_that_of_pytorch_optimizer(new_task, base):
     """It evaluates only the second gradient itself."""
-    peers = pytest.importorskip("pytorch_optimizer")
+    peers = importlib.import_module("pytorch_optimizer")
     ours, theirs = new_task(), new_task()
     hyper = SGD if base == "sgd" else {"lr": 0.01, "weight_decay": 0.1}
     kind = torch.optim.SGD if base == "sgd" else torch.optim.AdamW
@@ -72,7 +73,7 @@ def test_sam_is_that_of_pytorch_optimizer(new_task, base):
 
 def test_adaptive_sam_of_pytorch_optimizer_is_asam_on_all_parameters(new_task):
     """It scales every parameter by its size, without a floor: the other published reading of ASAM."""
-    peers = pytest.importorskip("pytorch_optimizer")
+    peers = importlib.import_module("pytorch_optimizer")
     ours, theirs = new_task(), new_task()
     optimizer = ours.optimizer("asam", rho=0.5, scale_all=True, **SGD)
     peer = peers.SAM(theirs.model.parameters(), torch.optim.SGD, rho=0.5, adaptive=True, **SGD)
@@ -86,7 +87,7 @@ def test_adaptive_sam_of_pytorch_optimizer_is_asam_on_all_parameters(new_task):
 
 def test_friendly_sam_is_that_of_pytorch_optimizer(new_task):
     """It evaluates only the second gradient itself. The batches change: on one batch the direction is rounding."""
-    peers = pytest.importorskip("pytorch_optimizer")
+    peers = importlib.import_module("pytorch_optimizer")
     ours, theirs = new_task(), new_task()
     batches = [new_task(seed=seed) for seed in range(4)]
     optimizer = ours.optimizer("fsam", rho=0.2, sigma=1.0, lam=0.6, **SGD)
@@ -104,7 +105,7 @@ def test_friendly_sam_is_that_of_pytorch_optimizer(new_task):
 @pytest.mark.parametrize("decoupled", [True, False])
 def test_wsam_is_that_of_pytorch_optimizer(new_task, decoupled):
     """Its coupled form calls gamma/(1-gamma) alpha and interpolates with it."""
-    peers = pytest.importorskip("pytorch_optimizer")
+    peers = importlib.import_module("pytorch_optimizer")
     ours, theirs = new_task(), new_task()
     optimizer = ours.optimizer("wsam", rho=0.2, gamma=0.6, decoupled=decoupled, **SGD)
     peer = peers.WSAM(
@@ -119,7 +120,7 @@ def test_wsam_is_that_of_pytorch_optimizer(new_task, decoupled):
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_gsam_is_that_of_pytorch_optimizer(new_task, adaptive):
     """Its radius comes from a scheduler object that the caller steps; here a constant one."""
-    peers = pytest.importorskip("pytorch_optimizer")
+    peers = importlib.import_module("pytorch_optimizer")
     ours, theirs = new_task(), new_task()
     optimizer = ours.optimizer("gsam", rho=0.2, rho_min=0.2, alpha=0.4, adaptive=adaptive, **SGD)
     peer = peers.GSAM(
@@ -143,7 +144,7 @@ def test_gsam_is_that_of_pytorch_optimizer(new_task, adaptive):
 @pytest.mark.parametrize("name", ["sam_sps", "usam_sps"])
 def test_polyak_step_is_that_of_the_authors_package(new_task, name):
     """It returns the loss at the perturbed weights, and has no momentum."""
-    sam_sps = pytest.importorskip("sam_sps")
+    sam_sps = importlib.import_module("sam_sps")
     ours, theirs = new_task(), new_task()
     optimizer = ours.optimizer(name, rho=0.1, gamma_b=0.5, lr=1.0, momentum=0.0, weight_decay=5e-4)
     peer = sam_sps.SAM_SPS(
@@ -168,7 +169,7 @@ class Clock:
 @pytest.mark.parametrize("tail", [0.0, 0.3, 1.0])
 def test_late_sam_is_temperon(new_task, tail):
     """It undoes the perturbation by subtraction, hence not to the bit."""
-    temperon = pytest.importorskip("temperon")
+    temperon = importlib.import_module("temperon")
     ours, theirs = new_task(), new_task()
     optimizer = ours.optimizer("late_sam", rho=0.2, tail=tail, **SGD)
     peer = temperon.Temperon(
@@ -187,8 +188,8 @@ def test_late_sam_is_temperon(new_task, tail):
 @pytest.mark.parametrize("momentum", [None, 0.9])
 def test_sam_is_that_of_optax(new_task, momentum):
     """Another framework, automatic differentiation included: JAX in float64, the whole step in one update."""
-    jax, optax = pytest.importorskip("jax"), pytest.importorskip("optax")
-    pytest.importorskip("optax.contrib")
+    jax, optax = importlib.import_module("jax"), importlib.import_module("optax")
+    importlib.import_module("optax.contrib")
     ours = new_task()
     optimizer = ours.optimizer("sam", rho=0.2, lr=0.1, momentum=momentum or 0.0)
     with jax.enable_x64():
