@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from sambench.variants import list_variants, registry
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
@@ -14,3 +16,13 @@ def _one_thread():
 def _own_cache(tmp_path_factory, monkeypatch):
     """Keep decoded data sets of tests away from the user's."""
     monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _own_registry():
+    """Take out again what a test registers: plugins of one test are no variants of the next."""
+    list_variants()
+    before = dict(registry._registry)
+    yield
+    registry._registry.clear()
+    registry._registry.update(before)

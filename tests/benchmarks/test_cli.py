@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sambench.benchmarks import cli
+from sambench.benchmarks.spec import RunSpec
 from sambench.results.store import Store
 from sambench.variants import list_variants
 
@@ -58,7 +59,7 @@ def test_help_names_every_command_and_every_field():
     for command in ("list", "describe", "run", "quickstart", "plan", "launch", "status", "leaderboard", "plot"):
         assert command in text
     options = sambench("run", "--help")
-    for name in cli.RunSpec.model_fields:
+    for name in RunSpec.model_fields:
         assert name == "hyper" or f"--{name.replace('_', '-')}" in options
 
 
