@@ -32,7 +32,7 @@ from .execute import execute
 from .interrupt import Interrupted
 from .options import read_fields, read_settings, spec_options
 from .progress import pool_progress, run_progress
-from .spec import Source, make_spec
+from .spec import Source, defaults_for_here, make_spec
 from .suite import Suite, list_suites, load_suite
 from .theory import commands as theory
 
@@ -226,7 +226,8 @@ def run(
     if "dataset" in fields:
         source = Source.parse(fields["dataset"])
         fields["dataset"] = source.name
-    spec = make_spec({**fields, "hyper": read_settings(settings)})
+    picked = pick_device(device)
+    spec = make_spec({**defaults_for_here(picked), **fields, "hyper": read_settings(settings)})
     store = Store(results)
     known = store.has(spec.run_id)
     with run_progress(err) as watch:
@@ -235,7 +236,7 @@ def run(
             store,
             source=source,
             data_root=data,
-            device=pick_device(device),
+            device=picked,
             checkpoint_seconds=checkpoint_seconds,
             watch=watch,
         )

@@ -73,7 +73,9 @@ class RunSpec(BaseModel):
     bn_update: Literal["first", "all", "last"] = Field(
         "first", description="passes of a step that move BatchNorm's running statistics"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="autocast of the forward passes")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="autocast of the forward passes; `sambench run` picks bf16 where the device has it natively"
+    )
     channels_last: bool = Field(True, description="memory layout of images and convolutions")
     seed: int = Field(0, ge=0, description="of initialization, order, augmentation, corruption and the variant's noise")
     eval_every: int = Field(1, gt=0, description="epochs between measurements on the held-out part")
