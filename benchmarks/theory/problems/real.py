@@ -1,9 +1,11 @@
-"""Small real data: two embedded in scikit-learn, and LIBSVM files from disk."""
+"""Small real data: two embedded in scikit-learn, and LIBSVM files from disk.
+
+scikit-learn is imported where it is used: it takes a second, which every command would pay.
+"""
 
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_svmlight_file
 
 from ....errors import DataError
 from .linear import LinearModel
@@ -21,6 +23,8 @@ def standardize(features: Matrix) -> Matrix:
 @problem("breast-cancer")
 def breast_cancer(regularization: float | None = None) -> LinearModel:
     """Logistic regression on the Wisconsin breast-cancer data (n = 569, d = 31); regularization 1/n unless given."""
+    from sklearn.datasets import load_breast_cancer
+
     features, target = map(np.asarray, load_breast_cancer(return_X_y=True))
     a, y = standardize(features), np.where(target == 1, 1.0, -1.0)
     r = 1 / len(a) if regularization is None else regularization
@@ -30,6 +34,8 @@ def breast_cancer(regularization: float | None = None) -> LinearModel:
 @problem("diabetes")
 def diabetes(regularization: float | None = None) -> LinearModel:
     """Ridge regression on the diabetes data (n = 442, d = 11), targets scaled to unit variance; 1/n unless given."""
+    from sklearn.datasets import load_diabetes
+
     features, target = map(np.asarray, load_diabetes(return_X_y=True))
     a, y = standardize(features), target / target.std()
     r = 1 / len(a) if regularization is None else regularization
@@ -44,6 +50,8 @@ def libsvm(path: str | Path, regularization: float | None = None) -> LinearModel
     Raises:
         DataError: the file does not exist or is not in that format.
     """
+    from sklearn.datasets import load_svmlight_file
+
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{str(path)!r} does not exist; give the path of a file in LIBSVM format")
