@@ -63,9 +63,7 @@ def run_all(out: Out = FIGURES, quick: Quick = False, page: Annotated[Path, type
 
 
 @app.command("page")
-def write_page(
-    out: Out = FIGURES, page: Annotated[Path, typer.Option(help="The page to write.")] = PAGE
-) -> None:
+def write_page(out: Out = FIGURES, page: Annotated[Path, typer.Option(help="The page to write.")] = PAGE) -> None:
     """Write the page from data that is there."""
     page.parent.mkdir(parents=True, exist_ok=True)
     figures = Path(os.path.relpath(out, page.parent)).as_posix()

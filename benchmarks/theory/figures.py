@@ -69,6 +69,4 @@ def draw_trials(
     spread = spread[spread.index > 0] if axes.get_xscale() == "log" else spread
     (line,) = axes.plot(spread.index, spread["mean"], label=label, **style)
     if not np.allclose(spread["min"], spread["max"], rtol=1e-3):
-        axes.fill_between(
-            spread.index, spread["min"], spread["max"], color=line.get_color(), alpha=0.18, linewidth=0
-        )
+        axes.fill_between(spread.index, spread["min"], spread["max"], color=line.get_color(), alpha=0.18, linewidth=0)

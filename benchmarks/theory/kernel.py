@@ -39,9 +39,7 @@ def _slope(logistic, s, y):
 
 
 @njit(nogil=True)
-def advance(
-    features, squared_norms, targets, regularization, logistic, x, first, last, index, factor, gamma, rho, lam
-):
+def advance(features, squared_norms, targets, regularization, logistic, x, first, last, index, factor, gamma, rho, lam):
     """Advance some rows of all iterates, in place; a row is one method in one trial, numbered trial by trial.
 
     Args:

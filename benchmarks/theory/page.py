@@ -59,18 +59,12 @@ def _problem_row(name: str, line: str, p: Problem) -> str:
 
 def problem_table() -> str:
     """Return a Markdown table of all problems with their constants."""
-    head = (
-        "| problem | n | d | μ | L | L_avg | L_max | f* | σ* | |\n|---|---|---|---|---|---|---|---|---|---|"
-    )
-    return "\n".join(
-        [head, *(_problem_row(name, line, make_problem(name)) for name, line in list_problems().items())]
-    )
+    head = "| problem | n | d | μ | L | L_avg | L_max | f* | σ* | |\n|---|---|---|---|---|---|---|---|---|---|"
+    return "\n".join([head, *(_problem_row(name, line, make_problem(name)) for name, line in list_problems().items())])
 
 
 def _definitions(entries: dict[str, str]) -> str:
-    return "\n".join(
-        ["| name | |", "|---|---|", *(f"| `{name}` | {line} |" for name, line in entries.items())]
-    )
+    return "\n".join(["| name | |", "|---|---|", *(f"| `{name}` | {line} |" for name, line in entries.items())])
 
 
 def build_page(data: Path, figures: str) -> str:
@@ -86,9 +80,7 @@ def build_page(data: Path, figures: str) -> str:
     parts = [INTRODUCTION, CHECKED, "## Figures\n"]
     for experiment in list_experiments().values():
         findings = experiment.findings(read_data(experiment.name, data))
-        parts.append(
-            f"### {experiment.title}\n\n`sambench theory run {experiment.name}`: {experiment.about}\n"
-        )
+        parts.append(f"### {experiment.title}\n\n`sambench theory run {experiment.name}`: {experiment.about}\n")
         parts.append(f"![{experiment.title}]({figures}/{experiment.name}.png)\n")
         parts += [f"{text}\n" for text in findings]
     parts += ["## Problems\n", problem_table() + "\n"]

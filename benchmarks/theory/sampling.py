@@ -120,9 +120,7 @@ class SingleElement(Sampling):
     def __init__(self, name: str, probabilities: ArrayLike):
         p = np.asarray(probabilities, dtype=np.float64)
         if p.ndim != 1 or not (p > 0).all():
-            raise ConfigError(
-                f"sampling {name!r}: every component needs a probability > 0, the least is {p.min()}"
-            )
+            raise ConfigError(f"sampling {name!r}: every component needs a probability > 0, the least is {p.min()}")
         super().__init__(name, len(p), 1)
         self.p = p / p.sum()
         self.factor = 1 / (self.n * self.p)

@@ -33,9 +33,7 @@ def measure(quick: bool) -> Frame:
 def draw(data: Frame) -> Figure:
     figure = canvas(width=6.4, height=3.6)
     (axes,) = figure.axes
-    axes.set(
-        xscale="log", yscale="log", xlabel="step", ylabel="(f - f*) / (f0 - f*)", title="logistic regression"
-    )
+    axes.set(xscale="log", yscale="log", xlabel="step", ylabel="(f - f*) / (f0 - f*)", title="logistic regression")
     for label, color in colors(data["method"]).items():
         dash = "--" if str(label).startswith("SGD") else (0, (1, 1)) if str(label).endswith("3.5") else "-"
         draw_trials(axes, data[data["method"] == label], label=str(label), color=color, linestyle=dash)

@@ -42,8 +42,7 @@ def draw(data: Frame) -> Figure:
 def findings(data: Frame) -> list[str]:
     last = at_end(data, ["method", "steps"])
     each = ", ".join(
-        f"λ = {lam}: {last[lam, 'constant']:.2e} and {last[lam, 'decreasing']:.2e}"
-        for lam in ("0", "0.5", "1")
+        f"λ = {lam}: {last[lam, 'constant']:.2e} and {last[lam, 'decreasing']:.2e}" for lam in ("0", "0.5", "1")
     )
     return [
         f"Relative gap after {data['step'].max():,} steps, constant and decreasing: {each}.",

@@ -55,17 +55,13 @@ def measure(quick: bool) -> Frame:
         methods = [Method("unified_sam", "theorem-3.2", c, lam, f"{lam:g}") for lam in LAMBDAS]
         record = record_grid(steps, 60, log=False)
         result = solve(problem, sampling, methods, record=record, trials=trials)
-        data = tidy(
-            result, methods, case=f"{problem.name}, {name}", reach=result.farthest.max() / problem.radius
-        )
+        data = tidy(result, methods, case=f"{problem.name}, {name}", reach=result.farthest.max() / problem.radius)
         start, t = float(problem.gap(problem.x0)), np.zeros(1)
         for lam in LAMBDAS:
             g, r = get_step_size("theorem-3.2")(c, t, np.full(1, lam))
             step = recursion(problem, sampling, g, r, np.full(1, lam))
             mine = data["method"] == f"{lam:g}"
-            data.loc[mine, "bound"] = _bound(start, step, record)[
-                np.searchsorted(record, data.loc[mine, "step"])
-            ]
+            data.loc[mine, "bound"] = _bound(start, step, record)[np.searchsorted(record, data.loc[mine, "step"])]
             data.loc[mine, "factor"] = step.factor[0]
         parts.append(data)
     return pd.concat(parts, ignore_index=True).drop(columns="relative")
@@ -126,9 +122,7 @@ def summary(data: Frame) -> Frame:
 
 def findings(data: Frame) -> list[str]:
     table = summary(data)
-    rows = [
-        "| problem, sampling | λ | largest share of the guarantee | speed over guaranteed | end | guaranteed end |"
-    ]
+    rows = ["| problem, sampling | λ | largest share of the guarantee | speed over guaranteed | end | guaranteed end |"]
     rows += ["|---|---|---|---|---|---|"]
     rows += [
         f"| {row.case} | {row.lam} | {100 * row.used:.2g} % | {row.speed:.1f} | {row.last:.1e} | {row.bound:.1e} |"
@@ -141,9 +135,7 @@ def findings(data: Frame) -> list[str]:
         f"recorded step after "
         "the start; "
     )
-    verdict += (
-        f"slower than guaranteed: {'; '.join(slow)}." if slow else "every line starts faster than guaranteed."
-    )
+    verdict += f"slower than guaranteed: {'; '.join(slow)}." if slow else "every line starts faster than guaranteed."
     far = data[data["reach"] > 0].groupby("case", sort=False)["reach"].first()
     local = "; ".join(f"{case}: {value:.2f}" for case, value in far.items())
     return [

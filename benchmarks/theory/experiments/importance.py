@@ -41,8 +41,7 @@ def draw(data: Frame) -> Figure:
 def findings(data: Frame) -> list[str]:
     last = at_end(data, ["method", "sampling"])
     each = ", ".join(
-        f"λ = {lam}: {last[lam, 'uniform']:.4f} and {last[lam, 'importance']:.4f}"
-        for lam in ("0", "0.5", "1")
+        f"λ = {lam}: {last[lam, 'uniform']:.4f} and {last[lam, 'importance']:.4f}" for lam in ("0", "0.5", "1")
     )
     speedup = np.log(last["0", "importance"]) / np.log(last["0", "uniform"])
     return [

@@ -39,9 +39,7 @@ def measure(quick: bool) -> Frame:
             methods = [Method("unified_sam", "theorem-3.2", c, lam, f"{lam:g}") for lam in LAMBDAS]
             result = solve(problem, sampling, methods, record=record_grid(steps, 400, log=False), trials=3)
             data = tidy(result, methods, sampling=name, imbalance=problem.L_max / problem.L_avg)
-            parts.append(
-                data.groupby(["imbalance", "sampling", "method", "trial"]).apply(_crossing).reset_index()
-            )
+            parts.append(data.groupby(["imbalance", "sampling", "method", "trial"]).apply(_crossing).reset_index())
     return pd.concat(parts, ignore_index=True)
 
 

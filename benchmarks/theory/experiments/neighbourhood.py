@@ -59,9 +59,7 @@ def draw(data: Frame) -> Figure:
         axes.set(xscale="log", yscale="log", xlabel=symbol, title=f"{other} = {value:.3g}")
         for (lam, color), marker in zip(colors(LAMBDAS).items(), "osD", strict=True):
             mean = part[part["lam"] == lam].groupby(sweep)[["gap", "bound"]].mean()
-            axes.plot(
-                mean.index, mean["gap"], marker=marker, markersize=3.5, color=color, label=f"λ = {lam:g}"
-            )
+            axes.plot(mean.index, mean["gap"], marker=marker, markersize=3.5, color=color, label=f"λ = {lam:g}")
             axes.plot(mean.index, mean["bound"], **{**GUARANTEE, "color": color})
     figure.axes[0].set_ylabel("f - f*, in the long run")
     figure.axes[0].plot([], [], label="guarantee", **GUARANTEE)

@@ -36,9 +36,7 @@ def measure(quick: bool) -> Frame:
         for rho in RHO * 10.0 ** np.arange(-2, 0.51, 0.5)
     ]
     methods.append(Method("sam", vanishing(gamma, RHO), c, label=f"SAM, ρ falling as 1/√t @ {RHO:g}"))
-    result = solve(
-        problem, sampling, methods, record=record_grid(steps, 60, log=False), trials=3 if quick else 5
-    )
+    result = solve(problem, sampling, methods, record=record_grid(steps, 60, log=False), trials=3 if quick else 5)
     data = tidy(result, methods)
     parts = data["method"].str.rsplit(" @ ", n=1, expand=True)
     return data.assign(method=parts[0], rho=parts[1].astype(float))

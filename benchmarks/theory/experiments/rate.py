@@ -87,8 +87,7 @@ def findings(data: Frame) -> list[str]:
     table = slopes(data)
     rows = ["| problem, sampling | λ | slope | 95 % interval |", "|---|---|---|---|"]
     rows += [
-        f"| {row.case} | {row.lam} | {row.slope:.3f} | [{row.low:.3f}, {row.high:.3f}] |"
-        for row in table.itertuples()
+        f"| {row.case} | {row.lam} | {row.slope:.3f} | [{row.low:.3f}, {row.high:.3f}] |" for row in table.itertuples()
     ]
     slow = table[table["low"] > -1]
     covers = table[(table["low"] <= -1) & (table["high"] >= -1)]

@@ -63,9 +63,7 @@ def draw(data: Frame) -> Figure:
             )
             for other, marker in zip(OTHERS, "^sD", strict=True):
                 one = part[part["sampling"] == other]
-                axes.plot(
-                    one["width"], one["variance"], marker, color=shade[other], markersize=6, label=other
-                )
+                axes.plot(one["width"], one["variance"], marker, color=shade[other], markersize=6, label=other)
     for axes in figure.axes[-len(names) :]:
         axes.set_xlabel("components a step")
     for axes in figure.axes[:: len(names)]:

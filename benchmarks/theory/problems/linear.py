@@ -98,9 +98,7 @@ class LinearModel(Problem):
             return super().gap(x)
         # For a quadratic this is exact, where the difference of two values of f would leave only rounding.
         away = x - self.minimizer
-        return (away @ self.features.T).square().mean(-1) / 2 + self.regularization / 2 * away.square().sum(
-            -1
-        )
+        return (away @ self.features.T).square().mean(-1) / 2 + self.regularization / 2 * away.square().sum(-1)
 
     def _pick(self, index: Tensor | None) -> tuple[Tensor, Tensor]:
         return (self.features, self.targets) if index is None else (self.features[index], self.targets[index])
@@ -146,9 +144,7 @@ class LinearModel(Problem):
             return y.square() / 2 * r / (r + squared_norms)
         stiffness = r / squared_norms
         low, high = torch.zeros_like(y), torch.full_like(y, 750.0)
-        for _ in range(
-            200
-        ):  # bisection on the margin m = y s of the increasing function r m / ||a||^2 - sigmoid(-m)
+        for _ in range(200):  # bisection on the margin m = y s of the increasing function r m / ||a||^2 - sigmoid(-m)
             margin = (low + high) / 2
             past = stiffness * margin > torch.sigmoid(-margin)
             low, high = torch.where(past, low, margin), torch.where(past, margin, high)
@@ -191,9 +187,7 @@ def logistic(n: int = 40, d: int = 5, regularization: float | None = None, seed:
 
 
 @problem("symmetric")
-def symmetric(
-    d: int = 20, largest: float = 10.0, regularization: float | None = None, seed: int = 0
-) -> LinearModel:
+def symmetric(d: int = 20, largest: float = 10.0, regularization: float | None = None, seed: int = 0) -> LinearModel:
     """Ridge regression on a symmetric matrix with eigenvalues {1, largest, uniform in [1, 2]}: uneven L_i."""
     rng = _rng("symmetric", seed)
     a = with_spectrum(np.concatenate(([1.0, largest], rng.uniform(1, 2, d - 2))), rng)

@@ -186,9 +186,7 @@ def _interpolate(residuals: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         slopes = jacobian(residuals, x)
         assert isinstance(slopes, Tensor)  # one input, one output
         x = x - torch.linalg.pinv(slopes) @ r
-    raise ConfigError(
-        f"no interpolating point found (residual {float(residuals(x).norm()):.1e}); widen the network"
-    )
+    raise ConfigError(f"no interpolating point found (residual {float(residuals(x).norm()):.1e}); widen the network")
 
 
 @problem("two-layer")

@@ -67,9 +67,7 @@ def published_logistic(seed: int = SEED) -> Published:
     """
     rng = np.random.RandomState(seed)
     a, y = rng.randn(200, 10), rng.choice([-1, 1], size=200)
-    return Published(
-        LinearModel("published-logistic", a, y.astype(float), "logistic", 1 / 200, rng.randn(10)), rng
-    )
+    return Published(LinearModel("published-logistic", a, y.astype(float), "logistic", 1 / 200, rng.randn(10)), rng)
 
 
 @problem("published-deterministic")

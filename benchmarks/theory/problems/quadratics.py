@@ -82,19 +82,12 @@ def quadratics(
         ConfigError: an imbalance that n components cannot have.
     """
     if not 1 <= imbalance < n:
-        raise ConfigError(
-            f"imbalance={imbalance} is not possible with n={n} components: give 1 <= imbalance < n"
-        )
+        raise ConfigError(f"imbalance={imbalance} is not possible with n={n} components: give 1 <= imbalance < n")
     rng = np.random.default_rng(derive_seed("theory-problem:quadratics", seed))
     # One L_1 = s and the others 1: s / ((s + n - 1) / n) = imbalance.
     scale = np.ones(n)
     scale[0] = imbalance * (n - 1) / (n - imbalance)
     hessians = np.stack(
-        [
-            reflected(s * condition ** -np.concatenate(([0.0, 1.0], rng.uniform(0, 1, d - 2))), rng)
-            for s in scale
-        ]
+        [reflected(s * condition ** -np.concatenate(([0.0, 1.0], rng.uniform(0, 1, d - 2))), rng) for s in scale]
     )
-    return Quadratics(
-        "quadratics", hessians, spread * rng.standard_normal((n, d)), rng.standard_normal(d) * 3
-    )
+    return Quadratics("quadratics", hessians, spread * rng.standard_normal((n, d)), rng.standard_normal(d) * 3)
