@@ -386,7 +386,7 @@ def quickstart(
     workers: Workers = None,
     device: Device = "cpu",
 ) -> None:
-    """Train a small network with many variants on embedded data and show the leaderboard. About two minutes."""
+    """Train a small network with many variants on embedded data and show the leaderboard. A few minutes."""
     store = Store(results)
     _launch(load_suite("quickstart"), store, [], None, device, workers, 60.0)
     board, figures = results / "LEADERBOARD.md", results / "figures"
