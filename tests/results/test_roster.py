@@ -1,0 +1,48 @@
+"""The roster: what was promised before the first run, and that nothing seen is dropped from it."""
+
+import pytest
+
+from sambench.errors import StateError
+from sambench.results.roster import FOLDER, Roster, Track, read_rosters, write_roster
+from sambench.results.store import Store
+
+
+def roster(*tracks, **changes):
+    fields = {"name": "s", "title": "S", "description": "", "command": "c", "seeds": (1,), "tracks": tracks}
+    return Roster(**(fields | changes))
+
+
+def test_a_roster_survives_its_file_and_names_every_run_once(tmp_path):
+    made = roster(Track(name="E", budget=4, runs=("a" * 64, "b" * 64)), Track(name="G", budget=8, runs=("b" * 64,)))
+    write_roster(Store(tmp_path), made)
+    assert read_rosters(tmp_path) == [made]
+    assert made.runs == ("a" * 64, "b" * 64)
+
+
+def test_a_run_proves_what_it_spent(make_record):
+    record = make_record(epochs=4)
+    steps, evaluations = record.counters.steps, record.counters.gradient_evaluations
+    epochs = record.curve[-1].epoch
+    assert Track(name="E", budget=4, runs=()).spent(record) == epochs
+    assert Track(name="G", budget=8, runs=()).spent(record) == pytest.approx(epochs * evaluations / steps)
+    assert Track(name="T", budget=8, runs=()).spent(record) == record.timing.train_seconds
+
+
+def test_finished_runs_are_not_dropped(tmp_path, make_record):
+    store, record = Store(tmp_path), make_record()
+    full = roster(Track(name="E", budget=4, runs=(record.run_id, "b" * 64)))
+    write_roster(store, full)
+    shorter = roster(Track(name="E", budget=4, runs=(record.run_id,)))
+    write_roster(store, shorter)
+    store.write(record)
+    write_roster(store, full)
+    with pytest.raises(StateError, match="not dropped after they were seen"):
+        write_roster(store, roster(Track(name="E", budget=4, runs=("b" * 64,))))
+    assert read_rosters(tmp_path) == [full]
+
+
+def test_a_damaged_roster_is_named(tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "s.json").write_text('{"name": "s"}')
+    with pytest.raises(StateError, match=r"s\.json is not a roster"):
+        read_rosters(tmp_path)
