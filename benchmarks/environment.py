@@ -60,7 +60,10 @@ def _cpu_name() -> str:
 
 @cache
 def _source_state() -> tuple[str | None, bool | None]:
-    """Return commit and dirty state of the checkout that this package runs from, or nothing outside one."""
+    """Return the commit of the checkout that this package runs from, and whether its code has changes since.
+
+    New results, boards and pages do not make it dirty: no run depends on them. Outside a checkout there is neither.
+    """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None, None
@@ -71,7 +74,7 @@ def _source_state() -> tuple[str | None, bool | None]:
         ).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--", ".", ":!results/runs")
+        changed = git("status", "--porcelain", "--", "*.py", "benchmarks/suites", "pyproject.toml")
         return git("rev-parse", "HEAD"), bool(changed)
     except (OSError, subprocess.SubprocessError):
         return None, None

@@ -115,6 +115,7 @@ def make_record(run: Training, dataset: Dataset, status: str, error: str | None 
                 evaluation_seconds=run.evaluation_clock.seconds,
                 images_per_second=counted.samples / seconds if seconds > 0 else 0.0,
             ),
+            "peak_memory": run.memory.bytes(),
             "environment": describe_environment(run.device),
         }
     )

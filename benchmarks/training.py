@@ -15,6 +15,7 @@ from ..seeding import derive_seed
 from ..variants import StepRule, create
 from . import models
 from .evaluation import Measured, measure, predict
+from .memory import PeakMemory
 from .oracle import Batch, Oracle, sample_scores
 from .schedule import learning_rate
 from .spec import RunSpec
@@ -56,6 +57,7 @@ class Training:
 
     def __init__(self, spec: RunSpec, dataset: Dataset, device: torch.device):
         self.spec, self.dataset, self.device = spec, dataset, device
+        self.memory = PeakMemory(device)
         self.parts: Parts = prepare(
             dataset,
             split=spec.split,

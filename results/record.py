@@ -132,6 +132,12 @@ class RunRecord(_Frozen):
     weights: str | None = Field(description="sha256 over the final state of the model")
     counters: Counters
     timing: Timing
+    peak_memory: int | None = Field(
+        None,
+        ge=0,
+        description="bytes held at once at most: on CUDA what the allocator gave out, on the CPU the resident set of "
+        "the process; absent in records from before it was measured",
+    )
     environment: Environment
 
     @model_validator(mode="after")

@@ -19,11 +19,11 @@ def tiny_spec():
 
 @pytest.fixture(scope="session")
 def essence():
-    """Reduce a record to what two runs of one spec must share to the bit: everything but times and machine."""
+    """Reduce a record to what two runs of one spec must share to the bit: all but times, memory and machine."""
 
     def reduce(record):
         content = record.model_dump()
-        del content["timing"], content["environment"]
+        del content["timing"], content["peak_memory"], content["environment"]
         for point in content["curve"]:
             del point["seconds"]
         return content

@@ -1,0 +1,47 @@
+"""The most memory a run held at once: of the allocator on a GPU, of the process on the CPU."""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+_PROCESS = Path("/proc/self")
+
+
+class PeakMemory:
+    """Watches the peak from its construction on.
+
+    On CUDA it is what PyTorch's allocator had given out at most (``torch.cuda.max_memory_allocated``): tensors, not
+    the CUDA context and not the allocator's cache. On the CPU it is the largest resident set of the process,
+    interpreter, libraries and data included, as the operating system counts it. The two do not compare.
+
+    A process that makes several runs starts each with a fresh peak. A run that was resumed has the peak of the
+    process that ended it.
+
+    Args:
+        device: where the run trains.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            with suppress(OSError):  # Linux; elsewhere the peak is that of the process's whole life
+                (_PROCESS / "clear_refs").write_text("5")
+
+    def bytes(self) -> int | None:
+        """Return the peak so far, or ``None`` where the system does not tell."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        with suppress(OSError):
+            for line in (_PROCESS / "status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return 1024 * int(line.split()[1])  # the kernel writes kB and means KiB
+        with suppress(ImportError):
+            import resource
+
+            most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return most if sys.platform == "darwin" else 1024 * most
+        return None
