@@ -20,6 +20,7 @@ VERDICTS = "conformance.json"
 """What the conformance suite said when the pages were last made: variant -> check -> verdict."""
 
 Verdicts = Mapping[str, Mapping[str, str]]
+QUOTED = "Quoted, not measured here; protocols differ from source to source, so compare within one source only."
 MARKS = {"pass": "holds", "fail": "**fails**", "n/a": "does not apply"}
 
 
@@ -151,6 +152,13 @@ def describe(name: str, verdicts: Verdicts | None = None) -> str:
     if info.defaults:
         rows = [[dataset, _setting(values)] for dataset, values in info.defaults.items()]
         parts += ["## Published settings", table(["data set", "setting"], rows)]
+    if info.published:
+        rows = [
+            [o.accuracy(), o.dataset, o.network, _setting(o.hyper) if o.hyper else "–", o.protocol, o.source]
+            for o in info.published
+        ]
+        columns = ["test accuracy, %", "data set", "network", "setting", "protocol", "source"]
+        parts += ["## Published numbers", QUOTED, table(columns, rows)]
     if info.identities:
         rows = [[_setting(i.hyper), f"[{i.equals}]({i.equals}.md)", _setting(i.other)] for i in info.identities]
         parts += ["## Identities", "Proven by the conformance suite.", table(["at", "it is", "at"], rows)]

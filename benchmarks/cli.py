@@ -174,6 +174,13 @@ def describe(
         out.print(_table(["hyper-parameter", "default", "valid", "meaning"], rows))
     for dataset, values in info.defaults.items():
         out.print(f"published for {dataset}: {' '.join(f'{k}={v}' for k, v in values.items())}", highlight=False)
+    if info.published:
+        said = [
+            (one.accuracy(), one.dataset, one.network, " ".join(f"{k}={v}" for k, v in one.hyper.items()), one.source)
+            for one in info.published
+        ]
+        out.print("\npublished accuracies, quoted and not measured here:")
+        out.print(_table(["test accuracy, %", "data set", "network", "setting", "source"], said))
 
 
 @app.command(rich_help_panel="Extend")

@@ -10,7 +10,8 @@ from ..hyper import Hyper
 from .bases import list_bases
 from .contract import TINY, Gradient, GradientOracle, StepRule, global_norm
 from .info import Identity, Paper, VariantInfo
-from .registry import create, get_info, list_variants, load_plugin, register
+from .published import Published
+from .registry import create, get_info, list_variants, load_plugin, published_results, register
 
 __all__ = [
     "TINY",
@@ -19,6 +20,7 @@ __all__ = [
     "Hyper",
     "Identity",
     "Paper",
+    "Published",
     "StepRule",
     "VariantInfo",
     "create",
@@ -27,5 +29,6 @@ __all__ = [
     "list_bases",
     "list_variants",
     "load_plugin",
+    "published_results",
     "register",
 ]

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from . import published
 from .contract import TINY, Gradient
 from .info import Paper
 from .registry import Hyper, register
@@ -29,6 +30,14 @@ from .sam import SAM
     },
     neutral={"rho": 0.0},
     defaults={"cifar10": {"rho": 0.5}, "cifar100": {"rho": 1.0}},
+    published=(
+        published.ASAM_ISSUE.result(97.63, rho=0.5),
+        published.DAVDA54.result(97.45, rho=2.0, scale_all=True),
+        published.ASAM_ISSUE.result(97.25, rho=0.5, scale_all=True),
+        published.ASAM_ISSUE.result(97.31, rho=1.0, scale_all=True),
+        published.ASAM_ISSUE.result(97.45, rho=2.0, scale_all=True),
+        published.ASAM_ISSUE.result(97.10, rho=5.0, scale_all=True),
+    ),
     notes=(
         "Published radii belong to a reading of T: 0.5 on CIFAR-10 goes with the official one, 2.0 with "
         "scale_all=True. The official example script sets eta=0."

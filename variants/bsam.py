@@ -8,6 +8,7 @@ from torch.optim import SGD, Optimizer
 
 from ..errors import ConfigError
 from ..hyper import Value
+from . import published
 from .contract import Gradient, Owner, StepRule
 from .info import Paper
 from .registry import Hyper, register
@@ -41,6 +42,11 @@ from .registry import Hyper, register
         "cifar10": {"rho": 0.01, "beta2": 0.999, "data_size": 200_000.0, "splits": 8},
         "cifar100": {"rho": 0.01, "beta2": 0.999, "data_size": 200_000.0, "splits": 8},
     },
+    published=(
+        published.BAYESIAN_SAM.result(96.11, rho=0.01),
+        published.GIUNG2_CIFAR10.result(96.33),
+        published.GIUNG2_CIFAR100.result(79.11),
+    ),
     notes=(
         "An optimizer of its own: the base optimizer must be sgd, from which it takes the learning rate and the weight "
         "decay (prior precision over N), and which never steps; its momentum is not used, beta1 stands for it, nor do "
@@ -68,8 +74,7 @@ class BSAM(StepRule):
     noise of deviation 1 / (N s), decays the gradient instead of the weight, and squares the precision's last term.
 
     References:
-        Möllenhoff and Khan, ICLR 2023, arXiv 2210.01620; code: team-approx-bayes/bayesian-sam, ``optim.py`` (README:
-        ResNet-18).
+        Möllenhoff and Khan, ICLR 2023, arXiv 2210.01620; code: team-approx-bayes/bayesian-sam, ``optim.py``.
     """
 
     def __init__(self, base: Optimizer, owners: dict[Tensor, Owner], hyper: dict[str, Value], seed: int = 0):
@@ -117,16 +122,13 @@ class BSAM(StepRule):
         """Return rho g / s."""
         steps: list[Tensor] = []
         for group, params, values in self.groups(noisy):
-            if values:
-                scaled = torch._foreach_div(values, self._saved(params, "s", group["precision"]))
-                steps += torch._foreach_mul(scaled, group["rho"])
+            scaled = torch._foreach_div(values, self._saved(params, "s", group["precision"]))
+            steps += torch._foreach_mul(scaled, group["rho"])
         return steps
 
     def _move(self, lengths: Gradient, mean: Gradient) -> None:
         """Move weights and state; the two gradients become the new state."""
         for (group, params, m), (_, _, s) in zip(self.groups(mean), self.groups(lengths), strict=True):
-            if not params:
-                continue
             decay, before = group["weight_decay"], self._saved(params, "s", group["precision"])
             torch._foreach_add_(m, params, alpha=decay)
             torch._foreach_lerp_(m, self._saved(params, "m", 0.0), group["beta1"])

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..hyper import Hyper, Value
+from .published import Published
 
 STATUSES = ("reference", "reimplementation, unverified")
 COSTS = ("fixed", "random", "adaptive")
@@ -71,6 +72,7 @@ class VariantInfo:
         neutral: the setting at which it is its base optimizer, or None when there is none.
         identities: settings at which it is another variant.
         defaults: per data set, the published hyper-parameters, with their source.
+        published: accuracies that others report for it.
         sampler: the sampling policy that belongs to it.
         status: ``reference`` or ``reimplementation, unverified``.
         notes: caveats that a user has to know.
@@ -90,6 +92,7 @@ class VariantInfo:
     neutral: Mapping[str, Value] | None = None
     identities: tuple[Identity, ...] = ()
     defaults: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    published: tuple[Published, ...] = ()
     sampler: str = "uniform"
     status: str = "reference"
     notes: str = ""

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from . import published
 from .info import Identity, Paper
 from .registry import Hyper, register
 from .sam import SAM
@@ -32,6 +33,10 @@ from .sam import SAM
     identities=(
         Identity({"tail": 1.0, "rho": 0.1}, "sam", {"rho": 0.1}),
         Identity({"tail": 0.0}, "sgd"),
+    ),
+    published=(
+        published.TEMPERON.result(82.95, 0.34, tail=0.57),
+        published.TEMPERON.result(82.49, 0.22, tail=0.2),
     ),
     notes=(
         "The declared cost is the mean over a whole run: 1 before the tail, 2 in it. The defaults are those of the "

@@ -22,9 +22,18 @@ from .info import VariantInfo
 from .parameters import check_owners, read_parameters
 
 ENTRY_POINTS = "sambench.variants"
-__all__ = ["Hyper", "create", "get_declared", "get_info", "list_variants", "load_plugin", "register"]
+__all__ = [
+    "Hyper",
+    "create",
+    "get_declared",
+    "get_info",
+    "list_variants",
+    "load_plugin",
+    "published_results",
+    "register",
+]
 
-_CORE = {"bases", "contract", "info", "parameters", "registry"}
+_CORE = {"bases", "contract", "info", "parameters", "published", "registry"}
 _registry: dict[str, VariantInfo] = {}
 
 Rule = TypeVar("Rule", bound=type[StepRule])
@@ -104,6 +113,31 @@ def list_variants(pattern: str = "*") -> list[VariantInfo]:
     """Return the registered variants whose names match a shell pattern, in alphabetical order."""
     _discover()
     return [_registry[name] for name in sorted(_registry) if fnmatch(name, pattern)]
+
+
+def published_results() -> list[dict[str, Any]]:
+    """Return every published accuracy as a row of plain values, for tables that need not know a variant.
+
+    Returns:
+        By variant, data set and network; with the keys ``variant``, ``dataset``, ``network``, ``setting`` (the
+        hyper-parameters that the source names), ``accuracy`` and ``deviation`` (percent; the latter may be None),
+        ``protocol`` and ``source``.
+    """
+    rows = [
+        {
+            "variant": info.name,
+            "dataset": one.dataset,
+            "network": one.network,
+            "setting": dict(one.hyper),
+            "accuracy": one.value,
+            "deviation": one.deviation,
+            "protocol": one.protocol,
+            "source": one.source,
+        }
+        for info in list_variants()
+        for one in info.published
+    ]
+    return sorted(rows, key=lambda row: (row["variant"], row["dataset"], row["network"]))
 
 
 def get_info(name: str) -> VariantInfo:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import published
 from .contract import TINY, Gradient, StepRule
 from .info import Paper
 from .registry import Hyper, register
@@ -25,6 +26,21 @@ from .registry import Hyper, register
     hyper={"rho": Hyper(0.05, "radius of the perturbation, L2 norm", low=0, search=(0.01, 0.5, "log"))},
     neutral={"rho": 0.0},
     defaults={"cifar10": {"rho": 0.05}, "cifar100": {"rho": 0.1}},
+    published=(
+        published.DAVDA54.result(97.14, rho=0.05),
+        published.UNIFIED_SAM.result(95.90, 0.08, rho=0.1),
+        published.UNIFIED_SAM.result(95.93, 0.07, rho=0.2),
+        published.UNIFIED_SAM.result(95.95, 0.09, rho=0.3),
+        published.UNIFIED_SAM.result(95.62, 0.05, rho=0.4),
+        published.SAM_ISSUE.result(97.04, rho=0.05),
+        published.FRIENDLY_SAM.result(80.78, rho=0.2),
+        published.SAM_PYTORCH_RESNET20.result(93.50, rho=0.05),
+        published.SAM_PYTORCH_WRN28_2.result(95.80, rho=0.05),
+        published.SAM_PYTORCH_RESNEXT29.result(96.40, rho=0.05),
+        published.GIUNG2_CIFAR10.result(96.20),
+        published.GIUNG2_CIFAR100.result(78.96),
+        published.BAYESIAN_SAM.result(95.69, rho=0.05),
+    ),
     notes="The original code clips at 5 and puts the weight decay into the loss (weight_decay_mode='in_loss').",
 )
 class SAM(StepRule):

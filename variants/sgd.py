@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from . import published
 from .contract import StepRule
 from .info import Paper
 from .registry import register
@@ -15,6 +16,19 @@ from .registry import register
     paper=Paper("Robbins, Monro", 1951, title="A Stochastic Approximation Method"),
     gradients=1,
     neutral={},
+    published=(
+        published.DAVDA54.result(96.80),
+        published.UNIFIED_SAM.result(95.35, 0.06),
+        published.SAM_ISSUE.result(96.50),
+        published.SWA_CIFAR10.result(96.18, 0.11),
+        published.SWA_CIFAR100.result(80.82, 0.23),
+        published.SAM_PYTORCH_RESNET20.result(93.20),
+        published.SAM_PYTORCH_WRN28_2.result(95.40),
+        published.SAM_PYTORCH_RESNEXT29.result(95.80),
+        published.GIUNG2_CIFAR10.result(95.35),
+        published.GIUNG2_CIFAR100.result(76.57),
+        published.BAYESIAN_SAM.result(94.77),
+    ),
 )
 class SGD(StepRule):
     r"""The baseline that every variant is compared with.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..hyper import Value
+from . import published
 from .contract import TINY, Gradient
 from .info import Identity, Paper
 from .registry import Hyper, register
@@ -58,6 +59,20 @@ def interpolation(lam: Value, t: int) -> float:
         Identity({"lam": 0.0, "rho": 0.1}, "usam", {"rho": 0.1}),
     ),
     defaults={"cifar10": {"rho": 0.3, "lam": "1-1/t"}},
+    published=(
+        published.UNIFIED_SAM.result(95.68, 0.11, rho=0.1, lam=0.5),
+        published.UNIFIED_SAM.result(95.77, 0.09, rho=0.2, lam=0.5),
+        published.UNIFIED_SAM.result(95.88, 0.10, rho=0.3, lam=0.5),
+        published.UNIFIED_SAM.result(95.76, 0.10, rho=0.4, lam=0.5),
+        published.UNIFIED_SAM.result(95.84, 0.07, rho=0.1, lam="1/t"),
+        published.UNIFIED_SAM.result(95.71, 0.13, rho=0.2, lam="1/t"),
+        published.UNIFIED_SAM.result(95.68, 0.02, rho=0.3, lam="1/t"),
+        published.UNIFIED_SAM.result(95.46, 0.27, rho=0.4, lam="1/t"),
+        published.UNIFIED_SAM.result(95.81, 0.03, rho=0.1, lam="1-1/t"),
+        published.UNIFIED_SAM.result(95.98, 0.10, rho=0.2, lam="1-1/t"),
+        published.UNIFIED_SAM.result(95.99, 0.06, rho=0.3, lam="1-1/t"),
+        published.UNIFIED_SAM.result(95.79, 0.07, rho=0.4, lam="1-1/t"),
+    ),
     notes="With the paper's clock (steps), lam=1-1/t is SAM and 1/t is USAM for 99.9 % of a long training.",
 )
 class UnifiedSAM(SAM):

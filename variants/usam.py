@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from . import published
 from .contract import Gradient
 from .info import Paper
 from .registry import Hyper, register
@@ -24,6 +25,12 @@ from .sam import SAM
     hyper={"rho": Hyper(0.1, "ratio of perturbation to gradient", low=0, search=(0.01, 1.0, "log"))},
     neutral={"rho": 0.0},
     defaults={"cifar10": {"rho": 0.2}},
+    published=(
+        published.UNIFIED_SAM.result(95.70, 0.01, rho=0.1),
+        published.UNIFIED_SAM.result(95.80, 0.05, rho=0.2),
+        published.UNIFIED_SAM.result(95.35, 0.30, rho=0.3),
+        published.UNIFIED_SAM.result(95.46, 0.02, rho=0.4),
+    ),
     notes="rho multiplies the gradient, so its natural scale differs from SAM's radius.",
 )
 class USAM(SAM):

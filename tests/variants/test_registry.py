@@ -1,6 +1,7 @@
 """Variants find themselves; wrong names, values and plugins are answered with the way out."""
 
 import importlib
+import json
 import re
 import sys
 
@@ -13,12 +14,14 @@ from sambench.hyper import Hyper
 from sambench.variants import (
     Identity,
     Paper,
+    Published,
     StepRule,
     VariantInfo,
     create,
     get_info,
     list_variants,
     load_plugin,
+    published_results,
     register,
     registry,
 )
@@ -103,6 +106,39 @@ def test_every_hyper_parameter_is_documented_and_searchable_where_it_says(info):
         else:
             for value in hyper.search:
                 hyper.check(name, value)
+
+
+@pytest.mark.parametrize("info", list_variants(), ids=lambda info: info.name)
+def test_published_numbers_carry_their_source_and_a_valid_setting(info):
+    for one in info.published:
+        assert one.source not in ("", info.name)
+        assert one.accuracy().startswith(f"{one.value:.2f}")
+        for name, value in one.hyper.items():
+            assert info.hyper[name].check(name, value) == value
+
+
+def test_published_results_are_rows_of_plain_values():
+    rows = published_results()
+    assert len(rows) == sum(len(info.published) for info in list_variants()) > 0
+    assert rows == json.loads(json.dumps(rows))
+    table2 = [row for row in rows if row["source"].startswith("Oikonomou")]
+    assert {row["variant"] for row in table2} == {"sgd", "sam", "usam", "unified_sam"}
+    assert len(table2) == 1 + 4 * 5  # SGD, and every rho at every lam
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"), [({"value": 0.959}, "a test accuracy in percent"), ({"source": ""}, "must name its data set")]
+)
+def test_published_number_without_unit_or_source_is_refused(changes, says):
+    given = {
+        "value": 95.9,
+        "dataset": "cifar10",
+        "network": "WRN-28-10",
+        "protocol": "200 epochs",
+        "source": "a README",
+    }
+    with pytest.raises(ConfigError, match=says):
+        Published(**(given | changes))
 
 
 # -- errors ----------------------------------------------------------------------------------------------------

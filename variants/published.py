@@ -1,0 +1,118 @@
+"""Numbers that others published: what a variant is said to reach, where, how it was trained, and who says so.
+
+They are quoted, never ranked: protocols differ from source to source by more than variants do within one. What is
+quoted was read in the source that is named.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ..errors import ConfigError
+from ..hyper import Value
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published test accuracy.
+
+    Args:
+        value: test accuracy in percent; errors are written as 100 minus the error.
+        dataset: name of the data set, as in specs.
+        network: name of the network.
+        protocol: how it was trained, as far as the source says.
+        source: where the number stands.
+        deviation: standard deviation over seeds in percentage points, where the source gives one.
+        hyper: the variant's setting, as far as the source says.
+    """
+
+    value: float
+    dataset: str
+    network: str
+    protocol: str
+    source: str
+    deviation: float | None = None
+    hyper: Mapping[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 1.0 < self.value < 100.0:
+            raise ConfigError(f"published value {self.value} is not valid: a test accuracy in percent, as in 95.9")
+        if not (self.dataset and self.network and self.protocol and self.source):
+            raise ConfigError(f"published value {self.value} must name its data set, network, protocol and source")
+        object.__setattr__(self, "hyper", MappingProxyType(dict(self.hyper)))
+
+    def accuracy(self) -> str:
+        """Write the number as its source does.
+
+        Example:
+            >>> Published(95.9, "cifar10", "WRN-28-10", "200 epochs", "a README", deviation=0.08).accuracy()
+            '95.90 ± 0.08'
+        """
+        return f"{self.value:.2f}" + ("" if self.deviation is None else f" ± {self.deviation:.2f}")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One source's experiment, in which several variants were compared: its numbers share everything but the method.
+
+    Example:
+        >>> Study("cifar10", "ResNet-20", "200 epochs", "a README").result(93.5, rho=0.05).hyper["rho"]
+        0.05
+    """
+
+    dataset: str
+    network: str
+    protocol: str
+    source: str
+
+    def result(self, value: float, deviation: float | None = None, /, **hyper: Value) -> Published:
+        """Return the accuracy (percent) that the study gives for a variant at this setting."""
+        return Published(value, self.dataset, self.network, self.protocol, self.source, deviation, hyper)
+
+
+UNIFIED_SAM = Study(
+    "cifar10",
+    "WRN-28-10",
+    "momentum 0.9, weight decay 5e-4, 3 seeds; epochs, batch size and augmentation are not stated",
+    "Oikonomou and Loizou 2025, Table 2; dimitris-oik/unifiedsam",
+)
+FRIENDLY_SAM = Study(
+    "cifar100",
+    "ResNet-18",
+    "200 epochs, batch 128, lr 0.05, cosine, weight decay 1e-3, Cutout with probability 0.5, last epoch, 1 seed",
+    "nblt/F-SAM, training logs",
+)
+DAVDA54 = Study(
+    "cifar10",
+    "WRN-16-8",
+    "200 epochs, batch 128, lr 0.1 in steps, weight decay 5e-4, Cutout, label smoothing 0.1",
+    "davda54/sam, README",
+)
+ASAM_ISSUE = Study("cifar10", "WRN-16-8", "that of davda54/sam's README", "davda54/sam issue 37, by an author of ASAM")
+SAM_ISSUE = Study(
+    "cifar10",
+    "WRN-28-10",
+    "200 epochs, batch 256 on 4 GPUs, lr 0.1, cosine, Nesterov, weight decay 5e-4",
+    "google-research/sam issue 8, a user's runs",
+)
+SAM_PYTORCH_RESNET20 = Study("cifar10", "ResNet-20", "that of its example cifar10.py", "moskomule/sam.pytorch, README")
+SAM_PYTORCH_WRN28_2 = Study("cifar10", "WRN-28-2", "that of its example cifar10.py", "moskomule/sam.pytorch, README")
+SAM_PYTORCH_RESNEXT29 = Study(
+    "cifar10", "ResNeXt-29", "that of its example cifar10.py", "moskomule/sam.pytorch, README"
+)
+GIUNG2_CIFAR10 = Study("cifar10", "ResNet-20x4", "200 epochs, batch 256", "cs-giung/giung2-dev, projects/sam")
+GIUNG2_CIFAR100 = Study("cifar100", "ResNet-20x4", "200 epochs, batch 256", "cs-giung/giung2-dev, projects/sam")
+BAYESIAN_SAM = Study(
+    "cifar10",
+    "ResNet-18",
+    "that of its README's commands, batch split into 8",
+    "team-approx-bayes/bayesian-sam, README",
+)
+TEMPERON = Study(
+    "cifar100",
+    "not stated",
+    "100 epochs, 5 seeds; SGD first, then SAM on another base optimizer (Muon) in the tail",
+    "temperon 0.1.1, package description",
+)
+SWA_CIFAR10 = Study("cifar10", "WRN-28-10", "200 epochs, lr 0.1, weight decay 5e-4", "timgaripov/swa, README")
+SWA_CIFAR100 = Study("cifar100", "WRN-28-10", "200 epochs, lr 0.1, weight decay 5e-4", "timgaripov/swa, README")
