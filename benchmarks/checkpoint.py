@@ -12,12 +12,8 @@ from typing import Any
 import torch
 
 from ..errors import StateError
-from ..results.files import atomic_write_bytes, make_folder, remove_leftovers
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: two processes on one run are then not kept apart
-    fcntl = None
+from ..results.files import atomic_write_bytes, remove_leftovers
+from .lease import Lease, look
 
 log = logging.getLogger("sambench")
 MAGIC = b"sambench checkpoint 1 "
@@ -39,45 +35,44 @@ class Checkpoints:
     def __init__(self, folder: Path, run_id: str, fingerprint: str, seconds: float = 60.0):
         self.folder, self.run_id, self.fingerprint, self.seconds = folder, run_id, fingerprint, seconds
         self.last = time.monotonic()
+        self.lease: Lease | None = None
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Keep every other process off this run inside the block; a killed holder lets go by itself.
+    def claimed(self) -> Iterator[Lease]:
+        """Keep everybody else off this run inside the block, on this machine and on others; see :mod:`.lease`.
 
         Raises:
-            StateError: another process is training this run.
+            Held: somebody else is training this run.
         """
-        make_folder(self.folder)
-        with (self.folder / "lock").open("w") as lock:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise StateError(
-                        f"run {self.run_id[:12]} is being trained by another process; "
-                        "wait for it, or stop it and run this again: it goes on where the other one was"
-                    ) from None
+        with Lease(self.folder) as self.lease:
             remove_leftovers(self.folder)
-            yield
+            yield self.lease
+
+    def verify(self) -> None:
+        """Make sure, before anything is written, that nobody has taken over.
+
+        Raises:
+            LeaseLost: somebody has.
+        """
+        if self.lease is not None:
+            self.lease.verify()
 
     def held(self) -> bool:
         """Tell whether a process is training this run."""
-        lock = self.folder / "lock"
-        if fcntl is None or not lock.exists():
-            return False
-        with lock.open("r") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return look(self.folder)[0]
 
     def newest_step(self) -> int:
         """Return the step of the newest checkpoint, 0 if there is none."""
         return max((int(path.stem.removeprefix("step-")) for path in self._files()), default=0)
 
     def due(self) -> bool:
-        """Tell whether the time for the next periodic checkpoint has come."""
+        """Tell whether the time for the next periodic checkpoint has come.
+
+        Raises:
+            LeaseLost: somebody else has taken over the run.
+        """
+        if self.lease is not None and self.lease.lost:
+            self.lease.verify()
         return time.monotonic() - self.last >= self.seconds
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
@@ -85,6 +80,7 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save({"run_id": self.run_id, "fingerprint": self.fingerprint, "state": state}, buffer)
         payload = buffer.getvalue()
+        self.verify()
         path = self.folder / f"step-{step:09d}.pt"
         atomic_write_bytes(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         _payload(path)
@@ -125,10 +121,10 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove the checkpoints of a run whose record is written."""
-        for path in [*self._files(), self.folder / "lock"]:
+        for path in self._files():
             path.unlink(missing_ok=True)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        if self.lease is not None:
+            self.lease.release()
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"), reverse=True)

@@ -1,9 +1,13 @@
 """What a run ran on: recorded, so that times are compared only where they can be."""
 
 import hashlib
+import json
 import platform
+import re
 import subprocess
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -32,7 +36,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 def describe_environment(device: torch.device) -> Environment:
     """Collect what the record says about the machine and the software."""
-    commit, dirty = _source_state()
+    commit, dirty = source_state(Path(__file__).resolve().parent.parent)
     return Environment(
         sambench=__version__,
         python=platform.python_version(),
@@ -40,11 +44,12 @@ def describe_environment(device: torch.device) -> Environment:
         platform=f"{platform.system()} {platform.machine()}",
         device=device.type,
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
-        driver=torch.version.cuda if device.type == "cuda" else None,
+        driver=_driver() if device.type == "cuda" else None,
         threads=torch.get_num_threads(),
         host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         commit=commit,
         dirty=dirty,
+        libraries=_libraries(),
     )
 
 
@@ -59,12 +64,15 @@ def _cpu_name() -> str:
 
 
 @cache
-def _source_state() -> tuple[str | None, bool | None]:
-    """Return the commit of the checkout that this package runs from, and whether its code has changes since.
+def source_state(root: Path) -> tuple[str | None, bool | None]:
+    """Return the commit of the checkout that a package lies in, and whether its code has changes since.
 
-    New results, boards and pages do not make it dirty: no run depends on them. Outside a checkout there is neither.
+    New results, boards and pages do not make it dirty: no run depends on them. A copy that was made for a cluster
+    carries what was true of its original (``SOURCE.json``). Outside a checkout there is neither.
     """
-    root = Path(__file__).resolve().parent.parent
+    with suppress(OSError, ValueError, KeyError):
+        content = json.loads((root / "SOURCE.json").read_text())
+        return content["commit"], content["dirty"]
     if not (root / ".git").exists():
         return None, None
 
@@ -78,3 +86,23 @@ def _source_state() -> tuple[str | None, bool | None]:
         return git("rev-parse", "HEAD"), bool(changed)
     except (OSError, subprocess.SubprocessError):
         return None, None
+
+
+@cache
+def _driver() -> str | None:
+    """Return the version of NVIDIA's kernel driver, where there is one."""
+    with suppress(OSError):
+        found = re.search(r"Module\s+(\d+(?:\.\d+)+)", Path("/proc/driver/nvidia/version").read_text())
+        return found[1] if found else None
+    return None
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    """Return the versions of what results may depend on beside torch itself."""
+    versions = {name: version(name) for name in ("numpy", "timm", "torchvision")}
+    if torch.version.cuda is not None:
+        versions["cuda"] = torch.version.cuda
+    if torch.backends.cudnn.is_available():
+        versions["cudnn"] = str(torch.backends.cudnn.version())
+    return versions

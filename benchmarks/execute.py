@@ -52,23 +52,32 @@ def execute(
     store.check_writable()
     dataset = load(source.location if source else spec.dataset, name=spec.dataset, root=data_root)
     checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
-    with checkpoints.claimed():
-        if store.has(spec.run_id):  # another process finished it while this one waited for its turn
+    with checkpoints.claimed() as lease:
+        if store.has(spec.run_id):  # another process finished it just before this one held it
             return store.read(spec.run_id)
         run = Training(spec, dataset, device or torch.device("cpu"))
         if (state := checkpoints.latest()) is not None:
             run.load_state_dict(state)
             log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
+        lease.first, lease.total = run.step, run.oracle.total_steps
+        tell = watch(run)
+
+        def advance(state: Training) -> None:
+            lease.step = state.step
+            tell(state)
+
         try:
-            train(run, checkpoints, advance=watch(run))
+            train(run, checkpoints, advance=advance)
             record = make_record(run, dataset, "completed")
         except Diverged as error:
             record = make_record(run, dataset, "diverged", str(error))
         except SambenchError:
             raise
         except Exception as error:
+            checkpoints.verify()
             store.write(make_record(run, dataset, "failed", f"{type(error).__name__}: {error}"))
             raise
+        checkpoints.verify()
         store.write(record)
         checkpoints.clear()
     return record

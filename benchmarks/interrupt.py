@@ -4,7 +4,8 @@ import signal
 import threading
 from types import FrameType
 
-SIGNALS = ("SIGINT", "SIGTERM")
+SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR2")
+"""The last one is what schedulers send before they take a machine away."""
 
 
 class Interrupted(BaseException):
@@ -23,8 +24,7 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            for name in SIGNALS:
-                number = getattr(signal, name)
+            for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
                 if signal.getsignal(number) is signal.SIG_IGN:  # whoever ignores a signal wants it ignored
                     continue
                 self._before[number] = signal.signal(number, self._request)

@@ -85,7 +85,7 @@ def atomic_write_bytes(path: str | Path, data: bytes, *, overwrite: bool = True)
             os.fsync(descriptor)
             if overwrite:
                 os.replace(temporary, path)
-            elif not _link(temporary, path):
+            elif not give_name(temporary, path):
                 return False
         _sync_folder(path.parent)
     except OSError as error:
@@ -141,8 +141,8 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _link(temporary: Path, path: Path) -> bool:
-    """Give the temporary file its name unless the name is taken; return whether it did."""
+def give_name(temporary: Path, path: Path) -> bool:
+    """Give a file its name unless the name is taken, and return whether it did: of many that try, one succeeds."""
     try:
         os.link(temporary, path)
     except FileExistsError:

@@ -105,11 +105,12 @@ class Environment(_Frozen):
     platform: str
     device: str = Field(description="kind: cpu, cuda, mps")
     device_name: str
-    driver: str | None = None
+    driver: str | None = Field(None, description="version of the GPU's kernel driver")
     threads: int = Field(gt=0)
     host: str
     commit: str | None = None
     dirty: bool | None = None
+    libraries: dict[str, str] = Field(default_factory=dict, description="versions of what results may depend on")
 
 
 class RunRecord(_Frozen):

@@ -1,0 +1,1 @@
+"""Cluster profiles that ship with sambench."""
