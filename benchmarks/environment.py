@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import re
 import subprocess
@@ -51,6 +52,11 @@ def describe_environment(device: torch.device) -> Environment:
         dirty=dirty,
         libraries=_libraries(),
     )
+
+
+def cores() -> int:
+    """Number of CPU cores that this process may use: those that ``taskset``, a container or SLURM left to it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

@@ -1,6 +1,7 @@
 """Suites: a TOML file that expands, always in the same order, into run specs.
 
 title = "What the suite answers"
+tracks = ["E", "G"]              # what is held equal; without, epochs are as each run says
 seeds = [0, 1, 2]
 
 [sources]                        # where data sets come from that are not known by name
@@ -8,27 +9,37 @@ cifar10-jpeg = "parquet:data"    # relative to the folder of the suite
 
 [spec]                           # any field of a run, for all of them
 dataset = "cifar10-jpeg"
-epochs = 20
+epochs = 20                      # with tracks: of SAM; the tracks derive those of the others
+
+[tuning]                         # one budget for every method; `sambench tune` spends it
+trials = 12
+
+[time]                           # track T
+seconds = 3600
 
 [[runs]]                         # any field of a run; `grid` multiplies; other names are hyper-parameters
 variant = "unified_sam"
 grid = { rho = [0.1, 0.2], lam = [0.0, "1-1/t"] }
 """
 
-import itertools
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, unknown
-from . import suites
-from .spec import RunSpec, Source, make_spec
+from pydantic import ValidationError
 
-_TOP = ("title", "description", "seeds", "sources", "spec", "runs")
+from ..errors import ConfigError, unknown
+from ..results.roster import Calibration, Tuning
+from . import suites
+from .contest import Contestant, Lane, contestants, lanes, plain
+from .spec import RunSpec, Source
+from .tuning.budget import Budget, read_budget
+
+_TOP = ("title", "description", "tracks", "seeds", "sources", "spec", "tuning", "tuned", "time", "runs")
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,13 @@ class Suite:
         description: what the suite shows and what it does not.
         specs: the runs, without repetition.
         sources: data sets by name, for those that are not known by name.
+        seeds: of the runs.
+        lanes: its tracks; one run may be in several.
+        common: the table ``[spec]``, as it was written.
+        contestants: what is compared, before seeds and tracks.
+        budget: of the tuning that has to come first, or None.
+        tuned: the ledger that its settings come from, or None.
+        seconds: time budget of track T, or None.
     """
 
     name: str
@@ -48,6 +66,13 @@ class Suite:
     description: str
     specs: tuple[RunSpec, ...]
     sources: tuple[Source, ...] = ()
+    seeds: tuple[int, ...] = ()
+    lanes: tuple[Lane, ...] = ()
+    common: Mapping[str, Any] = field(default_factory=dict)
+    contestants: tuple[Contestant, ...] = ()
+    budget: Budget | None = None
+    tuned: Tuning | None = None
+    seconds: float | None = None
 
     def source(self, spec: RunSpec) -> Source | None:
         """Where the data of a run comes from, if the suite says so."""
@@ -69,20 +94,24 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
     Raises:
         ConfigError: an unknown suite, or all that is wrong in the file, each with the nearest valid name.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        if not path.is_file():
-            raise ConfigError(f"suite {name_or_path!r} does not exist; give a TOML file or one of: {_names()}")
-        text, folder, name = path.read_text(), path.resolve().parent, path.stem
-    else:
-        if name_or_path not in list_suites():
-            raise unknown("suite", name_or_path, list_suites())
-        text, folder, name = (_folder() / f"{name_or_path}.toml").read_text(), Path.cwd(), name_or_path
+    name, text, folder = find_suite(name_or_path)
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"suite {name_or_path!r} is not valid TOML: {error}") from error
     return _expand(name, content, folder, sources)
+
+
+def find_suite(name_or_path: str) -> tuple[str, str, Path]:
+    """Return name and text of a suite, and the folder that its places are relative to."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ConfigError(f"suite {name_or_path!r} does not exist; give a TOML file or one of: {_names()}")
+        return path.stem, path.read_text(), path.resolve().parent
+    if name_or_path not in list_suites():
+        raise unknown("suite", name_or_path, list_suites())
+    return name_or_path, (_folder() / f"{name_or_path}.toml").read_text(), Path.cwd()
 
 
 def _folder() -> Any:
@@ -97,56 +126,59 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
     problems = [_unknown_key(name, key) for key in content if key not in _TOP]
     if not content.get("runs"):
         problems.append(f"suite {name!r} has no [[runs]]")
-    seeds = content.get("seeds", [0])
+    seeds = tuple(content.get("seeds", [0]))
     common = content.get("spec", {})
-    specs: dict[str, RunSpec] = {}
-    for number, entry in enumerate(content.get("runs", []), 1):
-        for fields in _grid({**common, **entry}, seeds):
-            try:
-                spec = make_spec(fields)
-            except ConfigError as error:
-                problems += [f"[[runs]] number {number}: {line}" for line in str(error).splitlines()]
-                break
-            specs.setdefault(spec.run_id, spec)
+    entries = tuple(contestants(content.get("runs", []), common))
+    time, given = content.get("time", {}), {source.name: source for source in overrides}
+    places = {key: Source(key, _absolute(place, folder)) for key, place in content.get("sources", {}).items()}
+    found: dict[str, Any] = {}
+    for part, read in {
+        "lanes": lambda: _lanes(content.get("tracks", []), entries, seeds, time),
+        "specs": lambda: () if content.get("tracks") else plain(entries, seeds),
+        "budget": lambda: read_budget(content["tuning"], entries, seeds) if "tuning" in content else None,
+        "tuned": lambda: _table(Tuning, "tuned", content["tuned"]) if "tuned" in content else None,
+    }.items():
+        try:
+            found[part] = read()
+        except ConfigError as error:
+            problems += str(error).splitlines()
     if problems:
         raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems]))
-    given = {source.name: source for source in overrides}
-    places = {key: Source(key, _absolute(place, folder)) for key, place in content.get("sources", {}).items()}
+    of_tracks = [spec for lane in found["lanes"] for spec in lane.specs]
+    ordered = [*found.pop("specs"), *sorted(of_tracks, key=lambda spec: seeds.index(spec.seed))]
     return Suite(
-        name,
-        content.get("title", name),
-        content.get("description", "").strip(),
-        tuple(specs.values()),
-        tuple({**places, **given}.values()),
+        name=name,
+        title=content.get("title", name),
+        description=content.get("description", "").strip(),
+        specs=tuple({spec.run_id: spec for spec in ordered}.values()),
+        sources=tuple({**places, **given}.values()),
+        seeds=seeds,
+        common=common,
+        contestants=entries,
+        seconds=time.get("seconds"),
+        **found,
     )
+
+
+def _lanes(
+    names: Sequence[str], entries: Sequence[Contestant], seeds: Sequence[int], time: Mapping[str, Any]
+) -> tuple[Lane, ...]:
+    table = time.get("calibration")
+    calibration = None if table is None else _table(Calibration, "time.calibration", table)
+    return lanes(names, entries, seeds, time.get("seconds"), calibration)
+
+
+def _table(kind: type[Any], name: str, content: Any) -> Any:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        lines = [f"[{name}] {'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
 
 
 def _unknown_key(name: str, key: str) -> str:
     near = get_close_matches(key, _TOP, n=1)
     return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(_TOP)}")
-
-
-def _grid(entry: dict[str, Any], seeds: list[int]) -> Iterator[dict[str, Any]]:
-    """Multiply an entry out: over its grid in the order of the file, then over the seeds."""
-    axes = {**entry.get("grid", {})}
-    if "seed" not in entry and "seed" not in axes:
-        axes["seed"] = seeds
-    fixed = {key: value for key, value in entry.items() if key != "grid"}
-    for values in itertools.product(*axes.values()):
-        fields: dict[str, Any] = {"hyper": {}}
-        for key, value in {**fixed, **dict(zip(axes, values, strict=True))}.items():
-            if key == "hyper":
-                fields["hyper"] |= value
-            elif key in RunSpec.model_fields or _resembles_field(key):
-                fields[key] = value
-            else:
-                fields["hyper"][key] = value
-        yield fields
-
-
-def _resembles_field(key: str) -> bool:
-    """Treat a misspelt field as a field, so that the error suggests the right one."""
-    return bool(get_close_matches(key, RunSpec.model_fields, n=1, cutoff=0.75))
 
 
 def _absolute(place: str, folder: Path) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -59,6 +60,13 @@ class Trial(BaseModel):
         if spec.get("split") != "search":
             raise ValueError(f"split is {spec.get('split')!r}: a trial is measured on held-out training images only")
         return self
+
+    @property
+    def score(self) -> tuple[float, float]:
+        """What settings are chosen by, larger is better: accuracy, and where that ties, less loss."""
+        if self.accuracy is None or self.loss is None:
+            return 0.0, -math.inf
+        return self.accuracy, -self.loss
 
 
 COLUMNS: dict[str, str] = {name: field.description or name for name, field in Trial.model_fields.items()}

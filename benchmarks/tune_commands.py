@@ -1,0 +1,162 @@
+"""The commands that come before the runs of a suite: tune it, calibrate it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import StateError
+from ..results.files import atomic_write_bytes, make_folder
+from ..results.ledger import FOLDER as LEDGERS
+from ..results.ledger import Trial, write_ledger
+from ..results.roster import FOLDER as SUITES
+from ..results.roster import read_rosters
+from ..results.store import Store
+from ..slurm.plan import Plan, make_plan
+from ..slurm.pool import Site, run_pool
+from ..variants import load_plugin
+from .calibration import TURNS, calibrate, calibrated
+from .environment import cores, pick_device
+from .progress import pool_progress
+from .spec import RunSpec, Source
+from .suite import Suite, find_suite, load_suite
+from .tuning.final import final_suite
+from .tuning.methods import method_named
+from .tuning.search import Run, entrants
+from .tuning.search import tune as search
+
+TRIALS = "tuning"
+"""Folder of the trials' records and checkpoints, beside the final ones: their ledger is what is kept."""
+
+out, err = Console(), Console(stderr=True)
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
+Results = Annotated[Path, typer.Option("--results", envvar="SAMBENCH_RESULTS", help="folder of records")]
+Sources = Annotated[
+    list[str], typer.Option("--source", help="where a data set lies: NAME=parquet:DIR; may be repeated")
+]
+Plugins = Annotated[list[str], typer.Option("--plugin", help="Python file that registers variants; may be repeated")]
+DataRoot = Annotated[str | None, typer.Option("--data", envvar="SAMBENCH_DATA", help="folder of downloaded data sets")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes \\[default: one per core, at most 4]")]
+
+
+def tune(
+    suite: SuiteName,
+    method: Annotated[str, typer.Option("--method", help="halton | optuna: how settings are proposed")] = "halton",
+    results: Results = Path("results"),
+    source: Sources = [],  # noqa: B006  (typer copies it)
+    plugin: Plugins = [],  # noqa: B006
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+) -> None:
+    """Choose hyper-parameters for every method of a suite under one budget; write the ledger and the suite to launch.
+
+    Every method gets the trials of the table [tuning]: settings from its own search space, a shared range of learning
+    rate and weight decay, one seed; its best ones again at further seeds. Trials train on nine tenths of the training
+    set and are measured on the last one. An interrupted tuning goes on where it stopped.
+    """
+    loaded = _load(suite, source, plugin)
+    entrants(loaded)
+    picked = method_named(method, loaded.budget.trials if loaded.budget else 1)
+    store = Store(results / TRIALS)
+    site = Site(store.root, device, 1, data, 60.0, tuple(plugin))
+    trials = search(loaded, store, picked, _pool(loaded, store, site, workers or min(4, cores())))
+    ledger, final = results / LEDGERS / f"{loaded.name}.parquet", results / SUITES / f"{loaded.name}.toml"
+    digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))
+    text = final_suite(loaded, trials, ledger.name, digest)
+    _check_unseen(results, loaded.name, final, text)
+    candidate.replace(ledger)
+    make_folder(final.parent)
+    atomic_write_bytes(final, text.encode())
+    out.print(_chosen(trials))
+    ended = {status: sum(trial.status == status for trial in trials) for status in ("completed", "diverged", "failed")}
+    out.print("trials: " + ", ".join(f"{count} {status}" for status, count in ended.items() if count), highlight=False)
+    out.print(f"ledger: {ledger}\nsuite: {final}; next: sambench launch {final}", highlight=False, soft_wrap=True)
+
+
+def calibrate_(
+    suite: SuiteName,
+    output: Annotated[Path, typer.Option("--output", help="the suite to write, with the times in it")],
+    turns: Annotated[int, typer.Option("--turns", min=1, help="epochs that are timed of every method")] = TURNS,
+    source: Sources = [],  # noqa: B006
+    plugin: Plugins = [],  # noqa: B006
+    data: DataRoot = None,
+    device: Device = "auto",
+) -> None:
+    """Time an epoch of every method on this device, in turns, and write the suite of track T that rests on it."""
+    loaded = _load(suite, source, plugin)
+    name, text, _ = find_suite(suite)
+    torch.set_num_threads(cores())
+
+    def watch(turn: int, spec: RunSpec, seconds: float) -> None:
+        err.print(f"turn {turn + 1} of {turns}: {spec.label()} {seconds:.2f} s", highlight=False)
+
+    measured = calibrate(loaded, pick_device(device), data, turns, watch)
+    make_folder(output.parent)
+    atomic_write_bytes(output, calibrated(name, text, measured).encode())
+    out.print(f"suite: {output}; next: sambench launch {output}", highlight=False, soft_wrap=True)
+
+
+def _load(name: str, sources: list[str], plugins: list[str]) -> Suite:
+    for path in plugins:
+        load_plugin(path)
+    return load_suite(name, tuple(map(Source.parse, sources)))
+
+
+def _pool(suite: Suite, store: Store, site: Site, workers: int) -> Run:
+    """Make the runs of a round on this machine's worker pool."""
+    store.check_writable()
+
+    def run(specs: Sequence[RunSpec]) -> Mapping[str, str]:
+        plan = make_plan(dataclasses.replace(suite, specs=tuple(specs)), store, pick_device(site.device), site.data_root)
+        _announce(plan, workers)
+        errors: dict[str, str] = {}
+        with pool_progress(err, len(plan.runs)) as listen:
+
+            def hear(event) -> None:
+                listen(event)
+                if event.kind == "failed":
+                    errors[event.run.spec.run_id] = event.text
+
+            if plan.runs:
+                run_pool(plan.runs, dataclasses.replace(site, threads=max(1, cores() // workers)), workers, hear)
+        return errors
+
+    return run
+
+
+def _announce(plan: Plan, workers: int) -> None:
+    todo, hours = len(plan.runs), plan.seconds / workers / 3600
+    out.print(
+        f"trials of this round: {len(plan.suite.specs)}, done {plan.done}, to do {todo}, about {60 * hours:.1f} min",
+        highlight=False,
+    )
+
+
+def _check_unseen(results: Path, name: str, final: Path, text: str) -> None:
+    """Refuse to choose anew once final runs were made: their test accuracies may have been seen."""
+    store = Store(results)
+    known = next((roster for roster in read_rosters(results) if roster.name == name), None)
+    seen = [run for run in known.runs if store.has(run)] if known else []
+    if seen and (not final.is_file() or final.read_text() != text):
+        raise StateError(
+            f"{len(seen)} final runs of suite {name!r} are done, so its test set was used: settings chosen anew would be "
+            "chosen after seeing it. Tune it under another name (a copy of the TOML file); nothing was changed"
+        )
+
+
+def _chosen(trials: Sequence[Trial]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for number, column in enumerate(("method", "track", "lr", "weight decay", "hyper", "at the edge of its range")):
+        table.add_column(column, no_wrap=number == 0)
+    for trial in trials:
+        if trial.chosen and trial.stage == "screen":
+            hyper = trial.hyper.strip("{}").replace('"', "").replace(",", " ").replace(":", "=")
+            table.add_row(trial.method, trial.track, f"{trial.lr:g}", f"{trial.weight_decay:g}", hyper, trial.edges)
+    return table

@@ -1,0 +1,112 @@
+"""What to try next: Halton's sequence, or Optuna. Both are functions of what was tried, so that a search resumes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from scipy.stats import qmc
+
+from ...errors import ConfigError, unknown
+from ...hyper import Value
+from ...seeding import derive_seed
+from .space import Axis
+
+Settings = dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A setting and the score it got: the accuracy on held-out images, 0 where training came to no end."""
+
+    settings: Settings
+    score: float
+
+
+class Method(Protocol):
+    """A way to propose settings."""
+
+    name: str
+    sequential: bool  # whether a proposal depends on the scores of the ones before it
+
+    def propose(self, axes: Sequence[Axis], number: int, tried: Sequence[Tried]) -> Settings:
+        """Return setting ``number`` (1, 2, ...) of a method; ``tried`` holds those before it."""
+        ...
+
+
+class Halton:
+    """Scrambled Halton points: they fill the space evenly, and every method gets the same ones.
+
+    The scrambling is fixed. Axis j of the space is coordinate j of the point, so that trial n has the same learning
+    rate and weight decay for every method.
+
+    References:
+        Halton 1960; Owen 2017, arXiv 1706.02808 (the scrambling of ``scipy.stats.qmc``).
+    """
+
+    name = "halton"
+    sequential = False
+
+    def propose(self, axes: Sequence[Axis], number: int, tried: Sequence[Tried]) -> Settings:
+        engine = qmc.Halton(len(axes), scramble=True, rng=derive_seed("tuning", 0))
+        point = engine.random(number)[-1]
+        return {axis.name: axis.at(float(share)) for axis, share in zip(axes, point, strict=True)}
+
+
+class Optuna:
+    """The tree-structured Parzen estimator of Optuna: after some settings at random, the neighbourhood of good ones.
+
+    The study is built anew for every proposal from what was tried, with a seed of its own: it keeps no files and a
+    search that was interrupted goes on as if it had not been.
+
+    References:
+        Bergstra et al., NeurIPS 2011; Akiba et al., KDD 2019, arXiv 1907.10902.
+    """
+
+    name = "optuna"
+    sequential = True
+
+    def __init__(self, trials: int) -> None:
+        try:
+            import optuna
+        except ImportError as error:
+            raise ConfigError(
+                "--method optuna needs the package optuna: pip install 'sambench[tune]'; --method halton needs nothing"
+            ) from error
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.optuna, self.trials = optuna, trials
+
+    def propose(self, axes: Sequence[Axis], number: int, tried: Sequence[Tried]) -> Settings:
+        spaces = {axis.name: self._distribution(axis) for axis in axes}
+        sampler = self.optuna.samplers.TPESampler(
+            seed=derive_seed("tuning", number) % 2**32, n_startup_trials=max(2, self.trials // 3)
+        )
+        study = self.optuna.create_study(direction="maximize", sampler=sampler)
+        for past in tried:
+            if all(spaces[name]._contains(spaces[name].to_internal_repr(past.settings[name])) for name in spaces):
+                made = self.optuna.trial.create_trial(params=past.settings, distributions=spaces, value=past.score)
+                study.add_trial(made)
+        asked = study.ask(spaces).params
+        return {axis.name: value if axis.values else float(f"{value:.4g}") for axis, value in _pairs(axes, asked)}
+
+    def _distribution(self, axis: Axis) -> Any:
+        kinds = self.optuna.distributions
+        if axis.values:
+            return kinds.CategoricalDistribution(axis.values)
+        return kinds.FloatDistribution(axis.low, axis.high, log=axis.scale == "log")
+
+
+def _pairs(axes: Sequence[Axis], settings: Settings) -> list[tuple[Axis, Any]]:
+    return [(axis, settings[axis.name]) for axis in axes]
+
+
+def method_named(name: str, trials: int) -> Method:
+    """Return a search method by name.
+
+    Raises:
+        ConfigError: an unknown name, or its package is not installed.
+    """
+    if name == "halton":
+        return Halton()
+    if name == "optuna":
+        return Optuna(trials)
+    raise unknown("search method", name, ["halton", "optuna"])

@@ -1,0 +1,211 @@
+"""The search: equally many trials of every method at one seed, more seeds for its best ones, and one setting wins."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ...errors import ConfigError, StateError
+from ...results.ledger import Trial, check_budgets
+from ...results.record import RunRecord, canonical_json
+from ...results.store import Store
+from ...variants import get_info
+from ..contest import Contestant, Lane
+from ..spec import RunSpec
+from ..suite import Suite
+from ..tracks import fit
+from .budget import SHARED, Budget
+from .methods import Method, Settings, Tried
+from .space import space_of
+
+Run = Callable[[Sequence[RunSpec]], Mapping[str, str]]
+"""Makes the runs that the store lacks; returns, by run id, what went wrong with those that failed."""
+
+Ledger = dict[tuple[str, str], list[Trial]]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A method on a track: what is tuned."""
+
+    one: Contestant
+    lane: Lane
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from all others."""
+        return self.one.method, self.lane.name
+
+    def spec(self, settings: Settings, seed: int) -> RunSpec:
+        """Return the trial of a setting: trained on nine tenths of the training set, measured on the last one."""
+        shared = {key: settings[key] for key in SHARED if key in settings}
+        own = {key: value for key, value in settings.items() if key not in SHARED}
+        hyper = {**self.one.fields["hyper"], **own}
+        fields = {**self.one.fields, **shared, "hyper": hyper, "split": "search", "seed": seed}
+        return fit(fields, self.lane.name, self.lane.budget)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One trial before it is made."""
+
+    entrant: Entrant
+    stage: str
+    number: int
+    spec: RunSpec
+
+
+def entrants(suite: Suite) -> list[Entrant]:
+    """Return what is tuned of a suite: every method on every track but T, whose runs take the settings of another.
+
+    Raises:
+        ConfigError: the suite has no budget, or no track to tune on.
+    """
+    if suite.budget is None:
+        raise ConfigError(f"suite {suite.name!r} has no budget to tune with: write a table [tuning] with trials = ...")
+    found = [
+        Entrant(one, lane)
+        for lane in suite.lanes
+        if lane.name != "T"
+        for one in suite.contestants
+        if one.track in (None, lane.name)
+    ]
+    if not found:
+        raise ConfigError(f"suite {suite.name!r} has no track to tune on: write tracks = ['G'], or ['E', 'G']")
+    return found
+
+
+def tune(suite: Suite, store: Store, method: Method, run: Run) -> list[Trial]:
+    """Spend the budget of a suite and choose a setting for every method on every track.
+
+    Trials are ordinary runs: what the store has is not made again, so that the same call resumes.
+
+    Args:
+        suite: with a budget.
+        store: of the trials; not the one of the final runs.
+        method: proposes settings. Setting 0 is the default one, for every method.
+        run: makes the runs.
+
+    Returns:
+        Every trial: screened ones, then those of the finalists at the other seeds; the chosen ones are marked.
+
+    Raises:
+        StateError: trials have no result, or no setting of some method came to an end.
+    """
+    everyone, budget = entrants(suite), suite.budget
+    assert budget is not None  # entrants() refuses a suite without
+    screened: Ledger = {who.key: [] for who in everyone}
+    numbers = range(budget.trials)
+    for some in ([n] for n in numbers) if method.sequential else [numbers]:
+        attempts = [attempt for who in everyone for attempt in _screen(who, some, screened[who.key], method, budget)]
+        _make(suite, store, method, run, attempts, screened)
+    confirmed: Ledger = {who.key: [] for who in everyone}
+    attempts = [attempt for who in everyone for attempt in _confirm(who, screened[who.key], budget)]
+    _make(suite, store, method, run, attempts, confirmed)
+    trials = [trial for who in everyone for trial in _mark(who, screened[who.key] + confirmed[who.key], budget)]
+    check_budgets(trials)
+    return trials
+
+
+def finalists(screened: Sequence[Trial], count: int) -> list[int]:
+    """Return the numbers of the best settings, best first; of equal ones the first tried."""
+    ranked = sorted(screened, key=lambda trial: (*(-value for value in trial.score), trial.trial))
+    return [trial.trial for trial in ranked[:count]]
+
+
+def choose(trials: Sequence[Trial]) -> int:
+    """Return the number of the setting that is best on average over the seeds, among those tried at all seeds.
+
+    Raises:
+        StateError: no trial came to an end.
+    """
+    if all(trial.accuracy is None for trial in trials):
+        raise StateError(f"no trial of {trials[0].method!r} came to an end; widen its ranges or train for longer")
+    by_number: dict[int, list[Trial]] = {}
+    for trial in trials:
+        by_number.setdefault(trial.trial, []).append(trial)
+    most = max(map(len, by_number.values()))
+    candidates = {number: some for number, some in by_number.items() if len(some) == most}
+    return min(candidates, key=lambda number: (*(-value for value in _mean_score(candidates[number])), number))
+
+
+def _mean_score(trials: Sequence[Trial]) -> tuple[float, float]:
+    return fmean(trial.score[0] for trial in trials), fmean(trial.score[1] for trial in trials)
+
+
+def _screen(
+    who: Entrant, numbers: Sequence[int], so_far: Sequence[Trial], method: Method, budget: Budget
+) -> Iterator[Attempt]:
+    axes = space_of(who.one, budget)
+    tried = [Tried(_settings(trial, [axis.name for axis in axes]), trial.score[0]) for trial in so_far]
+    for number in numbers:
+        settings = method.propose(axes, number, tried) if number else {}
+        yield Attempt(who, "screen", number, who.spec(settings, budget.seeds[0]))
+
+
+def _confirm(who: Entrant, screened: Sequence[Trial], budget: Budget) -> Iterator[Attempt]:
+    specs = {trial.trial: RunSpec.model_validate_json(trial.spec) for trial in screened}
+    for number in finalists(screened, budget.finalists):
+        for seed in budget.seeds[1:]:
+            yield Attempt(who, "confirm", number, specs[number].model_copy(update={"seed": seed}))
+
+
+def _settings(trial: Trial, names: Sequence[str]) -> Settings:
+    spec = RunSpec.model_validate_json(trial.spec)
+    return {name: getattr(spec, name) if name in SHARED else spec.hyper[name] for name in names}
+
+
+def _make(
+    suite: Suite,
+    store: Store,
+    method: Method,
+    run: Run,
+    attempts: Sequence[Attempt],
+    into: Ledger,
+) -> None:
+    specs = {attempt.spec.run_id: attempt.spec for attempt in attempts}
+    errors = run(list(specs.values()))
+    missing = [key for key in specs if not store.has(key) and key not in errors]
+    if missing:
+        raise StateError(f"{len(missing)} of {len(specs)} trials have no result yet; the same command resumes")
+    for attempt in attempts:
+        run_id = attempt.spec.run_id
+        record = store.read(run_id) if store.has(run_id) else None
+        into[attempt.entrant.key].append(_trial(suite, method, attempt, record, errors.get(run_id)))
+
+
+def _trial(suite: Suite, method: Method, attempt: Attempt, record: RunRecord | None, error: str | None) -> Trial:
+    spec, metrics = attempt.spec, record and record.metrics
+    return Trial(
+        suite=suite.name,
+        track=attempt.entrant.lane.name,
+        method=attempt.entrant.one.method,
+        variant=spec.variant,
+        search=method.name,
+        stage=attempt.stage,
+        trial=attempt.number,
+        seed=spec.seed,
+        run_id=spec.run_id,
+        status=record.status if record else "failed",
+        error=record.error if record else error,
+        accuracy=metrics.accuracy if metrics else None,
+        loss=metrics.loss if metrics else None,
+        lr=spec.lr,
+        weight_decay=spec.weight_decay,
+        hyper=canonical_json(spec.hyper),
+        epochs=spec.epochs,
+        gradient_evaluations=record.counters.gradient_evaluations if record else 0.0,
+        train_seconds=record.timing.train_seconds if record else 0.0,
+        chosen=False,
+        edges="",
+        variant_source=get_info(spec.variant).source_hash(),
+        dataset_fingerprint=record.dataset_fingerprint if record else "",
+        spec=canonical_json(spec.model_dump(mode="json")),
+    )
+
+
+def _mark(who: Entrant, trials: Sequence[Trial], budget: Budget) -> list[Trial]:
+    best, axes = choose(trials), space_of(who.one, budget)
+    settings = next(_settings(trial, [axis.name for axis in axes]) for trial in trials if trial.trial == best)
+    edges = [f"{axis.name} ({edge})" for axis in axes if (edge := axis.edge(settings[axis.name]))]
+    mark = {"chosen": True, "edges": ", ".join(edges)}
+    return [trial.model_copy(update=mark) if trial.trial == best else trial for trial in trials]

@@ -1,0 +1,107 @@
+"""Where to search: one axis for each hyper-parameter that a method declares a range for, and two that all share."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...datasets.samplers import get_sampler
+from ...hyper import Hyper, Value
+from ...variants import get_info
+from ..contest import Contestant
+from .budget import SHARED, Budget
+
+EDGE = 0.1
+"""Share of a range, at each end, that counts as its edge."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One searched hyper-parameter: a range on a scale, or values.
+
+    Args:
+        name: as in a spec.
+        low: lower end of a range.
+        high: upper end.
+        scale: ``log`` or ``linear``; empty for values.
+        values: what there is to choose from, instead of a range.
+        limits: smallest and largest valid number, where there is one: a range cannot be widened beyond them.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 0.0
+    scale: str = ""
+    values: tuple[Value, ...] = ()
+    limits: tuple[float | None, float | None] = (None, None)
+
+    def at(self, share: float) -> Value:
+        """Return the setting at a share in [0, 1) of the axis.
+
+        Example:
+            >>> Axis("rho", 0.01, 1.0, "log").at(0.5)
+            0.1
+            >>> Axis("k", values=(2, 5, 10)).at(0.99)
+            10
+        """
+        if self.values:
+            return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+        if self.scale == "log":
+            number = math.exp(math.log(self.low) + share * math.log(self.high / self.low))
+        else:
+            number = self.low + share * (self.high - self.low)
+        return float(f"{number:.4g}")  # four digits: what a reader can type again
+
+    def share(self, value: float) -> float:
+        """Return where a number lies: 0 at the lower end, 1 at the upper."""
+        if self.scale == "log":
+            return math.log(value / self.low) / math.log(self.high / self.low) if value > 0 else -math.inf
+        return (value - self.low) / (self.high - self.low)
+
+    def edge(self, value: Value) -> str:
+        """Say whether a chosen setting lies at the ``low`` or ``high`` edge of its range: the best may lie beyond.
+
+        A number is at the edge in the outer tenth of its range and outside of it, one out of a list if it is the
+        smallest or the largest. Where no smaller or larger number is valid, there is no edge.
+
+        Example:
+            >>> rho = Axis("rho", 0.01, 1.0, "log")
+            >>> rho.edge(0.9), rho.edge(0.1), Axis("k", values=(2, 5, 10)).edge(2)
+            ('high', '', 'low')
+        """
+        if isinstance(value, str | bool):
+            return ""
+        numbers = [number for number in self.values if not isinstance(number, str | bool)]
+        if self.values:
+            low, high = value <= min(numbers), value >= max(numbers)
+        else:
+            low, high = self.share(value) <= EDGE, self.share(value) >= 1 - EDGE
+        smallest, largest = self.limits
+        if low and (smallest is None or value > smallest):
+            return "low"
+        return "high" if high and (largest is None or value < largest) else ""
+
+
+def space_of(one: Contestant, budget: Budget) -> tuple[Axis, ...]:
+    """Return the axes of a method: those that all share, then its own, in the order they are declared.
+
+    What the entry of the suite fixes is not searched.
+    """
+    info = get_info(str(one.fields.get("variant", "sgd")))
+    declared: Mapping[str, Hyper] = {**info.hyper, **get_sampler(str(one.fields.get("sampler") or info.sampler)).hyper}
+    fixed = one.fields["hyper"]
+    own = [_axis(name, h) for name, h in declared.items() if h.search is not None and name not in fixed]
+    return (*(_shared(name, getattr(budget, name)) for name in SHARED), *own)
+
+
+def _shared(name: str, search: tuple[float, float, str]) -> Axis:
+    low, high, scale = search
+    return Axis(name, low, high, scale, limits=(0.0, None))
+
+
+def _axis(name: str, hyper: Hyper) -> Axis:
+    search: tuple[Any, ...] = hyper.search or ()
+    limits = (hyper.low, hyper.high)
+    if len(search) == 3 and search[2] in ("log", "linear"):
+        return Axis(name, float(search[0]), float(search[1]), search[2], limits=limits)
+    return Axis(name, values=search, limits=limits)

@@ -1,0 +1,63 @@
+"""A small contest, tuned in this process."""
+
+import pytest
+
+from sambench.benchmarks.execute import execute
+from sambench.benchmarks.suite import load_suite
+from sambench.errors import SambenchError
+
+TEXT = """
+title = "A contest"
+description = "Two lines\\nof text."
+tracks = ["E", "G"]
+seeds = [7, 8]
+[spec]
+model = "mlp"
+subset = 96
+batch_size = 32
+epochs = 1
+[tuning]
+trials = 3
+finalists = 2
+seeds = [1000, 1001]
+[[runs]]
+variant = "sgd"
+[[runs]]
+variant = "unified_sam"
+lam = 0.5
+[[runs]]
+variant = "looksam"
+"""
+
+
+@pytest.fixture(scope="session")
+def contest(tmp_path_factory):
+    def make(text=TEXT):
+        path = tmp_path_factory.mktemp("contest") / "contest.toml"
+        path.write_text(text)
+        return load_suite(str(path))
+
+    make.text = TEXT
+    return make
+
+
+@pytest.fixture(scope="session")
+def runner():
+    """Make runs in this process; what failed is reported, as the pool does. ``made`` lists them."""
+
+    def into(store):
+        def run(specs):
+            errors = {}
+            for spec in specs:
+                if not store.has(spec.run_id):
+                    run.made.append(spec)
+                try:
+                    execute(spec, store)
+                except SambenchError as error:
+                    errors[spec.run_id] = str(error)
+            return errors
+
+        run.made = []
+        return run
+
+    return into

@@ -1,0 +1,190 @@
+"""Tuning: one budget for all, nothing forgotten, nothing made twice, the best one wins."""
+
+from collections import Counter
+
+import pytest
+
+from sambench.benchmarks.suite import load_suite
+from sambench.benchmarks.tuning.final import final_suite
+from sambench.benchmarks.tuning.methods import Tried, method_named
+from sambench.benchmarks.tuning.search import choose, entrants, finalists, tune
+from sambench.benchmarks.tuning.space import Axis
+from sambench.errors import ConfigError, StateError
+from sambench.results.ledger import read_ledger, write_ledger
+from sambench.results.store import Store
+from sambench.variants import StepRule, register
+
+
+@pytest.fixture(scope="module")
+def tuned(contest, runner, tmp_path_factory):
+    """A tuned contest: suite, trials, store and runner."""
+    store = Store(tmp_path_factory.mktemp("tuning"))
+    run = runner(store)
+    suite = contest()
+    return suite, tune(suite, store, method_named("halton", 3), run), store, run
+
+
+def test_everyone_spends_the_same_and_runs_are_shared_between_tracks(tuned):
+    suite, trials, store, run = tuned
+    spent = Counter((trial.track, trial.method, trial.stage) for trial in trials)
+    assert set(spent.values()) == {3, 2}
+    assert {key[1] for key in spent} == {"sgd", "unified_sam lam=0.5", "looksam"}
+    assert len(run.made) == len({spec.run_id for spec in run.made})
+    costs_two = [trial for trial in trials if trial.variant == "unified_sam"]
+    assert {t.run_id for t in costs_two if t.track == "E"} == {t.run_id for t in costs_two if t.track == "G"}
+    assert {t.epochs for t in trials if (t.variant, t.track) == ("sgd", "G")} == {2}
+    assert all(record.metrics.split == "validation" for record in store.records())
+    assert {trial.seed for trial in trials}.isdisjoint(suite.seeds)
+
+
+def test_the_first_trial_is_the_default_setting(tuned):
+    first = [trial for trial in tuned[1] if trial.trial == 0 and trial.stage == "screen"]
+    assert {(trial.lr, trial.weight_decay) for trial in first} == {(0.1, 5e-4)}
+    assert {trial.hyper for trial in first if trial.variant == "unified_sam"} == {
+        '{"lam":0.5,"lam_clock":"step","rho":0.2}'
+    }
+
+
+def test_a_search_resumes_without_making_anything_twice(tuned, runner):
+    suite, trials, store, _ = tuned
+    again = runner(store)
+    assert tune(suite, store, method_named("halton", 3), again) == trials
+    assert again.made == []
+
+
+def test_what_has_no_result_stops_the_search_with_a_way_out(contest, tmp_path):
+    with pytest.raises(StateError, match="the same command resumes"):
+        tune(contest(), Store(tmp_path), method_named("halton", 3), lambda specs: {})
+
+
+def test_the_chosen_setting_is_the_best_finalist_on_average(tuned):
+    for method, track in {(trial.method, trial.track) for trial in tuned[1]}:
+        mine = [trial for trial in tuned[1] if (trial.method, trial.track) == (method, track)]
+        screened = [trial for trial in mine if trial.stage == "screen"]
+        in_final = {trial.trial for trial in mine if trial.stage == "confirm"}
+        left_out = [trial.score for trial in screened if trial.trial not in in_final]
+        assert min(trial.score for trial in screened if trial.trial in in_final) >= max(left_out)
+
+        def mean(number, mine=mine):
+            scores = [trial.score for trial in mine if trial.trial == number]
+            return tuple(sum(values) / len(values) for values in zip(*scores, strict=True))
+
+        (best,) = {trial.trial for trial in mine if trial.chosen}
+        assert mean(best) == max(map(mean, in_final))
+
+
+def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tuned, tmp_path):
+    suite, trials, _, _ = tuned
+    digest = write_ledger(trials, tmp_path / "contest.parquet")
+    path = tmp_path / "final" / "contest.toml"
+    path.parent.mkdir()
+    path.write_text(final_suite(suite, trials, "contest.parquet", digest))
+    final = load_suite(str(path))
+    assert (final.title, final.description, final.seeds) == (suite.title, suite.description, suite.seeds)
+    assert (final.tuned.ledger, final.tuned.sha256) == ("contest.parquet", digest)
+    assert final.budget is None
+    for lane in final.lanes:
+        chosen = {t.method: t for t in trials if t.chosen and t.track == lane.name and t.stage == "screen"}
+        assert [(s.variant, s.lr, s.weight_decay, s.epochs) for s in lane.specs] == [
+            (t.variant, t.lr, t.weight_decay, t.epochs) for _ in final.seeds for t in chosen.values()
+        ]
+        assert {spec.split for spec in lane.specs} == {"full"}
+        assert {spec.seed for spec in lane.specs} == {7, 8}
+    assert read_ledger(tmp_path / "contest.parquet") == trials
+
+
+def test_trials_that_fail_or_diverge_are_kept_and_counted(contest, runner, tmp_path):
+    @register("explodes", summary="grows without bound", paper=None, gradients=1)
+    class Explodes(StepRule):
+        """Grows."""
+
+        def update(self, closure):
+            at = self.gradient(closure)
+            self.descend(at.like([g * 1e30 for g in at.values]))
+            return at.loss
+
+    store = Store(tmp_path)
+    text = contest.text.replace('"looksam"', '"explodes"').replace('["E", "G"]', '["E"]')
+    with pytest.raises(StateError, match="no trial of 'explodes' came to an end"):
+        tune(contest(text), store, method_named("halton", 3), runner(store))
+
+    def run(specs):
+        return runner(store)([s for s in specs if s.lr == 0.1]) | {
+            s.run_id: "out of memory" for s in specs if s.lr != 0.1
+        }
+
+    store = Store(tmp_path / "other")
+    trials = tune(contest(text.replace('"explodes"', '"sam"')), store, method_named("halton", 3), run)
+    failed = [trial for trial in trials if trial.status == "failed"]
+    assert {trial.error for trial in failed} == {"out of memory"}
+    assert len(failed) == 3 * (2 + 1)
+    assert {trial.trial for trial in trials if trial.chosen} == {0}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds = [7, 8]", "seeds = [7, 1001]", r"seeds \[1001\] are used for tuning and for final runs"),
+        ('"looksam"', '"looksam"\nlr = 0.2', "number 3 fixes 'lr', which is tuned for every method alike"),
+        ('"looksam"', '"looksam"\ntrials = 9', "number 3 asks for trials=9 of its own: budgets are equal"),
+        ('"looksam"', '"sgd"', "two entries are called 'sgd'"),
+        ('"looksam"', '"looksam"\nbase = "adamw"', "do not share a range of learning rates"),
+        ("trials = 3", "trails = 3", r"\[tuning\] trails"),
+        ("finalists = 2", "finalists = 4", "finalists=4 is more than trials=3"),
+    ],
+)
+def test_unequal_budgets_are_refused_before_anything_runs(contest, old, new, message):
+    with pytest.raises(ConfigError, match=message):
+        contest(contest.text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [("[tuning]", "[sources]\n[unused]", "cannot be used"), ('["E", "G"]', "[]", "has no track to tune on")],
+)
+def test_what_cannot_be_tuned_says_what_is_missing(contest, old, new, message):
+    with pytest.raises(ConfigError, match=message):
+        entrants(contest(contest.text.replace(old, new)))
+
+
+def test_ties_go_to_the_lower_loss_and_then_to_the_first(tuned):
+    screened = [trial for trial in tuned[1] if trial.track == "E" and trial.method == "sgd" and trial.stage == "screen"]
+    same = [
+        trial.model_copy(update={"accuracy": 0.5, "loss": loss})
+        for trial, loss in zip(screened, (2, 1, 1), strict=True)
+    ]
+    assert finalists(same, 2) == [1, 2]
+    assert choose(same) == 1
+
+
+def test_optuna_learns_from_scores_and_repeats_itself():
+    axes = (Axis("lr", 0.01, 1.0, "log"), Axis("k", values=(1, 2, 3)))
+    method = method_named("optuna", 9)
+    tried = []
+    for number in range(30):
+        settings = method.propose(axes, number + 1, tried)
+        assert settings == method.propose(axes, number + 1, tried)
+        assert 0.01 <= settings["lr"] <= 1.0
+        tried.append(Tried(settings, 1.0 - abs(settings["lr"] - 0.3) - 0.2 * (settings["k"] != 2)))
+    late = [t.score for t in tried[15:]]
+    assert sum(late) / len(late) > sum(t.score for t in tried[:5]) / 5
+    outside = Tried({"lr": 3.0, "k": 2}, 0.5)
+    assert method.propose(axes, 2, [outside]) == method.propose(axes, 2, [])
+
+
+def test_optuna_tunes_a_suite_in_rounds(contest, runner, tmp_path):
+    store = Store(tmp_path)
+    suite = contest(contest.text.replace('["E", "G"]', '["E"]'))
+    trials = tune(suite, store, method_named("optuna", 3), runner(store))
+    assert {trial.search for trial in trials} == {"optuna"}
+    again = runner(store)
+    assert tune(suite, store, method_named("optuna", 3), again) == trials
+    assert again.made == []
+
+
+def test_a_missing_package_and_an_unknown_method_are_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    with pytest.raises(ConfigError, match=r"pip install 'sambench\[tune\]'"):
+        method_named("optuna", 3)
+    with pytest.raises(ConfigError, match="did you mean 'halton'"):
+        method_named("haltn", 3)

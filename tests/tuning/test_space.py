@@ -1,0 +1,72 @@
+"""Where is searched: every variant declares it, and a value at the edge is named."""
+
+import pytest
+
+from sambench.benchmarks.contest import contestants
+from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.tuning.budget import SHARED, Budget
+from sambench.benchmarks.tuning.methods import Halton
+from sambench.benchmarks.tuning.space import Axis, space_of
+from sambench.variants import list_variants
+
+BUDGET = Budget(trials=4)
+INFOS = list_variants()
+
+
+def entry(**fields):
+    return next(contestants([fields], {}))
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_every_variant_says_where_to_search_and_all_of_it_is_valid(info):
+    axes = space_of(entry(variant=info.name), BUDGET)
+    assert [axis.name for axis in axes[:2]] == list(SHARED)
+    assert len(axes) > 2 or not info.hyper
+    for share in (0.0, 0.3, 0.999):
+        settings = {axis.name: axis.at(share) for axis in axes}
+        shared = {name: settings.pop(name) for name in SHARED}
+        spec = make_spec({"variant": info.name, **shared, "hyper": settings})
+        assert {name: spec.hyper[name] for name in settings} == settings
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_trial_n_has_the_same_learning_rate_and_decay_for_every_variant(info):
+    def shared(name):
+        axes = space_of(entry(variant=name), BUDGET)
+        return [[Halton().propose(axes, number, [])[key] for key in SHARED] for number in (1, 2, 3)]
+
+    assert shared(info.name) == shared("sgd")
+
+
+def test_halton_points_fill_every_axis_evenly():
+    axes = (Axis("a", 0, 1, "linear"), Axis("b", 0, 1, "linear"))
+    points = [Halton().propose(axes, number, []) for number in range(1, 37)]
+    for name, base in (("a", 2), ("b", 3)):
+        counts = [sum(int(point[name] * base) == part for point in points) for part in range(base)]
+        assert counts == [36 // base] * base
+
+
+def test_what_an_entry_fixes_is_not_searched():
+    names = [axis.name for axis in space_of(entry(variant="unified_sam", lam=0.5), BUDGET)]
+    assert names == [*SHARED, "rho"]
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "edge"),
+    [
+        (Axis("x", 0.01, 1.0, "log"), 0.012, "low"),
+        (Axis("x", 0.01, 1.0, "log"), 0.02, ""),
+        (Axis("x", 0.01, 1.0, "log"), 5.0, "high"),
+        (Axis("x", 0.01, 1.0, "log"), 0.0, "low"),
+        (Axis("x", 0.01, 1.0, "log", limits=(0.0, None)), 0.0, ""),
+        (Axis("x", 0.0, 1.0, "linear"), 0.95, "high"),
+        (Axis("x", 0.0, 1.0, "linear", limits=(0.0, 1.0)), 1.0, ""),
+        (Axis("x", values=(2, 5, 10)), 10, "high"),
+        (Axis("x", values=(2, 5, 10)), 5, ""),
+        (Axis("x", values=(0.5, 0.75, 1.0), limits=(0.0, 1.0)), 1.0, ""),
+        (Axis("x", values=(0.0, 1.0, "1/t")), "1/t", ""),
+        (Axis("x", values=(True, False)), True, ""),
+    ],
+)
+def test_the_edge_of_a_range_is_where_a_better_value_may_lie_beyond(axis, value, edge):
+    assert axis.edge(value) == edge
