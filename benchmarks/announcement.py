@@ -22,11 +22,13 @@ def announce(suite: Suite, store: Store, command: str) -> None:
     if not suite.lanes:
         return
     tracks = [
-        Track(
-            name=lane.name,
-            budget=lane.budget,
-            runs=tuple(dict.fromkeys(spec.run_id for spec in lane.specs)),
-            calibration=lane.calibration,
+        Track.model_validate(
+            {
+                "name": lane.name,
+                "budget": lane.budget,
+                "runs": tuple(dict.fromkeys(spec.run_id for spec in lane.specs)),
+                "calibration": lane.calibration,
+            }
         )
         for lane in suite.lanes
     ]

@@ -1,7 +1,6 @@
 """The command line: the only place that knows every room."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from .. import __version__
@@ -27,7 +27,9 @@ from ..slurm.pool import Site, run_pool
 from ..slurm.status import STATES, standings
 from ..variants import get_info, list_bases, list_variants, load_plugin
 from . import conformance, models
-from .environment import pick_device
+from .announcement import announce, check_ready
+from .calibration import check_device
+from .environment import cores, describe_environment, pick_device
 from .execute import execute
 from .interrupt import Interrupted
 from .options import read_fields, read_settings, spec_options
@@ -35,6 +37,7 @@ from .progress import pool_progress, run_progress
 from .spec import Source, defaults_for_here, make_spec
 from .suite import Suite, list_suites, load_suite
 from .theory import commands as theory
+from .tune_commands import calibrate_, tune
 
 app = typer.Typer(
     name="sambench",
@@ -332,12 +335,16 @@ def launch(
 
     Runs in the store are skipped, interrupted ones resume, and one that fails never stops another.
     """
-    _launch(_suite(suite, source, plugin), Store(results), plugin, data, device, workers, checkpoint_seconds)
+    loaded, store = _suite(suite, source, plugin), Store(results)
+    check_ready(loaded)
+    store.check_writable()
+    announce(loaded, store, f"sambench launch {suite}")
+    _launch(loaded, store, plugin, data, device, workers, checkpoint_seconds)
 
 
 def default_workers() -> int:
     """One process per core, but no more than four: a small model uses one core well, and memory is shared."""
-    return min(4, os.cpu_count() or 1)
+    return min(4, cores())
 
 
 def _launch(
@@ -350,12 +357,13 @@ def _launch(
     checkpoint_seconds: float,
 ) -> None:
     store.check_writable()
-    workers = workers or default_workers()
+    workers = 1 if any(lane.name == "T" for lane in suite.lanes) else workers or default_workers()
+    threads = max(1, cores() // workers)
+    check_device(suite, describe_environment(pick_device(device)).device_name, threads)
     made = make_plan(suite, store, pick_device(device), data)
     _print_plan(made, workers)
     if not made.runs:
         return
-    threads = max(1, (os.cpu_count() or 1) // workers)
     site = Site(store.root, device, threads, data, checkpoint_seconds, tuple(plugins))
     with pool_progress(err, len(made.runs)) as listen:
         ended = run_pool(made.runs, site, workers, listen)
@@ -363,6 +371,10 @@ def _launch(
     out.print("  ".join(f"{count} {kind}" for kind, count in counts.items()), highlight=False)
     if bad := sum(count for kind, count in counts.items() if kind not in ("completed", "diverged")):
         raise SambenchError(f"{bad} of {len(ended)} runs have no final record; the same command tries them again")
+
+
+app.command(rich_help_panel="Suites")(tune)
+app.command("calibrate", rich_help_panel="Suites")(calibrate_)
 
 
 @app.command(rich_help_panel="Suites")
@@ -476,7 +488,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except SambenchError as error:
-        err.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
     except Interrupted as stop:
         err.print(f"interrupted: {stop}; the same command resumes", highlight=False)

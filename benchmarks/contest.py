@@ -85,6 +85,8 @@ def lanes(
     Raises:
         ConfigError: all that is wrong, one problem a line.
     """
+    if not names:
+        return ()
     problems = [f"unknown track {name!r}; valid: {', '.join(TRACKS)}" for name in names if name not in TRACKS]
     problems += [
         f"[[runs]] number {one.number}: track {one.track!r} is not one of the suite's, {', '.join(names)}"

@@ -114,7 +114,9 @@ def _pool(suite: Suite, store: Store, site: Site, workers: int) -> Run:
     store.check_writable()
 
     def run(specs: Sequence[RunSpec]) -> Mapping[str, str]:
-        plan = make_plan(dataclasses.replace(suite, specs=tuple(specs)), store, pick_device(site.device), site.data_root)
+        plan = make_plan(
+            dataclasses.replace(suite, specs=tuple(specs)), store, pick_device(site.device), site.data_root
+        )
         _announce(plan, workers)
         errors: dict[str, str] = {}
         with pool_progress(err, len(plan.runs)) as listen:
@@ -146,8 +148,8 @@ def _check_unseen(results: Path, name: str, final: Path, text: str) -> None:
     seen = [run for run in known.runs if store.has(run)] if known else []
     if seen and (not final.is_file() or final.read_text() != text):
         raise StateError(
-            f"{len(seen)} final runs of suite {name!r} are done, so its test set was used: settings chosen anew would be "
-            "chosen after seeing it. Tune it under another name (a copy of the TOML file); nothing was changed"
+            f"{len(seen)} final runs of suite {name!r} are done, so its test set was used: settings chosen anew would "
+            "be chosen after seeing it. Tune it under another name (a copy of the TOML file); nothing was changed"
         )
 
 

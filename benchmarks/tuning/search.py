@@ -175,31 +175,33 @@ def _make(
 
 def _trial(suite: Suite, method: Method, attempt: Attempt, record: RunRecord | None, error: str | None) -> Trial:
     spec, metrics = attempt.spec, record and record.metrics
-    return Trial(
-        suite=suite.name,
-        track=attempt.entrant.lane.name,
-        method=attempt.entrant.one.method,
-        variant=spec.variant,
-        search=method.name,
-        stage=attempt.stage,
-        trial=attempt.number,
-        seed=spec.seed,
-        run_id=spec.run_id,
-        status=record.status if record else "failed",
-        error=record.error if record else error,
-        accuracy=metrics.accuracy if metrics else None,
-        loss=metrics.loss if metrics else None,
-        lr=spec.lr,
-        weight_decay=spec.weight_decay,
-        hyper=canonical_json(spec.hyper),
-        epochs=spec.epochs,
-        gradient_evaluations=record.counters.gradient_evaluations if record else 0.0,
-        train_seconds=record.timing.train_seconds if record else 0.0,
-        chosen=False,
-        edges="",
-        variant_source=get_info(spec.variant).source_hash(),
-        dataset_fingerprint=record.dataset_fingerprint if record else "",
-        spec=canonical_json(spec.model_dump(mode="json")),
+    return Trial.model_validate(
+        {
+            "suite": suite.name,
+            "track": attempt.entrant.lane.name,
+            "method": attempt.entrant.one.method,
+            "variant": spec.variant,
+            "search": method.name,
+            "stage": attempt.stage,
+            "trial": attempt.number,
+            "seed": spec.seed,
+            "run_id": spec.run_id,
+            "status": record.status if record else "failed",
+            "error": record.error if record else error,
+            "accuracy": metrics.accuracy if metrics else None,
+            "loss": metrics.loss if metrics else None,
+            "lr": spec.lr,
+            "weight_decay": spec.weight_decay,
+            "hyper": canonical_json(spec.hyper),
+            "epochs": spec.epochs,
+            "gradient_evaluations": record.counters.gradient_evaluations if record else 0.0,
+            "train_seconds": record.timing.train_seconds if record else 0.0,
+            "chosen": False,
+            "edges": "",
+            "variant_source": get_info(spec.variant).source_hash(),
+            "dataset_fingerprint": record.dataset_fingerprint if record else "",
+            "spec": canonical_json(spec.model_dump(mode="json")),
+        }
     )
 
 
