@@ -35,7 +35,7 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def describe_environment(device: torch.device) -> Environment:
+def describe_environment(device: torch.device, devices: int = 1) -> Environment:
     """Collect what the record says about the machine and the software."""
     commit, dirty = source_state(Path(__file__).resolve().parent.parent)
     return Environment(
@@ -46,6 +46,7 @@ def describe_environment(device: torch.device) -> Environment:
         device=device.type,
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
         driver=_driver() if device.type == "cuda" else None,
+        devices=devices,
         threads=torch.get_num_threads(),
         host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         commit=commit,

@@ -1,9 +1,11 @@
 """From a spec to a record in the store: skip what is done, resume what was interrupted, record whatever happens."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,7 +17,9 @@ from ..variants import get_info
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .harness import Diverged, train
+from .lease import Lease
 from .spec import RunSpec, Source
+from .team import ALONE, Team
 from .training import Advance, Training
 
 log = logging.getLogger("sambench")
@@ -30,8 +34,11 @@ def execute(
     device: torch.device | None = None,
     checkpoint_seconds: float = 60.0,
     watch: Callable[[Training], Advance] = lambda run: lambda run: None,
+    team: Team = ALONE,
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
+
+    The processes of a team all call this alike; one of them reads and writes the store, and all return the record.
 
     Args:
         spec: the run.
@@ -41,46 +48,70 @@ def execute(
         device: where to train; by default the CPU.
         checkpoint_seconds: least time between checkpoints.
         watch: given the run before it starts, returns what to call after every step.
+        team: the processes that make this run together.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
         Interrupted: a signal came; the run can be resumed by the same call.
         Exception: whatever the training raised, after a record with status ``failed`` was written.
     """
-    if store.has(spec.run_id):
-        return store.read(spec.run_id)
-    store.check_writable()
+    if (record := team.told(lambda: _finished(spec, store))) is not None:
+        return record
+    team.told(store.check_writable)
     dataset = load(source.location if source else spec.dataset, name=spec.dataset, root=data_root)
     checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
-    with checkpoints.claimed() as lease:
-        if store.has(spec.run_id):  # another process finished it just before this one held it
-            return store.read(spec.run_id)
-        run = Training(spec, dataset, device or torch.device("cpu"))
-        if (state := checkpoints.latest()) is not None:
+    with contextlib.ExitStack() as claim:
+
+        def begin() -> tuple[RunRecord | None, dict[str, Any] | None]:
+            claim.enter_context(checkpoints.claimed())
+            record = _finished(spec, store)  # another process finished it just before this one held it
+            return record, None if record else checkpoints.latest()
+
+        record, state = team.told(begin)
+        if record is not None:
+            return record
+        run = Training(spec, dataset, device or torch.device("cpu"), team)
+        if state is not None:
             run.load_state_dict(state)
             log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
-        lease.first, lease.total = run.step, run.oracle.total_steps
-        tell = watch(run)
-
-        def advance(state: Training) -> None:
-            lease.step = state.step
-            tell(state)
-
         try:
-            train(run, checkpoints, advance=advance)
+            train(run, checkpoints, advance=_reporting(run, checkpoints.lease, watch(run)))
             record = make_record(run, dataset, "completed")
         except Diverged as error:
             record = make_record(run, dataset, "diverged", str(error))
         except SambenchError:
             raise
         except Exception as error:
-            checkpoints.verify()
-            store.write(make_record(run, dataset, "failed", f"{type(error).__name__}: {error}"))
+            reason = team.reason(error)
+            if team.leads:
+                checkpoints.verify()
+                store.write(make_record(run, dataset, "failed", reason))
             raise
-        checkpoints.verify()
-        store.write(record)
-        checkpoints.clear()
+
+        def end() -> None:
+            checkpoints.verify()
+            store.write(record)
+            checkpoints.clear()
+
+        team.told(end)
     return record
+
+
+def _finished(spec: RunSpec, store: Store) -> RunRecord | None:
+    return store.read(spec.run_id) if store.has(spec.run_id) else None
+
+
+def _reporting(run: Training, lease: Lease | None, tell: Advance) -> Advance:
+    """Write into the lease, which one process of the run has, how far it is, and tell whoever watches."""
+    if lease is None:
+        return tell
+    lease.first, lease.total = run.step, run.oracle.total_steps
+
+    def advance(state: Training) -> None:
+        lease.step = state.step
+        tell(state)
+
+    return advance
 
 
 def make_record(run: Training, dataset: Dataset, status: str, error: str | None = None) -> RunRecord:
@@ -125,6 +156,6 @@ def make_record(run: Training, dataset: Dataset, status: str, error: str | None 
                 images_per_second=counted.samples / seconds if seconds > 0 else 0.0,
             ),
             "peak_memory": run.memory.bytes(),
-            "environment": describe_environment(run.device),
+            "environment": describe_environment(run.device, run.team.size),
         }
     )

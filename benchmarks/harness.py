@@ -27,11 +27,11 @@ def train(run: Training, checkpoints: Checkpoints, *, advance: Advance = lambda 
 
     Raises:
         Diverged: the loss is not finite.
-        Interrupted: SIGINT or SIGTERM came; the checkpoint is written.
+        Interrupted: SIGINT or SIGTERM came, to one process of the run at least; the checkpoint is written.
     """
     sampler, optimizer, oracle = run.sampler, run.optimizer, run.oracle
     run.model.train()
-    with StopRequest() as stop, torch.random.fork_rng():
+    with StopRequest(once=run.team.size > 1) as stop, torch.random.fork_rng():
         for epoch in range(run.epoch, run.spec.epochs):
             run.clock.start()
             run.begin_epoch(epoch)
@@ -49,16 +49,18 @@ def train(run: Training, checkpoints: Checkpoints, *, advance: Advance = lambda 
                 run.step += 1
                 advance(run)
                 last = step + 1 == sampler.steps
-                if (last or run.step % CHECK_EVERY == 0) and not math.isfinite(float(run.loss_sum)):
+                if (last or run.step % CHECK_EVERY == 0) and not math.isfinite(run.total_loss()):
                     run.clock.stop()
                     raise Diverged(f"the training loss is not finite in epoch {epoch + 1}, by step {run.step}")
-                if stop.requested or (checkpoints.due() and not last):
+                stopping, due = run.team.agree(run.step, stop.requested, checkpoints.due())
+                if stopping or (due and not last):
                     run.clock.stop()
-                    checkpoints.save(run.step, run.state_dict())
-                    if stop.requested:
+                    run.save(checkpoints)
+                    if stopping:
                         raise Interrupted(f"stopped after step {run.step} of {oracle.total_steps}")
                     run.clock.start()
             run.end_epoch()
             advance(run)
-            if checkpoints.due() and run.epoch < run.spec.epochs:
-                checkpoints.save(run.step, run.state_dict())
+            _, due = run.team.agree(run.step, False, checkpoints.due(), now=True)
+            if due and run.epoch < run.spec.epochs:
+                run.save(checkpoints)

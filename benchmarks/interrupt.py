@@ -16,10 +16,14 @@ class StopRequest:
     """Turns the first signal into a request that the training loop sees at the end of its step.
 
     A second signal acts at once, as if nobody listened. Outside the main thread no signal can be caught, and none is.
+
+    Args:
+        once: take no notice of further signals. Processes that train one run together need some steps to agree on the
+            step after which they stop, and launchers pass on a signal that the terminal or the scheduler sent already.
     """
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, once: bool = False) -> None:
+        self.requested, self.once = False, once
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -37,4 +41,6 @@ class StopRequest:
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
+        if self.once:
+            return
         signal.signal(number, self._before[number])  # pyright: ignore[reportArgumentType]

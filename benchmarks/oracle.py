@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from ..seeding import derive_seed
 from .batchnorm import RunningStatistics
 from .precision import LossScale, autocast
+from .synchronized import SynchronizedBatchNorm
+from .team import ALONE, Team
 
 
 @dataclass
@@ -65,10 +67,19 @@ class Oracle:
     - ``fp16`` scales and unscales every pass by itself.
     - ``weight_decay`` here is part of every gradient, as when it stands in the loss; the base optimizer then has none.
     - ``accumulate=k`` splits every pass into k micro-batches whose gradients sum to that of the whole batch.
+    - Several devices split every pass, whatever part of the batch it is of, and each then has the gradient, the loss
+      and the logits of the whole: to the variant there is one batch and one device. Gradients travel in one message
+      after the pass rather than in ``DistributedDataParallel``, which takes the place of the model, wants one backward
+      for each forward over all parameters, and hides the time of the messages behind the backward pass in exchange.
+      With ``whole=False`` each device instead passes over its own share of the batch and nothing is shared; whoever
+      makes the step then averages what comes of it (``StepRule.average``).
 
     Args:
         model: in training mode, on its device.
-        seed: of dropout.
+        seed: of dropout. Devices drop units independently, so a model with dropout is the only one whose run on several
+            devices is not, to rounding, the run on one.
+        team: the processes of the run.
+        whole: whether the passes of a step are over the whole batch.
     """
 
     def __init__(
@@ -81,8 +92,11 @@ class Oracle:
         bn_update: str = "first",
         weight_decay: float = 0.0,
         accumulate: int = 1,
+        team: Team = ALONE,
+        whole: bool = True,
     ):
         self.model, self.seed = model, seed
+        self.team, self.whole = team, whole
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.device = next(model.parameters()).device
         self.label_smoothing, self.precision, self.bn_update = label_smoothing, precision, bn_update
@@ -96,15 +110,19 @@ class Oracle:
     # -- the harness's side ----------------------------------------------------------------------------------
 
     def bind(self, batch: Batch, *, epoch: int, step: int) -> None:
-        """Start a step on this batch."""
-        self.batch, self.epoch, self.step = batch, epoch, step
+        """Start a step on this batch, that of all devices."""
+        self.counted.samples += len(batch.labels)
+        self.size = len(batch.labels)
+        self.batch = batch if self.whole else self._select(batch, self.team.share(self.size))
+        self.epoch, self.step = epoch, step
         self.passes = 0
         self.at_start = self.statistics.copy() if self.bn_update == "last" else []
-        self.counted.samples += len(batch.labels)
 
     def finish_step(self) -> None:
         """Close a step that was made."""
         self.scale.step_done(overflowed=False)
+        if not self.whole:
+            self.team.mean_([b for b in self.statistics.buffers if b.is_floating_point()])
 
     def skip_step(self) -> None:
         """Close a step that was given up because a gradient overflowed; what it cost stays counted."""
@@ -122,35 +140,42 @@ class Oracle:
         """Zero the gradients, run forward and backward, return the mean loss; see ``GradientOracle``."""
         self.model.zero_grad(set_to_none=True)
         batch = self.batch if subset is None else self._select(self.batch, subset)
-        count = len(batch.labels)
-        losses, logits = [], []
+        count, team = len(batch.labels), self.team if self.whole else ALONE
+        losses, logits, rows = [], [], []
         with self._pass():
             for part in torch.arange(count, device=self.device).chunk(self.accumulate):
-                micro = batch if self.accumulate == 1 else self._select(batch, part)
+                mine = part[team.share(len(part))]
+                micro = batch if len(mine) == count else self._select(batch, mine)
                 outputs = self._forward(micro.images)
-                share = len(micro.labels) / count
-                loss = self._mean_loss(outputs, micro) * share
+                # a device without samples takes part in the messages, with gradients of zero
+                loss = self._mean_loss(outputs, micro) * (len(mine) / count) if len(mine) else wide(outputs).sum()
                 if cotangent is None:
                     (loss * self.scale.scale).backward()
                 else:
-                    outputs.backward(cotangent[part].to(outputs.dtype) * self.scale.scale)
+                    outputs.backward(cotangent[mine].to(outputs.dtype) * self.scale.scale)
                 losses.append(loss.detach())
                 logits.append(outputs.detach())
-        self.logits = logits[0] if len(logits) == 1 else torch.cat(logits)
+                rows.append(mine)
+        self.logits = self._together(logits, rows, count)
         self._last = batch
         self.counted.gradient_evaluations += count / len(self.batch.labels)
         gradients = [p.grad for p in self.params if p.grad is not None]
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        team.sum_([*gradients, loss])
         self.scale.unscale(gradients)
         if self.weight_decay:
             decayed = [p for p in self.params if p.grad is not None]
             torch._foreach_add_(gradients, [p.detach() for p in decayed], alpha=self.weight_decay)
-        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        return loss
 
     def losses(self) -> Tensor:
         """Return the per-sample losses (B,) of a forward pass; costs one forward evaluation."""
         self._seed_dropout()
+        every = torch.arange(len(self.batch.labels), device=self.device)
+        mine = every[self.team.share(len(every))] if self.whole else every
+        part = self.batch if len(mine) == len(every) else self._select(self.batch, mine)
         with torch.no_grad(), self.statistics.frozen():
-            self.logits = self._forward(self.batch.images)
+            self.logits = self._together([self._forward(part.images)], [mine], len(every))
         self._last = self.batch
         self.counted.forward_evaluations += 1.0
         return self._losses(self.logits, self.batch.labels)
@@ -163,13 +188,14 @@ class Oracle:
         return derivative
 
     def scores(self, kind: str) -> Tensor:
-        """Score the samples of the last pass from its logits, at no further cost."""
-        return sample_scores(kind, self.logits, self._last.labels)
+        """Score the samples of the last pass, on whatever device it was made, from its logits, at no further cost."""
+        scores = sample_scores(kind, self.logits, self._last.labels)
+        return scores if self.whole else self.team.assemble(scores, self.team.share(self.size), self.size)
 
     # -- inside ----------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _select(batch: Batch, at: Tensor) -> Batch:
+    def _select(batch: Batch, at: Tensor | slice) -> Batch:
         weights = None if batch.weights is None else batch.weights[at]
         return Batch(batch.images[at], batch.labels[at], batch.ids[at], weights)
 
@@ -185,7 +211,7 @@ class Oracle:
 
     def _seed_dropout(self) -> None:
         """Seed the generator that dropout draws from; ``torch.manual_seed`` would queue a call for absent devices."""
-        seed = derive_seed("dropout", self.seed, self.step)
+        seed = derive_seed("dropout", self.seed, self.step, *([self.team.rank] if self.team.size > 1 else []))
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
         else:
@@ -193,7 +219,15 @@ class Oracle:
 
     def _forward(self, images: Tensor) -> Tensor:
         with autocast(self.precision, self.device):
-            return self.model(images)
+            if self.team.size == 1 or not self.whole:
+                return self.model(images)
+            with SynchronizedBatchNorm(self.team):
+                return self.model(images)
+
+    def _together(self, logits: list[Tensor], rows: list[Tensor], count: int) -> Tensor:
+        """Return the logits of a pass, (count, classes), in the order of its samples."""
+        own = logits[0] if len(logits) == 1 else torch.cat(logits)
+        return self.team.assemble(own, torch.cat(rows), count) if self.whole else own
 
     def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(wide(logits), labels, reduction="none", label_smoothing=self.label_smoothing)

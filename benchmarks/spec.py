@@ -15,6 +15,7 @@ from ..hyper import Hyper, Value, resolve
 from ..results.record import run_id_of
 from ..variants import get_info
 from ..variants.bases import base_hyper
+from .m_sharpness import M, check_m, without_whole_batch
 from .models import parameters_of
 from .precision import best_precision
 
@@ -97,17 +98,24 @@ class RunSpec(BaseModel):
         declared = get_sampler(self.sampler).hyper
         return {key: value for key, value in self.hyper.items() if key in declared}
 
+    @property
+    def m(self) -> int | None:
+        """Samples that share a perturbation where every device has one of its own; see :mod:`.m_sharpness`."""
+        return None if "m" in get_info(self.variant).hyper or "m" not in self.hyper else int(self.hyper["m"])
+
     def optimizer_arguments(self) -> dict[str, Any]:
         """What :func:`sambench.variants.create` is given beside name, model and base."""
         known = base_hyper(self.base)
         decay = self.weight_decay if self.weight_decay_mode == "base" else 0.0
         fields = {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": decay}
         of_base = {key: value for key, value in fields.items() if key in known}
-        return {**of_base, **{k: v for k, v in self.hyper.items() if k not in self.sampler_hyper}}
+        others = {*self.sampler_hyper} | ({"m"} if self.m is not None else set())
+        return {**of_base, **{k: v for k, v in self.hyper.items() if k not in others}}
 
     def label(self) -> str:
         """A short name for people: ``sam rho=0.05 seed 3``."""
-        own = " ".join(f"{key}={value}" for key, value in self.own_hyper.items())
+        shown = self.own_hyper if self.m is None else {**self.own_hyper, "m": self.m}
+        own = " ".join(f"{key}={value}" for key, value in shown.items())
         return " ".join(filter(None, [self.variant, own, f"seed {self.seed}"]))
 
 
@@ -196,9 +204,12 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
     }
     of_base = {key: hyper for key, hyper in extra.items() if key in spec.hyper and key not in info.hyper}
     published = {key: value for key, value in info.defaults.get(spec.dataset, {}).items() if key in info.hyper}
-    declared = {**info.hyper, **policy.hyper}
+    declared = {**({"m": M} if "m" in spec.hyper else {}), **info.hyper, **policy.hyper}
     owner = f"{spec.variant!r} with sampler {sampler!r} on base {spec.base!r}"
     hyper = resolve(owner, {**declared, **of_base}, {**published, **spec.hyper})
+    if "m" in hyper and "m" not in info.hyper:
+        hyper = without_whole_batch(hyper, spec.batch_size)
+        check_m(hyper.get("m"), spec.batch_size, spec.drop_last, spec.precision, info)
     for key in ("momentum", "nesterov"):
         if key in named and getattr(spec, key) and key not in known:
             raise ConfigError(f"{key}={getattr(spec, key)} is not valid: base optimizer {spec.base!r} has none")

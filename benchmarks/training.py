@@ -1,7 +1,6 @@
 """The state of a run: everything the loop works on, built from the spec, saved and restored as one."""
 
 import hashlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,37 +9,20 @@ from torch import Tensor, nn
 
 from ..datasets import Augmentation, Dataset, Parts, prepare, take
 from ..datasets.samplers import Draw, get_sampler
+from ..errors import StateError
 from ..results.record import CurvePoint
 from ..seeding import derive_seed
 from ..variants import StepRule, create
 from . import models
+from .checkpoint import Checkpoints
+from .clock import Clock
 from .evaluation import Measured, measure, predict
+from .m_sharpness import check_devices
 from .memory import PeakMemory
 from .oracle import Batch, Oracle, sample_scores
 from .schedule import learning_rate
 from .spec import RunSpec
-
-
-class Clock:
-    """Seconds that were spent while it ran; a GPU is waited for where the clock starts and stops."""
-
-    def __init__(self, device: torch.device):
-        self.device, self.seconds, self.started = device, 0.0, None
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    def start(self) -> None:
-        self.started = self._now()
-
-    def stop(self) -> float:
-        """Stop and return the seconds so far."""
-        if self.started is not None:
-            self.seconds += self._now() - self.started
-            self.started = None
-        return self.seconds
+from .team import ALONE, Team
 
 
 class Training:
@@ -53,10 +35,15 @@ class Training:
         spec: the run.
         dataset: the data, whole.
         device: where to train.
+        team: the processes that train this run together, this one among them.
+
+    Raises:
+        ConfigError: the spec asks for another number of devices.
     """
 
-    def __init__(self, spec: RunSpec, dataset: Dataset, device: torch.device):
-        self.spec, self.dataset, self.device = spec, dataset, device
+    def __init__(self, spec: RunSpec, dataset: Dataset, device: torch.device, team: Team = ALONE):
+        check_devices(spec.m, spec.batch_size, team.size)
+        self.spec, self.dataset, self.device, self.team = spec, dataset, device, team
         self.memory = PeakMemory(device)
         self.parts: Parts = prepare(
             dataset,
@@ -85,6 +72,9 @@ class Training:
         self.optimizer: StepRule = create(
             spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
         )
+        self.whole = spec.m is None
+        if not self.whole:
+            self.optimizer.mean_over_devices = team.mean_
         if spec.clip is not None:
             self.optimizer.base.register_step_pre_hook(self._clip)
         self.oracle = Oracle(
@@ -95,6 +85,8 @@ class Training:
             bn_update=spec.bn_update,
             weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
             accumulate=spec.accumulate,
+            team=team,
+            whole=self.whole,
         )
         self.sampler = get_sampler(spec.sampler)(
             len(self.labels), spec.batch_size, spec.seed, spec.drop_last, spec.sampler_hyper
@@ -147,24 +139,36 @@ class Training:
     def score(self, positions: Tensor, kind: str) -> Tensor:
         """Score training samples by a forward pass, without augmentation; counted as forward evaluations."""
         at = positions.to(self.device)
-        logits = predict(
-            self.model, take(self.images, at), self.dataset.mean, self.dataset.std, precision=self.spec.precision
-        )
         self.oracle.counted.forward_evaluations += len(positions) / self.spec.batch_size
-        return sample_scores(kind, logits, self.labels[at]).cpu()
+        return sample_scores(kind, self.predict(self.images, at), self.labels[at]).cpu()
+
+    def predict(self, images: Tensor, at: Tensor | None = None) -> Tensor:
+        """Return the logits (n, classes) of images, or of those at the given places; each device predicts its share."""
+        count = len(images if at is None else at)
+        mine = self.team.share(count)
+        part = images[mine] if at is None else take(images, at[mine])
+        logits = predict(self.model, part, self.dataset.mean, self.dataset.std, precision=self.spec.precision)
+        return self.team.assemble(logits, mine, count)
 
     def evaluate(self, part: str) -> Measured:
         """Measure the model on ``"validation"`` or ``"test"``."""
         images, labels = getattr(self.parts, part)
-        logits = predict(self.model, images, self.dataset.mean, self.dataset.std, precision=self.spec.precision)
-        return measure(logits, labels)
+        return measure(self.predict(images), labels)
+
+    def total_loss(self) -> float:
+        """Return the sum of the epoch's losses so far, the same on every device; it is waited for."""
+        total = self.loss_sum.clone()
+        if not self.whole:
+            self.team.mean_([total])
+        return float(total)
 
     def end_epoch(self) -> None:
         """Close the epoch: its mean loss, and a measurement on the held-out part when one is due."""
         seconds = self.clock.stop()
         self.evaluation_clock.start()
         done = self.epoch + 1
-        loss = float(self.loss_sum) / max(1, self.step - self.epoch * self.sampler.steps)
+        self.team.check_same([*self.model.parameters(), *self.model.buffers()], "the weights")
+        loss = self.total_loss() / max(1, self.step - self.epoch * self.sampler.steps)
         due = self.parts.validation is not None and (done % self.spec.eval_every == 0 or done == self.spec.epochs)
         held_out = self.evaluate("validation") if due else None
         self.curve.append(
@@ -193,8 +197,13 @@ class Training:
 
     # -- saving and restoring --------------------------------------------------------------------------------
 
+    def save(self, checkpoints: Checkpoints) -> None:
+        """Write a checkpoint; all processes of the run call this, and one of them writes."""
+        state = self.state_dict()
+        self.team.told(lambda: checkpoints.save(self.step, state))
+
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on."""
+        """Everything that the rest of the run depends on; whole only in the process that leads."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -207,16 +216,36 @@ class Training:
             "curve": [point.model_dump() for point in self.curve],
             "seconds": self.clock.seconds,
             "evaluation_seconds": self.evaluation_clock.seconds,
+            "devices": self.team.size,
+            "apart": [] if self.whole else self.team.collect(self._apart()),
         }
 
+    def _apart(self) -> dict[str, Any]:
+        """What devices that evaluate their own shares of a batch do not have in common."""
+        variant = dict(self.optimizer.state_dict()["variant"])
+        variant["own"] = {i: {key: t.cpu() for key, t in own.items()} for i, own in variant["own"].items()}
+        return {"variant": variant, "loss_sum": self.loss_sum.cpu()}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a saved state; what follows has the bits of a run that was never interrupted."""
+        """Take up a saved state; what follows has the bits of a run that was never interrupted.
+
+        Raises:
+            StateError: it was saved on another number of devices.
+        """
+        if state["devices"] != self.team.size:
+            raise StateError(
+                f"run {self.spec.run_id[:12]} was begun on {state['devices']} device(s) and would go on to other bits "
+                f"on {self.team.size}: finish it with --devices {state['devices']}, or remove its checkpoints to begin "
+                "anew"
+            )
+        apart = state["apart"][self.team.rank] if state["apart"] else {}
+        variant = apart.get("variant", state["optimizer"]["variant"])
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict({**state["optimizer"], "variant": variant})
         self.oracle.load_state_dict(state["oracle"])
         self.sampler.load_state_dict(state["sampler"])
         self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
-        self.loss_sum.copy_(state["loss_sum"])
+        self.loss_sum.copy_(apart.get("loss_sum", state["loss_sum"]))
         self.curve = [CurvePoint.model_validate(point) for point in state["curve"]]
         self.clock.seconds = state["seconds"]
         self.evaluation_clock.seconds = state["evaluation_seconds"]

@@ -106,6 +106,7 @@ class Environment(_Frozen):
     device: str = Field(description="kind: cpu, cuda, mps")
     device_name: str
     driver: str | None = Field(None, description="version of the GPU's kernel driver")
+    devices: int = Field(1, gt=0, description="how many of them the run was spread over, one process each")
     threads: int = Field(gt=0)
     host: str
     commit: str | None = None

@@ -99,7 +99,7 @@ class BSAM(StepRule):
                 worst = self.gradient(closure, **request)
             lengths = _add(lengths, noisy.like([g.abs() for g in noisy.values]), share)
             mean = _add(mean, worst, share)
-        self._move(lengths, mean)
+        self._move(self.average(lengths), self.average(mean))
         return mean.loss
 
     def _saved(self, params: list[Tensor], name: str, start: float) -> list[Tensor]:

@@ -104,6 +104,8 @@ class StepRule(Optimizer):
     """
 
     info: ClassVar[VariantInfo]
+    mean_over_devices: Callable[[list[Tensor]], None] | None = None
+    """Set by whoever trains on several devices with a perturbation of its own on each: averages tensors in place."""
 
     def __init__(self, base: Optimizer, owners: dict[Tensor, Owner], hyper: dict[str, Value], seed: int = 0):
         super().__init__(base.param_groups, {**base.defaults, **hyper})
@@ -182,9 +184,20 @@ class StepRule(Optimizer):
 
     def descend(self, gradient: Gradient) -> None:
         """Give the parameters this gradient and take one step of the base optimizer."""
+        self.average(gradient)
         for p, g in zip(gradient.params, gradient.values, strict=True):
             p.grad = g
         self.base.step()
+
+    def average(self, gradient: Gradient) -> Gradient:
+        """Replace values by their mean over devices that evaluate their own share of the batch, and return them.
+
+        On one device, and where every evaluation is of the whole batch, this does nothing. :meth:`descend` averages
+        what it is given; a rule that moves weights by anything else averages that first, or the devices drift apart.
+        """
+        if self.mean_over_devices is not None:
+            self.mean_over_devices(gradient.values)
+        return gradient
 
     def noise(self) -> torch.Generator:
         """The variant's own random stream of this step, a function of the seed and the step number alone."""

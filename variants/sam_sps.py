@@ -73,8 +73,8 @@ class SAMSPS(SAM):
         ascent = self.ascent(at)
         with self.perturbed(at, ascent):
             worst = self.gradient(closure)
-        gap = mean_over_ranks(worst.loss) - inner(worst.values, ascent)
-        squared = inner(worst.values, worst.values).clamp(min=TINY)
+        gap = mean_over_ranks(worst.loss - inner(worst.values, ascent))
+        squared = inner(self.average(worst).values, worst.values).clamp(min=TINY)
         rates = [group["lr"] for group in self.param_groups]
         try:
             for group in self.param_groups:

@@ -72,6 +72,8 @@ class WSAM(SAM):
             else:
                 torch._foreach_sub_(perturbed, clean)
         self.descend(at)
+        if any(group["decoupled"] for group in self.param_groups):
+            self.average(worst)
         for group, params, sharpness in self.groups(worst):
             if group["decoupled"]:
                 torch._foreach_mul_(sharpness, group["lr"] * _weight(group))
