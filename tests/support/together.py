@@ -1,6 +1,5 @@
-"""Two processes that train together, started from a server that has imported torch, so that a pair costs no start-up."""
+"""Two processes that train together, forked from a server that has imported torch: a pair costs no start-up."""
 
-import multiprocessing
 import os
 import pickle
 import traceback
