@@ -6,7 +6,14 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from ..datasets import Augmentation, list_datasets
 from ..datasets.samplers import get_sampler
@@ -23,11 +30,20 @@ FIELD_OF_BASE = ("lr", "momentum", "nesterov", "weight_decay")
 """Hyper-parameters of the base optimizer that are fields of the spec; the rest stand in ``hyper``."""
 
 
+ADDED: dict[str, Any] = {}
+"""Fields that came after the first published records: name -> the value under which a run is what it was before them.
+
+With that value, which must be the field's default for good, a field is left out of the spec's JSON and so of its hash:
+new abilities give old runs no new ids. Whoever adds a field to :class:`RunSpec` adds it here.
+"""
+
+
 class RunSpec(BaseModel):
     """One run. Built by :func:`make_spec`, which fills in what depends on variant and data set.
 
     Two runs are the same run exactly when all of this is equal: ``run_id`` is the hash of every field, so that a
-    changed default is another run and never an old result under a new meaning.
+    changed default is another run and never an old result under a new meaning. Only fields in :data:`ADDED` are left
+    out while they have no effect.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,6 +96,11 @@ class RunSpec(BaseModel):
     channels_last: bool = Field(True, description="memory layout of images and convolutions")
     seed: int = Field(0, ge=0, description="of initialization, order, augmentation, corruption and the variant's noise")
     eval_every: int = Field(1, gt=0, description="epochs between measurements on the held-out part")
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = dump(self)
+        return {key: value for key, value in fields.items() if key not in ADDED or value != ADDED[key]}
 
     @property
     def run_id(self) -> str:

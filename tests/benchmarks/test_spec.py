@@ -1,10 +1,14 @@
 """RunSpec: fully resolved, identified by all of it, refused with every error at once."""
 
+from pathlib import Path
+
 import pytest
 
-from sambench.benchmarks.spec import RunSpec, Source, make_spec
+import sambench
+from sambench.benchmarks.spec import ADDED, RunSpec, Source, make_spec
 from sambench.errors import ConfigError
 from sambench.results.record import run_id_of
+from sambench.results.store import Store
 from sambench.variants import list_variants
 
 
@@ -87,3 +91,22 @@ def test_bad_values_say_what_is_valid(given, message):
 )
 def test_a_source_names_the_data_and_its_place(text, name, location):
     assert Source.parse(text) == Source(name, location)
+
+
+def test_specs_of_published_records_are_still_those_runs():
+    records = list(Store(Path(sambench.__file__).parent / "results").records())
+    assert records
+    for record in records:
+        assert RunSpec.model_validate(record.spec).run_id == record.run_id
+
+
+@pytest.mark.parametrize("name", ["seed", *ADDED])
+def test_a_field_that_came_later_leaves_ids_alone_until_it_has_an_effect(name, monkeypatch):
+    neutral = RunSpec.model_fields[name].default
+    assert ADDED.get(name, neutral) == neutral
+    spec = make_spec({})
+    monkeypatch.setitem(ADDED, name, neutral)
+    assert name not in spec.model_dump(mode="json")
+    assert RunSpec.model_validate(spec.model_dump(mode="json")) == spec
+    other = spec.model_copy(update={name: 7})
+    assert other.model_dump(warnings=False)[name] == 7
