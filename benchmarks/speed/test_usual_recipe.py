@@ -31,6 +31,7 @@ from sambench.benchmarks.spec import make_spec
 from sambench.benchmarks.training import Training
 from sambench.datasets import load
 
+pytestmark = pytest.mark.timeout(0)
 CPU = torch.device("cpu")
 PRECISION = best_precision(CPU)
 TRAIN, BATCH, EPOCHS, SEEDS = 2560, 128, 5, 3
@@ -144,6 +145,7 @@ def test_a_sam_epoch_from_parquet(folder, compare, tmp_path):
         f"(b) a sam epoch of {TRAIN // BATCH} steps from Parquet, {PRECISION}, against the usual recipe",
         lambda: ours(folder, 0, 1, tmp_path),
         lambda: usual(folder, 0, 1),
+        rounds=3,
     )
 
 
