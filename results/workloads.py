@@ -49,7 +49,7 @@ def workload_of(record: RunRecord) -> dict[str, Any]:
     shared = {key: value for key, value in record.spec.items() if key not in apart}
     shared["data"] = record.dataset_fingerprint
     if "warmup_epochs" in record.spec and "epochs" in record.spec:
-        shared["warmup"] = record.spec["warmup_epochs"] / record.spec["epochs"]
+        shared["warmup"] = round(record.spec["warmup_epochs"] / record.spec["epochs"], 9)
     return shared
 
 

@@ -43,6 +43,12 @@ def test_repetitions_share_method_and_workload(make_record: Make, key: str) -> N
     assert key_of(method_of(one)) == key_of(method_of(other))
 
 
+def test_a_stretched_warm_up_stays_on_the_workload(make_record: Make) -> None:
+    for epochs in range(5, 60):
+        stretched = make_record(epochs=epochs, warmup_epochs=0.5 * epochs / 5)
+        assert key_of(workload_of(stretched)) == key_of(workload_of(make_record(epochs=5, warmup_epochs=0.5)))
+
+
 def test_protocol_leaves_out_what_changes_nothing(make_record: Make) -> None:
     line = protocol(workload_of(make_record(noise=0.4, schedule="multistep", milestones=[0.5, 0.75])))
     assert "noise=0.4 noise_kind=symmetric" in line
