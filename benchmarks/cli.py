@@ -17,27 +17,23 @@ from ..datasets import list_datasets
 from ..datasets.samplers import list_samplers
 from ..errors import ConfigError, SambenchError
 from ..results import leaderboard as boards
-from ..results import notes, plots
+from ..results import plots
 from ..results import table as tables
-from ..results.board import Boards, Checks, gather, read_checks
-from ..results.cells import COLUMNS, LEFT, cells
-from ..results.published import published
 from ..results.record import RunRecord
 from ..results.store import Store
-from ..slurm.plan import Plan, make_plan
-from ..slurm.pool import Site, run_pool
-from ..slurm.status import STATES, standings
+from ..results.summary import summarize
+from ..slurm.attempt import Site
+from ..slurm.profile import Profile
 from ..variants import get_info, list_bases, list_variants, load_plugin
 from . import conformance, models
-from .announcement import announce, check_ready
-from .calibration import check_device
-from .environment import cores, describe_environment, pick_device
+from .cluster_commands import Workers, cancel, launch, logs, plan, retry, start, status
+from .environment import pick_device
 from .execute import execute
 from .interrupt import Interrupted
 from .options import read_fields, read_settings, spec_options
-from .progress import pool_progress, run_progress
+from .progress import run_progress
 from .spec import Source, defaults_for_here, make_spec
-from .suite import Suite, list_suites, load_suite
+from .suite import list_suites, load_suite
 from .theory import commands as theory
 from .tune_commands import calibrate_, tune
 
@@ -271,134 +267,10 @@ def run(
 
 # -- suites ----------------------------------------------------------------------------------------------------
 
-SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes \\[default: one per core, at most 4]")]
-
-
-def _suite(name: str, sources: list[str], plugins: list[str]) -> Suite:
-    for path in plugins:
-        load_plugin(path)
-    return load_suite(name, tuple(map(Source.parse, sources)))
-
-
-def _print_plan(plan: Plan, workers: int) -> None:
-    out.print(f"[bold]{plan.suite.title}[/]", highlight=False)
-    if plan.suite.description:
-        out.print(plan.suite.description, highlight=False)
-    rows = [
-        ("runs in the suite", str(len(plan.suite.specs))),
-        ("already in the store", str(plan.done)),
-        ("to do", str(len(plan.runs))),
-        ("gradient evaluations", f"{plan.gradient_evaluations:,.0f}"),
-        ("training time, one after the other", _duration(plan.seconds)),
-        (f"with {workers} at a time", f"{_duration(plan.seconds / workers)} at best"),
-        *[("estimated from", basis) for basis in plan.basis],
-    ]
-    out.print(_table(["", ""], rows))
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds / 3600:.1f} h"
-        if seconds >= 3600
-        else f"{seconds / 60:.1f} min"
-        if seconds >= 90
-        else f"{seconds:.0f} s"
-    )
-
-
-@app.command(rich_help_panel="Suites")
-def plan(
-    suite: SuiteName,
-    results: Results = Path("results"),
-    source: Sources = [],  # noqa: B006
-    plugin: Plugins = [],  # noqa: B006
-    data: DataRoot = None,
-    device: Device = "auto",
-    workers: Workers = None,
-) -> None:
-    """Print what a suite would run, what it costs and about how long it takes. Starts nothing."""
-    made = make_plan(_suite(suite, source, plugin), Store(results), pick_device(device), data)
-    _print_plan(made, workers or default_workers())
-
-
-@app.command(rich_help_panel="Suites")
-def launch(
-    suite: SuiteName,
-    results: Results = Path("results"),
-    source: Sources = [],  # noqa: B006
-    plugin: Plugins = [],  # noqa: B006
-    data: DataRoot = None,
-    device: Device = "auto",
-    workers: Workers = None,
-    checkpoint_seconds: Every = 60.0,
-) -> None:
-    """Run what is missing of a suite on this machine, several processes at a time.
-
-    Runs in the store are skipped, interrupted ones resume, and one that fails never stops another.
-    """
-    loaded, store = _suite(suite, source, plugin), Store(results)
-    check_ready(loaded)
-    store.check_writable()
-    announce(loaded, store, f"sambench launch {suite}")
-    _launch(loaded, store, plugin, data, device, workers, checkpoint_seconds)
-
-
-def default_workers() -> int:
-    """One process per core, but no more than four: a small model uses one core well, and memory is shared."""
-    return min(4, cores())
-
-
-def _launch(
-    suite: Suite,
-    store: Store,
-    plugins: list[str],
-    data: str | None,
-    device: str,
-    workers: int | None,
-    checkpoint_seconds: float,
-) -> None:
-    store.check_writable()
-    workers = 1 if any(lane.name == "T" for lane in suite.lanes) else workers or default_workers()
-    threads = max(1, cores() // workers)
-    check_device(suite, describe_environment(pick_device(device)).device_name, threads)
-    made = make_plan(suite, store, pick_device(device), data)
-    _print_plan(made, workers)
-    if not made.runs:
-        return
-    site = Site(store.root, device, threads, data, checkpoint_seconds, tuple(plugins))
-    with pool_progress(err, len(made.runs)) as listen:
-        ended = run_pool(made.runs, site, workers, listen)
-    counts = {kind: list(ended.values()).count(kind) for kind in dict.fromkeys(ended.values())}
-    out.print("  ".join(f"{count} {kind}" for kind, count in counts.items()), highlight=False)
-    if bad := sum(count for kind, count in counts.items() if kind not in ("completed", "diverged")):
-        raise SambenchError(f"{bad} of {len(ended)} runs have no final record; the same command tries them again")
-
-
+for command in (plan, launch, status, logs, cancel, retry):
+    app.command(rich_help_panel="Suites")(command)
 app.command(rich_help_panel="Suites")(tune)
 app.command("calibrate", rich_help_panel="Suites")(calibrate_)
-
-
-@app.command(rich_help_panel="Suites")
-def status(
-    suite: SuiteName,
-    results: Results = Path("results"),
-    source: Sources = [],  # noqa: B006
-    plugin: Plugins = [],  # noqa: B006
-) -> None:
-    """Show where every run of a suite stands."""
-    found = standings(_suite(suite, source, plugin), Store(results))
-    unfinished = [s for s in found if s.state != "completed"]
-    if unfinished:
-        out.print(
-            _table(
-                ["run", "variant", "state", "step", ""],
-                [(s.spec.run_id[:12], s.spec.label(), s.state, str(s.step or ""), s.text) for s in unfinished],
-            )
-        )
-    counts = {state: sum(s.state == state for s in found) for state in STATES}
-    text = "  ".join(f"{count} {state}" for state, count in counts.items() if count)
-    out.print(f"{len(found)} runs: {text}", highlight=False)
 
 
 @app.command(rich_help_panel="Suites")
@@ -409,11 +281,11 @@ def quickstart(
 ) -> None:
     """Train a small network with many variants on embedded data and show the leaderboard. A few minutes."""
     store = Store(results)
-    _launch(load_suite("quickstart"), store, [], None, device, workers, 60.0)
+    store.check_writable()
+    start(load_suite("quickstart"), store, "local", Profile.model_validate({}), Site(store.root, device), workers)
     board, figures = results / "LEADERBOARD.md", results / "figures"
-    found = gather(store)
-    boards.write(boards.render(found, _checks()), board)
-    _print_board(found)
+    boards.write(store, board)
+    _print_board(store)
     for path in plots.draw(_good(store), figures):
         err.print(f"figure: {path}", highlight=False)
     err.print(f"figure: {theory.quick_figure(figures)}", highlight=False)
@@ -429,26 +301,15 @@ def _good(store: Store) -> Iterator[RunRecord]:
             err.print(f"[yellow]left out:[/] {record}", highlight=False)
 
 
-def _checks() -> Checks:
-    """Read what the conformance suite found, where this package is a checkout that has it."""
-    return read_checks(Path(__file__).resolve().parents[1] / "docs" / "variants" / "conformance.json")
-
-
-_NARROW = [name for name in COLUMNS if name not in ("Memory, MiB", "Checks", "Tier", "Settings")]
-
-
-def _print_board(found: Boards) -> None:
-    for section in found.sections:
-        track = f": track {section.track.name}" if section.track else ""
-        title = f"{section.workload.title}{track}"
-        table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-        for name in _NARROW:
-            table.add_column(name, justify="left" if name in LEFT else "right")
-        for row in section.workload.rows:
-            texts = cells(row, section, _checks()) | {"Variant": row.label}
-            table.add_row(*(texts[name] for name in _NARROW))
+def _print_board(store: Store) -> None:
+    for workload in summarize(_good(store)):
+        table = Table(title=workload.title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+        for name in boards.COLUMNS:
+            table.add_column(name, justify="left" if name in ("Group", "Variant", "Settings") else "right")
+        for row in workload.rows:
+            table.add_row(*boards.cells(row))
         out.print(table)
-        for note in notes.notes(section):
+        for note in boards.notes(workload):
             out.print(f"- {note}", highlight=False, markup=False)
 
 
@@ -462,12 +323,12 @@ def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
 ) -> None:
     """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
-    text = boards.render(gather(Store(results)), _checks(), published())
+    store = Store(results)
     if check:
-        boards.check(text, output)
+        boards.check(store, output)
         out.print(f"{output} is up to date", highlight=False)
     else:
-        boards.write(text, output)
+        boards.write(store, output)
         out.print(f"wrote {output}", highlight=False)
 
 

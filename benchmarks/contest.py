@@ -64,8 +64,11 @@ def plain(field: Sequence[Contestant], seeds: Sequence[int]) -> tuple[RunSpec, .
     specs, problems = list[RunSpec](), list[str]()
     for one in field:
         try:
-            given = [one.fields] if "seed" in one.own else [{**one.fields, "seed": seed} for seed in seeds]
-            specs += map(make_spec, given)
+            if "seed" in one.own:
+                specs.append(make_spec(one.fields))
+                continue
+            resolved = make_spec({**one.fields, "seed": seeds[0]}).model_dump() if seeds else {}
+            specs += [RunSpec.model_validate({**resolved, "seed": seed}) for seed in seeds]
         except ConfigError as error:
             problems += [f"[[runs]] number {one.number}: {line}" for line in str(error).splitlines()]
     if problems:

@@ -79,8 +79,7 @@ def execute(
             record = make_record(run, dataset, "completed")
         except Diverged as error:
             record = make_record(run, dataset, "diverged", str(error))
-        except SambenchError as error:
-            team.reason(error)
+        except SambenchError:
             raise
         except Exception as error:
             reason = team.reason(error)

@@ -41,6 +41,8 @@ class StopRequest:
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        if self.once:
-            return
-        signal.signal(number, self._before[number])  # pyright: ignore[reportArgumentType]
+        before = self._before[number]
+        if not self.once:
+            signal.signal(number, before)  # pyright: ignore[reportArgumentType]
+        if callable(before) and number != signal.SIGINT:  # a job that takes note of signals hears of this one too
+            before(number, frame)

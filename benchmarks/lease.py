@@ -43,15 +43,6 @@ _SIZE = 512
 class Held(StateError):
     """Somebody else is making this run."""
 
-    def __init__(self, run: str, holder: "Holder | None"):
-        self.holder = holder
-        where = f" on {holder.host}, process {holder.pid}" if holder else ""
-        where += f", job {holder.job}" if holder and holder.job else ""
-        super().__init__(
-            f"run {run[:12]} is being trained by another process{where}; "
-            "wait for it, or stop it and run this again: it goes on where the other one was"
-        )
-
 
 class LeaseLost(StateError):
     """Another process has taken over this run, because this one gave no sign of life; nothing may be written."""
@@ -150,7 +141,7 @@ class Lease:
             make_folder(self.folder)
             newest = max(_generations(self.folder), default=0)
             if newest and _is_held(_path(self.folder, newest), expiry=self.expiry):
-                raise Held(self.folder.name, _read(_path(self.folder, newest)))
+                raise Held(_held_by(self.folder.name, _read(_path(self.folder, newest))))
             with suppress(FileNotFoundError):  # the folder went away: the run came to its end just now
                 if self._create(newest + 1):
                     break
@@ -225,7 +216,7 @@ class Lease:
 
     def _content(self, seconds: float) -> bytes:
         holder = Holder(
-            platform.node(), _boot(), os.getpid(), _job(), self.first, self.step, self.total, round(seconds, 1)
+            platform.node(), _boot(), os.getpid(), job_id(), self.first, self.step, self.total, round(seconds, 1)
         )
         return json.dumps(asdict(holder)).encode().ljust(_SIZE - 1) + b"\n"
 
@@ -246,6 +237,15 @@ class Lease:
                 self._renewed = time.monotonic()
             except OSError:  # the file system is away or full: nobody could renew, until the time is over
                 self.lost = time.monotonic() - self._renewed > self.expiry
+
+
+def _held_by(run: str, holder: Holder | None) -> str:
+    where = f" on {holder.host}, process {holder.pid}" if holder else ""
+    where += f", job {holder.job}" if holder and holder.job else ""
+    return (
+        f"run {run[:12]} is being trained by another process{where}; "
+        "wait for it, or stop it and run this again: it goes on where the other one was"
+    )
 
 
 def _is_held(path: Path, now: float | None = None, expiry: float = EXPIRY) -> bool:
@@ -303,7 +303,7 @@ def _boot() -> str:
         return platform.node()
 
 
-def _job() -> str:
+def job_id() -> str:
     """Name the scheduler's job that this process is in: ``123_4`` for element 4 of array 123."""
     array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{element}" if array else os.environ.get("SLURM_JOB_ID", "")

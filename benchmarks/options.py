@@ -1,10 +1,12 @@
-"""Command-line options made from a pydantic model: every field of RunSpec is a flag, with its own help and default."""
+"""Command-line options made from pydantic models: every field is a flag, with its own help and default."""
 
 import inspect
 from collections.abc import Callable
 from typing import Any, get_args, get_origin
 
 import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from ..errors import ConfigError
 from ..hyper import Value
@@ -15,21 +17,39 @@ PANEL = "The run (every field of its spec)"
 
 def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every field of :class:`RunSpec`; the command gets those that were given as ``fields``."""
-
-    def wrapper(**arguments: Any) -> Any:
-        given = {name: arguments.pop(name) for name in list(arguments) if name in RunSpec.model_fields}
-        return command(fields={name: value for name, value in given.items() if value is not None}, **arguments)
-
-    own = [p for name, p in inspect.signature(command).parameters.items() if name != "fields"]
-    options = [_option(name) for name in RunSpec.model_fields if name != "hyper"]
-    wrapper.__signature__ = inspect.Signature([*own, *options])  # pyright: ignore[reportFunctionMemberAccess]
-    wrapper.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
-    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
-    return wrapper
+    return model_options(RunSpec, "fields", PANEL, skip={"hyper"})(command)
 
 
-def _option(name: str) -> inspect.Parameter:
-    field = RunSpec.model_fields[name]
+def model_options(
+    model: type[BaseModel], argument: str, panel: str, skip: set[str]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add an option for every field of a model to a command, which gets those that were given as one dictionary.
+
+    Args:
+        model: the fields and their descriptions.
+        argument: name of the dictionary among the command's arguments.
+        panel: heading of the options in the help.
+        skip: fields that are no options, or options of the command itself.
+    """
+    names = [name for name in model.model_fields if name not in skip]
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(**arguments: Any) -> Any:
+            given = {name: arguments.pop(name) for name in names if name in arguments}
+            chosen = {name: value for name, value in given.items() if value is not None}
+            return command(**{argument: chosen}, **arguments)
+
+        own = [p for name, p in inspect.signature(command).parameters.items() if name != argument]
+        options = [_option(name, model.model_fields[name], panel) for name in names]
+        wrapper.__signature__ = inspect.Signature([*own, *options])  # pyright: ignore[reportFunctionMemberAccess]
+        wrapper.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
+        wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+        return wrapper
+
+    return add
+
+
+def _option(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
     help_text = field.description or ""
     choices = get_args(field.annotation) if get_origin(field.annotation) is not None else ()
     texts = [choice for choice in choices if isinstance(choice, str)]
@@ -41,7 +61,7 @@ def _option(name: str) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     kind: Any = bool if field.annotation is bool else str
     option = typer.Option(
-        None, flag if kind is str else f"{flag}/--no-{flag[2:]}", help=help_text, rich_help_panel=PANEL
+        None, flag if kind is str else f"{flag}/--no-{flag[2:]}", help=help_text, rich_help_panel=panel
     )
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
 

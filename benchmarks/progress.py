@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from .training import Advance, Training
 
 if TYPE_CHECKING:
-    from ..slurm.pool import Event
+    from ..slurm.attempt import Event
 
 
 def _bars(console: Console) -> Progress:

@@ -26,6 +26,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ class Suite:
     budget: Budget | None = None
     tuned: Tuning | None = None
     seconds: float | None = None
+
+    @cached_property
+    def run_ids(self) -> tuple[str, ...]:
+        """The ids of the runs, in their order; each is a hash that takes time in large suites."""
+        return tuple(spec.run_id for spec in self.specs)
 
     def source(self, spec: RunSpec) -> Source | None:
         """Where the data of a run comes from, if the suite says so."""

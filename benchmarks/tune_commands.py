@@ -17,8 +17,9 @@ from ..results.ledger import Trial, write_ledger
 from ..results.roster import FOLDER as SUITES
 from ..results.roster import read_rosters
 from ..results.store import Store
+from ..slurm.attempt import Site
 from ..slurm.plan import Plan, make_plan
-from ..slurm.pool import Site, run_pool
+from ..slurm.pool import run_pool
 from ..variants import load_plugin
 from .calibration import TURNS, calibrate, calibrated
 from .environment import cores, pick_device

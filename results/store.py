@@ -1,7 +1,9 @@
 """The store: a folder of records, one file a run, written once, read by anybody at any time."""
 
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from .record import RunRecord
 
 _FINAL = ".json"
 _FAILED = ".failed.json"
-_CHUNK = 1 << 17  # bytes of a read: nearly every record has fewer
+_STATUS = re.compile(rb'"status":"(completed|diverged|failed)"')
+_HEAD = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,18 @@ class Store:
         names = self._names()
         failed = {name.removesuffix(_FAILED) for name in names if name.endswith(_FAILED)}
         return sorted(run_id for run_id in failed if f"{run_id}{_FINAL}" not in names)
+
+    def statuses(self) -> dict[str, str]:
+        """Return the status of every run by its id, from the first bytes of the files, which are not validated.
+
+        It is ``"damaged"`` where they do not say; who reads that record is told what is wrong with it.
+        """
+        found = {}
+        for name in sorted(self._names(), reverse=True):  # the final record of a run comes after its failed attempt
+            with suppress(OSError), open(f"{self.runs}/{name}", "rb") as file:
+                said = _STATUS.search(file.read(_HEAD))
+                found[name.split(".")[0]] = said[1].decode() if said else "damaged"
+        return found
 
     def read(self, run_id: str) -> RunRecord:
         """Read and validate the record of a run: the final one, else that of its last failed attempt.
@@ -151,7 +166,8 @@ class Store:
         final, failed = f"{self.runs}/{run_id}{_FINAL}", f"{self.runs}/{run_id}{_FAILED}"
         for path in (final, failed, final):  # a failed attempt may give way to the final record meanwhile
             try:
-                return _parse(path, _bytes(path))
+                with open(path, "rb") as file:
+                    return _parse(path, file.read())
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -168,24 +184,15 @@ class Store:
         return {name for name in names if name.endswith(_FINAL) and not name.startswith(".")}
 
 
-def _bytes(path: str) -> bytes:
-    """Read a whole file without a file object, which costs more than the reading where files are many and small."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return b"".join(iter(lambda: os.read(descriptor, _CHUNK), b""))
-    finally:
-        os.close(descriptor)
-
-
 def _parse(path: str, data: bytes) -> RunRecord | Damaged:
     try:
         record = RunRecord.model_validate_json(data)
     except ValidationError as error:
         return Damaged(Path(path), _summary(error))
-    ending = _FAILED if path.endswith(_FAILED) else _FINAL
-    if not path.endswith(f"/{record.run_id}{ending}"):
+    name = os.path.basename(path)
+    if name not in (record.run_id + _FINAL, record.run_id + _FAILED):
         return Damaged(Path(path), f"it holds the record of another run, {record.run_id}")
-    if (record.status == "failed") != (ending == _FAILED):
+    if (record.status == "failed") != name.endswith(_FAILED):
         return Damaged(Path(path), f"a record of status {record.status!r} does not belong under this name")
     return record
 

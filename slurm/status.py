@@ -1,44 +1,171 @@
-"""Where every run of a suite stands, from the store alone: records first, then checkpoints."""
+"""Where every run of a suite stands: records first, then leases, then SLURM's queue, then its accounts, then lost."""
 
-from dataclasses import dataclass
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from ..benchmarks.checkpoint import Checkpoints
+from ..benchmarks.lease import filesystem_time, look
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suite import Suite
+from ..errors import SambenchError
 from ..results.store import Store
+from . import scheduler
+from .launches import Launch, list_launches
+from .scheduler import ACTIVE, WAITING, Element
 
-STATES = ("completed", "diverged", "failed", "running", "interrupted", "pending")
+STATES = ("done", "diverged", "failed", "running", "preempted", "pending", "lost", "cancelled")
+GRACE = 60.0
+"""Seconds that SLURM may take to tell of a job, or to requeue one that ended with its node."""
+_NEVER = ("Limit", "BadConstraints", "Invalid", "Held", "held", "ReqNodeNotAvail", "NodeDown", "NeverSatisfied")
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One run: its state, the step of its newest checkpoint, and what went wrong, if something did."""
+    """One run, and all that is known of it.
+
+    Args:
+        spec: the run.
+        state: one of ``STATES``.
+        step: that is done, or that the newest checkpoint has.
+        total: steps of the whole run, 0 where they are not known.
+        seconds: estimated to its end, while it runs.
+        job: the scheduler's id of the job that makes it, or made it last.
+        text: what more there is to say.
+        alive: whether somebody makes it, or a job that waits or runs will.
+    """
 
     spec: RunSpec
     state: str
     step: int = 0
+    total: int = 0
+    seconds: float | None = None
+    job: str = ""
     text: str = ""
+    alive: bool = False
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What SLURM says of the jobs of some launches, asked once for all of them."""
+
+    elements: dict[str, Element]
+    silent: str = ""
+
+    @classmethod
+    def of(cls, launches: Iterable[Launch]) -> "Queue":
+        """Ask about launches; one that cannot be asked about leaves every job unknown and says why."""
+        launches = list(launches)
+        if not launches:
+            return cls({})
+        arrays = [array.id for launch in launches for array in launch.arrays()]
+        names = [launch.name(number) for launch in launches for number in range(len(launch.arrays()))]
+        try:
+            known = scheduler.queue(names)
+        except SambenchError as error:
+            return cls({}, str(error))
+        return cls({**scheduler.accounts(arrays), **known})
 
 
 def standings(suite: Suite, store: Store) -> list[Standing]:
     """Return the standing of every run, in the order of the suite.
 
-    A run with a final record is ``completed`` or ``diverged``; without one it is ``running`` while a process holds it,
-    ``interrupted`` if a checkpoint waits, ``failed`` if its last attempt was recorded so, and else ``pending``.
+    ``done`` and ``diverged`` have a final record, ``failed`` that of a failed attempt that nobody is about to repeat.
+    ``running`` is held by a live process. ``preempted`` stopped with a checkpoint, or waits for another start of its
+    job. ``pending`` has not begun. ``lost`` was given to a job that ended without a record. ``cancelled`` is what this
+    suite's ``cancel`` took back.
     """
-    failed = set(store.failed_ids())
-    return [_standing(spec, store, failed) for spec in suite.specs]
+    ids = suite.run_ids
+    statuses = store.statuses()
+    open_ids = {run_id for run_id in ids if statuses.get(run_id) in (None, "failed")}
+    launches = [launch for launch in list_launches(store.root) if open_ids & launch.job_of.keys()]
+    queue = Queue.of(launches)
+    started = _started(store)
+    now = filesystem_time(store.root) if started else time.time()
+    found = []
+    for spec, run_id in zip(suite.specs, ids, strict=True):
+        status = statuses.get(run_id)
+        if status not in (None, "failed"):
+            found.append(_ended(spec, status))
+            continue
+        standing = _unfinished(spec, run_id, store, now) if run_id in started else Standing(spec, "pending")
+        if standing.state != "running":
+            newest = next((launch for launch in reversed(launches) if run_id in launch.job_of), None)
+            standing = _queued(standing, run_id, newest, queue, status == "failed", store)
+        found.append(standing)
+    return found
 
 
-def _standing(spec: RunSpec, store: Store, failed: set[str]) -> Standing:
-    run_id = spec.run_id
-    if store.has(run_id):
-        record = store.read(run_id)
-        return Standing(spec, record.status, record.counters.steps, record.error or "")
-    checkpoints = Checkpoints(store.checkpoints(run_id), run_id, fingerprint="")
-    step = checkpoints.newest_step()
-    if checkpoints.held():
-        return Standing(spec, "running", step)
-    if run_id in failed:
-        return Standing(spec, "failed", step, store.read(run_id).error or "")
-    return Standing(spec, "interrupted" if step else "pending", step)
+def _ended(spec: RunSpec, status: str) -> Standing:
+    if status == "damaged":
+        return Standing(spec, "failed", text="its record cannot be read; restore the file, or move it away")
+    return Standing(spec, "done" if status == "completed" else status)
+
+
+def _started(store: Store) -> set[str]:
+    """The runs that have a folder of their own: held by somebody, or with a checkpoint."""
+    try:
+        return set(os.listdir(store.root / "checkpoints"))
+    except FileNotFoundError:
+        return set()
+
+
+def _unfinished(spec: RunSpec, run_id: str, store: Store, now: float) -> Standing:
+    folder = store.checkpoints(run_id)
+    held, holder = look(folder, now)
+    step = Checkpoints(folder, run_id, fingerprint="").newest_step()
+    total = holder.total if holder else 0
+    if held:
+        step = max(step, holder.step if holder else 0)
+        return Standing(
+            spec, "running", step, total, holder and holder.remaining, holder.job if holder else "", alive=True
+        )
+    return Standing(spec, "preempted" if step else "pending", step, total)
+
+
+def _queued(
+    standing: Standing, run_id: str, launch: Launch | None, queue: Queue, failed: bool, store: Store
+) -> Standing:
+    """Say what becomes of a run that nobody holds, from the newest job that was to make it."""
+    error = (store.read(run_id).error or "") if failed else ""
+    array = launch.array_of(launch.job_of[run_id]) if launch else None
+    if launch is None or array is None:
+        return replace(standing, state="failed", text=error) if failed else standing
+    number = launch.job_of[run_id]
+    job = array.element(number)
+    element = queue.elements.get(job)
+    standing = replace(standing, job=job)
+    age = time.time() - launch.about["created"]
+    if element and element.state in (*WAITING, *ACTIVE):
+        return _alive(standing, element, failed and _since(store, run_id) > launch.about["created"], error)
+    if failed:
+        return replace(standing, state="failed", text=error)
+    if array.id in launch.cancelled():
+        return replace(standing, state="cancelled", text="by sambench cancel")
+    if queue.silent:
+        return replace(standing, text=f"SLURM does not answer: {queue.silent}")
+    if element is None:
+        return standing if age < GRACE else replace(standing, state="lost", text="SLURM does not know its job")
+    if element.ended is not None and time.time() - element.ended < GRACE and element.state == "NODE_FAIL":
+        return replace(standing, state="preempted", text="its node died; SLURM is about to start it again")
+    if element.state == "PREEMPTED":
+        return replace(standing, state="lost", text="preempted, and not requeued by this cluster: sambench retry")
+    return replace(standing, state="lost", text=f"job ended as {element.state}, {element.reason}")
+
+
+def _alive(standing: Standing, element: Element, failed: bool, error: str) -> Standing:
+    if failed:  # its job goes on with other runs
+        return replace(standing, state="failed", text=error)
+    if element.state in WAITING:
+        never = any(word in element.reason for word in _NEVER)
+        text = f"queued: {element.reason or element.state}" + (" (may never start)" if never else "")
+        return replace(standing, text=text, alive=True)
+    return replace(standing, text=f"job {element.state.lower()}", alive=True)
+
+
+def _since(store: Store, run_id: str) -> float:
+    try:
+        return store.failed_path(run_id).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -21,6 +21,7 @@ MAY_IMPORT = {
 }
 EVERYONE = {
     "benchmarks/cli.py",
+    "benchmarks/cluster_commands.py",
     "benchmarks/tune_commands.py",
     "benchmarks/progress.py",
 }  # the command line and what it shows

@@ -110,7 +110,7 @@ def test_a_suite_from_plan_to_board(tmp_path):
     assert not results.exists()
     assert "2 pending" in sambench("status", suite, "--results", results)
     assert "2 completed" in sambench("launch", suite, "--results", results, "--device", "cpu", "--workers", "2")
-    assert "2 completed" in sambench("status", suite, "--results", results)
+    assert "2 done" in sambench("status", suite, "--results", results)
     again = sambench("plan", suite, "--results", results, "--device", "cpu")
     assert [line.split()[-1] for line in again.splitlines() if line.startswith(("already", "to do"))] == ["2", "0"]
     sambench("leaderboard", "--results", results, "--output", board)
@@ -147,7 +147,7 @@ def test_an_interrupt_writes_a_checkpoint_and_the_command_resumes(tmp_path):
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    while not list(tmp_path.glob("checkpoints/*/lock")):
+    while not list(tmp_path.glob("checkpoints/*/lease-*")):
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(2.0)

@@ -9,7 +9,8 @@ from sambench.benchmarks.suite import Suite, load_suite
 from sambench.benchmarks.training import Training
 from sambench.datasets import load
 from sambench.results.store import Store
-from sambench.slurm.plan import make_plan, steps_per_epoch
+from sambench.slurm.estimate import steps_per_epoch
+from sambench.slurm.plan import make_plan
 from sambench.slurm.status import standings
 
 CPU = torch.device("cpu")
@@ -42,7 +43,7 @@ def test_what_is_done_is_not_planned_and_serves_the_estimate(tmp_path):
     assert made.basis == ("wrn10_1 on digits: 1 records of this suite",)
     expected = 12 * record.timing.train_seconds / record.counters.gradient_evaluations
     assert made.seconds == pytest.approx(expected)
-    assert [s.state for s in standings(both, store)] == ["completed", "pending"]
+    assert [s.state for s in standings(both, store)] == ["done", "pending"]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,6 @@ def test_planned_steps_are_those_of_the_run(fields):
 
 
 def test_the_table_of_the_base_paper_needs_no_data(tmp_path, monkeypatch):
-    monkeypatch.setattr("sambench.slurm.plan._measured_speed", lambda *_: 1.0)
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
     made = make_plan(load_suite("unified-sam-table2"), Store(tmp_path), CPU)
     assert made.gradient_evaluations == (60 * 2 + 3) * 200 * 390

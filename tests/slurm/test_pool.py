@@ -6,8 +6,9 @@ import torch
 from sambench.benchmarks.spec import make_spec
 from sambench.benchmarks.suite import Suite
 from sambench.results.store import Store
+from sambench.slurm.attempt import Site
 from sambench.slurm.plan import make_plan
-from sambench.slurm.pool import Site, run_pool
+from sambench.slurm.pool import run_pool
 from sambench.slurm.status import standings
 
 PLUGIN = '''
@@ -46,7 +47,7 @@ def test_failures_stay_alone(site):
     heard = []
     ended = run_pool(plan.runs, site, 1, heard.append)
     assert [ended[spec.run_id] for spec in suite.specs] == ["failed", "completed", "lost", "completed"]
-    assert [s.state for s in standings(suite, store)] == ["failed", "completed", "pending", "completed"]
+    assert [s.state for s in standings(suite, store)] == ["failed", "done", "pending", "done"]
     assert store.read(suite.specs[0].run_id).error == "RuntimeError: on purpose"
     lost = next(event for event in heard if event.kind == "lost")
     assert "exit code 9" in lost.text

@@ -1,0 +1,91 @@
+"""Taking jobs back, and trying again what did not come to an end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ..benchmarks.spec import RunSpec
+from ..benchmarks.suite import Suite
+from ..results.store import Store
+from . import scheduler
+from .launches import Launch, list_launches
+from .scheduler import ACTIVE, WAITING
+from .status import Queue, Standing
+
+AGAIN = ("failed", "lost")
+"""The states of runs that are tried again."""
+
+
+def cancel_suite(suite: Suite, store: Store) -> int:
+    """Cancel the jobs of a suite's launches that wait or run, and return how many those were.
+
+    The cancellation is written down before it is asked for: a job that SLURM then forgets is known as cancelled.
+
+    Raises:
+        ConfigError: SLURM is not here.
+        NoAnswer: it does not answer.
+    """
+    launches = list_launches(store.root, suite.name)
+    if not launches:
+        return 0
+    scheduler.check_present()
+    queue = Queue.of(launches)
+    if queue.silent:
+        raise scheduler.NoAnswer(queue.silent)
+    alive = {id_ for id_, element in queue.elements.items() if element.state in (*WAITING, *ACTIVE)}
+    count = 0
+    for launch in launches:
+        for array in launch.arrays():
+            jobs = [array.element(job) for job in range(array.first, array.first + array.count)]
+            if there := sum(job in alive for job in jobs):
+                launch.remember_cancelled(array)
+                scheduler.cancel([array.id])
+                count += there
+    return count
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What is to be tried again.
+
+    Args:
+        specs: the runs.
+        given_up: runs that had all their attempts.
+        attempts: launches that the most tried of ``specs`` was in.
+        most: attempts that a run may have.
+    """
+
+    specs: tuple[RunSpec, ...]
+    given_up: tuple[RunSpec, ...]
+    attempts: int
+    most: int
+
+    def explain(self) -> Iterator[str]:
+        yield f"{len(self.specs)} runs to try again"
+        for spec in self.given_up:
+            yield f"given up after {self.most} attempts: {spec.run_id[:12]} {spec.label()}"
+
+    def part_of(self, suite: Suite) -> Suite:
+        """Return the suite with these runs alone."""
+        return replace(suite, specs=self.specs)
+
+
+def pick_for_retry(found: list[Standing], launches: list[Launch], most: int) -> Picked:
+    """Choose the failed and lost runs that have not had all their attempts.
+
+    Args:
+        found: the standings of a suite.
+        launches: of its results folder; each that a run was in is an attempt.
+        most: attempts that a run may have.
+    """
+    tried = {
+        standing.spec.run_id: sum(standing.spec.run_id in launch.job_of for launch in launches)
+        for standing in found
+        if standing.state in AGAIN
+    }
+    open_ = [s.spec for s in found if s.state in AGAIN and tried[s.spec.run_id] < most]
+    return Picked(
+        specs=tuple(open_),
+        given_up=tuple(s.spec for s in found if s.state in AGAIN and tried[s.spec.run_id] >= most),
+        attempts=max((tried[spec.run_id] for spec in open_), default=0),
+        most=most,
+    )

@@ -1,0 +1,113 @@
+"""How long runs take and how much room they need, from the records there are, or from a short measurement."""
+
+import time
+from collections.abc import Iterable
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+
+from ..benchmarks import models
+from ..benchmarks.precision import autocast
+from ..benchmarks.spec import RunSpec, Source
+from ..datasets import list_datasets, load
+from ..results.record import RunRecord
+from ..variants import get_info
+
+Shape = tuple[int, int, int]
+Workload = tuple[str, str, str, int, str, bool]
+ENOUGH = 20
+"""Records of one workload that an estimate rests on, at most."""
+_SAMPLES = 16
+"""Samples of the first, short measurement."""
+
+
+def workload(spec: RunSpec) -> Workload:
+    """Return what the time of a gradient evaluation depends on, the machine aside."""
+    return (spec.dataset, spec.model, spec.norm, spec.batch_size, spec.precision, spec.channels_last)
+
+
+def data_size(spec: RunSpec, source: Source | None, data_root: str | None) -> tuple[Shape, int, int]:
+    """Return image shape, number of classes and training images; known names are not loaded for it."""
+    for info in list_datasets():
+        if source is None and info.name == spec.dataset and info.shape and info.classes and info.train:
+            return info.shape, info.classes, info.train
+    dataset = load(source.location if source else spec.dataset, name=spec.dataset, root=data_root)
+    return dataset.shape, len(dataset.classes), len(dataset.train_labels)
+
+
+def steps_per_epoch(spec: RunSpec, count: int, classes: int) -> int:
+    """Return the steps of an epoch from the size of the whole training set."""
+    if spec.split != "full":
+        count -= count // 10
+    if spec.subset is not None:
+        count = min(count, spec.subset)
+    if spec.imbalance > 1 and classes > 1:
+        ratios = [spec.imbalance ** (-c / (classes - 1)) for c in range(classes)]
+        count = int(count * sum(ratios) / classes)
+    return max(1, count // spec.batch_size if spec.drop_last else -(-count // spec.batch_size))
+
+
+def recorded_speed(records: Iterable[RunRecord], device: torch.device) -> tuple[float, int] | None:
+    """Return seconds of a gradient evaluation from records of one workload, and how many there were on such a device.
+
+    A forward evaluation counts as a third of a gradient evaluation.
+    """
+    seconds = []
+    for record in records:
+        cost = record.counters.gradient_evaluations + record.counters.forward_evaluations / 3
+        if record.environment.device == device.type and cost:
+            seconds.append(record.timing.train_seconds / cost)
+            if len(seconds) == ENOUGH:
+                break
+    return (sum(seconds) / len(seconds), len(seconds)) if seconds else None
+
+
+def measured_speed(spec: RunSpec, shape: Shape, classes: int, device: torch.device) -> float:
+    """Time one forward and backward on random input, on one thread of the CPU: the best of four after a warm-up.
+
+    Where a few samples take so long already that a whole batch would keep one waiting, their time is scaled up.
+    """
+    channels, size, _ = shape
+    layout = torch.channels_last if spec.channels_last else torch.contiguous_format
+    model = models.build(spec.model, classes=classes, channels=channels, image_size=size, norm=spec.norm, seed=0).to(
+        device, memory_format=layout
+    )  # pyright: ignore[reportCallIssue]
+
+    def evaluate(samples: int) -> float:
+        images = torch.zeros(samples, *shape, device=device).contiguous(memory_format=layout)
+        start = time.perf_counter()
+        with autocast(spec.precision, device):
+            logits = model(images)
+        F.cross_entropy(logits.float(), torch.zeros(samples, dtype=torch.long, device=device)).backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        few = min(_SAMPLES, spec.batch_size)
+        evaluate(few)
+        short = evaluate(few) * spec.batch_size / few
+        if short > 0.5:
+            return short
+        return min(evaluate(spec.batch_size) for _ in range(5))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@cache
+def _parameters(model: str, classes: int, norm: str) -> int:
+    return models.parameters_of(model, classes=classes, norm=norm)
+
+
+def checkpoint_bytes(spec: RunSpec, classes: int) -> int:
+    """Estimate the size of two checkpoints of a run: weights, momentum, and what the variant keeps, in fp32."""
+    copies = 2 + get_info(spec.variant).state
+    return int(2 * 4 * copies * _parameters(spec.model, classes, spec.norm))
+
+
+def record_bytes(spec: RunSpec) -> int:
+    """Estimate the size of a record: some 4 KB, 250 bytes an epoch, and one bit a test image."""
+    return 4_000 + 250 * spec.epochs + 2_000

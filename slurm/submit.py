@@ -1,0 +1,214 @@
+"""Submission: jobs become arrays, each with one call of sbatch, through submitit."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, SambenchError, StateError
+from ..results.files import write_failure
+from . import scheduler
+from .attempt import Site
+from .job import Job
+from .launches import Array, Launch, new_launch, write_launch
+from .pack import Packed, chunks
+from .profile import Profile
+from .snapshot import take_snapshot
+
+_START = """\
+#!/bin/sh
+# How the jobs of this launch start Python: with the code that was submitted, whatever became of its original.
+trap '' USR2 TERM  # until Python listens: a signal that comes earlier must not end the job
+export PYTHONPATH={code}${{PYTHONPATH:+:$PYTHONPATH}}
+{exports}exec {python} -P "$@"
+"""
+_REFUSALS = (
+    "partition",
+    "not available",
+    "invalid",
+    "violates",
+    "limit",
+    "exceed",
+    "memory specification",
+    "more proc",
+)
+
+
+def submit(
+    results: Path,
+    suite: str,
+    jobs: tuple[Packed, ...],
+    profile: Profile,
+    site: Site,
+    tell: Callable[[str], None],
+    delay: int = 0,
+) -> Launch:
+    """Submit jobs, and leave behind all that they need.
+
+    Args:
+        results: the folder of the store; all nodes must see it under this path.
+        suite: its name.
+        jobs: what every job is to make.
+        profile: what to ask for.
+        site: how runs are made; its device and threads are those of the profile.
+        tell: is told what was submitted, line by line.
+        delay: seconds that the jobs wait at least.
+
+    Raises:
+        ConfigError: SLURM or submitit is not here, or SLURM refuses the request.
+        StateError: the folder cannot be written.
+    """
+    scheduler.check_present()
+    submitit = _submitit()
+    most = scheduler.max_array_size()
+    launch = new_launch(results, suite)
+    try:
+        plugins = take_snapshot(launch.code, site.plugins)
+        there = Site(
+            results=launch.results,
+            device=profile.job_device,
+            threads=profile.threads,
+            data_root=str(Path(site.data_root).resolve()) if site.data_root else None,
+            checkpoint_seconds=site.checkpoint_seconds,
+            plugins=plugins,
+        )
+        spans = write_launch(launch, suite, jobs, profile, there)
+        _write_start(launch)
+        payloads = [Job(str(launch.folder), places) for places in spans]
+        parameters = _parameters(profile, delay)
+        with scheduler.clean_environment(_options(profile)):
+            executor = submitit.SlurmExecutor(
+                folder=launch.jobs_folder, max_num_timeout=10**6, python=f"sh {shlex.quote(str(launch.start))}"
+            )
+            launch.jobs_folder.mkdir()
+            executor.update_parameters(**parameters, job_name=launch.name(0))
+            _try_out(executor, launch, profile)
+            for number, (first, count) in enumerate(chunks(len(jobs), most)):
+                executor.update_parameters(**parameters, job_name=launch.name(number))
+                made = executor.submit_array(payloads[first : first + count])
+                array = Array(made[0].job_id.split("_")[0], first, count)
+                launch.add_array(array)
+                tell(f"submitted {count} jobs as {'array' if count > 1 else 'job'} {array.id}")
+    except submitit.core.utils.FailedSubmissionError as error:
+        raise StateError(f"sbatch gave no job id: {error}; look into squeue before launching again") from error
+    except (submitit.core.utils.UncompletedJobError, OSError) as error:
+        done = launch.arrays()
+        if not done:
+            shutil.rmtree(launch.folder, ignore_errors=True)
+        else:
+            _remove_unsubmitted(launch)
+        rest = f" {sum(a.count for a in done)} of {len(jobs)} jobs were submitted before." if done else ""
+        if isinstance(error, OSError):
+            raise write_failure(error, launch.folder) from error
+        raise ConfigError(f"{explain(str(error), profile)}{rest}") from error
+    except (SambenchError, KeyboardInterrupt):
+        if not launch.arrays():
+            shutil.rmtree(launch.folder, ignore_errors=True)
+        raise
+    return launch
+
+
+def explain(message: str, profile: Profile) -> str:
+    """Turn sbatch's refusal into what was asked for, what would be valid, and the way out."""
+    reason = " ".join(
+        re.sub(r"^\s*(sbatch: )?(error: |allocation failure: )*", "", line).strip()
+        for line in message.splitlines()
+        if line.strip()
+    ).removeprefix("Batch job submission failed: ")
+    low = message.lower()
+    if "partition" in low and "invalid partition" in low:
+        valid = ", ".join(scheduler.partitions()) or "see sinfo"
+        return f"SLURM does not know partition {profile.partition!r}; valid: {valid}. Nothing was submitted."
+    if "contact slurm" in low or "unable to contact" in low or "connection refused" in low:
+        return f"SLURM does not answer: {reason}. Nothing was submitted; try again when its controller is up."
+    asked = ", ".join(
+        f"{key}={value}"
+        for key, value in profile.model_dump(exclude_defaults=True).items()
+        if key in ("partition", "account", "qos", "constraint", "gres", "gpus", "cpus", "memory_gb", "time", "extra")
+    )
+    return f"SLURM refuses the request ({asked or 'all defaults'}): {reason}. Nothing was submitted."
+
+
+def _submitit() -> Any:
+    try:
+        import submitit
+    except ImportError as error:
+        raise ConfigError("launching on SLURM needs submitit: pip install 'submitit>=1.5'") from error
+    return submitit
+
+
+def _parameters(profile: Profile, delay: int) -> dict[str, Any]:
+    """Translate a profile into the parameters of submitit's executor."""
+    extra: dict[str, Any] = {"requeue": True, **profile.extra}
+    if delay:
+        extra["begin"] = f"now+{delay}"
+    return {
+        "partition": profile.partition,
+        "account": profile.account,
+        "qos": profile.qos,
+        "constraint": profile.constraint,
+        "gres": profile.gres,
+        "gpus_per_node": profile.gpus or None,
+        "cpus_per_task": profile.cpus or profile.threads * profile.at_a_time,
+        "mem": f"{round(profile.memory_gb * 1024)}M" if profile.memory_gb else None,
+        "time": profile.minutes,
+        "nodes": 1,
+        "ntasks_per_node": 1,
+        "signal_delay_s": profile.signal_seconds,
+        "array_parallelism": profile.array_parallelism,
+        "setup": ["set -e", *profile.setup],
+        "stderr_to_stdout": True,
+        "wckey": None,
+        "srun_args": ["--export=ALL"],
+        "additional_parameters": extra,
+    }
+
+
+def _options(profile: Profile) -> set[str]:
+    named = {name for name in ("partition", "account", "qos", "constraint", "gres") if getattr(profile, name)}
+    return named | set(profile.extra)
+
+
+def _write_start(launch: Launch) -> None:
+    """Write how jobs start Python; the settings of this project travel with it, also where ``--export=NONE`` rules."""
+    exports = "".join(
+        f"export {name}={shlex.quote(value)}\n"
+        for name, value in sorted(os.environ.items())
+        if name.startswith("SAMBENCH_")
+    )
+    text = _START.format(code=shlex.quote(str(launch.code)), exports=exports, python=shlex.quote(sys.executable))
+    launch.start.write_text(text)
+
+
+def _try_out(executor: Any, launch: Launch, profile: Profile) -> None:
+    """Ask SLURM whether it would take the job: many clusters let an impossible request wait for ever.
+
+    Raises:
+        ConfigError: it would not.
+    """
+    script = launch.folder / "test-only.sh"
+    script.write_text(executor._make_submission_file_text("true", ""))
+    try:
+        done = subprocess.run(
+            ["sbatch", "--test-only", str(script)], capture_output=True, text=True, timeout=scheduler.PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise scheduler.NoAnswer(
+            f"sbatch did not answer within {scheduler.PATIENCE} s; nothing was submitted"
+        ) from None
+    finally:
+        script.unlink(missing_ok=True)
+    if done.returncode and any(word in done.stderr.lower() for word in _REFUSALS):
+        raise ConfigError(explain(done.stderr, profile))
+
+
+def _remove_unsubmitted(launch: Launch) -> None:
+    """Remove the payloads of jobs that sbatch did not take; those of jobs have the job's id in their names."""
+    for path in launch.jobs_folder.glob("*.pkl"):
+        if not path.name.endswith("_submitted.pkl"):
+            path.unlink(missing_ok=True)
