@@ -17,11 +17,13 @@ from ..datasets import list_datasets
 from ..datasets.samplers import list_samplers
 from ..errors import ConfigError, SambenchError
 from ..results import leaderboard as boards
-from ..results import plots
+from ..results import notes, plots
 from ..results import table as tables
+from ..results.board import Boards, Checks, gather, read_checks
+from ..results.cells import COLUMNS, LEFT, cells
+from ..results.published import published
 from ..results.record import RunRecord
 from ..results.store import Store
-from ..results.summary import summarize
 from ..slurm.attempt import Site
 from ..slurm.profile import Profile
 from ..variants import get_info, list_bases, list_variants, load_plugin
@@ -284,8 +286,9 @@ def quickstart(
     store.check_writable()
     start(load_suite("quickstart"), store, "local", Profile.model_validate({}), Site(store.root, device), workers)
     board, figures = results / "LEADERBOARD.md", results / "figures"
-    boards.write(store, board)
-    _print_board(store)
+    found = gather(store)
+    boards.write(boards.render(found, _checks()), board)
+    _print_board(found)
     for path in plots.draw(_good(store), figures):
         err.print(f"figure: {path}", highlight=False)
     err.print(f"figure: {theory.quick_figure(figures)}", highlight=False)
@@ -301,15 +304,26 @@ def _good(store: Store) -> Iterator[RunRecord]:
             err.print(f"[yellow]left out:[/] {record}", highlight=False)
 
 
-def _print_board(store: Store) -> None:
-    for workload in summarize(_good(store)):
-        table = Table(title=workload.title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-        for name in boards.COLUMNS:
-            table.add_column(name, justify="left" if name in ("Group", "Variant", "Settings") else "right")
-        for row in workload.rows:
-            table.add_row(*boards.cells(row))
+def _checks() -> Checks:
+    """Read what the conformance suite found, where this package is a checkout that has it."""
+    return read_checks(Path(__file__).resolve().parents[1] / "docs" / "variants" / "conformance.json")
+
+
+_NARROW = [name for name in COLUMNS if name not in ("Memory, MiB", "Checks", "Tier", "Settings")]
+
+
+def _print_board(found: Boards) -> None:
+    for section in found.sections:
+        track = f": track {section.track.name}" if section.track else ""
+        title = f"{section.workload.title}{track}"
+        table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+        for name in _NARROW:
+            table.add_column(name, justify="left" if name in LEFT else "right")
+        for row in section.workload.rows:
+            texts = cells(row, section, _checks()) | {"Variant": row.label}
+            table.add_row(*(texts[name] for name in _NARROW))
         out.print(table)
-        for note in boards.notes(workload):
+        for note in notes.notes(section):
             out.print(f"- {note}", highlight=False, markup=False)
 
 
@@ -323,12 +337,12 @@ def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
 ) -> None:
     """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
-    store = Store(results)
+    text = boards.render(gather(Store(results)), _checks(), published())
     if check:
-        boards.check(store, output)
+        boards.check(text, output)
         out.print(f"{output} is up to date", highlight=False)
     else:
-        boards.write(store, output)
+        boards.write(text, output)
         out.print(f"wrote {output}", highlight=False)
 
 

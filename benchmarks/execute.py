@@ -79,7 +79,8 @@ def execute(
             record = make_record(run, dataset, "completed")
         except Diverged as error:
             record = make_record(run, dataset, "diverged", str(error))
-        except SambenchError:
+        except SambenchError as error:
+            team.reason(error)
             raise
         except Exception as error:
             reason = team.reason(error)

@@ -1,5 +1,6 @@
 """How the processes of one run find each other: from the environment that torchrun or srun gives them."""
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from .team import Team
 
 PATIENCE = timedelta(minutes=5)
 """How long a process waits for the others to start, and later for each of their messages."""
+
+_meetings = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def meet(seat: Seat | None, folder: Path) -> Iterator[Team]:
     by_address = "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ
     if not by_address and not seat.job:
         raise ConfigError("processes need a place to meet: set MASTER_ADDR and MASTER_PORT, or start them with srun")
-    place = make_folder(folder) / seat.job
+    place = make_folder(folder) / f"{seat.job}-{next(_meetings)}"
     try:
         if by_address:
             store, _, _ = next(dist.rendezvous("env://", seat.rank, seat.size, timeout=PATIENCE))
@@ -115,5 +118,3 @@ def meet(seat: Seat | None, folder: Path) -> Iterator[Team]:
     yield team
     # Only after success: destroying a group whose other processes are gone may wait for them.
     dist.destroy_process_group()
-    if not by_address:
-        place.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ ASK_EVERY = 50
 """Most steps between two questions whether to stop."""
 ASK_SECONDS = 1.0
 """Time between two such questions that is aimed at."""
+_FAILURE = "failure"
 
 
 class Team:
@@ -156,18 +157,28 @@ class Team:
                 "decides a step. A variant must move weights through descend(), or by what average() returned"
             )
 
-    def reason(self, error: BaseException) -> str:
+    def reason(self, error: Exception) -> str:
         """Say why a run failed: by this error, or by that of the process that failed first and took the others along.
 
-        A process that loses another one in the middle of a message only knows that the connection is gone.
+        Raises:
+            StateError: another process is gone and left no reason: it was killed, or its machine is down.
         """
         own = f"{type(error).__name__}: {error}"
         if self.size == 1 or self.store is None:
             return own
+        lost = isinstance(error, dist.DistError) or "gloo" in str(error)  # gloo's errors are plain RuntimeErrors
         try:
-            return self.store.compare_set("failure", "", f"rank {self.rank}: {own}").decode()
-        except (RuntimeError, dist.DistError):
-            return own  # the store went with the process that kept it
+            if not lost:
+                return self.store.compare_set(_FAILURE, "", f"{own} (on device {self.rank})").decode()
+            if self.store.check([_FAILURE]):
+                return self.store.get(_FAILURE).decode()
+        except RuntimeError:  # the store was with the process that is gone
+            if not lost:
+                return own
+        raise StateError(
+            "another process of this run ended without a word; the run goes on from its last checkpoint when it is "
+            "started again"
+        ) from error
 
 
 ALONE = Team()

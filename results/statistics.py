@@ -45,24 +45,26 @@ def as_sample(values: ArrayLike, least: int) -> Floats:
     return sample
 
 
-def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+def t_interval(values: ArrayLike, level: float = 0.95, resolution: float = 0.0) -> Interval:
     """Estimate the mean of normal values: mean ± t(1 - (1 - level)/2; n - 1) · s/√n.
 
     Args:
         values: (n,), n >= 2; one value a run, runs independent.
         level: the share of such intervals that contain the true mean.
+        resolution: the step in which values are measured (for an accuracy 1 / examples). The variance is not taken
+            to be smaller than that of rounding, resolution²/12: equal values are no proof that there is no spread.
 
     Example:
         >>> [round(x, 3) for x in t_interval([0.94, 0.95, 0.96])]
         [0.95, 0.925, 0.975]
     """
     sample = as_sample(values, 2)
-    half = stats.t.ppf(0.5 + level / 2, len(sample) - 1) * sample.std(ddof=1) / math.sqrt(len(sample))
+    half = stats.t.ppf(0.5 + level / 2, len(sample) - 1) * math.sqrt(_variance(sample, resolution) / len(sample))
     mean = float(sample.mean())
     return Interval(mean, mean - float(half), mean + float(half))
 
 
-def welch(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
+def welch(a: ArrayLike, b: ArrayLike, level: float = 0.95, resolution: float = 0.0) -> Difference:
     """Compare two means without assuming equal variances: mean(a) - mean(b) (Welch, 1947).
 
     Two samples without any spread differ surely (p = 0) or not at all (p = 1).
@@ -71,10 +73,11 @@ def welch(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
         a: (n,), n >= 2.
         b: (m,), m >= 2; the runs need not be paired.
         level: confidence level of the interval.
+        resolution: the step of the measurement; see :func:`t_interval`.
     """
     first, second = as_sample(a, 2), as_sample(b, 2)
     difference = float(first.mean() - second.mean())
-    squares = np.array([first.var(ddof=1) / len(first), second.var(ddof=1) / len(second)])
+    squares = np.array([_variance(sample, resolution) / len(sample) for sample in (first, second)])
     error = math.sqrt(squares.sum())
     if error == 0:
         return Difference(difference, difference, difference, float(difference == 0))
@@ -82,6 +85,10 @@ def welch(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
     half = float(stats.t.ppf(0.5 + level / 2, degrees)) * error
     p = 2 * float(stats.t.sf(abs(difference) / error, degrees))
     return Difference(difference, difference - half, difference + half, p)
+
+
+def _variance(sample: Floats, resolution: float) -> float:
+    return max(float(sample.var(ddof=1)), resolution**2 / 12)
 
 
 def holm(p_values: ArrayLike) -> Floats:

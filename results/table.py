@@ -3,15 +3,17 @@
 import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from ..errors import unknown
 from .files import atomic_write_bytes
-from .record import CurvePoint, RunRecord, canonical_json
-from .workloads import key_of, method_of, workload_of
+from .record import Counters, CurvePoint, Environment, RunRecord, Timing, canonical_json
+from .workloads import REPETITION, identity_of, key_of, method_of, workload_of
 
 FORMATS = ("csv", "parquet")
 
@@ -66,19 +68,52 @@ CURVE_COLUMNS: dict[str, str] = {
 """Columns of :func:`curves`."""
 
 
+_METRICS = {"measured_on": "split", "accuracy": "accuracy", "loss": "loss", "ece": "ece", "examples": "count"}
+_PLACES = {
+    **{key: key for key in ("run_id", "status", "error", "best_validation_accuracy", "declared_gradients")},
+    **{key: key for key in ("peak_memory", "classes", "parameters", "variant_status", "variant_source")},
+    **{key: key for key in ("dataset_fingerprint", "weights")},
+    **{key: f"counters.{key}" for key in Counters.model_fields},
+    **{key: f"timing.{key}" for key in Timing.model_fields},
+    **{key: f"environment.{key}" for key in Environment.model_fields},
+}
+_EMPTY = {
+    **dict.fromkeys(("best_validation_accuracy", "declared_gradients", "accuracy", "loss", "ece"), "float64"),
+    "peak_memory": "Int64",
+    "examples": "Int64",
+    "dirty": "boolean",
+}  # types of columns in which every value may be missing; the others are texts then
+_OWN = (*_PLACES, *_METRICS, *REPETITION)  # the run's id stands first: rows are sorted by it
+_of_record, _of_metrics = attrgetter(*_PLACES.values()), attrgetter(*_METRICS.values())
+
+
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Put one run a row, sorted by id; the columns are :data:`COLUMNS`, each of one type.
 
     Numbers are numbers: a missing one is NaN, or ``<NA>`` in a column of whole numbers. A hyper-parameter that is
     a number in some runs and a text in others (``lam``: 0.5 or ``1-1/t``) is text in all of them.
     """
-    rows = sorted((_row(record) for record in records), key=lambda row: row["run_id"])
-    extra = {key for row in rows for key in row} - set(COLUMNS)
-    own = [key for key in COLUMNS if key not in ("spec keys", "hyper.NAME")]
-    at = own.index("measured_on")
-    hyper = sorted(key for key in extra if key.startswith("hyper."))
-    order = [*own[:at], *sorted(extra - set(hyper)), *hyper, *own[at:]]
-    return pd.DataFrame({key: _column([row.get(key) for row in rows]) for key in order})
+    own: list[tuple[Any, ...]] = []
+    shared: list[dict[str, Any]] = []
+    places: dict[bytes, int] = {}
+    for record in records:  # one in memory at a time; what all runs of a method share is kept once
+        if (identity := identity_of(record)) not in places:
+            places[identity] = len(shared)
+            shared.append(_shared(record))
+        metrics = (None,) * len(_METRICS) if record.metrics is None else _of_metrics(record.metrics)
+        repetition = (record.spec.get(key) for key in REPETITION)
+        own.append((*_of_record(record), *metrics, *repetition, places[identity]))
+    own.sort(key=itemgetter(0))
+    *values, where = zip(*own, strict=True) if own else [()] * (len(_OWN) + 1)
+    columns = {name: _column(column, _EMPTY.get(name, "string")) for name, column in zip(_OWN, values, strict=True)}
+    absent = {key for key in REPETITION if columns[key].isna().all()}
+    for key in {key for part in shared for key in part} | {"workload", "method"}:
+        one_each = _column([part.get(key) for part in shared])
+        columns[key] = one_each.take(np.array(where, dtype=np.int64)).reset_index(drop=True)
+    fixed = [key for key in COLUMNS if key not in ("spec keys", "hyper.NAME")]
+    at = fixed.index("measured_on")
+    extra = sorted(columns.keys() - set(fixed) - absent, key=lambda key: (key.startswith("hyper."), key))
+    return pd.DataFrame({key: columns[key] for key in (*fixed[:at], *extra, *fixed[at:])})
 
 
 def curves(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -112,50 +147,29 @@ def export(records: Iterable[RunRecord], path: str | Path, format: Literal["csv"
     return table
 
 
-def _row(record: RunRecord) -> dict[str, Any]:
-    metrics, environment = record.metrics, record.environment
-    result = {
-        "run_id": record.run_id,
-        "workload": _short(workload_of(record)),
-        "method": _short(method_of(record)),
-        "status": record.status,
-        "error": record.error,
-        "measured_on": metrics and metrics.split,
-        "accuracy": metrics and metrics.accuracy,
-        "loss": metrics and metrics.loss,
-        "ece": metrics and metrics.ece,
-        "examples": metrics and metrics.count,
-        "best_validation_accuracy": record.best_validation_accuracy,
-        **dict(record.counters),
-        "declared_gradients": record.declared_gradients,
-        **dict(record.timing),
-        "peak_memory": record.peak_memory,
-        "classes": record.classes,
-        "parameters": record.parameters,
-        "variant_status": record.variant_status,
-        "variant_source": record.variant_source,
-        "dataset_fingerprint": record.dataset_fingerprint,
-        "weights": record.weights,
-        **dict(environment),
-    }
-    spec = {key: value for key, value in record.spec.items() if key != "hyper"}
+def _shared(record: RunRecord) -> dict[str, Any]:
+    """Return the columns that all runs of one method on one workload share."""
+    spec = {key: value for key, value in record.spec.items() if key not in ("hyper", *REPETITION)}
     hyper = {f"hyper.{key}": value for key, value in record.spec.get("hyper", {}).items()}
-    return result | {f"spec.{key}" if key in COLUMNS else key: value for key, value in spec.items()} | hyper
+    keys = {"workload": _short(workload_of(record)), "method": _short(method_of(record))}
+    return keys | {f"spec.{key}" if key in COLUMNS else key: value for key, value in spec.items()} | hyper
 
 
 def _short(part: Mapping[str, Any]) -> str:
     return hashlib.sha256(key_of(part).encode()).hexdigest()[:12]
 
 
-def _column(values: Sequence[Any]) -> pd.Series:
-    """Find the narrowest type that holds all values: bool, whole number, float, text."""
+def _column(values: Sequence[Any], empty: str = "string") -> pd.Series:
+    """Find the narrowest type that holds all values: bool, whole number, float, text; ``empty`` without any value."""
     kinds = {type(value) for value in values} - {type(None)}
     missing = any(value is None for value in values)
+    if not kinds:
+        return pd.Series(values, dtype=empty)
     if kinds == {bool}:
         return pd.Series(values, dtype="boolean" if missing else "bool")
     if kinds == {int}:
         return pd.Series(values, dtype="Int64" if missing else "int64")
-    if kinds and kinds <= {int, float}:
+    if kinds <= {int, float}:
         return pd.Series(values, dtype="float64")
     texts = [value if value is None or isinstance(value, str) else canonical_json(value) for value in values]
     return pd.Series(texts, dtype="string")

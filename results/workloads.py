@@ -6,6 +6,7 @@ rest, with the fingerprint of the data, is the *workload*, keys nobody here has 
 runs are not compared.
 """
 
+import marshal
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -67,6 +68,15 @@ def chooses_hyper(record: RunRecord) -> bool:
 def key_of(part: Mapping[str, Any]) -> str:
     """Return a text that two workloads, or two methods, share exactly when they are the same."""
     return canonical_json(part)
+
+
+def identity_of(record: RunRecord) -> bytes:
+    """Return bytes that are equal only for runs of one method on one workload: cheap, where :func:`key_of` is not.
+
+    Runs of one method may have different ones, where their specs list the same keys in another order.
+    """
+    spec = [item for item in record.spec.items() if item[0] not in REPETITION]
+    return marshal.dumps((record.dataset_fingerprint, spec), 2)  # version 2: values alone, no references
 
 
 def titles(workloads: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -78,6 +78,7 @@ def build_record(
     count: int = 400,
     gradients: float | None = None,
     device_name: str = "a CPU",
+    host: str = "0123456789abcdef",
     variant_status: str = "reference",
     **spec: Any,
 ) -> RunRecord:
@@ -126,6 +127,7 @@ def build_record(
                 "evaluation_seconds": 0.1,
                 "images_per_second": steps * spec["batch_size"] / seconds,
             },
+            "peak_memory": 512 * 2**20,
             "environment": {
                 "sambench": "0.1.0",
                 "python": "3.11.9",
@@ -134,7 +136,9 @@ def build_record(
                 "device": "cpu",
                 "device_name": device_name,
                 "threads": 2,
-                "host": "0123456789abcdef",
+                "host": host,
+                "commit": "0123456789abcdef0123456789abcdef01234567",
+                "dirty": False,
             },
         }
     )

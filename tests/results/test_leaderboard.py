@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sambench.errors import StateError
 from sambench.results import leaderboard
+from sambench.results.board import assemble, gather
+from sambench.results.cells import cells
 from sambench.results.record import RunRecord
 from sambench.results.statistics import detectable_difference, pooled_deviation, t_interval
 from sambench.results.store import Store
@@ -25,6 +28,15 @@ def board(make_record: Make) -> list[RunRecord]:
     return records + [make_record(variant="sam", seed=seed, accuracy=value) for seed, value in enumerate(SAM)]
 
 
+def render(records: list[RunRecord]) -> str:
+    return leaderboard.render(assemble(records))
+
+
+def settings(records: list[RunRecord]) -> dict[str, str]:
+    (section,) = assemble(records).sections
+    return {row.label: cells(row, section, {})["Settings"] for row in section.workload.rows}
+
+
 def only(records: list[RunRecord]) -> Workload:
     (workload,) = summarize(records)
     return workload
@@ -38,6 +50,9 @@ def changed(record: RunRecord, **parts: dict[str, Any]) -> RunRecord:
 def test_rows_are_what_the_statistics_say(board: list[RunRecord]) -> None:
     workload = only(board)
     sam, sgd = workload.rows
+    expected = stats.ttest_ind(SAM, SGD, equal_var=False).confidence_interval()
+    assert sam.against["sgd"][:3] == pytest.approx((sam.accuracy - sgd.accuracy, *expected))
+    assert (sam.against.keys(), sgd.against.keys()) == ({"sgd"}, {"sam"})
     assert (sam.label, sgd.label) == ("sam", "sgd")
     assert sam.accuracies == SAM
     assert sam.seeds == (0, 1, 2)
@@ -50,18 +65,24 @@ def test_rows_are_what_the_statistics_say(board: list[RunRecord]) -> None:
 
 
 def test_the_table_to_the_letter(board: list[RunRecord]) -> None:
-    text = leaderboard.render(board)
+    text = leaderboard.render(
+        assemble(board), {"sam": {"resume": "pass", "identity": "n/a"}, "sgd": {"ddp": "fail: x"}}
+    )
     assert (
         """\
-## digits, wrn10_1
+### digits, wrn10_1
 
 All runs: `augment=standard base=sgd batch_size=128 bn_update=first drop_last=on epochs=4 lr=0.1 momentum=0.9 \
 precision=fp32 schedule=cosine schedule_unit=step weight_decay=5e-4 weight_decay_mode=base`
 
-| Group | Variant | Settings |  Accuracy, % |   n | Grad. evals | Time, s | ms / eval | Diverged |
-| ----- | ------- | -------- | -----------: | --: | ----------: | ------: | --------: | -------: |
-| a     | sam     | rho=0.05 | 95.42 ± 1.29 |   3 |        88.0 |    4.00 |      45.5 |      0/3 |
-| b     | sgd     | –        | 92.25 ± 0.62 |   3 |        44.0 |    2.00 |      45.5 |      0/3 |
+| Group | Variant |    Error, % |   n |               vs sgd |               vs sam | Grad. evals | ms / eval | \
+Memory, MiB | Diverged | Checks | Tier       | Settings |
+| ----- | ------- | ----------: | --: | -------------------: | -------------------: | ----------: | --------: | \
+----------: | -------: | ------ | ---------- | -------- |
+| a     | sam     | 4.58 ± 1.29 |   3 | −3.17 [−4.25, −2.08] |                    – |        88.0 |      45.5 | \
+        512 |      0/3 | ✓      | reproduced | rho=0.05 |
+| b     | sgd     | 7.75 ± 0.62 |   3 |                    – | +3.17 [+2.08, +4.25] |        44.0 |      45.5 | \
+        512 |      0/3 | ✗ ddp  | reproduced | –        |
 
 - Smallest difference between two rows that is found with 80 % power: 1.25 points with 3 runs each (one comparison \
 at 5 %; standard deviation over seeds 0.41).
@@ -70,19 +91,27 @@ at 5 %; standard deviation over seeds 0.41).
         in text
     )
     assert text.startswith("# Leaderboard\n\nWhat was measured, method by method. `sambench leaderboard` builds this")
-    assert "Ranked below: 6 runs on 1 workload.\n" in text
+    assert "Below: 6 runs on 1 workload.\n" in text
+    assert "## Other runs\n\nNo suite of this store promised these runs at a common budget. 6 runs, made with " in text
+    assert "made with the code of commit 0123456.\n" in text
+
+
+def row_of(text: str, name: str) -> list[str]:
+    """Return the cells of the only row of this variant."""
+    (line,) = [line for line in text.splitlines() if line.startswith("|") and line.split("|")[2].strip() == name]
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def test_the_order_of_the_records_does_not_matter(tmp_path: Path, board: list[RunRecord], make_record: Make) -> None:
     board += [make_record(status="failed", seed=9), make_record(variant="sgd", noise=0.2), make_record(split="search")]
-    expected = leaderboard.render(board)
+    expected = render(board)
     for seed in range(5):
         random.Random(seed).shuffle(board)
-        assert leaderboard.render(board) == expected
+        assert render(board) == expected
     store = Store(tmp_path)
     for record in board:
         store.write(record)
-    assert leaderboard.render(store.scan()) == expected
+    assert leaderboard.render(gather(store)) == expected
 
 
 def test_a_diverged_run_counts_as_guessing(make_record: Make) -> None:
@@ -94,8 +123,9 @@ def test_a_diverged_run_counts_as_guessing(make_record: Make) -> None:
     assert sam.accuracy == pytest.approx(0.525)
     assert sam.diverged == 1
     assert workload.deviation == pytest.approx(pooled_deviation([sgd.accuracies]))
-    assert "| 52.50 ± 540.01 |   2 |" in leaderboard.render(runs + clean)
-    assert "|      1/2 |" in leaderboard.render(runs + clean)
+    cells_of_sam = row_of(render(runs + clean), "sam")
+    assert cells_of_sam[2:4] == ["47.50 ± 540.01", "2"]
+    assert cells_of_sam[9] == "1/2"
 
 
 def test_costs_are_those_of_completed_runs(make_record: Make) -> None:
@@ -108,14 +138,15 @@ def test_a_row_that_only_diverged_has_no_group_and_no_cost(make_record: Make) ->
     clean = [make_record(variant="sgd", seed=seed, accuracy=0.9 + 0.01 * seed) for seed in range(3)]
     sam = only(runs + clean).rows[1]
     assert (sam.group, sam.accuracy, sam.gradient_evaluations) == ("", pytest.approx(0.1), None)
-    assert "| –     | sam     | rho=0.05 |  10.00 ± 0.00 |   3 |           – |       – |         – |      3/3 |" in (
-        leaderboard.render(runs + clean).replace("10.00 ± 0.00", " 10.00 ± 0.00").replace("|   10", "|  10")
-    )
+    row = row_of(render(runs + clean), "sam")
+    assert row[0] == row[6] == row[7] == row[8] == "–"
+    assert row[2] == "90.00 ± 0.00"
+    assert row[9] == "3/3"
 
 
 def test_a_single_run_says_so(make_record: Make) -> None:
-    text = leaderboard.render([make_record(accuracy=0.95)])
-    assert "| –     | sam     | rho=0.05 | 95.00 (n = 1) |   1 |" in text
+    text = render([make_record(accuracy=0.95)])
+    assert row_of(text, "sam")[:6] == ["–", "sam", "5.00 (n = 1)", "1", "–", "–"]
     assert "no difference is evidence" in text
 
 
@@ -124,12 +155,12 @@ def test_failed_runs_are_excluded_and_listed(board: list[RunRecord], make_record
     workload = only(board)
     assert [row.n for row in workload.rows] == [3, 3]
     assert [(item.label, item.seeds) for item in workload.excluded] == [("sam", (7, 8))]
-    text = leaderboard.render(board)
-    assert "## Excluded, and why\n\n- digits, wrn10_1: sam, seeds 7, 8: failed: DataError: the archive" in text
+    text = render(board)
+    assert "### Excluded, and why\n\n- digits, wrn10_1: sam, seeds 7, 8: failed: DataError: the archive" in text
 
 
 def test_a_store_of_failures_is_no_table(make_record: Make) -> None:
-    text = leaderboard.render([make_record(status="failed")])
+    text = render([make_record(status="failed")])
     assert "no finished run" in text
     assert "sam, seed 0: failed: DataError" in text
 
@@ -139,14 +170,14 @@ def test_a_damaged_file_is_listed_and_hides_nothing(tmp_path: Path, board: list[
     for record in board:
         store.write(record)
     store.path("0" * 64).write_text("{")
-    text = leaderboard.render(store.scan())
-    assert "Ranked below: 6 runs" in text
+    text = leaderboard.render(gather(store))
+    assert "Below: 6 runs" in text
     assert f"- {'0' * 64}.json: the record: Invalid JSON" in text
     assert str(tmp_path) not in text
 
 
 def test_search_runs_are_counted_and_not_ranked(board: list[RunRecord], make_record: Make) -> None:
-    text = leaderboard.render([*board, make_record(split="search", accuracy=0.99)])
+    text = render([*board, make_record(split="search", accuracy=0.99)])
     assert "1 search run chose hyper-parameters and is not ranked" in text
     assert "99.00" not in text
 
@@ -203,8 +234,8 @@ def test_settings_tell_apart_what_the_name_does_not(make_record: Make) -> None:
         "unified_sam (lam=1-1/t)",
     ]
     assert rows["unified_sam (lam=0.5)"].name == "unified_sam"
-    assert leaderboard.cells(rows["unified_sam (lam=0.5)"])[2] == "lam=0.5 rho=0.2 lr=0.1"
-    assert leaderboard.cells(rows["sam on adamw"])[2] == "rho=0.05 lr=1e-3"
+    assert settings(runs)["unified_sam (lam=0.5)"] == "lam=0.5 rho=0.2 lr=0.1"
+    assert settings(runs)["sam on adamw"] == "rho=0.05 lr=1e-3"
 
 
 def test_marks_and_warnings(make_record: Make) -> None:
@@ -212,7 +243,7 @@ def test_marks_and_warnings(make_record: Make) -> None:
     other = make_record(seed=1, device_name="a GPU", variant_status="reimplementation, unverified")
     other = changed(other, counters={"forward_evaluations": 12.5}, environment={"device": "cuda"})
     other = other.model_copy(update={"variant_source": "f" * 64})
-    text = leaderboard.render([unverified, other])
+    text = render([unverified, other])
     assert "| sam †" in text
     assert "**Times mix hardware** and do not compare: a CPU, 2 threads (1 run); a GPU (1 run)." in text
     assert "Forward-only passes, beside the gradient evaluations: sam 6.25." in text
@@ -221,7 +252,9 @@ def test_marks_and_warnings(make_record: Make) -> None:
 
 def test_markup_in_names_is_text(make_record: Make) -> None:
     record = make_record(variant="a|b", hyper={"f": "x<y"})
-    assert "| a\\|b    | f=x&lt;y |" in leaderboard.render([record])
+    text = render([record])
+    assert "| a\\|b    |" in text
+    assert "| f=x&lt;y |" in text
 
 
 def test_equal_methods_share_a_group(make_record: Make) -> None:
@@ -236,26 +269,31 @@ def test_equal_methods_share_a_group(make_record: Make) -> None:
 
 
 def test_empty_store(tmp_path: Path) -> None:
-    text = leaderboard.render(Store(tmp_path / "none").scan())
+    text = render(Store(tmp_path / "none").scan())
     assert "There is no finished run in the store yet" in text
     assert "`sambench quickstart`" in text
 
 
 def test_write_and_check(tmp_path: Path, board: list[RunRecord], make_record: Make) -> None:
     store, path = Store(tmp_path / "results"), tmp_path / "docs" / "LEADERBOARD.md"
+
+    def text() -> str:
+        return leaderboard.render(gather(store))
+
     with pytest.raises(StateError, match="does not exist; `sambench leaderboard` writes it"):
-        leaderboard.check(store, path)
+        leaderboard.check(text(), path)
     for record in board:
         store.write(record)
-    assert leaderboard.write(store, path) == path.read_text()
-    leaderboard.check(store, path)
+    leaderboard.write(text(), path)
+    assert path.read_text() == text()
+    leaderboard.check(text(), path)
     store.write(make_record(seed=3, accuracy=0.97))
     with pytest.raises(StateError, match=r"is stale; `sambench leaderboard` writes it anew[^$]*\+\| a     \| sam"):
-        leaderboard.check(store, path)
-    leaderboard.write(store, path)
-    leaderboard.check(store, path)
+        leaderboard.check(text(), path)
+    leaderboard.write(text(), path)
+    leaderboard.check(text(), path)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     with pytest.raises(StateError, match="is stale"):
-        leaderboard.check(store, path)
+        leaderboard.check(text(), path)
     with pytest.raises(StateError, match="cannot read"):
-        leaderboard.check(store, tmp_path)
+        leaderboard.check(text(), tmp_path)

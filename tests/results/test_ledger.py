@@ -1,9 +1,12 @@
 """The ledger: every row proves itself, and unequal budgets are refused."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+import sambench
 from sambench.errors import ConfigError, StateError
 from sambench.results.ledger import COLUMNS, Trial, check_budgets, ledger_hash, read_ledger, write_ledger
 from sambench.results.record import canonical_json, run_id_of
@@ -49,6 +52,11 @@ def test_a_ledger_is_read_as_it_was_written_and_its_hash_is_that_of_the_file(tmp
     table = pd.read_parquet(path)
     assert list(table.columns) == list(COLUMNS)
     assert table["accuracy"].isna().tolist() == [False, True]
+
+
+def test_the_documentation_explains_every_column():
+    text = (Path(sambench.__file__).parent / "docs" / "protocol.md").read_text()
+    assert "".join(f"| `{name}` | {meaning} |\n" for name, meaning in COLUMNS.items()) in text
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,29 @@ def test_welch_without_spread() -> None:
     assert welch([2, 2], [1, 1, 1]) == (1, 1, 1, 0)
 
 
+def test_rounded_values_have_at_least_the_spread_of_rounding() -> None:
+    resolution = 0.0025
+    low, high = stats.t.interval(0.95, 2, 0.95, resolution / math.sqrt(12 * 3))
+    assert t_interval([0.95] * 3, resolution=resolution) == pytest.approx((0.95, low, high))
+    assert t_interval([0.9, 0.95, 1.0], resolution=resolution) == t_interval([0.9, 0.95, 1.0])
+    found = welch([0.95] * 3, [0.9525] * 3, resolution=resolution)
+    assert found.p == pytest.approx(
+        stats.ttest_ind_from_stats(0.95, resolution / 12**0.5, 3, 0.9525, resolution / 12**0.5, 3).pvalue
+    )
+    assert found.low < -0.0025 < found.high
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_intervals_of_rounded_accuracies_cover_the_mean(n: int) -> None:
+    """A share of 100 examples and a spread over seeds of half that step: many samples are all equal."""
+    truth = 0.9537
+    values = np.random.default_rng(n).normal(truth, 0.005, (2000, n)).round(2)
+    covered = np.mean([low <= truth <= high for _, low, high in (t_interval(v, resolution=0.01) for v in values)])
+    plain = np.mean([low <= truth <= high for _, low, high in map(t_interval, values)])
+    assert covered >= 0.93
+    assert plain < covered  # which is what the resolution is for
+
+
 @pytest.mark.parametrize("m", [1, 2, 7, 40])
 def test_holm_is_statsmodels(m: int) -> None:
     p = np.random.default_rng(m).random(m) ** 3

@@ -65,6 +65,21 @@ def test_every_column_has_one_type(records: list[RunRecord]) -> None:
     assert table.loc[records[0].run_id, "milestones"] == "[0.5,0.75]"
 
 
+def test_a_column_without_values_keeps_its_type(make_record: Make) -> None:
+    record = make_record(status="diverged")
+    environment = record.environment.model_copy(update={"dirty": None})
+    types = frame([record.model_copy(update={"peak_memory": None, "environment": environment})]).dtypes.astype(str)
+    assert types["accuracy"] == types["best_validation_accuracy"] == "float64"
+    assert types["peak_memory"] == types["examples"] == "Int64"
+    assert types["dirty"] == "boolean"
+
+
+def test_specs_that_list_their_keys_in_another_order_are_one_method(make_record: Make) -> None:
+    record = make_record(seed=1)
+    turned = record.model_copy(update={"spec": dict(reversed(record.spec.items()))})
+    pd.testing.assert_frame_equal(frame([make_record(), record]), frame([make_record(), turned]))
+
+
 def test_workload_and_method_group_what_may_be_compared(make_record: Make) -> None:
     runs = [make_record(seed=0), make_record(seed=1), make_record(variant="sgd"), make_record(noise=0.2)]
     table = frame(runs).set_index("run_id").loc[[run.run_id for run in runs]]

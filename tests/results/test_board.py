@@ -1,0 +1,218 @@
+"""Boards: tracks, tiers, retractions and tuning reach the rows that they belong to; nothing is dropped in silence."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sambench.errors import StateError
+from sambench.results import leaderboard
+from sambench.results.board import assemble, gather, read_checks
+from sambench.results.ledger import Trial, write_ledger
+from sambench.results.record import RunRecord, canonical_json, run_id_of
+from sambench.results.roster import Roster, Track, Tuning, write_roster
+from sambench.results.standing import RETRACTED, VERIFICATION, read_retractions
+from sambench.results.store import Store
+
+Make = Callable[..., RunRecord]
+SEEDS = range(3)
+
+
+def series(make_record: Make, variant: str, epochs: int, level: float, **fields: Any) -> list[RunRecord]:
+    rng = np.random.default_rng(epochs)
+    return [
+        make_record(variant=variant, epochs=epochs, seed=s, accuracy=level + rng.normal(0, 0.004), count=2000, **fields)
+        for s in SEEDS
+    ]
+
+
+def ids(records: Sequence[RunRecord]) -> tuple[str, ...]:
+    return tuple(record.run_id for record in records)
+
+
+@pytest.fixture
+def runs(make_record: Make) -> dict[str, list[RunRecord]]:
+    return {
+        "sam": series(make_record, "sam", 4, 0.95),
+        "sgd 4": series(make_record, "sgd", 4, 0.92),
+        "sgd 8": series(make_record, "sgd", 8, 0.93),
+    }
+
+
+def promise(runs: dict[str, list[RunRecord]], **changes: Any) -> Roster:
+    tracks = (
+        Track(name="E", budget=4, runs=ids(runs["sgd 4"] + runs["sam"])),
+        Track(name="G", budget=8, runs=ids(runs["sgd 8"] + runs["sam"])),
+    )
+    fields = {"name": "s", "title": "What S answers", "description": "It does not show X.", "command": "sambench go s"}
+    return Roster.model_validate(fields | {"seeds": SEEDS, "tracks": tracks} | changes)
+
+
+def every(runs: dict[str, list[RunRecord]]) -> list[RunRecord]:
+    return [record for group in runs.values() for record in group]
+
+
+def test_one_run_is_a_row_of_every_track_that_lists_it(runs: dict[str, list[RunRecord]]) -> None:
+    boards = assemble(every(runs), [promise(runs)])
+    (board,) = boards.boards
+    assert board.runs == 9
+    assert board.missing == 0
+    headline, beside = board.sections
+    assert headline.track is not None
+    assert beside.track is not None
+    assert (headline.track.name, beside.track.name) == ("G", "E")
+    assert {row.label: row.runs for row in headline.workload.rows} == {
+        "sam": ids(runs["sam"]),
+        "sgd": ids(runs["sgd 8"]),
+    }
+    assert {row.label: row.runs for row in beside.workload.rows} == {"sam": ids(runs["sam"]), "sgd": ids(runs["sgd 4"])}
+
+
+def test_the_board_says_what_was_asked_how_and_with_how_many_runs(runs: dict[str, list[RunRecord]]) -> None:
+    text = leaderboard.render(assemble(every(runs), [promise(runs)]))
+    assert (
+        "## What S answers\n\nIt does not show X.\n\n`sambench go s`: 9 runs, made with the code of commit 0123456."
+        in text
+    )
+    assert "Nothing was tuned" in text
+    assert text.index(
+        "### digits, wrn10_1: track G\n\nTrack G, equal gradient evaluations: every method may spend 8"
+    ) < (text.index("### digits, wrn10_1: track E\n\nTrack E, equal epochs: every method trains for 4 epochs"))
+    assert "Below: 9 runs on 1 workload." in text
+    assert "Other runs" not in text
+
+
+def test_what_was_promised_and_is_not_there_is_said(runs: dict[str, list[RunRecord]], make_record: Make) -> None:
+    failed = make_record(variant="sgd", epochs=8, seed=2, status="failed")
+    records = [record for record in every(runs) if record.run_id != failed.run_id]
+    boards = assemble([*records, failed], [promise(runs)])
+    assert (boards.boards[0].runs, boards.boards[0].missing) == (8, 1)
+    text = leaderboard.render(boards)
+    assert "**1 promised run not done yet**" in text
+    assert "- digits, wrn10_1: sgd, seed 2: failed: DataError: the archive is truncated" in text
+
+
+def test_runs_of_no_suite_stand_by_themselves(runs: dict[str, list[RunRecord]], make_record: Make) -> None:
+    other = make_record(variant="asam", accuracy=0.9)
+    boards = assemble([*every(runs), other], [promise(runs)])
+    suite, rest = boards.boards
+    assert rest.roster is None
+    assert [row.label for section in rest.sections for row in section.workload.rows] == ["asam"]
+    assert all(other.run_id not in row.runs for section in suite.sections for row in section.workload.rows)
+
+
+def test_a_worse_method_stays_on_the_board(runs: dict[str, list[RunRecord]], make_record: Make) -> None:
+    worse = series(make_record, "asam", 4, 0.5)
+    runs["sam"] += worse
+    text = leaderboard.render(assemble(every(runs), [promise(runs)]))
+    assert text.count("| asam ") == 2
+    assert "+45" in next(line for line in text.splitlines() if "| asam " in line)
+
+
+# -- tiers -------------------------------------------------------------------------------------------------------
+
+
+def tiers(records: list[RunRecord], again: list[RunRecord]) -> dict[str, str]:
+    (section,) = assemble(records, again=again).sections
+    return section.tiers
+
+
+def rerun(make_record: Make, record: RunRecord, accuracy: float, **changes: Any) -> RunRecord:
+    again = make_record(variant="sam", epochs=4, seed=record.spec["seed"], accuracy=accuracy, count=2000, **changes)
+    assert again.run_id == record.run_id
+    return again
+
+
+def test_a_row_is_verified_by_the_same_result_on_another_machine(
+    runs: dict[str, list[RunRecord]], make_record: Make
+) -> None:
+    sam = runs["sam"]
+    accuracies = [record.metrics.accuracy for record in sam if record.metrics]
+    same = [rerun(make_record, r, a, host="f" * 12) for r, a in zip(sam, accuracies, strict=True)]
+    assert tiers(sam, same) == {"sam": "verified"}
+    assert tiers(sam, same[:2]) == {"sam": "reproduced"}
+    here = [rerun(make_record, r, a) for r, a in zip(sam, accuracies, strict=True)]
+    assert tiers(sam, here) == {"sam": "reproduced"}
+    worse = [rerun(make_record, r, a - 0.05, host="f" * 12) for r, a in zip(sam, accuracies, strict=True)]
+    assert tiers(sam, worse) == {"sam": "reproduced"}
+    lost = [*same[:2], rerun(make_record, sam[2], 0.9, host="f" * 12, status="diverged")]
+    assert tiers(sam, lost) == {"sam": "reproduced"}
+
+
+def test_reruns_and_retractions_are_read_from_the_store(
+    tmp_path: Path, runs: dict[str, list[RunRecord]], make_record: Make
+) -> None:
+    store = Store(tmp_path)
+    for record in every(runs):
+        store.write(record)
+    write_roster(store, promise(runs))
+    for record in runs["sam"]:
+        assert record.metrics is not None
+        Store(tmp_path / VERIFICATION).write(rerun(make_record, record, record.metrics.accuracy, host="f" * 12))
+    (tmp_path / RETRACTED).write_text(
+        f'[[retracted]]\nruns = ["{runs["sgd 8"][0].run_id}"]\n'
+        'reason = "trained on the test images"\ndate = "2026-11-20"\n'
+    )
+    boards = gather(store)
+    assert all(section.tiers == {"sam": "verified", "sgd": "reproduced"} for section in boards.sections)
+    headline, beside = boards.sections
+    assert [row.n for row in headline.workload.rows] == [3, 2]
+    assert [row.n for row in beside.workload.rows] == [3, 3]
+    text = leaderboard.render(boards)
+    assert "- digits, wrn10_1: sgd, seed 0: retracted: trained on the test images (2026-11-20)" in text
+    assert text.count("| verified ") == 2
+
+
+def test_a_damaged_list_of_retractions_is_named(tmp_path: Path) -> None:
+    (tmp_path / RETRACTED).write_text('[[retracted]]\nruns = []\nreason = "because it is so"\ndate = "2026-11-20"\n')
+    with pytest.raises(StateError, match=r"retracted\.toml is not a list of retractions"):
+        read_retractions(tmp_path)
+    assert read_retractions(tmp_path / "elsewhere") == []
+
+
+# -- tuning ------------------------------------------------------------------------------------------------------
+
+
+def trial(method: str, number: int, stage: str = "screen", seed: int = 1000, **changes: Any) -> Trial:
+    spec = {"variant": method, "split": "search", "seed": seed, "number": number}
+    fields = {
+        "suite": "s", "track": "G", "method": method, "variant": method, "search": "halton", "stage": stage,
+        "trial": number, "seed": seed, "run_id": run_id_of(spec), "status": "completed", "error": None,
+        "accuracy": 0.9 + 0.01 * number, "loss": 0.3, "lr": 0.1, "weight_decay": 5e-4,
+        "hyper": canonical_json({"rho": 0.05} if method == "sam" else {}), "epochs": 4, "gradient_evaluations": 80.0,
+        "train_seconds": 1.5, "chosen": False, "edges": "", "variant_source": "a" * 64,
+        "dataset_fingerprint": "b" * 64, "spec": canonical_json(spec),
+    }  # fmt: skip
+    return Trial.model_validate(fields | changes)
+
+
+def test_the_ledger_says_how_often_was_tried_and_what_ended_at_the_edge(
+    tmp_path: Path, runs: dict[str, list[RunRecord]]
+) -> None:
+    trials = [trial(method, number) for method in ("sam", "sgd") for number in range(2)]
+    trials += [
+        trial("sam", 1, "confirm", 1001, chosen=True, edges="rho"),
+        trial("sgd", 1, "confirm", 1001, chosen=True),
+    ]
+    digest = write_ledger(trials, tmp_path / "ledgers" / "s.parquet")
+    store = Store(tmp_path)
+    for record in every(runs):
+        store.write(record)
+    write_roster(store, promise(runs, tuning=Tuning(ledger="s.parquet", sha256=digest)))
+    boards = gather(store)
+    assert boards.boards[0].budget == {("screen", 1000): 2, ("confirm", 1001): 1}
+    assert [section.edges for section in boards.sections] == [{"sam": "rho"}] * 2
+    text = leaderboard.render(boards)
+    assert "the same trials for every method: 2 (screen, seed 1000), 1 (confirm, seed 1001)" in text
+    assert "`ledgers/s.parquet`" in text
+    assert text.count("| rho=0.05‡ ") == 2
+    assert "‡ a tuned value at the edge of its range, where a wider one might do better: sam." in text
+
+
+def test_the_committed_checks_are_read() -> None:
+    path = Path(__file__).parents[2] / "docs" / "variants" / "conformance.json"
+    assert read_checks(path) == json.loads(path.read_text())
+    assert read_checks(path.with_name("none.json")) == {}
