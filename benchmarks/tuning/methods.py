@@ -9,7 +9,7 @@ from scipy.stats import qmc
 from ...errors import ConfigError, unknown
 from ...hyper import Value
 from ...seeding import derive_seed
-from .space import Axis
+from .space import Axis, rounded
 
 Settings = dict[str, Value]
 
@@ -82,21 +82,17 @@ class Optuna:
         )
         study = self.optuna.create_study(direction="maximize", sampler=sampler)
         for past in tried:
-            if all(spaces[name]._contains(spaces[name].to_internal_repr(past.settings[name])) for name in spaces):
+            if all(axis.holds(past.settings[axis.name]) for axis in axes):  # a default may lie outside of its range
                 made = self.optuna.trial.create_trial(params=past.settings, distributions=spaces, value=past.score)
                 study.add_trial(made)
         asked = study.ask(spaces).params
-        return {axis.name: value if axis.values else float(f"{value:.4g}") for axis, value in _pairs(axes, asked)}
+        return {axis.name: asked[axis.name] if axis.values else rounded(asked[axis.name]) for axis in axes}
 
     def _distribution(self, axis: Axis) -> Any:
         kinds = self.optuna.distributions
         if axis.values:
             return kinds.CategoricalDistribution(axis.values)
         return kinds.FloatDistribution(axis.low, axis.high, log=axis.scale == "log")
-
-
-def _pairs(axes: Sequence[Axis], settings: Settings) -> list[tuple[Axis, Any]]:
-    return [(axis, settings[axis.name]) for axis in axes]
 
 
 def method_named(name: str, trials: int) -> Method:

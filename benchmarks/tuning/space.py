@@ -50,7 +50,13 @@ class Axis:
             number = math.exp(math.log(self.low) + share * math.log(self.high / self.low))
         else:
             number = self.low + share * (self.high - self.low)
-        return float(f"{number:.4g}")  # four digits: what a reader can type again
+        return rounded(number)
+
+    def holds(self, value: Value) -> bool:
+        """Tell whether a setting is on the axis."""
+        if self.values or isinstance(value, str):
+            return value in self.values
+        return self.low <= value <= self.high
 
     def share(self, value: float) -> float:
         """Return where a number lies: 0 at the lower end, 1 at the upper."""
@@ -80,6 +86,16 @@ class Axis:
         if low and (smallest is None or value > smallest):
             return "low"
         return "high" if high and (largest is None or value < largest) else ""
+
+
+def rounded(number: float) -> float:
+    """Keep four digits: what a reader can type again.
+
+    Example:
+        >>> rounded(0.0123456)
+        0.01235
+    """
+    return float(f"{number:.4g}")
 
 
 def space_of(one: Contestant, budget: Budget) -> tuple[Axis, ...]:

@@ -168,8 +168,8 @@ def test_optuna_learns_from_scores_and_repeats_itself():
         tried.append(Tried(settings, 1.0 - abs(settings["lr"] - 0.3) - 0.2 * (settings["k"] != 2)))
     late = [t.score for t in tried[15:]]
     assert sum(late) / len(late) > sum(t.score for t in tried[:5]) / 5
-    outside = Tried({"lr": 3.0, "k": 2}, 0.5)
-    assert method.propose(axes, 2, [outside]) == method.propose(axes, 2, [])
+    for outside in ({"lr": 3.0, "k": 2}, {"lr": 0.1, "k": 9}):
+        assert method.propose(axes, 2, [Tried(outside, 0.5)]) == method.propose(axes, 2, [])
 
 
 def test_optuna_tunes_a_suite_in_rounds(contest, runner, tmp_path):
