@@ -8,12 +8,12 @@ from pathlib import Path
 from .collection import Collection, Run
 from .ledger import FOLDER as LEDGERS
 from .ledger import Trial, read_ledger
-from .record import RunRecord, canonical_json
+from .record import RunRecord
 from .roster import Roster, Track, read_rosters
-from .rows import Row
 from .standing import VERIFICATION, read_retractions, reasons, tier
 from .store import Damaged, Store
 from .summary import Workload, tables
+from .workloads import setting_of
 
 HEADLINE = ("G", "E", "T")
 """Order of the tracks: equal gradient evaluations first."""
@@ -178,7 +178,7 @@ def _section(
         track,
         workload,
         {row.label: tier(row, runs, reruns) for row in workload.rows},
-        {row.label: found for row in workload.rows if (found := edges.get(_setting(row)))},
+        {row.label: found for row in workload.rows if (found := edges.get(setting_of(row.spec)))},
     )
 
 
@@ -187,15 +187,7 @@ def _edges(trials: Sequence[Trial], track: Track | None) -> dict[str, str]:
     chosen = sorted(
         (trial for trial in trials if trial.chosen), key=lambda t: track is not None and t.track == track.name
     )
-    return {
-        canonical_json([trial.variant, json.loads(trial.hyper), trial.lr, trial.weight_decay]): trial.edges
-        for trial in chosen
-    }
-
-
-def _setting(row: Row) -> str:
-    hyper = {key.removeprefix("hyper."): value for key, value in row.method.items() if key.startswith("hyper.")}
-    return canonical_json([row.variant, hyper, row.method.get("lr"), row.method.get("weight_decay")])
+    return {setting_of(json.loads(trial.spec)): trial.edges for trial in chosen}
 
 
 def _budget(trials: Sequence[Trial]) -> dict[tuple[str, int], int]:

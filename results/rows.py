@@ -30,7 +30,7 @@ class Row:
         variant: name of the registered variant.
         status: ``reference``, or why the implementation is not proven.
         settings: the hyper-parameters, and what else differs between the rows of the table.
-        method: the whole method, as :func:`.workloads.method_of` writes it.
+        spec: the whole method, under the keys of a spec.
         accuracies: one a run in the order of the seeds; a diverged run counts as chance.
         seeds: of these runs.
         runs: their ids.
@@ -54,7 +54,7 @@ class Row:
     variant: str
     status: str
     settings: dict[str, Any]
-    method: dict[str, Any]
+    spec: dict[str, Any]
     accuracies: tuple[float, ...]
     seeds: tuple[int, ...]
     runs: tuple[str, ...]
@@ -180,7 +180,8 @@ def _row(group: str, counted: Counted, apart: set[str], baselines: Mapping[str, 
         variant=str(method["variant"]),
         status=next((run.implementation for run in runs if run.implementation != VERIFIED), VERIFIED),
         settings={key.removeprefix("hyper."): method[key] for key in sorted(keys, key=_hyper_first)},
-        method=method,
+        spec={key: value for key, value in method.items() if not key.startswith("hyper.")}
+        | {"hyper": {key.removeprefix("hyper."): value for key, value in method.items() if key.startswith("hyper.")}},
         accuracies=accuracies,
         seeds=tuple(run.seed for run in runs),
         runs=tuple(run.run_id for run in runs),

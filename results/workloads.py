@@ -28,6 +28,9 @@ METHOD = (
 )
 """Spec keys that belong to the method. Epochs do: at equal cost a cheaper variant trains for more of them."""
 
+SETTING = ("variant", "base", "sampler", "hyper", "lr", "momentum", "nesterov", "weight_decay")
+"""Spec keys that a search may choose, and what it chooses them for."""
+
 REPETITION = ("seed", "eval_every")
 """Spec keys that tell apart runs of one method on one workload."""
 
@@ -77,6 +80,16 @@ def identity_of(record: RunRecord) -> bytes:
     """
     spec = [item for item in record.spec.items() if item[0] not in REPETITION]
     return marshal.dumps((record.dataset_fingerprint, spec), 2)  # version 2: values alone, no references
+
+
+def setting_of(spec: Mapping[str, Any]) -> str:
+    """Return a text that two runs share exactly when they are the same variant, set the same, for however long.
+
+    Example:
+        >>> setting_of({"variant": "sam", "hyper": {"rho": 1}}) == setting_of({"variant": "sam", "hyper": {"rho": 1.0}})
+        True
+    """
+    return canonical_json([_as_float(spec.get(key)) for key in SETTING])
 
 
 def titles(workloads: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -164,6 +177,13 @@ def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[
             name = f"{name} ({' '.join(details)})"
         result.append(name)
     return result
+
+
+def _as_float(value: Any) -> Any:
+    """Write whole numbers as floats: a suite in TOML may lose that difference."""
+    if isinstance(value, Mapping):
+        return {key: _as_float(part) for key, part in value.items()}
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _brief(key: str, value: Any) -> str:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthetic import build_trial
 
 from sambench.errors import StateError
 from sambench.results import leaderboard
 from sambench.results.board import assemble, gather, read_checks
-from sambench.results.ledger import Trial, write_ledger
-from sambench.results.record import RunRecord, canonical_json, run_id_of
+from sambench.results.ledger import write_ledger
+from sambench.results.record import RunRecord
 from sambench.results.roster import Roster, Track, Tuning, write_roster
 from sambench.results.standing import RETRACTED, VERIFICATION, read_retractions
 from sambench.results.store import Store
@@ -176,26 +177,13 @@ def test_a_damaged_list_of_retractions_is_named(tmp_path: Path) -> None:
 # -- tuning ------------------------------------------------------------------------------------------------------
 
 
-def trial(method: str, number: int, stage: str = "screen", seed: int = 1000, **changes: Any) -> Trial:
-    spec = {"variant": method, "split": "search", "seed": seed, "number": number}
-    fields = {
-        "suite": "s", "track": "G", "method": method, "variant": method, "search": "halton", "stage": stage,
-        "trial": number, "seed": seed, "run_id": run_id_of(spec), "status": "completed", "error": None,
-        "accuracy": 0.9 + 0.01 * number, "loss": 0.3, "lr": 0.1, "weight_decay": 5e-4,
-        "hyper": canonical_json({"rho": 0.05} if method == "sam" else {}), "epochs": 4, "gradient_evaluations": 80.0,
-        "train_seconds": 1.5, "chosen": False, "edges": "", "variant_source": "a" * 64,
-        "dataset_fingerprint": "b" * 64, "spec": canonical_json(spec),
-    }  # fmt: skip
-    return Trial.model_validate(fields | changes)
-
-
 def test_the_ledger_says_how_often_was_tried_and_what_ended_at_the_edge(
     tmp_path: Path, runs: dict[str, list[RunRecord]]
 ) -> None:
-    trials = [trial(method, number) for method in ("sam", "sgd") for number in range(2)]
+    trials = [build_trial(method, number) for method in ("sam", "sgd") for number in range(2)]
     trials += [
-        trial("sam", 1, "confirm", 1001, chosen=True, edges="rho"),
-        trial("sgd", 1, "confirm", 1001, chosen=True),
+        build_trial("sam", 1, "confirm", 1001, chosen=True, edges="rho"),
+        build_trial("sgd", 1, "confirm", 1001, chosen=True),
     ]
     digest = write_ledger(trials, tmp_path / "ledgers" / "s.parquet")
     store = Store(tmp_path)

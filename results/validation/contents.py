@@ -1,0 +1,162 @@
+"""What lies in a folder of records, read once; what cannot be read is a finding and hides nothing else."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...errors import StateError
+from ..ledger import FOLDER as LEDGERS
+from ..ledger import Trial, ledger_hash, read_ledger
+from ..record import Environment, RunRecord
+from ..roster import FOLDER as SUITES
+from ..roster import Roster, read_rosters
+from ..standing import RETRACTED, VERIFICATION, Retraction, read_retractions
+from ..store import Damaged, Store
+from ..workloads import key_of, method_of, workload_of
+from .finding import Finding
+
+
+class Entry(NamedTuple):
+    """What the rules look at in a record.
+
+    Attributes:
+        file: of the record, below the folder.
+        spec: of the run.
+        workload: key of what it may be compared with.
+        method: key of what was compared.
+        status: completed, diverged or failed.
+        split: that the final measurement was made on, empty without one.
+        epochs: completed.
+        evaluations: gradient evaluations a step, counted.
+        declared: gradient evaluations a step, declared.
+        seconds: of training.
+        variant_source: hash of the variant's source.
+        fingerprint: of the data.
+        environment: where it ran.
+    """
+
+    file: str
+    spec: dict[str, Any]
+    workload: str
+    method: str
+    status: str
+    split: str
+    epochs: int
+    evaluations: float
+    declared: float | None
+    seconds: float
+    variant_source: str
+    fingerprint: str
+    environment: Environment
+
+    @property
+    def name(self) -> str:
+        """Variant and seed, for people."""
+        return f"{self.spec.get('variant')} seed {self.spec.get('seed')}"
+
+
+@dataclass
+class Contents:
+    """Everything that a folder of records holds.
+
+    Attributes:
+        entries: run id -> final or failed record.
+        again: run id -> re-run on another machine.
+        rosters: promises of suites.
+        ledgers: file name -> trials of a tuning.
+        retractions: what was taken back.
+        findings: what could not be read.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    again: dict[str, Entry] = field(default_factory=dict)
+    rosters: list[Roster] = field(default_factory=list)
+    ledgers: dict[str, list[Trial]] = field(default_factory=dict)
+    retractions: list[Retraction] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def trials(self, roster: Roster) -> list[Trial]:
+        """Return the trials that chose the settings of a suite."""
+        return self.ledgers.get(roster.tuning.ledger, []) if roster.tuning else []
+
+
+def read(root: Path) -> Contents:
+    """Read a folder of records.
+
+    Args:
+        root: the store's folder, with ``runs`` in it.
+
+    Raises:
+        StateError: the folder is no store of records.
+    """
+    if not (root / "runs").is_dir():
+        raise StateError(f"{root} is no folder of records: it has no folder 'runs'; name the one that --results gave")
+    found = Contents()
+    _read_records(Store(root), root, found.entries, found.findings)
+    if (root / VERIFICATION).is_dir():
+        _read_records(Store(root / VERIFICATION), root, found.again, found.findings)
+    try:
+        found.rosters = read_rosters(root)
+    except StateError as error:
+        found.findings.append(_unreadable(SUITES, error))
+    try:
+        found.retractions = read_retractions(root)
+    except StateError as error:
+        found.findings.append(_unreadable(RETRACTED, error))
+    for roster in found.rosters:
+        if roster.tuning:
+            path = root / LEDGERS / roster.tuning.ledger
+            try:
+                found.ledgers[roster.tuning.ledger] = read_ledger(path)
+                found.findings += _check_hash(roster, path)
+            except StateError as error:
+                found.findings.append(_unreadable(f"{LEDGERS}/{roster.tuning.ledger}", error))
+    return found
+
+
+def _read_records(store: Store, root: Path, entries: dict[str, Entry], findings: list[Finding]) -> None:
+    folder = store.runs.relative_to(root).as_posix()
+    for item in store.scan():
+        if isinstance(item, Damaged):
+            file = f"{folder}/{item.path.name}"
+            way_out = "Restore the file from where it was made, or delete it and run again"
+            findings.append(Finding(file, "the record", item.problem, way_out))
+        else:
+            ending = ".failed.json" if item.status == "failed" else ".json"
+            entries[item.run_id] = _entry(f"{folder}/{item.run_id}{ending}", item)
+
+
+def _entry(file: str, record: RunRecord) -> Entry:
+    return Entry(
+        file=file,
+        spec=record.spec,
+        workload=key_of(workload_of(record)),
+        method=key_of(method_of(record)),
+        status=record.status,
+        split=record.metrics.split if record.metrics else "",
+        epochs=record.curve[-1].epoch if record.curve else 0,
+        evaluations=record.counters.gradient_evaluations / max(1, record.counters.steps),
+        declared=record.declared_gradients,
+        seconds=record.timing.train_seconds,
+        variant_source=record.variant_source,
+        fingerprint=record.dataset_fingerprint,
+        environment=record.environment,
+    )
+
+
+def _check_hash(roster: Roster, path: Path) -> list[Finding]:
+    assert roster.tuning is not None
+    if (digest := ledger_hash(path)) == roster.tuning.sha256:
+        return []
+    return [
+        Finding(
+            f"{SUITES}/{roster.name}.json",
+            f"tuning.sha256 = {roster.tuning.sha256[:12]}",
+            f"the ledger {path.name} has the hash {digest[:12]}: it is not the one that chose the settings",
+            "Restore the ledger of that tuning, or tune and run again",
+        )
+    ]
+
+
+def _unreadable(file: str, error: StateError) -> Finding:
+    return Finding(file, "the file", str(error), "Restore it")

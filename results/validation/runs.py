@@ -1,0 +1,157 @@
+"""Rules for single runs and for what no suite has to promise: code, data, cost, seeds."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from .contents import Contents, Entry
+from .finding import Finding
+
+TOLERANCE = 0.02
+"""Relative difference of counted and declared cost that needs no mention: of a method whose cost is drawn at random."""
+
+
+def check_runs(found: Contents, sources: Mapping[str, str]) -> Iterator[Finding]:
+    """Check each record by itself.
+
+    Args:
+        found: what the folder holds.
+        sources: variant -> hash of its source as it is now.
+    """
+    for entry in found.entries.values():
+        yield from _code(entry, sources)
+        if entry.status == "completed":
+            yield from _end(entry)
+            yield from _cost(entry)
+
+
+def check_data(found: Contents) -> Iterator[Finding]:
+    """Check that one name means one data set."""
+    first: dict[str, Entry] = {}
+    for entry in found.entries.values():
+        name = str(entry.spec.get("dataset"))
+        other = first.setdefault(name, entry)
+        if other.fingerprint != entry.fingerprint:
+            yield Finding(
+                entry.file,
+                f"dataset_fingerprint = {entry.fingerprint[:12]}",
+                f"other data under the name {name!r}: {other.file} has {other.fingerprint[:12]}",
+                "Give one of the data sets another name (`--dataset NAME=parquet:DIR`) and run it again",
+            )
+
+
+def check_seeds(found: Contents) -> Iterator[Finding]:
+    """Check that no method has a seed twice on one workload, and that those that compete have the same seeds."""
+    runs: dict[str, dict[str, dict[int, Entry]]] = defaultdict(lambda: defaultdict(dict))
+    for entry in found.entries.values():
+        if entry.status == "failed" or entry.spec.get("split") == "search":
+            continue
+        seeds, seed = runs[entry.workload][entry.method], int(entry.spec.get("seed", 0))
+        if seed in seeds:
+            yield Finding(
+                entry.file,
+                f"seed = {seed}",
+                f"{entry.spec.get('variant')} has this seed twice: {seeds[seed].file} differs only in how often it "
+                "was measured, and one of the two would not count",
+                "Keep the one that was made first and delete the other",
+            )
+        seeds.setdefault(seed, entry)
+    listed = {run for roster in found.rosters for run in roster.runs}
+    for methods in runs.values():
+        union = {seed for seeds in methods.values() for seed in seeds}
+        for seeds in methods.values():
+            one = next(iter(seeds.values()))
+            promised = any(entry.file.rpartition("/")[2].partition(".")[0] in listed for entry in seeds.values())
+            if (lacking := sorted(union - seeds.keys())) and not promised:
+                yield Finding(
+                    one.file,
+                    f"{one.spec.get('variant')}: seeds {_numbers(sorted(seeds))}",
+                    f"other methods on this workload also ran seeds {_numbers(lacking)}",
+                    "Run the missing seeds; every method gets the same ones",
+                    serious=False,
+                )
+
+
+def check_standing(found: Contents) -> Iterator[Finding]:
+    """Check that re-runs and retractions belong to records, and that re-runs come from other machines."""
+    for run, entry in found.again.items():
+        original = found.entries.get(run)
+        if original is None:
+            yield Finding(
+                entry.file, f"run_id = {run[:12]}", "there is no such run to verify", "Add the original record"
+            )
+        elif original.environment.host == entry.environment.host:
+            yield Finding(
+                entry.file,
+                f"host = {entry.environment.host}",
+                "it was made on the machine of the original, so that it verifies nothing",
+                "Run it on another machine",
+            )
+    for entry in found.retractions:
+        for run in entry.runs:
+            if run not in found.entries:
+                yield Finding(
+                    "retracted.toml", run[:12], "there is no record of this run", "Correct the id; records stay"
+                )
+
+
+def _code(entry: Entry, sources: Mapping[str, str]) -> Iterator[Finding]:
+    variant, environment = str(entry.spec.get("variant")), entry.environment
+    if variant not in sources:
+        yield Finding(
+            entry.file,
+            f"variant = {variant!r}",
+            "it is not registered, so its source cannot be compared",
+            "Name its file with --plugin, or install the package that has it",
+            serious=False,
+        )
+    elif sources[variant] != entry.variant_source:
+        yield Finding(
+            entry.file,
+            f"variant_source = {entry.variant_source[:12]}",
+            f"stale: the source of {variant!r} is now {sources[variant][:12]}",
+            f"Run it again, or show that the change since {environment.commit or 'then'} leaves results alone",
+            serious=False,
+        )
+    if environment.commit is None or environment.dirty:
+        state = "commit = none" if environment.commit is None else f"commit = {environment.commit[:12]}, dirty"
+        yield Finding(
+            entry.file,
+            state,
+            "nobody can tell which code made this record",
+            "Run it again from a clean checkout",
+            serious=False,
+        )
+
+
+def _end(entry: Entry) -> Iterator[Finding]:
+    if entry.epochs != entry.spec.get("epochs", entry.epochs):
+        yield Finding(
+            entry.file,
+            f"last epoch = {entry.epochs}",
+            f"the run has {entry.spec['epochs']} epochs: what counts is measured after the last one",
+            "Run it to its end",
+        )
+    expected = "validation" if entry.spec.get("split") == "search" else "test"
+    if entry.split != expected:
+        yield Finding(
+            entry.file,
+            f"metrics.split = {entry.split!r}",
+            f"a run with split {entry.spec.get('split')!r} is measured on {expected!r}",
+            "Run it again with the harness as it is",
+        )
+
+
+def _cost(entry: Entry) -> Iterator[Finding]:
+    if entry.declared and abs(entry.evaluations / entry.declared - 1) > TOLERANCE:
+        yield Finding(
+            entry.file,
+            f"{entry.evaluations:.4g} gradient evaluations a step",
+            f"{entry.spec.get('variant')} declares {entry.declared:g}",
+            "Correct the declared cost; budgets are planned with it",
+            serious=False,
+        )
+
+
+def _numbers(seeds: list[int], most: int = 8) -> str:
+    shown = ", ".join(map(str, seeds[:most]))
+    return shown + (f" and {len(seeds) - most} more" if len(seeds) > most else "")
