@@ -114,7 +114,9 @@ def reduce(record: RunRecord) -> Run:
         memory=record.peak_memory,
         source=record.variant_source,
         implementation=record.variant_status,
-        hardware=f"{environment.device_name}{threads}",
+        hardware=f"{environment.devices} x {environment.device_name}{threads}"
+        if environment.devices > 1
+        else f"{environment.device_name}{threads}",
         host=environment.host,
         commit=f"{environment.commit[:7]}{'+' if environment.dirty else ''}" if environment.commit else "",
     )

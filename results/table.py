@@ -54,10 +54,12 @@ COLUMNS: dict[str, str] = {
     "device": "cpu, cuda or mps",
     "device_name": "name of the processor or accelerator",
     "driver": "version of its driver",
-    "threads": "CPU threads",
+    "devices": "number of devices that the run was spread over",
+    "threads": "CPU threads of a process",
     "host": "hash that tells machines apart",
     "commit": "commit of the source tree",
     "dirty": "whether the source tree had changes",
+    "libraries": "versions of libraries that results may depend on, as JSON",
 }
 """Columns of :func:`frame`. A spec key with the name of another column stands as ``spec.NAME``."""
 

@@ -139,4 +139,6 @@ def _hardware(track: Track, entries: list[Entry]) -> Iterator[Finding]:
 
 
 def _place(entry: Entry) -> tuple[str, int, str]:
-    return entry.environment.device_name, entry.environment.threads, entry.environment.host
+    environment = entry.environment
+    many = f"{environment.devices} x " if environment.devices > 1 else ""
+    return f"{many}{environment.device_name}", environment.threads, environment.host
