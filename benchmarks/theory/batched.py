@@ -1,7 +1,7 @@
 """All trials and all methods of one experiment at once.
 
 Iterates form one array, (trials, methods, d). Memory does not depend on the number of steps: samples and step sizes
-are made block by block, and only the iterates on a grid are kept. Two programs advance a block, and agree:
+are made block by block, and only the iterates at the recorded steps are kept. Two programs advance a block, and agree:
 
 - any problem and sampling: a tensor program, one batched gradient for all trials and methods at a time;
 - a linear model and one component a step, the case of the paper's figures: compiled code (:mod:`.kernel`, which says
@@ -32,7 +32,9 @@ CORES = os.cpu_count() or 1
 BLOCK_SAMPLES = 2_000_000
 """Components drawn for one block over all trials, at most."""
 
-Advance = Callable[[Tensor, list[Stream], Floats], None]
+Advance = Callable[[Tensor, list[Stream], Floats, NDArray[np.int64], Tensor], None]
+"""Moves all iterates over a block of steps, in place; copies them to the last argument after as many steps of the block
+as the one before it says."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Trajectories:
     Args:
         steps: the steps at which f was looked at, (R,).
         gap: f - f* there, (methods, trials, R).
+        slope: ||grad f|| there, (methods, trials, R).
         x: the last iterates, (methods, trials, d).
         farthest: largest distance from the start at those steps, (methods, trials).
     """
 
     steps: NDArray[np.int64]
     gap: Floats
+    slope: Floats
     x: Floats
     farthest: Floats
 
@@ -98,20 +102,20 @@ def solve(
         program = partial(_tensor, problem, isinstance(sampling, Full), methods)
 
     x = problem.x0.expand(trials, len(methods), -1).clone()
-    seen = torch.empty(len(record), *x.shape, dtype=x.dtype)
+    seen = x.repeat(len(record), 1, 1, 1)
     block = max(1, min(BLOCK, BLOCK_SAMPLES // (trials * sampling.width)))
-    done = 0
     with pool, torch.no_grad():
-        for row, target in zip(seen, record, strict=True):
-            while done < target:
-                t = np.arange(done, min(done + block, int(target)), dtype=np.float64)
-                program(x, drawn, t)
-                done += len(t)
-            row.copy_(x)
+        for start in range(0, int(record[-1]), block):
+            t = np.arange(start, min(start + block, int(record[-1])), dtype=np.float64)
+            low, high = np.searchsorted(record, [start, start + len(t)], side="right")
+            program(x, drawn, t, record[low:high] - start, seen[low:high])
         # f is evaluated once, at the end: between blocks its thread barriers would cost more than the steps.
         gap = problem.gap(seen).permute(2, 1, 0)
+        slope = problem.gradient(seen.view(-1, problem.d)).norm(dim=-1).view(seen.shape[:-1]).permute(2, 1, 0)
         farthest = (seen - problem.x0).norm(dim=-1).amax(0).T
-    return Trajectories(np.asarray(record), gap.numpy(), x.transpose(0, 1).numpy(), farthest.numpy())
+    return Trajectories(
+        np.asarray(record), gap.numpy(), slope.numpy(), x.transpose(0, 1).numpy(), farthest.numpy()
+    )
 
 
 def _schedules(methods: Sequence[Method], t: Floats) -> tuple[Floats, Floats, Floats]:
@@ -127,6 +131,8 @@ def _compiled(
     x: Tensor,
     streams: list[Stream],
     t: Floats,
+    marks: NDArray[np.int64],
+    seen: Tensor,
 ) -> None:
     model = (
         problem.features.numpy(),
@@ -136,7 +142,7 @@ def _compiled(
         problem.link == "logistic",
     )
     schedules = _schedules(methods, t)
-    iterates = x.numpy()
+    iterates, looks = x.numpy(), seen.numpy()
     index = np.empty((len(streams), len(t)), dtype=np.int64)
     factor = np.empty(index.shape)
 
@@ -146,7 +152,7 @@ def _compiled(
             index[trial], factor[trial] = components[:, 0], weights[:, 0]
 
     def run(rows: range) -> None:
-        advance(*model, iterates, rows.start, rows.stop, index, factor, *schedules)
+        advance(*model, iterates, rows.start, rows.stop, index, factor, *schedules, marks, looks)
 
     list(pool.map(draw, _shares(len(streams))))
     list(pool.map(run, _shares(len(streams) * len(methods))))
@@ -159,16 +165,26 @@ def _shares(count: int) -> list[range]:
 
 
 def _tensor(
-    problem: Problem, full: bool, methods: Sequence[Method], x: Tensor, streams: list[Stream], t: Floats
+    problem: Problem,
+    full: bool,
+    methods: Sequence[Method],
+    x: Tensor,
+    streams: list[Stream],
+    t: Floats,
+    marks: NDArray[np.int64],
+    seen: Tensor,
 ) -> None:
     gamma, rho, lam = (torch.from_numpy(s.T.copy())[:, None, :, None] for s in _schedules(methods, t))
     draws = [(None, None)] * len(t) if full else _draw_all(streams, len(methods), len(t))
+    looks = dict(zip(marks.tolist(), seen, strict=True))
     flat = x.view(-1, problem.d)
     for step, (index, factor) in enumerate(draws):
         g = problem.gradient(flat, index, factor).view_as(x)
         inverse = 1 / (g.norm(dim=-1, keepdim=True) + TINY)
         ahead = x + rho[step] * (1 - lam[step] + lam[step] * inverse) * g
         x -= gamma[step] * problem.gradient(ahead.view_as(flat), index, factor).view_as(x)
+        if step + 1 in looks:
+            looks[step + 1].copy_(x)
 
 
 def _draw_all(streams: list[Stream], methods: int, steps: int) -> list[tuple[Tensor, Tensor]]:

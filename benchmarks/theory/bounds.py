@@ -20,6 +20,16 @@ Expected Residual and the PL inequality close the recursion for :math:`\delta_t 
 At the step sizes of Theorem 3.2 of the Unified SAM paper the factor is at most :math:`1 - \gamma \mu / 2`: linear
 convergence to a neighbourhood, as the theorem states. The paper's own constants are not used here; these are derived
 above and hold for every gamma, rho, lambda and sampling that meets the condition.
+
+Without the PL inequality the same steps bound the gradient. With :math:`G_t = E\|\nabla f(x_t)\|^2`,
+:math:`a = 1 + 2 Q A`, :math:`\eta = \frac{\gamma}{2} - Q B > 0` and the noise N above,
+:math:`\delta_{t+1} \le a \delta_t - \eta G_t + N`; dividing by :math:`a^{t+1}` and summing over T steps,
+
+.. math:: \min_{t < T} G_t \le \frac{\delta_0}{\eta \sum_{t=1}^{T} a^{-t}} + \frac{N}{\eta} .
+
+With :math:`\gamma \propto T^{-1/2}` and :math:`\rho \propto T^{-1/4}` both terms are of order :math:`T^{-1/2}`, for
+every lambda: :math:`E\|\nabla f\| < \epsilon` after :math:`O(\epsilon^{-4})` steps, which is the form of Theorem 3.7 (its
+own condition on the steps is not in the authors' code, and is not claimed here).
 """
 
 from typing import NamedTuple
@@ -51,14 +61,37 @@ def recursion(problem: Problem, sampling: Sampling, gamma: Floats, rho: Floats, 
 
     SGD is rho = 0.
     """
-    a, b, c = sampling.residual(problem)
-    smooth = sampling.smoothness(problem)
-    young = np.where((lam == 0) | (lam == 1), 1.0, 2.0)
-    ascent = young * smooth**2 * (gamma / 2 + problem.L * gamma**2) * rho**2
-    q = problem.L * gamma**2 + ascent * (1 - lam) ** 2
+    a, b, _ = sampling.residual(problem)
+    q, noise = _second_order(problem, sampling, gamma, rho, lam)
     factor = 1 - gamma * problem.mu + 2 * q * (b * problem.mu + a)
     valid = q * b <= gamma / 2
-    return Recursion(np.where(valid, factor, np.nan), np.where(valid, q * c + ascent * lam**2, np.nan))
+    return Recursion(np.where(valid, factor, np.nan), np.where(valid, noise, np.nan))
+
+
+def stationarity(
+    problem: Problem, sampling: Sampling, gamma: Floats, rho: Floats, lam: Floats, horizon: Floats
+) -> Floats:
+    """Return the guarantee on the least ``E||grad f(x_t)||^2`` over t < horizon of constant steps (elementwise).
+
+    It does not use the PL inequality; NaN where the condition on the step size fails.
+    """
+    a, b, _ = sampling.residual(problem)
+    q, noise = _second_order(problem, sampling, gamma, rho, lam)
+    growth, descent = 2 * q * a, gamma / 2 - q * b
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = np.where(growth > 0, -np.expm1(-horizon * np.log1p(growth)) / growth, horizon)
+    bound = (float(problem.gap(problem.x0)) / total + noise) / descent
+    return np.where(descent > 0, bound, np.nan)
+
+
+def _second_order(
+    problem: Problem, sampling: Sampling, gamma: Floats, rho: Floats, lam: Floats
+) -> tuple[Floats, Floats]:
+    """Return Q, the factor of the second moment of g, and the noise ``Q C + k l^2 (gamma/2 + L gamma^2) rho^2 lam^2``."""
+    young = np.where((lam == 0) | (lam == 1), 1.0, 2.0)
+    ascent = young * sampling.smoothness(problem) ** 2 * (gamma / 2 + problem.L * gamma**2) * rho**2
+    q = problem.L * gamma**2 + ascent * (1 - lam) ** 2
+    return q, q * sampling.residual(problem).C + ascent * lam**2
 
 
 def curve(start: float, steps: Recursion) -> Floats:

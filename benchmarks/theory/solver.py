@@ -50,7 +50,7 @@ def solve_with_variant(
     x = problem.x0.clone().requires_grad_()
     optimizer = create(method.variant, [x], base="sgd", lr=1.0, momentum=0.0, weight_decay=0.0, **hyper)
     (group,) = optimizer.param_groups
-    gap, farthest, done = [], 0.0, 0
+    gap, slope, farthest, done = [], [], 0.0, 0
     for target in record:
         index, factor = map(np.array, stream(int(target) - done))
         for component, weight in zip(torch.from_numpy(index), torch.from_numpy(factor), strict=True):
@@ -68,11 +68,14 @@ def solve_with_variant(
                 group["lam"] = float(lam[done])
             optimizer.step(closure)
             done += 1
-        gap.append(float(problem.gap(x.detach())))
-        farthest = max(farthest, float((x.detach() - problem.x0).norm()))
+        here = x.detach()
+        gap.append(float(problem.gap(here)))
+        slope.append(float(problem.gradient(here[None]).norm()))
+        farthest = max(farthest, float((here - problem.x0).norm()))
     return Trajectories(
         np.asarray(record),
         np.array(gap)[None, None],
+        np.array(slope)[None, None],
         x.detach().numpy()[None, None],
         np.full((1, 1), farthest),
     )

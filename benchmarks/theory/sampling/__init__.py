@@ -1,0 +1,21 @@
+"""Arbitrary sampling: which components enter a stochastic gradient, with which weights, and what that costs."""
+
+from .base import Floats, Integers, Residual, Sampling
+from .partition import Partition
+from .registry import list_samplings, make_sampling
+from .single import SingleElement, Unweighted
+from .subsets import Full, Nice
+
+__all__ = [
+    "Floats",
+    "Full",
+    "Integers",
+    "Nice",
+    "Partition",
+    "Residual",
+    "Sampling",
+    "SingleElement",
+    "Unweighted",
+    "list_samplings",
+    "make_sampling",
+]
