@@ -56,6 +56,11 @@ class Trajectories:
     farthest: Floats
 
 
+def has_compiled_path(problem: Problem, sampling: Sampling) -> bool:
+    """Say whether compiled code exists for this case: a linear model and one component a step."""
+    return isinstance(problem, LinearModel) and sampling.width == 1
+
+
 def solve(
     problem: Problem,
     sampling: Sampling,
@@ -86,7 +91,7 @@ def solve(
                 f"the batched path does not know variant {method.variant!r}; it knows {', '.join(SAM_FAMILY)} and "
                 "their importance-sampled forms. Any registered variant runs with sambench.benchmarks.theory.solver"
             )
-    compilable = isinstance(problem, LinearModel) and sampling.width == 1
+    compilable = has_compiled_path(problem, sampling)
     if compiled and not compilable:
         raise ConfigError(
             f"problem {problem.name!r} with sampling {sampling.name!r} has no compiled path (it is for linear models "
@@ -113,9 +118,7 @@ def solve(
         gap = problem.gap(seen).permute(2, 1, 0)
         slope = problem.gradient(seen.view(-1, problem.d)).norm(dim=-1).view(seen.shape[:-1]).permute(2, 1, 0)
         farthest = (seen - problem.x0).norm(dim=-1).amax(0).T
-    return Trajectories(
-        np.asarray(record), gap.numpy(), slope.numpy(), x.transpose(0, 1).numpy(), farthest.numpy()
-    )
+    return Trajectories(np.asarray(record), gap.numpy(), slope.numpy(), x.transpose(0, 1).numpy(), farthest.numpy())
 
 
 def _schedules(methods: Sequence[Method], t: Floats) -> tuple[Floats, Floats, Floats]:

@@ -28,8 +28,8 @@ Without the PL inequality the same steps bound the gradient. With :math:`G_t = E
 .. math:: \min_{t < T} G_t \le \frac{\delta_0}{\eta \sum_{t=1}^{T} a^{-t}} + \frac{N}{\eta} .
 
 With :math:`\gamma \propto T^{-1/2}` and :math:`\rho \propto T^{-1/4}` both terms are of order :math:`T^{-1/2}`, for
-every lambda: :math:`E\|\nabla f\| < \epsilon` after :math:`O(\epsilon^{-4})` steps, which is the form of Theorem 3.7 (its
-own condition on the steps is not in the authors' code, and is not claimed here).
+every lambda: :math:`E\|\nabla f\| < \epsilon` after :math:`O(\epsilon^{-4})` steps. That is the form of Theorem 3.7;
+its own condition on the steps is not in the authors' code, and is not claimed here.
 """
 
 from typing import NamedTuple
@@ -87,7 +87,7 @@ def stationarity(
 def _second_order(
     problem: Problem, sampling: Sampling, gamma: Floats, rho: Floats, lam: Floats
 ) -> tuple[Floats, Floats]:
-    """Return Q, the factor of the second moment of g, and the noise ``Q C + k l^2 (gamma/2 + L gamma^2) rho^2 lam^2``."""
+    """Return Q, which multiplies the second moment of g, and what is left: Q C and the part of e with lambda^2."""
     young = np.where((lam == 0) | (lam == 1), 1.0, 2.0)
     ascent = young * sampling.smoothness(problem) ** 2 * (gamma / 2 + problem.L * gamma**2) * rho**2
     q = problem.L * gamma**2 + ascent * (1 - lam) ** 2

@@ -8,13 +8,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .experiments import list_experiments, run_experiment
+from .experiments import get_experiment, list_experiments, read_data, run_experiment
 from .page import build_page
-from .problems import list_problems
+from .problems import list_problems, list_readers, make_problem
 from .sampling import list_samplings
 from .stepsizes import list_step_sizes
 
 FIGURES = Path("docs/figures/theory")
+ELSEWHERE = Path("theory")
 PAGE = Path("docs/theory.md")
 QUICK = "normalization"
 
@@ -28,7 +29,7 @@ def show() -> None:
     """List experiments, problems, samplings and step sizes."""
     tables = {
         "experiments": {name: experiment.title for name, experiment in list_experiments().items()},
-        "problems": list_problems(),
+        "problems": list_problems() | list_readers(),
         "samplings": list_samplings(),
         "step sizes": list_step_sizes(),
     }
@@ -45,12 +46,24 @@ def show() -> None:
 @app.command()
 def run(
     name: Annotated[str, typer.Argument(help="An experiment; `sambench theory list` shows them.")],
-    out: Out = FIGURES,
+    problem: Annotated[
+        str | None,
+        typer.Option(help="Run on this problem, or file (libsvm:FILE), instead of the experiment's own."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help=f"Folder for data and figures; {FIGURES}, or {ELSEWHERE} with --problem, unless given."),
+    ] = None,
     quick: Quick = False,
 ) -> None:
-    """Run one experiment."""
-    for path in run_experiment(name, out, quick):
+    """Run one experiment and say what it shows."""
+    other = None if problem is None else make_problem(problem)
+    folder = out or (FIGURES if other is None else ELSEWHERE)
+    paths = run_experiment(name, folder, quick, other)
+    for path in paths:
         typer.echo(path)
+    for text in get_experiment(name).findings(read_data(paths[0].stem, folder)):
+        typer.echo(f"\n{text}")
 
 
 @app.command("all")

@@ -21,24 +21,15 @@ from numba import njit
 
 from ...variants import TINY
 
-GROUP = 8
-"""Iterates that take turns on a core: enough to hide the latency of one's square root behind the others' sums, few
-enough to stay in the first-level cache at d in the hundreds."""
-
 
 @njit(fastmath={"reassoc", "contract"})
-def _update(x, scale, push, a, following):
-    """Set x to ``scale x + push a`` and return, for the next step, ``following . x`` and ``x . x``, all in one pass.
-
-    Only these sums may be reassociated, which is what lets them use vector instructions.
-    """
+def _inner(a, x):
+    """Return a.x and x.x; only these sums may be reassociated, which is what lets them use vector instructions."""
     s = 0.0
     q = 0.0
-    for j in range(len(x)):
-        value = scale * x[j] + push * a[j]
-        x[j] = value
-        s += following[j] * value
-        q += value * value
+    for j in range(len(a)):
+        s += a[j] * x[j]
+        q += x[j] * x[j]
     return s, q
 
 
@@ -78,33 +69,33 @@ def advance(
         marks: numbers of steps after which to look, increasing, (looks,).
         seen: the iterates there, (looks, trials, methods, d); those of the rows are written.
     """
-    methods = x.shape[1]
-    steps = index.shape[1]
-    s = np.zeros(GROUP)
-    q = np.zeros(GROUP)
-    for low in range(first, last, GROUP):
-        high = min(low + GROUP, last)
-        trials = np.arange(low, high) // methods
-        which = np.arange(low, high) % methods
-        for k in range(high - low):
-            a = features[index[trials[k], 0]]
-            s[k], q[k] = _update(x[trials[k], which[k]], 1.0, 0.0, a, a)
+    methods, d = x.shape[1:]
+    s = np.zeros(methods)
+    q = np.zeros(methods)
+    alpha = np.zeros(methods)
+    beta = np.zeros(methods)
+    for trial in range(first // methods, (last - 1) // methods + 1):
+        low, high = max(first - trial * methods, 0), min(last - trial * methods, methods)
         look = 0
-        for t in range(steps):
-            for k in range(high - low):
-                trial, m = trials[k], which[k]
-                i = index[trial, t]
-                following = index[trial, min(t + 1, steps - 1)]
-                norm, y, w = squared_norms[i], targets[i], factor[trial, t]
-                shrink = w * regularization
-                p = w * _slope(logistic, s[k], y)
-                size = sqrt(max(p * p * norm + 2.0 * p * shrink * s[k] + shrink * shrink * q[k], 0.0))
+        for t in range(index.shape[1]):
+            i = index[trial, t]
+            a, norm, y, w = features[i], squared_norms[i], targets[i], factor[trial, t]
+            shrink = w * regularization
+            # Three loops over the methods instead of one: the inner products of the next method overlap with the
+            # latency of this one's square root and division.
+            for m in range(low, high):
+                s[m], q[m] = _inner(a, x[trial, m])
+            for m in range(low, high):
+                p = w * _slope(logistic, s[m], y)
+                size = sqrt(max(p * p * norm + 2.0 * p * shrink * s[m] + shrink * shrink * q[m], 0.0))
                 e = rho[m, t] * (1.0 - lam[m, t] + lam[m, t] / (size + TINY))
-                ahead = s[k] + e * (p * norm + shrink * s[k])
-                scale = 1.0 - gamma[m, t] * shrink * (1.0 + e * shrink)
-                push = -gamma[m, t] * (w * _slope(logistic, ahead, y) + shrink * e * p)
-                s[k], q[k] = _update(x[trial, m], scale, push, features[i], features[following])
+                ahead = s[m] + e * (p * norm + shrink * s[m])
+                alpha[m] = 1.0 - gamma[m, t] * shrink * (1.0 + e * shrink)
+                beta[m] = -gamma[m, t] * (w * _slope(logistic, ahead, y) + shrink * e * p)
+            for m in range(low, high):
+                row, scale, push = x[trial, m], alpha[m], beta[m]
+                for j in range(d):
+                    row[j] = scale * row[j] + push * a[j]
             if look < len(marks) and t + 1 == marks[look]:
-                for k in range(high - low):
-                    seen[look, trials[k], which[k]] = x[trials[k], which[k]]
+                seen[look, trial, low:high] = x[trial, low:high]
                 look += 1

@@ -64,9 +64,15 @@ _rules: dict[str, StepSize] = {}
 
 
 def step_size(name: str) -> Callable[[StepSize], StepSize]:
-    """Register a step size: ``rule(constants, t, lam) -> (gamma, rho)``, arrays over t."""
+    """Register a step size: ``rule(constants, t, lam) -> (gamma, rho)``, arrays over t.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
 
     def add(rule: StepSize) -> StepSize:
+        if name in _rules:
+            raise ConfigError(f"step size {name!r} is registered already; give the new one another name")
         _rules[name] = rule
         return rule
 

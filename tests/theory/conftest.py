@@ -1,8 +1,6 @@
 """Problems are built once a session: their construction is exact but not free."""
 
-import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,7 +30,17 @@ def points_near(problem: Problem, count: int, seed: int, scales=(0.01, 0.3, 1.0,
     return problem.x0 + away * shrink
 
 
-@pytest.fixture(scope="session")
-def published_runs() -> dict:
-    """What the authors' code gives over its first epochs, from running it; see the file's ``source`` entry."""
-    return json.loads((Path(__file__).parent / "published_runs.json").read_text())
+def autograd(problem: Problem, x: torch.Tensor, index=None, weight=None) -> torch.Tensor:
+    """The gradient of the mean loss at x (d,), or of a weighted sum of some components, without the closed form."""
+    x = x.clone().requires_grad_()
+    losses = problem.losses(x, index)
+    total = losses.mean() if weight is None else (weight * losses).sum()
+    return torch.autograd.grad(total, x)[0]
+
+
+def all_gradients(problem: Problem, x: torch.Tensor) -> torch.Tensor:
+    """Gradients of all components at points (m, d), as (m, n, d)."""
+    m, n = len(x), problem.n
+    repeated = x[:, None].expand(m, n, problem.d).reshape(m * n, -1)
+    index = torch.arange(n).repeat(m)[:, None]
+    return problem.gradient(repeated, index, torch.ones(m * n, 1, dtype=torch.float64)).unflatten(0, (m, n))

@@ -8,7 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from sambench.benchmarks.theory import commands
-from sambench.benchmarks.theory.experiments import get_experiment, list_experiments, read_data, run_experiment
+from sambench.benchmarks.theory.experiments import (
+    get_experiment,
+    list_experiments,
+    nonconvex,
+    read_data,
+    run_experiment,
+)
 from sambench.benchmarks.theory.experiments.guarantee import summary
 from sambench.benchmarks.theory.experiments.importance_gain import gains
 from sambench.benchmarks.theory.experiments.normalization import floors
@@ -63,6 +69,15 @@ def test_no_line_breaks_its_guarantee():
     assert (table["reach"] < 1).all(), "the constants hold on a ball, and the runs must stay in it"
     data = read_data("neighbourhood", DATA)
     assert (data["gap"] <= data["bound"].fillna(np.inf)).all()
+
+
+def test_gradients_on_functions_that_are_not_convex_stay_below_their_guarantee():
+    data = read_data("nonconvex", DATA)
+    assert (data["gradient"] <= data["bound"]).all()
+    assert (data["reach"] < 1).all(), "the constants hold on a ball, and the runs must stay in it"
+    table = nonconvex.summary(data)
+    assert table["guaranteed"].between(-0.27, -0.24).all()
+    assert (table["measured"] < -0.2).all()
 
 
 def test_decreasing_steps_have_slope_minus_one():

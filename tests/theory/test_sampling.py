@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from sambench.benchmarks.theory.problems import Problem, make_problem
+from sambench.benchmarks.theory.problems import make_problem
 from sambench.benchmarks.theory.sampling import (
     Full,
     Nice,
@@ -16,7 +16,7 @@ from sambench.benchmarks.theory.sampling import (
     make_sampling,
 )
 from sambench.errors import ConfigError
-from tests.theory.conftest import points_near
+from tests.theory.conftest import all_gradients, points_near
 
 UNBIASED = [name for name in list_samplings() if name != "importance-unweighted"]
 POINTS = 2500
@@ -30,14 +30,6 @@ SMALL = [
     Partition("partition", [[0, 3], [1], [2, 4, 5]], [0.2, 0.5, 0.3]),
 ]
 IDS = [f"{s.name}-{s.width}" for s in SMALL]
-
-
-def all_gradients(problem: Problem, x: torch.Tensor) -> torch.Tensor:
-    """Gradients of all components at points (m, d), as (m, n, d)."""
-    m, n = len(x), problem.n
-    repeated = x[:, None].expand(m, n, problem.d).reshape(m * n, -1)
-    index = torch.arange(n).repeat(m)[:, None]
-    return problem.gradient(repeated, index, torch.ones(m * n, 1, dtype=torch.float64)).unflatten(0, (m, n))
 
 
 @pytest.mark.parametrize("sampling", SMALL, ids=IDS)

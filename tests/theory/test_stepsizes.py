@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sambench.benchmarks.theory.bounds import Recursion, curve, recursion
+from sambench.benchmarks.theory.bounds import Recursion, curve, recursion, stationarity
 from sambench.benchmarks.theory.problems import list_problems
 from sambench.benchmarks.theory.sampling import make_sampling
 from sambench.benchmarks.theory.stepsizes import Constants, fixed, get_step_size, list_step_sizes
@@ -86,6 +86,20 @@ def test_theorem_3_2_meets_its_own_guarantee(name, sampling):
         assert noise[0] >= 0
 
 
+@pytest.mark.parametrize("name", list_problems())
+@pytest.mark.parametrize("sampling", UNBIASED)
+def test_the_older_form_converges_linearly_too(name, sampling):
+    """Half the largest rho leaves half of mu for gamma; the derived recursion contracts at these steps as well."""
+    problem = build(name)
+    s = make_sampling(sampling, problem)
+    for lam in (0.0, 0.1, 0.5, 0.9, 1.0):
+        values = np.full(1, lam)
+        gamma, rho = get_step_size("theorem-3.2-older")(Constants.of(problem, s, 1), ONE, values)
+        factor, noise = recursion(problem, s, gamma, rho, values)
+        assert 0 <= factor[0] < 1
+        assert noise[0] >= 0
+
+
 def expected_gap_after_a_step(problem, sampling, x, gamma, rho, lam):
     """E f(x+) - f* by enumerating the sampling."""
     total = torch.zeros(len(x), dtype=torch.float64)
@@ -123,6 +137,30 @@ def test_the_guarantee_is_refused_where_its_condition_fails():
     problem = build("ridge")
     step = recursion(problem, make_sampling("full", problem), *(np.full(1, v) for v in (10 / problem.L, 0.0, 0.0)))
     assert np.isnan(step.factor[0])
+
+
+@pytest.mark.parametrize("sampling", UNBIASED)
+@pytest.mark.parametrize("lam", [0.0, 0.4, 1.0])
+def test_gradients_that_stay_at_the_guarantee_use_up_the_whole_gap(sampling, lam):
+    """Written out step by step: delta' = a delta - eta G + N ends at zero after T steps, so no larger G is possible."""
+    problem = build("sines")
+    s = make_sampling(sampling, problem)
+    a, b, c = s.residual(problem)
+    gamma, rho, horizon = 0.01 / problem.L, 0.05 / problem.L, 70
+    ascent = (2 if lam == 0.4 else 1) * s.smoothness(problem) ** 2 * (gamma / 2 + problem.L * gamma**2) * rho**2
+    q = problem.L * gamma**2 + ascent * (1 - lam) ** 2
+    arrays = (np.full(1, value) for value in (gamma, rho, lam, horizon))
+    least = stationarity(problem, s, *arrays)[0]
+    start = delta = float(problem.gap(problem.x0))
+    for _ in range(horizon):
+        delta = (1 + 2 * q * a) * delta - (gamma / 2 - q * b) * least + q * c + ascent * lam**2
+    assert abs(delta) < 1e-9 * start
+
+
+def test_no_gradient_guarantee_where_the_condition_fails():
+    problem = build("sines")
+    arrays = (np.full(1, value) for value in (1.0, 0.0, 0.0, 10.0))
+    assert np.isnan(stationarity(problem, make_sampling("full", problem), *arrays)[0])
 
 
 def test_constant_steps_settle_at_the_neighbourhood():

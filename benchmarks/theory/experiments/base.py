@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ....errors import DataError, unknown
+from ....errors import ConfigError, DataError, unknown
 from ..batched import Trajectories
 from ..figures import Frame, save, styled
 from ..methods import Method
+from ..problems import Problem
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Experiment:
         measure: runs it; True is a small version for a test or a first look.
         draw: the figure, from the data alone.
         findings: sentences with the numbers that the data gives, in Markdown.
+        measure_on: the same as ``measure`` on a problem that is given, for the experiments that make sense on any.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Experiment:
     measure: Callable[[bool], Frame]
     draw: Callable[[Frame], Figure]
     findings: Callable[[Frame], list[str]]
+    measure_on: Callable[[Problem, bool], Frame] | None = None
 
 
 @cache
@@ -61,19 +64,39 @@ def get_experiment(name: str) -> Experiment:
     return list_experiments()[name]
 
 
-def run_experiment(name: str, out: Path, quick: bool = False) -> list[Path]:
+def run_experiment(name: str, out: Path, quick: bool = False, problem: Problem | None = None) -> list[Path]:
     """Run an experiment and write its data (Parquet) and its figure (PNG, SVG).
+
+    Args:
+        name: of the experiment, and of its files; on another problem the files are called ``name-problem``.
+        out: the folder for them.
+        quick: run the small version.
+        problem: to run on, instead of the experiment's own.
 
     Returns:
         The three paths.
+
+    Raises:
+        ConfigError: no such experiment, or one that is tied to its own problems.
     """
     experiment = get_experiment(name)
-    data = experiment.measure(quick)
+    if problem is None:
+        data, stem = experiment.measure(quick), name
+    elif experiment.measure_on is None:
+        raise ConfigError(
+            f"theory experiment {name!r} runs on problems of its own and was given {problem.name!r}; those that run on "
+            f"any problem: {', '.join(e.name for e in list_experiments().values() if e.measure_on)}"
+        )
+    else:
+        data, stem = experiment.measure_on(problem, quick), f"{name}-{problem.name}"
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{name}.parquet"
+    path = out / f"{stem}.parquet"
     data.to_parquet(path, index=False, compression="zstd")
     with styled():
-        return [path, *save(experiment.draw(data), out / name)]
+        figure = experiment.draw(data)
+        if problem is not None:
+            figure.suptitle(problem.name)
+        return [path, *save(figure, out / stem)]
 
 
 def read_data(name: str, folder: Path) -> Frame:

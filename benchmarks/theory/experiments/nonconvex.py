@@ -54,7 +54,9 @@ def draw(data: Frame) -> Figure:
         axes.set(xscale="log", yscale="log", xlabel="horizon T", title=case)
         for (lam, color), marker in zip(colors(LAMBDAS).items(), "osD", strict=True):
             line = data[(data["case"] == case) & (data["lam"] == lam)]
-            axes.plot(line["horizon"], line["gradient"], marker, color=color, markersize=5, alpha=0.8, label=f"λ = {lam:g}")
+            axes.plot(
+                line["horizon"], line["gradient"], marker, color=color, markersize=5, alpha=0.8, label=f"λ = {lam:g}"
+            )
             axes.plot(line["horizon"], line["bound"], **{**GUARANTEE, "color": color})
     figure.axes[0].set_ylabel("min over t < T of (E‖∇f(x_t)‖²)^½")
     figure.axes[0].plot([], [], label="guarantee", **GUARANTEE)
@@ -84,18 +86,19 @@ def findings(data: Frame) -> list[str]:
     inside = int((table["used"] <= 1).sum())
     return [
         "How the least gradient falls with the horizon, as a power of T:\n\n" + "\n".join(rows),
-        f"It is inside the guarantee in {inside} of {len(table)} lines, at every horizon. The guarantee tends to T to the power "
-        "-1/4: E‖∇f‖ < ε after a number of steps of order ε to the power -4.",
-        f"The networks' constants hold on a ball; the runs stay inside it (at most {data['reach'].max():.2f} of its radius).",
+        f"It is inside the guarantee in {inside} of {len(table)} lines, at every horizon. The guarantee "
+        "tends to T to the power -1/4: E‖∇f‖ < ε after a number of steps of order ε to the power -4.",
+        "The networks' constants hold on a ball; the runs stay inside it (at most "
+        f"{data['reach'].max():.2f} of its radius).",
     ]
 
 
 EXPERIMENT = Experiment(
     "nonconvex",
     "Functions that are not convex, without PL",
-    "Theorem 3.7 of the paper bounds E‖∇f‖ on non-convex functions; its condition on the steps is in no source at hand. "
-    "We check a guarantee of the same form, derived in `benchmarks/theory/bounds.py` without the PL inequality, for "
-    "γ = 1/(L√T) and ρ = 1/(L T^¼) and every λ: the least gradient among the T steps of a run, 5 trials.",
+    "Theorem 3.7 of the paper bounds E‖∇f‖ on non-convex functions; its condition on the steps is in no source at "
+    "hand. We check a guarantee of the same form, derived in `benchmarks/theory/bounds.py` without the PL "
+    "inequality, for γ = 1/(L√T), ρ = 1/(L T^¼) and every λ: the least gradient among the T steps of a run, 5 trials.",
     measure,
     draw,
     findings,

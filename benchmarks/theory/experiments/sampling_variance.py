@@ -14,15 +14,23 @@ OTHERS = ("importance", "any-p", "partition")
 
 
 def _samplings(problem: Problem) -> list[tuple[str, int, Sampling]]:
-    nice = [("tau-nice", tau, Nice("nice", problem.n, tau)) for tau in (*TAUS, problem.n)]
+    sizes = [tau for tau in TAUS if tau < problem.n]
+    nice = [("tau-nice", tau, Nice("nice", problem.n, tau)) for tau in (*sizes, problem.n)]
     others = [(name, make_sampling(name, problem)) for name in OTHERS]
     return nice + [(name, sampling.width, sampling) for name, sampling in others]
 
 
 def measure(quick: bool) -> Frame:
+    return _variances([make_problem(name) for name in PROBLEMS[: 1 if quick else None]])
+
+
+def measure_on(problem: Problem, quick: bool) -> Frame:
+    return _variances([problem])
+
+
+def _variances(problems: list[Problem]) -> Frame:
     rows = []
-    for name in PROBLEMS[:1] if quick else PROBLEMS:
-        problem = make_problem(name)
+    for problem in problems:
         for place, x in (("start", problem.x0), ("minimizer", problem.minimizer)):
             gradients = problem.component_gradients(x)
             gap, squared = float(problem.gap(x)), float(gradients.mean(0).square().sum())
@@ -30,7 +38,7 @@ def measure(quick: bool) -> Frame:
                 a, b, c = sampling.residual(problem)
                 rows.append(
                     {
-                        "problem": name,
+                        "problem": problem.name,
                         "place": place,
                         "sampling": label,
                         "width": width,
@@ -102,4 +110,5 @@ EXPERIMENT = Experiment(
     measure,
     draw,
     findings,
+    measure_on,
 )

@@ -11,7 +11,7 @@ from .published import (
     published_logistic,
 )
 from .real import libsvm
-from .registry import list_problems, make_problem, problem
+from .registry import list_problems, list_readers, make_problem, problem, reader
 
 __all__ = [
     "LinearModel",
@@ -20,6 +20,7 @@ __all__ = [
     "libsvm",
     "linear",
     "list_problems",
+    "list_readers",
     "make_problem",
     "networks",
     "nonconvex",
@@ -30,5 +31,6 @@ __all__ = [
     "published_importance",
     "published_logistic",
     "quadratics",
+    "reader",
     "real",
 ]

@@ -10,7 +10,10 @@ import numpy as np
 from ....errors import DataError
 from .linear import LinearModel
 from .matrices import Matrix
-from .registry import problem
+from .registry import problem, reader
+
+LARGEST = 20_000_000
+"""Numbers in a file's dense matrix, at most: the spectrum of what is larger takes minutes."""
 
 
 def standardize(features: Matrix) -> Matrix:
@@ -42,13 +45,18 @@ def diabetes(regularization: float | None = None) -> LinearModel:
     return LinearModel("diabetes", a, y, regularization=r)
 
 
+@reader("libsvm")
 def libsvm(path: str | Path, regularization: float | None = None) -> LinearModel:
-    """Read a problem from a file in LIBSVM format: logistic regression if it has two labels, else ridge regression.
+    """A file in LIBSVM format: logistic regression if it has two labels, else ridge regression.
 
     Features are standardized; regression targets are scaled to unit variance; the regularization is 1/n unless given.
 
+    Args:
+        path: of the file (also compressed by gzip or bzip2), one sample a line: ``label index:value index:value ...``.
+
     Raises:
-        DataError: the file does not exist or is not in that format.
+        DataError: the file does not exist, is not in that format, holds no two different labels, or is so large that
+            its exact constants are out of reach.
     """
     from sklearn.datasets import load_svmlight_file
 
@@ -57,10 +65,19 @@ def libsvm(path: str | Path, regularization: float | None = None) -> LinearModel
         raise DataError(f"{str(path)!r} does not exist; give the path of a file in LIBSVM format")
     try:
         sparse, y = load_svmlight_file(str(file))
-    except ValueError as error:
+    except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{str(path)!r} is not in LIBSVM format (label index:value ...): {error}") from error
-    a = standardize(np.asarray(sparse.todense()))
-    r = 1 / len(a) if regularization is None else regularization
+    n, d = sparse.shape
+    if n * d > LARGEST:
+        raise DataError(
+            f"{str(path)!r} has {n} samples of {d} features; a theory problem knows its exact spectrum and "
+            f"holds at most {LARGEST:,} numbers: give a part of it"
+        )
+    values = np.asarray(sparse.todense())
+    if len(np.unique(y)) < 2 or not (np.isfinite(values).all() and np.isfinite(y).all()):
+        raise DataError(f"{str(path)!r} needs two different labels or more, and finite numbers, in its {n} samples")
+    a = standardize(values)
+    r = 1 / n if regularization is None else regularization
     if len(np.unique(y)) == 2:
         return LinearModel(file.stem, a, np.where(y == y.max(), 1.0, -1.0), "logistic", r)
     return LinearModel(file.stem, a, y / y.std(), regularization=r)
