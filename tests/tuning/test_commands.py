@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from sambench.benchmarks import cli
 from sambench.benchmarks.suite import load_suite
+from sambench.errors import SambenchError
 from sambench.results.ledger import ledger_hash, read_ledger
 from sambench.results.roster import read_rosters
 from sambench.results.store import Store
@@ -17,7 +18,7 @@ def sambench(*words, error=None):
     if error is None:
         assert result.exception is None, (result.exception, result.output)
         return result.output
-    assert isinstance(result.exception, cli.SambenchError), (result.exception, result.output)
+    assert isinstance(result.exception, SambenchError), (result.exception, result.output)
     assert error in str(result.exception)
     return str(result.exception)
 

@@ -7,51 +7,40 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from ..errors import StateError
-from ..results.files import atomic_write_bytes, make_folder
-from ..results.ledger import FOLDER as LEDGERS
-from ..results.ledger import Trial, write_ledger
-from ..results.roster import FOLDER as SUITES
-from ..results.roster import read_rosters
-from ..results.store import Store
-from ..slurm.attempt import Site
-from ..slurm.plan import Plan, make_plan
-from ..slurm.pool import run_pool
-from ..variants import load_plugin
-from .calibration import TURNS, calibrate, calibrated
-from .environment import cores, pick_device
+from ...errors import StateError
+from ...results.files import atomic_write_bytes, make_folder
+from ...results.ledger import FOLDER as LEDGERS
+from ...results.ledger import Trial, write_ledger
+from ...results.roster import FOLDER as SUITES
+from ...results.roster import read_rosters
+from ...results.store import Store
+from ...slurm.attempt import Site
+from ...slurm.plan import Plan, make_plan
+from ...slurm.pool import run_pool
+from ..calibration import TURNS, calibrate, calibrated
+from ..environment import cores, pick_device
+from ..spec import RunSpec
+from ..suite import Suite, find_suite
+from ..tuning.final import final_suite
+from ..tuning.methods import method_named
+from ..tuning.search import Run, entrants
+from ..tuning.search import tune as search
+from .console import err, grid, out
+from .options import DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
 from .progress import pool_progress
-from .spec import RunSpec, Source
-from .suite import Suite, find_suite, load_suite
-from .tuning.final import final_suite
-from .tuning.methods import method_named
-from .tuning.search import Run, entrants
-from .tuning.search import tune as search
 
 TRIALS = "tuning"
 """Folder of the trials' records and checkpoints, beside the final ones: their ledger is what is kept."""
-
-out, err = Console(), Console(stderr=True)
-SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
-Results = Annotated[Path, typer.Option("--results", envvar="SAMBENCH_RESULTS", help="folder of records")]
-Sources = Annotated[
-    list[str], typer.Option("--source", help="where a data set lies: NAME=parquet:DIR; may be repeated")
-]
-Plugins = Annotated[list[str], typer.Option("--plugin", help="Python file that registers variants; may be repeated")]
-DataRoot = Annotated[str | None, typer.Option("--data", envvar="SAMBENCH_DATA", help="folder of downloaded data sets")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes \\[default: one per core, at most 4]")]
 
 
 def tune(
     suite: SuiteName,
     method: Annotated[str, typer.Option("--method", help="halton | optuna: how settings are proposed")] = "halton",
     results: Results = Path("results"),
-    source: Sources = [],  # noqa: B006  (typer copies it)
-    plugin: Plugins = [],  # noqa: B006
+    source: Sources = None,
+    plugin: Plugins = None,
     data: DataRoot = None,
     device: Device = "auto",
     workers: Workers = None,
@@ -62,12 +51,12 @@ def tune(
     rate and weight decay, one seed; its best ones again at further seeds. Trials train on nine tenths of the training
     set and are measured on the last one. An interrupted tuning goes on where it stopped.
     """
-    loaded = _load(suite, source, plugin)
+    loaded = open_suite(suite, source)
     entrants(loaded)
     picked = method_named(method, loaded.budget.trials if loaded.budget else 1)
     store = Store(results / TRIALS)
-    site = Site(store.root, device, 1, data, 60.0, tuple(plugin))
-    trials = search(loaded, store, picked, _pool(loaded, store, site, workers or min(4, cores())))
+    site = Site(store.root, device, 1, data, 60.0, tuple(plugin or ()))
+    trials = search(loaded, store, picked, _pool(loaded, store, site, workers or default_workers()))
     ledger, final = results / LEDGERS / f"{loaded.name}.parquet", results / SUITES / f"{loaded.name}.toml"
     digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))
     text = final_suite(loaded, trials, ledger.name, digest)
@@ -85,13 +74,13 @@ def calibrate_(
     suite: SuiteName,
     output: Annotated[Path, typer.Option("--output", help="the suite to write, with the times in it")],
     turns: Annotated[int, typer.Option("--turns", min=1, help="epochs that are timed of every method")] = TURNS,
-    source: Sources = [],  # noqa: B006
-    plugin: Plugins = [],  # noqa: B006
+    source: Sources = None,
+    plugin: Plugins = None,
     data: DataRoot = None,
     device: Device = "auto",
 ) -> None:
     """Time an epoch of every method on this device, in turns, and write the suite of track T that rests on it."""
-    loaded = _load(suite, source, plugin)
+    loaded = open_suite(suite, source)
     name, text, _ = find_suite(suite)
     torch.set_num_threads(cores())
 
@@ -102,12 +91,6 @@ def calibrate_(
     make_folder(output.parent)
     atomic_write_bytes(output, calibrated(name, text, measured).encode())
     out.print(f"suite: {output}; next: sambench launch {output}", highlight=False, soft_wrap=True)
-
-
-def _load(name: str, sources: list[str], plugins: list[str]) -> Suite:
-    for path in plugins:
-        load_plugin(path)
-    return load_suite(name, tuple(map(Source.parse, sources)))
 
 
 def _pool(suite: Suite, store: Store, site: Site, workers: int) -> Run:
@@ -155,11 +138,9 @@ def _check_unseen(results: Path, name: str, final: Path, text: str) -> None:
 
 
 def _chosen(trials: Sequence[Trial]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for number, column in enumerate(("method", "track", "lr", "weight decay", "hyper", "at the edge of its range")):
-        table.add_column(column, no_wrap=number == 0)
+    rows = []
     for trial in trials:
         if trial.chosen and trial.stage == "screen":
             hyper = trial.hyper.strip("{}").replace('"', "").replace(",", " ").replace(":", "=")
-            table.add_row(trial.method, trial.track, f"{trial.lr:g}", f"{trial.weight_decay:g}", hyper, trial.edges)
-    return table
+            rows.append((trial.method, trial.track, f"{trial.lr:g}", f"{trial.weight_decay:g}", hyper, trial.edges))
+    return grid(["method", "track", "lr", "weight decay", "hyper", "at the edge of its range"], rows)

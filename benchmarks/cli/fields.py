@@ -8,9 +8,9 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ..errors import ConfigError
-from ..hyper import Value
-from .spec import RunSpec
+from ...errors import ConfigError
+from ...hyper import Value
+from ..spec import RunSpec
 
 PANEL = "The run (every field of its spec)"
 

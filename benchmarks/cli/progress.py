@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from .training import Advance, Training
+from ..training import Advance, Training
 
 if TYPE_CHECKING:
-    from ..slurm.attempt import Event
+    from ...slurm.attempt import Event
 
 
 def _bars(console: Console) -> Progress:

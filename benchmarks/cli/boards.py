@@ -1,0 +1,95 @@
+"""``sambench leaderboard``, ``plot`` and ``export``: what the records say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ...errors import ConfigError
+from ...results import leaderboard as boards
+from ...results import notes, plots
+from ...results import table as tables
+from ...results.board import Boards, Checks, gather, read_checks
+from ...results.cells import COLUMNS, LEFT, cells
+from ...results.published import published
+from ...results.record import RunRecord
+from ...results.store import Store
+from .console import err, out
+from .options import Results
+
+CHECKS = Path(__file__).resolve().parents[2] / "docs" / "variants" / "conformance.json"
+"""What the conformance suite found, where this package is a checkout that has it."""
+SHOWN = [name for name in COLUMNS if name not in ("Memory, MiB", "Checks", "Tier", "Settings")]
+"""Columns for which a terminal is wide enough."""
+
+
+def leaderboard(
+    results: Results = Path("results"),
+    output: Annotated[Path, typer.Option("--output", help="the file to write")] = Path("LEADERBOARD.md"),
+    check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
+) -> None:
+    """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
+    text = boards.render(gather(Store(results)), conformance_checks(), published())
+    if check:
+        boards.check(text, output)
+        out.print(f"{output} is up to date", highlight=False)
+    else:
+        boards.write(text, output)
+        out.print(f"wrote {output}", highlight=False)
+
+
+def plot(
+    results: Results = Path("results"),
+    output: Annotated[
+        Path | None, typer.Option("--output", help="folder for the figures [default: figures in the results]")
+    ] = None,
+) -> None:
+    """Draw the figures: learning curves, and accuracy against gradient evaluations."""
+    for path in plots.draw(good_records(Store(results)), output or results / "figures"):
+        out.print(str(path), highlight=False)
+
+
+def export(
+    output: Annotated[Path, typer.Argument(help="the file to write")],
+    results: Results = Path("results"),
+    format_: Annotated[str, typer.Option("--format", help="csv | parquet [default: by the file's ending]")] = "",
+) -> None:
+    """Write a tidy table with one row a run, for pandas."""
+    kind = format_ or output.suffix.removeprefix(".")
+    if kind not in ("csv", "parquet"):
+        raise ConfigError(f"format {kind!r} is not valid; choose csv or parquet")
+    table = tables.export(good_records(Store(results)), output, kind)
+    out.print(f"wrote {len(table)} rows to {output}", highlight=False)
+
+
+def good_records(store: Store) -> Iterator[RunRecord]:
+    """Yield the records that can be read; name the files that cannot."""
+    for record in store.scan():
+        if isinstance(record, RunRecord):
+            yield record
+        else:
+            err.print(f"[yellow]left out:[/] {record}", highlight=False)
+
+
+def conformance_checks() -> Checks:
+    """Read what the conformance suite found about every variant."""
+    return read_checks(CHECKS)
+
+
+def print_board(found: Boards) -> None:
+    """Show on the terminal what the leaderboard says."""
+    checks = conformance_checks()
+    for section in found.sections:
+        track = f": track {section.track.name}" if section.track else ""
+        title = f"{section.workload.title}{track}"
+        table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+        for name in SHOWN:
+            table.add_column(name, justify="left" if name in LEFT else "right")
+        for row in section.workload.rows:
+            texts = cells(row, section, checks) | {"Variant": row.label}
+            table.add_row(*(texts[name] for name in SHOWN))
+        out.print(table)
+        for note in notes.notes(section):
+            out.print(f"- {note}", highlight=False, markup=False)

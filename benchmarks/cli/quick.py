@@ -1,0 +1,35 @@
+"""``sambench quickstart``: from nothing to a leaderboard that was trained here."""
+
+from pathlib import Path
+
+from ...results import leaderboard as boards
+from ...results import plots
+from ...results.board import gather
+from ...results.store import Store
+from ...slurm.attempt import Site
+from ...slurm.profile import Profile
+from ..suite import load_suite
+from ..theory.commands import quick_figure
+from .boards import conformance_checks, good_records, print_board
+from .console import err, out
+from .options import Device, Results, Workers
+from .suites import start
+
+
+def quickstart(
+    results: Results = Path("quickstart"),
+    workers: Workers = None,
+    device: Device = "cpu",
+) -> None:
+    """Train a small network with many variants on embedded data and show the leaderboard. A few minutes."""
+    store = Store(results)
+    store.check_writable()
+    start(load_suite("quickstart"), store, "local", Profile.model_validate({}), Site(store.root, device), workers)
+    board, figures = results / "LEADERBOARD.md", results / "figures"
+    found = gather(store)
+    boards.write(boards.render(found, conformance_checks()), board)
+    print_board(found)
+    for path in plots.draw(good_records(store), figures):
+        err.print(f"figure: {path}", highlight=False)
+    err.print(f"figure: {quick_figure(figures)}", highlight=False)
+    out.print(f"board: {board}", highlight=False)

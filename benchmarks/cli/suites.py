@@ -1,0 +1,165 @@
+"""``sambench plan``, ``launch`` and ``retry``: make the runs of a suite, here or on a cluster."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...errors import SambenchError
+from ...results.store import Store
+from ...slurm import report, scheduler
+from ...slurm.attempt import FINAL, Site, run_here
+from ...slurm.control import pick_for_retry
+from ...slurm.launches import list_launches
+from ...slurm.pack import pack
+from ...slurm.plan import Plan
+from ...slurm.pool import run_pool
+from ...slurm.profile import Profile
+from ...slurm.status import standings
+from ...slurm.submit import submit
+from ..announcement import announce, check_ready
+from ..calibration import check_device
+from ..environment import describe_environment, pick_device
+from ..interrupt import Interrupted
+from ..suite import Suite
+from .console import err, out, say
+from .options import DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
+from .places import Extra, Place, ProfileName, profile_options, read_profile
+from .planning import array_size, plan_for, print_plan
+from .progress import pool_progress
+
+
+@profile_options
+def plan(
+    suite: SuiteName,
+    options: dict[str, Any],
+    on: Place = "local",
+    profile: ProfileName = None,
+    extra: Extra = None,
+    results: Results = Path("results"),
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+) -> None:
+    """Print what a suite would run, what it costs and about how long it takes. Starts nothing."""
+    asked = read_profile(on, profile, options, extra)
+    loaded, store = open_suite(suite, source), Store(results)
+    made = plan_for(loaded, store, on, asked, device, data)
+    print_plan(made, on, asked, workers or default_workers(), array_size(on))
+
+
+@profile_options
+def launch(
+    suite: SuiteName,
+    options: dict[str, Any],
+    on: Place = "local",
+    profile: ProfileName = None,
+    extra: Extra = None,
+    results: Results = Path("results"),
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    checkpoint_seconds: Every = 60.0,
+) -> None:
+    """Run what is missing of a suite: here, several processes at a time, or as job arrays of a cluster.
+
+    Runs in the store are skipped, those that somebody makes already too; interrupted ones resume, and one that fails
+    never stops another. On a cluster nothing depends on this command after it returns.
+    """
+    asked = read_profile(on, profile, options, extra)
+    loaded, store = open_suite(suite, source), Store(results)
+    check_ready(loaded)
+    store.check_writable()
+    announce(loaded, store, f"sambench launch {suite}")
+    site = Site(store.root, device, asked.threads, data, checkpoint_seconds, tuple(plugin or ()))
+    start(loaded, store, on, asked, site, workers)
+
+
+@profile_options
+def retry(
+    suite: SuiteName,
+    options: dict[str, Any],
+    on: Place = "local",
+    profile: ProfileName = None,
+    extra: Extra = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="attempts at a run, the first one included")] = 3,
+    backoff: Annotated[
+        float, typer.Option("--backoff", min=0, help="seconds before the second attempt; then doubled")
+    ] = 60,
+    results: Results = Path("results"),
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    checkpoint_seconds: Every = 60.0,
+) -> None:
+    """Make the failed and lost runs of a suite again, each at most so often, and later each time."""
+    asked = read_profile(on, profile, options, extra)
+    loaded, store = open_suite(suite, source), Store(results)
+    store.check_writable()
+    picked = pick_for_retry(standings(loaded, store), list_launches(store.root), most)
+    for text in picked.explain():
+        say(text)
+    if not picked.specs:
+        return
+    delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
+    site = Site(store.root, device, asked.threads, data, checkpoint_seconds, tuple(plugin or ()))
+    part = picked.part_of(loaded)
+    if on == "slurm":
+        made = plan_for(part, store, on, asked, device, data)
+        print_plan(made, on, asked, 1, array_size(on))
+        _submit(made, store, asked, site, array_size(on), delay)
+    else:
+        if delay:
+            say(f"starting in {report.duration(delay)}")
+            time.sleep(delay)
+        start(part, store, on, asked, site, workers)
+
+
+def start(suite: Suite, store: Store, on: str, profile: Profile, site: Site, workers: int | None = None) -> None:
+    """Print the plan of a suite and carry it out."""
+    timed = next((lane.calibration for lane in suite.lanes if lane.calibration), None)
+    if timed is not None:  # track T: one run at a time, as it was calibrated
+        workers, profile = 1, profile.model_copy(update={"threads": timed.threads, "runs_per_gpu": 1})
+    site = Site(site.results, site.device, profile.threads, site.data_root, site.checkpoint_seconds, site.plugins)
+    if on == "slurm":
+        scheduler.check_present()
+    else:
+        check_device(suite, describe_environment(pick_device(site.device)).device_name, profile.threads)
+    made = plan_for(suite, store, on, profile, site.device, site.data_root)
+    workers = 1 if on == "debug" else workers or default_workers()
+    most = array_size(on)
+    print_plan(made, on, profile, workers, most)
+    if not made.runs:
+        return
+    if on == "slurm":
+        _submit(made, store, profile, site, most)
+        return
+    report.check_room(store.root, report.disk_bytes(made, workers))
+    with pool_progress(err, len(made.runs)) as listen:
+        if on == "debug":
+            ended = run_here(made.runs, site, listen)
+        else:
+            ended = run_pool(made.runs, site, workers, listen)
+    counts = {kind: list(ended.values()).count(kind) for kind in dict.fromkeys(ended.values())}
+    out.print("  ".join(f"{count} {kind}" for kind, count in counts.items()), highlight=False)
+    if "interrupted" in counts:
+        raise Interrupted(f"{len(ended) - counts['interrupted']} of {len(made.runs)} runs ended")
+    if bad := sum(count for kind, count in counts.items() if kind not in (*FINAL, "held")):
+        raise SambenchError(f"{bad} of {len(ended)} runs have no final record; the same command tries them again")
+
+
+def _submit(made: Plan, store: Store, profile: Profile, site: Site, most: int, delay: int = 0) -> None:
+    jobs = pack(made.runs, profile.runs_per_job, profile.at_a_time)
+    at_once = min(len(jobs), profile.array_parallelism) * profile.at_a_time
+    report.check_room(store.root, report.disk_bytes(made, at_once, len(jobs)))
+    profile = profile if site.device == "auto" else profile.model_copy(update={"device": site.device})
+    launched = submit(store.root, made.suite.name, jobs, profile, site, say, delay)
+    say(f"launch {launched.id}; its folder is {launched.folder}")
+    say(f"nothing depends on this terminal any more; see: sambench status {made.suite.name} --watch")
