@@ -159,6 +159,7 @@ def _requeue(fruitful: bool) -> None:
             f"job {job} was started {restarts + 1} times and made no step since the last: the time limit is too short "
             "for one step with start-up and checkpoint; launch again with a longer --time"
         )
+    print(f"job {job} asks to be started again; its checkpoints are written", flush=True)
     try:
         subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
@@ -166,7 +167,6 @@ def _requeue(fruitful: bool) -> None:
         raise SambenchError(
             f"job {job} cannot be requeued: {reason}. Its checkpoints are written; `sambench retry` goes on with them"
         ) from error
-    print(f"job {job} is requeued", flush=True)
     sys.exit(1)
 
 

@@ -144,6 +144,7 @@ def _submitit() -> Any:
 
 def _parameters(profile: Profile, delay: int) -> dict[str, Any]:
     """Translate a profile into the parameters of submitit's executor."""
+    cpus = profile.cpus or profile.threads * profile.at_a_time
     extra: dict[str, Any] = {"requeue": True, **profile.extra}
     if delay:
         extra["begin"] = f"now+{delay}"
@@ -154,7 +155,7 @@ def _parameters(profile: Profile, delay: int) -> dict[str, Any]:
         "constraint": profile.constraint,
         "gres": profile.gres,
         "gpus_per_node": profile.gpus or None,
-        "cpus_per_task": profile.cpus or profile.threads * profile.at_a_time,
+        "cpus_per_task": cpus,
         "mem": f"{round(profile.memory_gb * 1024)}M" if profile.memory_gb else None,
         "time": profile.minutes,
         "nodes": 1,
@@ -164,7 +165,7 @@ def _parameters(profile: Profile, delay: int) -> dict[str, Any]:
         "setup": ["set -e", *profile.setup],
         "stderr_to_stdout": True,
         "wckey": None,
-        "srun_args": ["--export=ALL"],
+        "srun_args": ["--export=ALL", f"--cpus-per-task={cpus}"],  # newer versions of srun forget what sbatch was told
         "additional_parameters": extra,
     }
 

@@ -15,17 +15,3 @@ def tiny_spec():
         return make_spec({**TINY, **fields})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def essence():
-    """Reduce a record to what two runs of one spec must share to the bit: all but times, memory and machine."""
-
-    def reduce(record):
-        content = record.model_dump()
-        del content["timing"], content["peak_memory"], content["environment"]
-        for point in content["curve"]:
-            del point["seconds"]
-        return content
-
-    return reduce

@@ -17,6 +17,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from zygote import ask
+
 COMMANDS = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sinfo", "srun")
 DEFAULTS = {"MaxArraySize": 1001, "partitions": ["debug", "gpu"], "gpus": 4, "requeue_seconds": 0.2, "kill_wait": 1.0}
 TABLE = """create table if not exists jobs (
@@ -135,7 +137,7 @@ def controller(arguments):
         return
     children = {}
     idle = time.monotonic()
-    while time.monotonic() - idle < 2:
+    while time.monotonic() - idle < 2 and not (home() / "closed").exists():
         for job in sql("select rowid, * from jobs where state in ('PENDING', 'RUNNING')"):
             idle = time.monotonic()
             if job["state"] == "RUNNING":
@@ -220,11 +222,19 @@ def srun(arguments):
     for mark, value in {"%A": array, "%a": element, "%j": os.environ["SLURM_JOB_ID"], "%t": "0"}.items():
         output = output.replace(mark, value or "")
     environment = {**os.environ, "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_STEP_NUM_TASKS": "1"}
-    with open(output, "a") as log:
-        task = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-    step = home() / f"step-{own}-{task.pid}"
-    step.write_text(str(task.pid))
-    code = task.wait()
+    zygote = home() / "zygote"
+    if zygote.exists():
+        order = {"environment": environment, "output": output, "folder": command[-1]}
+        told = ask(str(zygote), order)
+        task = next(told)
+    else:
+        with open(output, "a") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        task = process.pid
+        told = (process.wait() for _ in range(1))
+    step = home() / f"step-{own}-{task}"
+    step.write_text(str(task))
+    code = next(told)
     step.unlink(missing_ok=True)
     sys.exit(code if code >= 0 else 128 - code)
 
@@ -276,6 +286,32 @@ def scontrol(arguments):
     elif arguments[0] == "requeue":
         for job in named(arguments[1:]):
             sql("update jobs set wish = 'requeue' where rowid = ?", job["rowid"])
+
+
+def jobs():
+    """All jobs, for tests to look at."""
+    return sql("select * from jobs order by array, element")
+
+
+def set_jobs(**columns):
+    """Change all jobs, for tests of what a launcher makes of it."""
+    sql(f"update jobs set {', '.join(f'{name} = ?' for name in columns)}", *columns.values())
+
+
+def end_all():
+    """Kill whatever runs, and wait until the controller is gone."""
+    set_jobs(wish="CANCELLED")
+    sql("update jobs set state = 'CANCELLED' where state = 'PENDING'")
+    for job in jobs():
+        signal_steps(job, signal.SIGKILL)
+    (home() / "closed").touch()
+    with (home() / "controller.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def calls():
+    """The options of every call of sbatch."""
+    return (home() / "calls.txt").read_text().splitlines()
 
 
 def sinfo(arguments):
