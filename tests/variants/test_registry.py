@@ -82,13 +82,14 @@ def test_metadata_is_complete(info):
 
 @pytest.mark.parametrize("info", list_variants(), ids=lambda info: info.name)
 def test_every_setting_named_in_metadata_is_valid(info):
-    """Neutral setting, identities and published defaults name hyper-parameters that exist, within their ranges."""
-    named = [info.neutral or {}, *info.defaults.values()]
-    for setting in named:
-        create(info.name, model(), **({"lr": 0.1, "momentum": 0.9} | dict(setting)))
+    """Neutral setting, identities and published defaults reach the optimizer as they are written."""
+    named = [(info.name, setting) for setting in (info.neutral or {}, *info.defaults.values())]
     for identity in info.identities:
-        create(info.name, model(), **({"lr": 0.1, "momentum": 0.9} | dict(identity.hyper)))
-        create(identity.equals, model(), **({"lr": 0.1, "momentum": 0.9} | dict(identity.other)))
+        named += [(info.name, identity.hyper), (identity.equals, identity.other)]
+    for name, setting in named:
+        optimizer = create(name, model(), **({"lr": 0.1, "momentum": 0.9} | dict(setting)))
+        for group in optimizer.param_groups:
+            assert {key: group[key] for key in setting} == dict(setting)
 
 
 @pytest.mark.parametrize("info", list_variants(), ids=lambda info: info.name)
