@@ -1,6 +1,6 @@
 """RunSpec: everything that determines a run, fully resolved, and nothing that does not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from ..datasets.samplers import get_sampler
 from ..errors import ConfigError
 from ..hyper import Hyper, Value, resolve
 from ..results.record import run_id_of
-from ..variants import get_info
+from ..variants import VariantInfo, get_info
 from ..variants.bases import base_hyper
 from .m_sharpness import M, check_m, without_whole_batch
 from .models import parameters_of
@@ -129,7 +129,7 @@ class RunSpec(BaseModel):
         known = base_hyper(self.base)
         decay = self.weight_decay if self.weight_decay_mode == "base" else 0.0
         fields = {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": decay}
-        of_base = {key: value for key, value in fields.items() if key in known}
+        of_base = {key: value for key, value in fields.items() if key in known and value is not None}
         others = {*self.sampler_hyper} | ({"m"} if self.m is not None else set())
         return {**of_base, **{k: v for k, v in self.hyper.items() if k not in others}}
 
@@ -217,7 +217,7 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
     info = get_info(spec.variant)
     sampler = spec.sampler or info.sampler
     policy = get_sampler(sampler)
-    known = base_hyper(spec.base)
+    known = _of_base(spec, info)
     extra = {
         key: Hyper(value, f"of {spec.base}")
         for key, value in known.items()
@@ -231,15 +231,36 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
     if "m" in hyper and "m" not in info.hyper:
         hyper = without_whole_batch(hyper, spec.batch_size)
         check_m(hyper.get("m"), spec.batch_size, spec.drop_last, spec.precision, info)
-    for key in ("momentum", "nesterov"):
-        if key in named and getattr(spec, key) and key not in known:
-            raise ConfigError(f"{key}={getattr(spec, key)} is not valid: base optimizer {spec.base!r} has none")
+    if wrong := [f"{key}={getattr(spec, key)!r} is not valid: {why}" for key, why in _idle(spec, info, known, named)]:
+        raise ConfigError("\n".join(wrong))
     return {
         "sampler": sampler,
         "hyper": hyper,
         "momentum": spec.momentum if "momentum" in known else None,
         "nesterov": spec.nesterov and "nesterov" in known,
     }
+
+
+def _of_base(spec: RunSpec, info: VariantInfo) -> Mapping[str, Any]:
+    """Return what of the base optimizer acts: of one that never steps, learning rate and weight decay are read."""
+    known = base_hyper(spec.base)
+    return known if info.steps_base else {key: known[key] for key in ("lr", "weight_decay") if key in known}
+
+
+def _idle(spec: RunSpec, info: VariantInfo, known: Mapping[str, Any], named: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield the fields that would have no effect, with the reason: a run must not be told from another by its name."""
+    why = (
+        f"base optimizer {spec.base!r} has none" if info.steps_base else f"{info.name!r} never steps its base optimizer"
+    )
+    for key in ("momentum", "nesterov"):
+        if key in named and getattr(spec, key) and key not in known:
+            yield key, why
+    if info.steps_base:
+        return
+    if spec.clip is not None:
+        yield "clip", f"{why}, whose gradient would be clipped; leave it out"
+    if spec.base.lower() != "sgd":
+        yield "base", f"{why}; leave it at 'sgd', from which it reads the learning rate and the weight decay"
 
 
 def _resolve_data(spec: RunSpec) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from .registry import Hyper, register
     gradients=2,
     state=2,
     transient=6,
+    steps_base=False,
     needs=("subset", "ids"),
     hyper={
         "rho": Hyper(0.01, "scale of the ascent step", low=0, search=(1e-3, 0.1, "log")),

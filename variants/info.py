@@ -67,6 +67,8 @@ class VariantInfo:
             ``random``: steps are drawn independently, between two costs, with that mean; ``adaptive``: the gradients
             seen decide, and each step costs between that rounded down and rounded up.
         synchronizes: whether its definition branches on a computed value, so that a step waits for the device.
+        steps_base: whether weights move by steps of the base optimizer. Where they do not, nothing that acts on those
+            steps alone has an effect: another base, momentum, gradient clipping.
         needs: what it must see beyond a plain closure and bare parameters, out of ``NEEDS``.
         hyper: its hyper-parameters.
         neutral: the setting at which it is its base optimizer, or None when there is none.
@@ -87,6 +89,7 @@ class VariantInfo:
     transient: float = 0.0
     cost: str = "fixed"
     synchronizes: bool = False
+    steps_base: bool = True
     needs: tuple[str, ...] = ()
     hyper: Mapping[str, Hyper] = field(default_factory=dict)
     neutral: Mapping[str, Value] | None = None

@@ -45,6 +45,8 @@ def is_clipped(info: VariantInfo) -> str:
     plain, wide, half = (Trial(info, small(info), base=base) for _ in range(3))
     start = plain.weights()
     norms = _final_norms(plain, math.inf)
+    if bool(norms) != info.steps_base:
+        raise Failed(f"declares steps_base={info.steps_base} and steps its base {len(norms)} times in a step")
     if not norms:
         raise NotApplicable("it never steps its base, so that clipping the base's gradient does not reach it")
     if _final_norms(wide, 1e9) != norms or not all_same_bits(plain.tensors(), wide.tensors()):

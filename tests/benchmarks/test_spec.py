@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import sambench
 from sambench.benchmarks.spec import ADDED, RunSpec, Source, make_spec
 from sambench.errors import ConfigError
 from sambench.results.record import run_id_of
 from sambench.results.store import Store
-from sambench.variants import list_variants
+from sambench.variants import create, list_variants
 
 
 def test_a_spec_is_fully_resolved():
@@ -46,12 +47,31 @@ def test_what_is_said_twice_is_one_run():
     assert RunSpec.model_validate_json(written.model_dump_json()).run_id == written.run_id
 
 
-@pytest.mark.parametrize("name", [info.name for info in list_variants()])
+@pytest.mark.parametrize("name", [info.name for info in list_variants() if info.steps_base])
 def test_every_variant_resolves_on_several_bases(name):
     for base, momentum in (("sgd", 0.9), ("adamw", None), ("lion", None)):
         spec = make_spec({"variant": name, "base": base})
         assert spec.momentum == momentum
         assert "lr" in spec.optimizer_arguments()
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_variants() if not info.steps_base])
+def test_a_variant_that_never_steps_its_base_refuses_what_acts_on_those_steps(name):
+    spec = make_spec({"variant": name})
+    assert (spec.momentum, spec.nesterov) == (None, False)
+    create(name, torch.nn.Linear(2, 1), **spec.optimizer_arguments())
+    idle = {"clip": 5.0, "base": "adamw", "momentum": 0.9, "nesterov": True}
+    with pytest.raises(ConfigError) as caught:
+        make_spec({"variant": name, **idle})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(idle)
+    for field in idle:
+        assert any(line.startswith(f"{field}=") and "never steps its base" in line for line in lines)
+
+
+def test_clipping_is_there_for_all_other_variants():
+    assert [info.name for info in list_variants() if not info.steps_base] == ["bsam"]
+    assert make_spec({"variant": "sam", "clip": 5.0}).clip == 5.0
 
 
 def test_all_errors_come_at_once_with_suggestions():

@@ -334,6 +334,18 @@ def test_rule_that_reacts_to_clipping():
     assert "the base steps 2 times" in judge(CHECKS["clip"], get_info("mutant")).reason
 
 
+def test_steps_of_the_base_are_as_declared():
+    class Own(SAM):
+        def descend(self, gradient):
+            torch._foreach_sub_(gradient.params, gradient.values, alpha=0.1)
+
+    assert_fails(Own, "clip", "declares steps_base=True and steps its base 0 times")
+    registry._registry.pop("mutant")
+    assert_fails(fresh(SAM), "clip", "declares steps_base=False and steps its base 1 times", steps_base=False)
+    registry._registry.pop("mutant")
+    assert judged(fresh(Own), "clip", steps_base=False).verdict == "n/a"
+
+
 def test_rule_that_works_in_units_of_the_batch_breaks_under_accumulation():
     class Counting(SAM):
         def update(self, closure):
