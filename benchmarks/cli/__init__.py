@@ -20,6 +20,7 @@ from .boards import export, leaderboard, plot
 from .console import err, out
 from .extend import check, new
 from .look import describe, list_
+from .merging import merge
 from .quick import quickstart
 from .single import run
 from .standing import cancel, logs, status
@@ -40,7 +41,7 @@ COMMANDS = {
         "cancel": cancel,
         "retry": retry,
     },
-    "Results": {"leaderboard": leaderboard, "plot": plot, "export": export},
+    "Results": {"leaderboard": leaderboard, "plot": plot, "export": export, "merge": merge},
     "Extend": {"new": new, "check": check},
 }
 """Panel of the help -> name -> command; a new command is added here."""

@@ -303,7 +303,7 @@ def test_a_job_that_gets_nowhere_asks_for_no_further_start(monkeypatch, cluster)
 def test_a_scheduler_that_does_not_requeue_is_told(monkeypatch, cluster):
     (cluster / "scontrol").write_text('#!/bin/sh\necho "Requested operation is presently disabled" >&2; exit 1\n')
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    with pytest.raises(SambenchError, match="presently disabled.*sambench retry"):
+    with pytest.raises(SambenchError, match=r"presently disabled.*sambench retry"):
         module._requeue(fruitful=True)
 
 

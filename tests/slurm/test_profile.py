@@ -1,0 +1,102 @@
+"""Profiles, packing and what a plan says about both."""
+
+import pytest
+
+from sambench.errors import ConfigError
+from sambench.slurm.pack import Packed, chunks, pack
+from sambench.slurm.plan import Plan, Planned
+from sambench.slurm.profile import Profile, list_profiles, load_profile, parse_minutes
+from sambench.slurm.report import check_room, detectable, disk_bytes, resources
+
+
+@pytest.mark.parametrize("name", list_profiles())
+def test_shipped_profiles_are_valid_and_name_nobody(name):
+    profile = load_profile(name, {})
+    assert profile.title
+    assert (profile.account, profile.partition, profile.qos) == (None, None, None)
+    assert profile.threads == 1  # as on a laptop: the same bits
+
+
+def test_options_replace_fields_and_extras_are_merged(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('time = "60"\ngpus = 2\n[extra]\nmail-type = "END"\n')
+    profile = load_profile(str(path), {"time": "2:00:00", "extra": {"nice": "100"}})
+    assert (profile.minutes, profile.gpus, profile.extra) == (120, 2, {"mail-type": "END", "nice": "100"})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("gpuu", {}, "did you mean 'gpu'"),
+        ("nowhere.toml", {}, "does not exist"),
+        (None, {"time": "soon"}, "time 'soon' is not valid"),
+        (None, {"gpus": "-1", "runs_per_job": "0"}, r"(?s)gpus=.*runs_per_job="),
+        (None, {"partitions": "x"}, r"valid fields: title, partition"),
+    ],
+)
+def test_what_is_wrong_is_told_at_once(name, options, message):
+    with pytest.raises(ConfigError, match=message):
+        load_profile(name, options)
+
+
+@pytest.mark.parametrize("text", ["", "0", "0:30", "1:2:3:4", "2h", "-5"])
+def test_times_that_slurm_would_not_read(text):
+    with pytest.raises(ConfigError, match="is not valid"):
+        parse_minutes(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "device", "at_a_time"),
+    [
+        ({}, "cpu", 1),
+        ({"gpus": 1}, "cuda", 1),
+        ({"gres": "gpu:1"}, "auto", 1),
+        ({"gpus": 1, "device": "cpu"}, "cpu", 1),
+        ({"gpus": 2, "runs_per_gpu": 3, "runs_per_job": 20}, "cuda", 6),
+        ({"runs_per_gpu": 3, "runs_per_job": 2}, "cpu", 2),
+    ],
+)
+def test_devices_and_runs_at_a_time(fields, device, at_a_time):
+    profile = Profile.model_validate(fields)
+    assert (profile.job_device, profile.at_a_time) == (device, at_a_time)
+
+
+def planned(suite, seconds):
+    return tuple(Planned(spec, None, 6, 6.0, 0.0, s) for spec, s in zip(suite.specs, seconds, strict=True))
+
+
+def test_packing_loses_nothing_and_starts_the_longest_first(tiny_suite):
+    runs = planned(tiny_suite(*({"seed": seed} for seed in range(7))), [1, 7, 3, 5, 2, 6, 4])
+    jobs = pack(runs, runs_per_job=3, at_a_time=2)
+    assert [[run.seconds for run in job.runs] for job in jobs] == [[7, 6, 5], [4, 3, 2], [1]]
+    assert [job.seconds for job in jobs] == [11, 5, 1]
+
+
+@pytest.mark.parametrize(("count", "most"), [(1, 1), (10, 3), (1001, 1001), (1002, 1001), (10_000, 1001)])
+def test_chunks_cover_all_once_and_stay_below_the_limit(count, most):
+    parts = chunks(count, most)
+    assert [first for first, _ in parts] == [sum(size for _, size in parts[:number]) for number in range(len(parts))]
+    assert sum(size for _, size in parts) == count
+    assert max(size for _, size in parts) <= most
+    assert len(parts) == -(-count // most)
+
+
+def test_resources_say_what_fits(tiny_suite):
+    runs = planned(tiny_suite({}, {"seed": 1}), [3600.0, 36000.0])
+    profile = Profile.model_validate({"time": "2:00:00", "gpus": 2, "array_parallelism": 1})
+    needs = resources(tuple(Packed((run,), run.seconds) for run in runs), profile, 1001)
+    assert (needs.jobs, needs.arrays, needs.requeued) == (2, 1, 1)
+    assert needs.device_hours == pytest.approx(22)
+    assert needs.starts == 1 + 6
+    assert needs.seconds == 39600
+
+
+def test_no_room_is_told_before_anything_starts(tmp_path, tiny_suite):
+    plan = Plan(tiny_suite({}), planned(tiny_suite({}), [1]), 0, 0, (), checkpoint_bytes=10**18, record_bytes=1)
+    with pytest.raises(ConfigError, match=r"has room for .*the plan needs about 1000000.0 TB"):
+        check_room(tmp_path / "not" / "there", disk_bytes(plan, 4))
+
+
+def test_the_smallest_difference_is_that_of_the_statistics(tiny_suite):
+    assert detectable(tiny_suite(*({"seed": seed} for seed in range(3)))).startswith("3.1 standard deviations")
+    assert "no difference" in detectable(tiny_suite({}, {"variant": "sam"}))

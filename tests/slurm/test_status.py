@@ -1,0 +1,161 @@
+"""Status: every state from what records, leases, queue and accounts say, also when they are late, silent or wrong."""
+
+import time
+
+import fake_slurm
+import pytest
+
+from sambench.benchmarks.checkpoint import Checkpoints
+from sambench.benchmarks.execute import execute
+from sambench.benchmarks.lease import Lease
+from sambench.results.store import Store
+from sambench.slurm import scheduler, status
+from sambench.slurm.attempt import Site
+from sambench.slurm.pack import pack
+from sambench.slurm.plan import Planned
+from sambench.slurm.profile import Profile
+from sambench.slurm.status import standings
+from sambench.slurm.submit import submit
+
+
+@pytest.fixture
+def two(tiny_suite):
+    return tiny_suite({}, {"seed": 1})
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "r")
+    made.check_writable()
+    return made
+
+
+@pytest.fixture
+def launched(two, store, cluster):
+    runs = tuple(Planned(spec, None, 6, 6.0, 0.0, 1.0) for spec in two.specs)
+    return submit(store.root, two.name, pack(runs), Profile.model_validate({}), Site(store.root), lambda text: None)
+
+
+def now(suite, store):
+    return [(found.state, found.text, found.alive) for found in standings(suite, store)]
+
+
+def stop_with_checkpoint(store, run_id, step=3):
+    Checkpoints(store.checkpoints(run_id), run_id, "f").folder.mkdir(parents=True)
+    Checkpoints(store.checkpoints(run_id), run_id, "f").save(step, {})
+
+
+def older(launch, monkeypatch):
+    """Let the launch look as if it was submitted long ago."""
+    monkeypatch.setitem(launch.about, "created", 0.0)
+    monkeypatch.setattr(status, "list_launches", lambda *_: [launch])
+
+
+def test_without_any_launch(two, store):
+    assert now(two, store) == [("pending", "", False)] * 2
+    stop_with_checkpoint(store, two.run_ids[0])
+    with Lease(store.checkpoints(two.run_ids[1])) as lease:
+        lease.first, lease.step, lease.total = 0, 2, 6
+        lease._started -= 10
+        lease.verify()
+        stopped, running = standings(two, store)
+    assert (stopped.state, stopped.step) == ("preempted", 3)
+    assert (running.state, running.step, running.total, running.alive) == ("running", 2, 6, True)
+    assert running.seconds == pytest.approx(20, rel=0.1)
+
+
+def test_a_record_settles_it(two, store, launched):
+    execute(two.specs[0], store)
+    fake_slurm.set_jobs(state="FAILED", ended=time.time(), accounted=1)
+    assert [found.state for found in standings(two, store)] == ["done", "lost"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"reason": "Priority"}, ("pending", "queued: Priority", True)),
+        ({"reason": "PartitionTimeLimit"}, ("pending", "queued: PartitionTimeLimit (may never start)", True)),
+        ({"state": "RUNNING", "accounted": 1}, ("pending", "job running", True)),
+        ({"state": "COMPLETED", "accounted": 1, "ended": 1.0}, ("lost", "job ended as COMPLETED", False)),
+        ({"state": "OUT_OF_MEMORY", "accounted": 1, "ended": 1.0}, ("lost", "job ended as OUT_OF_MEMORY", False)),
+        ({"state": "CANCELLED", "ended": 1.0}, ("lost", "job ended as CANCELLED", False)),
+        ({"state": "PREEMPTED", "accounted": 1, "ended": 1.0}, ("lost", "not requeued by this cluster", False)),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_states_of_jobs(two, store, launched, columns, expected):
+    fake_slurm.set_jobs(**columns)
+    state, text, alive = expected
+    for found in now(two, store):
+        assert (found[0], text in found[1], found[2]) == (state, True, alive), found
+
+
+def test_a_requeued_job_is_preempted_and_not_lost(two, store, launched):
+    stop_with_checkpoint(store, two.run_ids[0])
+    fake_slurm.set_jobs(reason="BeginTime", restarts=1)
+    assert now(two, store)[0] == ("preempted", "queued: BeginTime", True)
+
+
+def test_a_dead_node_has_time_to_be_replaced(two, store, launched):
+    """NODE_FAIL shows for a moment before the requeue; read as final it would be a run lost that is not."""
+    fake_slurm.set_jobs(state="NODE_FAIL", ended=time.time(), accounted=1)
+    assert {found.state for found in standings(two, store)} == {"preempted"}
+    fake_slurm.set_jobs(ended=time.time() - status.GRACE - 2)
+    assert {found.state for found in standings(two, store)} == {"lost"}
+
+
+def test_a_job_that_slurm_does_not_know_yet_is_not_lost(two, store, launched, monkeypatch):
+    fake_slurm.sql("delete from jobs")
+    assert now(two, store)[0] == ("pending", "", False)
+    older(launched, monkeypatch)
+    assert now(two, store)[0] == ("lost", "SLURM does not know its job", False)
+
+
+def test_accounts_serve_where_the_queue_has_forgotten(two, store, launched, monkeypatch):
+    fake_slurm.set_jobs(state="TIMEOUT", accounted=1, ended=1.0)
+    monkeypatch.setattr(scheduler, "queue", lambda names: {})
+    assert {found.text for found in standings(two, store)} == {"job ended as TIMEOUT, exit code 0:0"}
+
+
+def test_an_element_cancelled_while_it_waited_is_known_from_our_own_notes(two, store, launched, monkeypatch):
+    """Such an element never appears in the accounts."""
+    launched.remember_cancelled(launched.arrays()[0])
+    fake_slurm.sql("delete from jobs")
+    older(launched, monkeypatch)
+    assert now(two, store) == [("cancelled", "by sambench cancel", False)] * 2
+
+
+def test_a_silent_scheduler_makes_nothing_lost(two, store, launched, cluster, monkeypatch):
+    (cluster / "squeue").write_text('#!/bin/sh\necho "Unable to contact slurm controller" >&2; exit 1\n')
+    older(launched, monkeypatch)
+    for state, text, _ in now(two, store):
+        assert state == "pending"
+        assert "SLURM does not answer" in text
+
+
+def test_a_launch_elsewhere_is_left_alone_without_slurm(two, store, launched, monkeypatch, tmp_path):
+    """On a machine without SLURM the records and leases of a cluster's results folder still tell what they know."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    older(launched, monkeypatch)
+    execute(two.specs[0], store)
+    assert [found.state for found in standings(two, store)] == ["done", "pending"]
+
+
+def test_one_question_for_many_launches(two, store, launched, cluster, monkeypatch):
+    asked = []
+    ask = scheduler.ask
+    monkeypatch.setattr(scheduler, "ask", lambda *command: asked.append(command[0]) or ask(*command))
+    standings(two, store)
+    assert asked == ["squeue", "sacct"]
+
+
+def test_nothing_is_asked_when_all_is_done(two, store, launched, monkeypatch):
+    for spec in two.specs:
+        execute(spec, store)
+    monkeypatch.setattr(scheduler, "ask", None)
+    assert {found.state for found in standings(two, store)} == {"done"}
+
+
+def test_a_damaged_record_is_told(two, store):
+    store.path(two.run_ids[0]).write_text("{")
+    assert now(two, store)[0][:2] == ("failed", "its record cannot be read; restore the file, or move it away")
