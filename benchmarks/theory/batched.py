@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,9 +33,23 @@ CORES = os.cpu_count() or 1
 BLOCK_SAMPLES = 2_000_000
 """Components drawn for one block over all trials, at most."""
 
-Advance = Callable[[Tensor, list[Stream], Floats, NDArray[np.int64], Tensor], None]
-"""Moves all iterates over a block of steps, in place; copies them to the last argument after as many steps of the block
-as the one before it says."""
+
+class Block(NamedTuple):
+    """Some consecutive steps of a run.
+
+    Args:
+        t: their numbers, (steps,).
+        marks: after how many of them to look at the iterates, (looks,).
+        seen: where to put them, (looks, trials, methods, d).
+    """
+
+    t: Floats
+    marks: NDArray[np.int64]
+    seen: Tensor
+
+
+Advance = Callable[[Tensor, list[Stream], Block], None]
+"""Moves all iterates over a block, in place."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +126,10 @@ def solve(
     block = max(1, min(BLOCK, BLOCK_SAMPLES // (trials * sampling.width)))
     with pool, torch.no_grad():
         for start in range(0, int(record[-1]), block):
-            t = np.arange(start, min(start + block, int(record[-1])), dtype=np.float64)
-            low, high = np.searchsorted(record, [start, start + len(t)], side="right")
-            program(x, drawn, t, record[low:high] - start, seen[low:high])
+            stop = min(start + block, int(record[-1]))
+            low, high = np.searchsorted(record, [start, stop], side="right")
+            t = np.arange(start, stop, dtype=np.float64)
+            program(x, drawn, Block(t, record[low:high] - start, seen[low:high]))
         # f is evaluated once, at the end: between blocks its thread barriers would cost more than the steps.
         gap = problem.gap(seen).permute(2, 1, 0)
         slope = problem.gradient(seen.view(-1, problem.d)).norm(dim=-1).view(seen.shape[:-1]).permute(2, 1, 0)
@@ -133,9 +149,7 @@ def _compiled(
     pool: ThreadPoolExecutor,
     x: Tensor,
     streams: list[Stream],
-    t: Floats,
-    marks: NDArray[np.int64],
-    seen: Tensor,
+    block: Block,
 ) -> None:
     model = (
         problem.features.numpy(),
@@ -144,18 +158,18 @@ def _compiled(
         problem.regularization,
         problem.link == "logistic",
     )
-    schedules = _schedules(methods, t)
-    iterates, looks = x.numpy(), seen.numpy()
-    index = np.empty((len(streams), len(t)), dtype=np.int64)
+    schedules = _schedules(methods, block.t)
+    iterates, seen = x.numpy(), block.seen.numpy()
+    index = np.empty((len(streams), len(block.t)), dtype=np.int64)
     factor = np.empty(index.shape)
 
     def draw(trials: range) -> None:
         for trial in trials:
-            components, weights = streams[trial](len(t))
+            components, weights = streams[trial](len(block.t))
             index[trial], factor[trial] = components[:, 0], weights[:, 0]
 
     def run(rows: range) -> None:
-        advance(*model, iterates, rows.start, rows.stop, index, factor, *schedules, marks, looks)
+        advance(*model, iterates, rows.start, rows.stop, index, factor, *schedules, block.marks, seen)
 
     list(pool.map(draw, _shares(len(streams))))
     list(pool.map(run, _shares(len(streams) * len(methods))))
@@ -168,18 +182,12 @@ def _shares(count: int) -> list[range]:
 
 
 def _tensor(
-    problem: Problem,
-    full: bool,
-    methods: Sequence[Method],
-    x: Tensor,
-    streams: list[Stream],
-    t: Floats,
-    marks: NDArray[np.int64],
-    seen: Tensor,
+    problem: Problem, full: bool, methods: Sequence[Method], x: Tensor, streams: list[Stream], block: Block
 ) -> None:
-    gamma, rho, lam = (torch.from_numpy(s.T.copy())[:, None, :, None] for s in _schedules(methods, t))
-    draws = [(None, None)] * len(t) if full else _draw_all(streams, len(methods), len(t))
-    looks = dict(zip(marks.tolist(), seen, strict=True))
+    gamma, rho, lam = (torch.from_numpy(s.T.copy())[:, None, :, None] for s in _schedules(methods, block.t))
+    steps = len(block.t)
+    draws = [(None, None)] * steps if full else _draw_all(streams, len(methods), steps)
+    looks = dict(zip(block.marks.tolist(), block.seen, strict=True))
     flat = x.view(-1, problem.d)
     for step, (index, factor) in enumerate(draws):
         g = problem.gradient(flat, index, factor).view_as(x)

@@ -36,7 +36,7 @@ CHECKED = """\
 - **Guarantee.** The one-step inequality behind the dashed lines, by enumeration, for many γ, ρ and λ; both forms of the
   constant steps contract under it on every problem, with every sampling.
 - **Paths.** The batched tensor program and the compiled code give the iterates of the registered step rules (1e-10,
-  float64, same samples, 300 steps), for SGD, SAM, USAM, Unified SAM and their importance-sampled forms.
+  float64, same samples, 200 steps), for SGD, SAM, USAM, Unified SAM and their importance-sampled forms.
 - **Published numbers.** The authors' problems are rebuilt draw by draw from their seed: the constants that their
   notebook prints come out, and with their random stream replayed so do the trajectories of their code (to 1e-6; it
   adds 1e-7 to norms, we add 1e-12): every line and trial of the importance figure, with its unweighted rule, and of the

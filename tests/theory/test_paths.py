@@ -16,9 +16,9 @@ from sambench.errors import ConfigError
 from sambench.variants import list_variants
 from tests.theory.conftest import build
 
-STEPS = 300
+STEPS = 200
 PLAIN = [("sgd", None), ("sam", None), ("usam", None)]
-UNIFIED = [("unified_sam", lam) for lam in (0.0, 0.3, 1.0, "1/t", "1-1/t")]
+UNIFIED = [("unified_sam", lam) for lam in (0.3, "1/t", "1-1/t")]
 IMPORTANT = [("is_sam", None), ("is_usam", None), ("is_unified_sam", 0.5)]
 
 
@@ -32,7 +32,7 @@ def methods_for(problem, sampling_name, rules, step=None):
     c = constants(problem, sampling_name)
     # Larger steps than any theorem allows, so that the iterates move and a wrong term would show; few enough that SAM
     # does not reach the minimizer, around which a constant rho makes it bounce chaotically (rounding grows to 1e-2).
-    step = step or fixed(0.02 / c.L, 0.3 / c.L)
+    step = step or fixed(0.03 / c.L, 0.3 / c.L)
     return [Method(variant, step, c, lam) for variant, lam in rules]
 
 
@@ -88,7 +88,7 @@ def test_other_problems_and_samplings_give_the_iterates_of_the_registered_rules(
 def test_every_step_size_gives_the_same_on_both_paths(step):
     problem = build("ridge")
     methods = methods_for(problem, "importance", [("unified_sam", 0.3), ("sgd", None)], step)
-    sampling, record = make_sampling("importance", problem), record_grid(STEPS, 5)
+    sampling, record = make_sampling("importance", problem), record_grid(100, 5)
     batched = solve(problem, sampling, methods, record=record)
     for m, method in enumerate(methods):
         looped = solve_with_variant(problem, sampling, method, record=record)
