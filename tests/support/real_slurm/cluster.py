@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import configuration
 from .configuration import Choices
-from .daemons import Daemon, answers, end, free_ports, processes, wait_until
+from .daemons import Daemon, answers, command_line, end, free_ports, processes, wait_until
 from .packages import SEARCH_PATH, install
 
 START = 60.0
@@ -130,6 +130,30 @@ class Cluster:
         """Start the ``slurmd`` of a node, for the first time or again."""
         self._daemon(name, "slurmd", "-D", "-N", name)
 
+    def reconfigure(self, **changes: object) -> None:
+        """Restart the controller with other choices."""
+        self.write_configuration(**changes)
+        self.daemons["slurmctld"].stop()
+        self.start_controller()
+
+    def heal(self) -> None:
+        """Bring everything to where it was at the start: no jobs, all nodes, the usual signals."""
+        if not self.choices.user_signal:
+            self.reconfigure(user_signal=True)
+        elif not self.daemons["slurmctld"].alive:
+            self.start_controller()
+        self.run("scancel", "--quiet", "--user=root")
+        for name in self.choices.names:
+            if not self.daemons[name].alive:
+                self.start_node(name)
+        busy = "running,completing,pending,suspended"
+        wait_until(lambda: not self.queue(busy), START, "the end of all jobs")
+        for line in self.run("sinfo", "-h", "-N", "-p", configuration.PLAIN, "-o", "%N %T").splitlines():
+            name, state = line.split()
+            if state.startswith(("down", "drain")):
+                self.run("scontrol", "update", f"nodename={name}", "state=resume")
+        wait_until(self.all_nodes_up, START, "the nodes")
+
     def _daemon(self, name: str, *command: str) -> None:
         log = self.choices.log / f"{name}.out"
         self.daemons[name] = Daemon(name, list(command), log, self.environment)
@@ -187,9 +211,16 @@ class Cluster:
         states = self.run("sinfo", "-h", "-N", "-o", "%N %T").split("\n")
         return all(line.split()[1] in ("idle", "mixed", "allocated", "completing") for line in states if line)
 
-    def processes_of(self, job: Job) -> list[int]:
-        """Return the processes of a job, ``slurmstepd`` not included."""
-        return [pid for pid in processes("SLURM_JOB_ID", job.raw) if pid in set(self.leftovers())]
+    def trainers(self, job: Job) -> list[int]:
+        """Return the Python processes of a job, the oldest first."""
+        pids = set(processes("SLURM_JOB_ID", job.raw)) & set(self.leftovers())
+        return sorted(pid for pid in pids if "python" in command_line(pid).split(" ")[0])
+
+    def processes_of_node(self, name: str) -> list[int]:
+        """Return what runs on a node: the processes of its jobs, and ``slurmstepd``, which watches over them."""
+        jobs = tuple(f"slurmstepd: [{job.raw}." for job in self.running() if job.node == name)
+        there = set(processes("SLURMD_NODENAME", name))
+        return [pid for pid in self.leftovers() if pid in there or command_line(pid).startswith(jobs)]
 
     def leftovers(self) -> list[int]:
         """Return all processes that were started with this cluster's configuration, daemons and this one excepted."""

@@ -110,6 +110,13 @@ def processes(variable: str, value: str) -> Iterator[int]:
                     yield int(folder.name)
 
 
+def command_line(pid: int) -> str:
+    """Return program and arguments of a process; empty if it has ended."""
+    with suppress(OSError):
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
+
+
 def end(pids: list[int]) -> None:
     """End processes without a warning."""
     for pid in pids:

@@ -1,0 +1,105 @@
+"""Whatever happens to jobs: every run is there in the end, exactly once, with the bits of a run that was left alone."""
+
+import random
+import time
+
+import pytest
+from real_slurm import disturbances
+from real_slurm.configuration import GRACE
+from real_slurm.evidence import assert_same_runs, courses
+from real_slurm.lab import watched
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+
+PAUSE = 0.25
+"""Seconds that a step sleeps: a run of 40 steps takes ten seconds and next to no CPU."""
+STEPS = 40
+
+
+def check(lab, reference, measured):
+    """Compare with the undisturbed runs, and with what the journal says about who made which step."""
+    assert_same_runs(lab.results, reference(lab.suite))
+    went = courses(lab.journal())
+    assert all(course.steps == STEPS for course in went.values())
+    assert not sum(course.gaps for course in went.values())
+    assert not [seed for seed, course in went.items() if course.alternations], "two processes made one run"
+    measured(
+        runs=len(went),
+        starts=sum(course.starts for course in went.values()),
+        steps_repeated=sum(course.repeated for course in went.values()),
+    )
+
+
+def retry_until_done(lab, runs, most=4):
+    """Finish; then do what a user would about failed and lost runs; return how often that was needed."""
+    for times in range(most):
+        lab.finish()
+        if lab.done() == runs:
+            return times
+        lab.sambench("retry", *lab.launch_options, "--backoff", "0", "--most", "9")
+    raise AssertionError(lab.describe())
+
+
+@pytest.mark.parametrize("disturb", disturbances.HEALING, ids=lambda disturb: disturb.__name__)
+def test_a_job_comes_to_its_end_by_itself(disturb, cluster, lab, reference, measured):
+    bench = lab(watched(4), pause=PAUSE, options=("--runs-per-job", "2"))
+    bench.launch()
+    job = bench.wait_for_training()
+    start = time.monotonic()
+    disturb(cluster, job)
+    took = time.monotonic() - start
+    bench.finish()
+    measured(disturbance_seconds=took, back_seconds=bench.gap(job), total_seconds=bench.since_launch())
+    check(bench, reference, measured)
+
+
+@pytest.mark.parametrize("disturb", disturbances.DEADLY, ids=lambda disturb: disturb.__name__)
+def test_what_a_kill_costs_is_tried_again(disturb, cluster, lab, reference, measured):
+    bench = lab(watched(4), pause=PAUSE, options=("--runs-per-job", "2"))
+    bench.launch()
+    disturb(cluster, bench.wait_for_training())
+    bench.finish()
+    assert bench.done() < 4
+    assert "lost" in bench.sambench("status")
+    measured(retries=retry_until_done(bench, 4))
+    check(bench, reference, measured)
+
+
+def test_preemption_without_the_signal(cluster, lab, reference, measured):
+    cluster.reconfigure(user_signal=False)
+    bench = lab(watched(4), pause=PAUSE, options=("--runs-per-job", "2"))
+    bench.launch()
+    job = bench.wait_for_training()
+    start = time.monotonic()
+    disturbances.preempt(cluster, job)
+    assert time.monotonic() - start >= GRACE / 2, "the job gave way at once, as if it had been asked to"
+    bench.finish()
+    measured(back_seconds=bench.gap(job))
+    check(bench, reference, measured)
+
+
+def test_a_time_limit(lab, reference, measured):
+    """Runs of a minute and a half under a limit of one minute: SLURM's shortest."""
+    bench = lab(watched(2), pause=2.0, options=("--runs-per-job", "1"))
+    bench.launch("--time", "0:01:00")
+    bench.finish()
+    restarts = [job.restarts for job in bench.jobs()]
+    assert min(restarts) >= 1
+    measured(restarts=restarts, total_seconds=bench.since_launch())
+    check(bench, reference, measured)
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_all_of_it_at_random_moments(seed, cluster, lab, reference, measured):
+    """Forty runs, and every disturbance there is, one after the other, while they are made."""
+    bench = lab(watched(40), pause=PAUSE / 2, options=("--runs-per-job", "4"))
+    bench.launch()
+    dice = random.Random(seed)
+    struck = []
+    for disturb in disturbances.storm(seed):
+        job = bench.wait_for_training(steps=dice.randint(1, 12))
+        disturb(cluster, job)
+        struck.append(disturb.__name__)
+    retries = retry_until_done(bench, 40)
+    measured(disturbances=" ".join(struck), retries=retries, total_seconds=bench.since_launch())
+    check(bench, reference, measured)
