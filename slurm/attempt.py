@@ -50,11 +50,15 @@ class Site:
     checkpoint_seconds: float = 60.0
     plugins: tuple[str, ...] = ()
 
+    def load_plugins(self) -> None:
+        """Register the variants of the plug-ins in this process; what is registered already stays."""
+        for plugin in self.plugins:
+            load_plugin(plugin)
+
     def prepare(self, worker: int = 0) -> torch.device:
         """Make this process ready, and return the device of a worker: with several GPUs they take turns."""
         torch.set_num_threads(self.threads)
-        for plugin in self.plugins:
-            load_plugin(plugin)
+        self.load_plugins()
         device = pick_device(self.device)
         if device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1:
             return torch.device("cuda", worker % torch.cuda.device_count())

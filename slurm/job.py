@@ -44,6 +44,7 @@ class Job:
     def __call__(self) -> dict[str, str]:
         launch = Launch(Path(self.folder))
         _remove_half_results()
+        launch.site.load_plugins()  # this process names runs, whichever makes them
         return work(launch.read_runs(self.spans), launch.site, launch.profile.at_a_time, Signals())
 
     def checkpoint(self) -> object:
