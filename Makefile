@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all lint install board benchmark clean
+.PHONY: quickstart test test-all test-slurm lint install board benchmark clean
 
 quickstart: .venv/installed
 	$(BIN)/sambench quickstart
@@ -12,6 +12,10 @@ test: .venv/installed
 
 test-all: .venv/installed
 	$(BIN)/pytest -q
+
+# as root, on Debian or a relative: brings up a SLURM cluster of four nodes on this machine, and takes it down again
+test-slurm: .venv/installed
+	$(BIN)/pytest -q -m slurm tests/slurm/real
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,10 +1,17 @@
-"""A cluster for the session, a laboratory for each test, and the same runs made without a cluster to compare with."""
+"""A cluster for the session, a laboratory for each test, and the same runs made without a cluster to compare with.
+
+Nothing in this folder is collected unless ``-m slurm`` asks for it: it installs packages and starts daemons, as root.
+"""
 
 from pathlib import Path
 
 import pytest
 from real_slurm.cluster import Cluster
-from real_slurm.lab import PLAIN, Lab, watched
+from real_slurm.lab import Lab
+
+
+def pytest_ignore_collect(config):
+    return True if config.option.markexpr != "slurm" else None
 
 
 @pytest.fixture(scope="session")

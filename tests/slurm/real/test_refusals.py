@@ -1,6 +1,5 @@
 """What cannot work is said before or at submission, with the way out, and never waits in silence."""
 
-import os
 import subprocess
 
 import pytest
@@ -72,10 +71,8 @@ def test_a_file_system_that_fills_up(lab, small, reference):
     bench.launch()
     bench.wait_for_training()
     ballast = bench.results.parent / "ballast"
-    with ballast.open("wb") as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(os.urandom(100_000))
-            file.flush()
+    with pytest.raises(OSError, match="No space left"):
+        ballast.write_bytes(bytes(100_000_000))
     bench.finish()
     assert bench.done() < 2
     ballast.unlink()
@@ -108,4 +105,3 @@ def read_only(small):
     folder = small(kilobytes=1000)
     subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
     return folder
-

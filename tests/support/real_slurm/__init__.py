@@ -1,1 +1,1 @@
-"""A SLURM cluster of several nodes on this machine, made of the daemons that real clusters run, for as long as a test."""
+"""A SLURM cluster of several nodes on this machine, of the daemons that real clusters run, for as long as a test."""

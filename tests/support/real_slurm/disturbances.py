@@ -16,7 +16,9 @@ BESIDE = 8.0
 
 def preempt(cluster: Cluster, job: Job) -> None:
     """A job of a higher partition wants the whole node."""
-    urgent = cluster.run("sbatch", "--parsable", "-p", URGENT, "-w", job.node, "--exclusive", "-o", "/dev/null", *_BRIEF)
+    urgent = cluster.run(
+        "sbatch", "--parsable", "-p", URGENT, "-w", job.node, "--exclusive", "-o", "/dev/null", *_BRIEF
+    )
     wait_until(lambda: _state(cluster, urgent.strip()) == "COMPLETED", PATIENCE, "the urgent job")
 
 

@@ -48,6 +48,7 @@ augment = "crop:1,flip"
 variant = "watched"
 """
 
+
 _SHIM = """\
 #!/bin/sh
 case " $* " in *" --test-only "*) ;; *) echo "$*" >> {log} ;; esac
@@ -190,4 +191,3 @@ class Lab:
         """Return the ends of the logs of all jobs."""
         paths = sorted(self.results.glob("launches/*/jobs/*.out"))
         return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-600:]}" for path in paths)
-
