@@ -65,9 +65,10 @@ def test_what_a_kill_costs_is_tried_again(disturb, cluster, lab, reference, meas
     check(bench, reference, measured)
 
 
-def test_preemption_without_the_signal(cluster, lab, reference, measured):
+@pytest.mark.parametrize("runs_per_job", [1, 2])
+def test_preemption_without_the_signal(runs_per_job, cluster, lab, reference, measured):
     cluster.reconfigure(user_signal=False)
-    bench = lab(watched(4), pause=PAUSE, options=("--runs-per-job", "2"))
+    bench = lab(watched(4), pause=PAUSE, options=("--runs-per-job", str(runs_per_job)))
     bench.launch()
     job = bench.wait_for_training()
     start = time.monotonic()
@@ -86,6 +87,28 @@ def test_a_time_limit(lab, reference, measured):
     restarts = [job.restarts for job in bench.jobs()]
     assert min(restarts) >= 1
     measured(restarts=restarts, total_seconds=bench.since_launch())
+    check(bench, reference, measured)
+
+
+def test_workers_killed_at_random_moments(cluster, lab, reference, measured):
+    """Half of eight runs, made one after the other with a checkpoint every step, are killed somewhere; then again."""
+    bench = lab(watched(8), pause=0.05, options=("--runs-per-job", "8"))
+    dice, kills, launches = random.Random(0), 0, 0
+    every_step = ("--checkpoint-seconds", "0")
+    while bench.done() < 8:
+        if launches:
+            bench.sambench("retry", *bench.launch_options, *every_step, "--backoff", "0", "--most", "9")
+        else:
+            bench.launch(*every_step)
+        launches += 1
+        for _ in range(4 if launches < 3 else 0):
+            job = bench.wait_for_training(steps=dice.randint(1, 20))
+            time.sleep(dice.random() * 0.1)
+            disturbances.kill_worker(cluster, job)
+            kills += 1
+        bench.finish()
+    assert kills == 8
+    measured(kills=kills, launches=launches, total_seconds=bench.since_launch())
     check(bench, reference, measured)
 
 

@@ -158,10 +158,10 @@ class Lab:
         found: list[Job] = []
 
         def training() -> bool:
-            running = {job.raw: job for job in self.jobs("running")}
-            recent = [step for step in self.journal() if time.time() - step.time < 3]
-            for raw, job in running.items():
-                if sum(step.job == raw and step.restart == job.restarts for step in recent) >= steps:
+            journal = self.journal()
+            for job in self.jobs("running"):
+                made = [step for step in journal if step.job == job.raw and step.restart == job.restarts]
+                if len(made) >= steps and time.time() - made[-1].time < 3:
                     found.append(job)
             return bool(found)
 
