@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from ..errors import ConfigError
@@ -144,6 +145,7 @@ def _sorted_out(given: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
+@cache
 def _resembles_field(key: str) -> bool:
     """Treat a misspelt field as a field, so that the error suggests the right one."""
     return bool(get_close_matches(key, RunSpec.model_fields, n=1, cutoff=0.75))
