@@ -132,7 +132,7 @@ def test_the_commands(tmp_path):
     runner = CliRunner()
     listed = runner.invoke(commands.app, ["list"])
     assert listed.exit_code == 0
-    assert all(name in listed.stdout for name in ("rate", "least-squares", "importance", "theorem-3.5"))
+    assert all(name in listed.stdout for name in ("rate", "least-squares", "libsvm:FILE", "importance", "theorem-3.5"))
     made = runner.invoke(commands.app, ["run", "sampling-variance", "--out", str(tmp_path), "--quick"])
     assert made.exit_code == 0
     assert (tmp_path / "sampling-variance.png").is_file()

@@ -5,12 +5,14 @@ import bz2
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_diabetes
 from typer.testing import CliRunner
 
 from sambench.benchmarks.theory import commands
 from sambench.benchmarks.theory.experiments import list_experiments, read_data, run_experiment
 from sambench.benchmarks.theory.problems import list_readers, make_problem, reader
 from sambench.errors import ConfigError, DataError
+from tests.theory.conftest import build
 
 
 def lines(labels, features) -> str:
@@ -51,6 +53,16 @@ def test_other_labels_make_a_ridge_model(tmp_path, features):
     assert (model.link, model.regularization) == ("square", 0.5)
     assert float(model.targets.std(correction=0)) == pytest.approx(1)
     assert make_problem(f"libsvm:{path}").regularization == 1 / 12
+
+
+@pytest.mark.parametrize(("load", "name"), [(load_breast_cancer, "breast-cancer"), (load_diabetes, "diabetes")])
+def test_what_another_library_writes_is_the_embedded_problem(load, name, tmp_path):
+    path = tmp_path / "dumped"
+    dump_svmlight_file(*load(return_X_y=True), str(path), zero_based=False)
+    ours, embedded = make_problem(f"libsvm:{path}"), build(name)
+    torch.testing.assert_close(ours.features, embedded.features, rtol=1e-9, atol=1e-9)
+    for constant in ("mu", "L", "L_max", "L_avg", "minimum", "sigma_star"):
+        assert getattr(ours, constant) == pytest.approx(getattr(embedded, constant), rel=1e-8)
 
 
 def test_a_compressed_file_is_the_same_problem(two_labels):

@@ -128,12 +128,16 @@ def summary(data: Frame) -> Frame:
     return pd.DataFrame(rows)
 
 
+def _percent(share: float) -> str:
+    return f"{float(f'{100 * share:.2g}'):g} %"  # two digits, and 100 rather than 1e+02
+
+
 def findings(data: Frame) -> list[str]:
     table = summary(data)
     rows = ["| problem, sampling | λ | largest share of the guarantee | speed over guaranteed | end | guaranteed end |"]
     rows += ["|---|---|---|---|---|---|"]
     rows += [
-        f"| {row.case} | {row.lam} | {100 * row.used:.2g} % | {row.speed:.1f} | {row.last:.1e} | {row.bound:.1e} |"
+        f"| {row.case} | {row.lam} | {_percent(row.used)} | {row.speed:.1f} | {row.last:.1e} | {row.bound:.1e} |"
         for row in table.itertuples()
     ]
     inside = int((table["used"] <= 1).sum())
