@@ -1,8 +1,9 @@
 """BatchNorm in a step of several passes: which of them moves the running statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -32,6 +33,32 @@ class RunningStatistics:
         finally:
             for layer, tracked in zip(self.layers, before, strict=True):
                 layer.track_running_stats = tracked
+
+    @torch.no_grad()
+    def recompute(self, model: nn.Module, passes: Iterable[Callable[[], object]]) -> int:
+        """Set the running statistics to the mean over forward passes at the present weights.
+
+        Args:
+            model: whose layers these are; everything but its BatchNorm layers is in evaluation mode meanwhile.
+            passes: each runs the model on one batch.
+
+        Returns:
+            The number of passes; 0 for a model that has no running statistics.
+        """
+        if not self.layers:
+            return 0
+        training, momenta = model.training, [layer.momentum for layer in self.layers]
+        model.eval()
+        try:
+            for layer in self.layers:
+                layer.reset_running_stats()
+                layer.momentum = None  # the plain mean over batches
+                layer.train()
+            return sum(1 for run in passes for _ in [run()])
+        finally:
+            for layer, momentum in zip(self.layers, momenta, strict=True):
+                layer.momentum = momentum
+            model.train(training)
 
     def copy(self) -> list:
         """Return copies of all running statistics."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..hyper import Hyper
-from ..variants import VariantInfo, get_info, list_variants
+from ..variants import AVERAGES, HOOKS, VariantInfo, get_info, list_variants
 from .conformance import CheckResult, list_checks, run
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "variants"
@@ -124,6 +124,11 @@ def _facts(info: VariantInfo) -> list[list[str]]:
         ["device", waits],
         ["needs", ", ".join(info.needs) or "a plain closure and bare parameters"],
         ["sampler", info.sampler],
+        *(
+            [kind, name]
+            for kind, name in (("loss hook", info.hook), ("weight average", info.average))
+            if name != "none"
+        ),
         ["neutral setting", "none" if info.neutral is None else _setting(info.neutral)],
     ]
 
@@ -146,6 +151,9 @@ def describe(name: str, verdicts: Verdicts | None = None) -> str:
     verdicts = read_verdicts() if verdicts is None else verdicts
     parts = [f"# {info.name}", info.summary[0].upper() + info.summary[1:] + "."]
     parts += [table(["", ""], _facts(info)), "## Rule", markdown(info.cls.__doc__ or "")]
+    for kind in (HOOKS.get(info.hook), AVERAGES.get(info.average)):
+        if kind.name != "none":
+            parts += [f"## {kind.__name__}", markdown(kind.__doc__ or "").replace("## ", "### ")]
     if info.hyper:
         rows = [[f"`{k}`", str(h.default), h.describe(), _search(h), h.doc] for k, h in info.hyper.items()]
         parts += ["## Hyper-parameters", table(["name", "default", "valid", "search range", "meaning"], rows)]

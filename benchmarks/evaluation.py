@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..datasets import normalize
-from .oracle import wide
+from .batch import wide
 from .precision import autocast
 
 BATCH = 500

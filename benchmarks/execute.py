@@ -11,14 +11,20 @@ import torch
 
 from ..datasets import Dataset, load
 from ..errors import SambenchError
+from ..plugins import source_hash
 from ..results.record import Counters, Metrics, RunRecord, Timing, pack_bits
 from ..results.store import Store
 from ..variants import get_info
+from ..variants.averages import AVERAGES
+from ..variants.hooks import HOOKS
+from ..variants.info import STATUSES
+from .averaging import describe_average
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .harness import Diverged, train
 from .lease import Lease
-from .spec import RunSpec, Source
+from .source import Source
+from .spec import RunSpec
 from .team import ALONE, Team
 from .training import Advance, Training
 
@@ -118,12 +124,15 @@ def _reporting(run: Training, lease: Lease | None, tell: Advance) -> Advance:
 def make_record(run: Training, dataset: Dataset, status: str, error: str | None = None) -> RunRecord:
     """Write down a run; a completed one is measured on the split that its protocol reports, once, here."""
     spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counted
-    metrics = None
+    plugins = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
+    parts, metrics, weights, passes = (info, *plugins.values()), None, None, 0
     if status == "completed":
         split = "validation" if spec.split == "search" else "test"
         run.evaluation_clock.start()
-        measured = run.evaluate(split)
+        with run.evaluated() as passes:
+            measured, weights = run.evaluate(split), run.weights_digest()
         run.evaluation_clock.stop()
+        counted.forward_evaluations += passes
         metrics = Metrics(
             split=split,
             accuracy=measured.accuracy,
@@ -142,14 +151,16 @@ def make_record(run: Training, dataset: Dataset, status: str, error: str | None 
             "error": error,
             "declared_gradients": info.declared_gradients(spec.hyper),
             "variant_source": info.source_hash(),
-            "variant_status": info.status,
+            "variant_status": next((one.status for one in parts if one.status != STATUSES[0]), STATUSES[0]),
             "dataset_fingerprint": dataset.fingerprint,
             "classes": len(dataset.classes),
             "parameters": sum(p.numel() for p in run.model.parameters()),
             "curve": tuple(run.curve),
             "metrics": metrics,
             "best_validation_accuracy": max(held_out, default=None),
-            "weights": run.weights_digest() if status == "completed" else None,
+            "evaluated": describe_average(run.average, passes) if metrics else None,
+            "plugin_sources": {kind: source_hash(p) for kind, p in plugins.items() if p.name != "none"},
+            "weights": weights,
             "counters": Counters(steps=run.step, **asdict(counted)),
             "timing": Timing(
                 train_seconds=seconds,

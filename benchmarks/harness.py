@@ -37,7 +37,7 @@ def train(run: Training, checkpoints: Checkpoints, *, advance: Advance = lambda 
             run.begin_epoch(epoch)
             for step in range(run.step - epoch * sampler.steps, sampler.steps):
                 draw = sampler.draw(step, run.score)
-                oracle.bind(run.batch(draw, step), epoch=epoch, step=run.step)
+                oracle.bind(run.batch(draw, step), epoch=epoch, step=run.step, more=run.fresh)
                 run.set_lr()
                 try:
                     run.loss_sum += optimizer.step(oracle)

@@ -36,7 +36,8 @@ from .interrupt import SIGNALS, Interrupted
 from .m_sharpness import check_devices
 from .meeting import PATIENCE, find_seat, meet
 from .progress import run_progress
-from .spec import RunSpec, Source
+from .source import Source
+from .spec import RunSpec
 
 GRACE = 20.0
 """Seconds that processes have to end by themselves once one of them has failed."""

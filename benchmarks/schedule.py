@@ -1,6 +1,7 @@
 """Learning-rate schedules: pure functions of the step."""
 
 import math
+from collections.abc import Callable
 
 SCHEDULES = ("cosine", "multistep", "constant")
 
@@ -16,6 +17,7 @@ def learning_rate(
     milestones: tuple[float, ...] = (),
     gamma: float = 0.1,
     unit: str = "step",
+    shape: Callable[[float], float | None] = lambda progress: None,
 ) -> float:
     r"""Return the learning rate of a step 0, 1, ..., ``total_steps - 1``.
 
@@ -26,6 +28,7 @@ def learning_rate(
     - ``multistep``: lr times ``gamma`` for each milestone passed; milestones are shares of the whole run (0.5, 0.75);
     - ``constant``: lr.
 
+    ``shape(u)``, with u the share of the run that is over, takes the place of the schedule where it returns a factor.
     ``unit="epoch"`` holds the value of an epoch's first step for the whole epoch.
 
     Example:
@@ -37,6 +40,8 @@ def learning_rate(
     warmup = warmup_epochs * steps_per_epoch
     if step < warmup:
         return lr * min(1.0, (step + 1) / warmup)
+    if (factor := shape(step / total_steps)) is not None:
+        return lr * factor
     if schedule == "multistep":
         return lr * gamma ** sum(step >= milestone * total_steps for milestone in milestones)
     if schedule == "constant":

@@ -1,7 +1,6 @@
 """RunSpec: everything that determines a run, fully resolved, and nothing that does not."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -21,7 +20,9 @@ from ..errors import ConfigError
 from ..hyper import Hyper, Value, resolve
 from ..results.record import run_id_of
 from ..variants import VariantInfo, get_info
+from ..variants.averages import AVERAGES
 from ..variants.bases import base_hyper
+from ..variants.hooks import HOOKS
 from .m_sharpness import M, check_m, without_whole_batch
 from .models import parameters_of
 from .precision import best_precision
@@ -30,7 +31,7 @@ FIELD_OF_BASE = ("lr", "momentum", "nesterov", "weight_decay")
 """Hyper-parameters of the base optimizer that are fields of the spec; the rest stand in ``hyper``."""
 
 
-ADDED: dict[str, Any] = {}
+ADDED: dict[str, Any] = {"hook": "none", "average": "none"}
 """Fields that came after the first published records: name -> the value under which a run is what it was before them.
 
 With that value, which must be the field's default for good, a field is left out of the spec's JSON and so of its hash:
@@ -51,8 +52,12 @@ class RunSpec(BaseModel):
     variant: str = Field("sgd", description="registered optimizer variant; see `sambench list variants`")
     base: str = Field("sgd", description="base optimizer under the variant, from timm.optim")
     sampler: str = Field("", description="sampling policy \\[default: the variant's own]")
+    hook: str = Field("none", description="loss hook; see `sambench list hooks` \\[default: the variant's own]")
+    average: str = Field(
+        "none", description="weight average; see `sambench list averages` \\[default: the variant's own]"
+    )
     hyper: dict[str, float | int | bool | str] = Field(
-        default_factory=dict, description="hyper-parameters of the variant, the sampler and the base"
+        default_factory=dict, description="hyper-parameters of the variant, its plug-ins and the base"
     )
     lr: float = Field(0.1, gt=0, description="peak learning rate")
     momentum: float | None = Field(0.9, ge=0, lt=1, description="of the base optimizer, where it has one")
@@ -110,13 +115,24 @@ class RunSpec(BaseModel):
     @property
     def own_hyper(self) -> dict[str, Value]:
         """The part of ``hyper`` that is the variant's."""
-        declared = get_info(self.variant).hyper
-        return {key: value for key, value in self.hyper.items() if key in declared}
+        return self._part(get_info(self.variant).hyper)
 
     @property
     def sampler_hyper(self) -> dict[str, Value]:
         """The part of ``hyper`` that is the sampling policy's."""
-        declared = get_sampler(self.sampler).hyper
+        return self._part(get_sampler(self.sampler).hyper)
+
+    @property
+    def hook_hyper(self) -> dict[str, Value]:
+        """The part of ``hyper`` that is the loss hook's."""
+        return self._part(HOOKS.get(self.hook).hyper)
+
+    @property
+    def average_hyper(self) -> dict[str, Value]:
+        """The part of ``hyper`` that is the weight average's."""
+        return self._part(AVERAGES.get(self.average).hyper)
+
+    def _part(self, declared: Mapping[str, Hyper]) -> dict[str, Value]:
         return {key: value for key, value in self.hyper.items() if key in declared}
 
     @property
@@ -130,38 +146,16 @@ class RunSpec(BaseModel):
         decay = self.weight_decay if self.weight_decay_mode == "base" else 0.0
         fields = {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": decay}
         of_base = {key: value for key, value in fields.items() if key in known and value is not None}
-        others = {*self.sampler_hyper} | ({"m"} if self.m is not None else set())
-        return {**of_base, **{k: v for k, v in self.hyper.items() if k not in others}}
+        others = {*self.sampler_hyper, *self.hook_hyper, *self.average_hyper} | ({"m"} if self.m is not None else set())
+        return {**of_base, **{k: v for k, v in self.hyper.items() if k not in others}, **self.own_hyper}
 
     def label(self) -> str:
         """A short name for people: ``sam rho=0.05 seed 3``."""
         shown = self.own_hyper if self.m is None else {**self.own_hyper, "m": self.m}
         own = " ".join(f"{key}={value}" for key, value in shown.items())
-        return " ".join(filter(None, [self.variant, own, f"seed {self.seed}"]))
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a data set comes from: the name that specs and records carry, and what the loader is given."""
-
-    name: str
-    location: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Source":
-        """Read ``digits``, ``parquet:DIR`` or ``NAME=parquet:DIR``.
-
-        Example:
-            >>> Source.parse("cifar10-jpeg=parquet:data")
-            Source(name='cifar10-jpeg', location='parquet:data')
-        """
-        name, equals, location = text.partition("=")
-        if equals:
-            return cls(name.strip(), location.strip())
-        kind, colon, folder = text.partition(":")
-        if colon:
-            return cls(f"{kind}-{folder.rstrip('/').rpartition('/')[2]}".lower(), text)
-        return cls(text, text)
+        info = get_info(self.variant)
+        extra = [f"+ {one}" for kind in ("hook", "average") if (one := getattr(self, kind)) != getattr(info, kind)]
+        return " ".join(filter(None, [self.variant, own, *extra, f"seed {self.seed}"]))
 
 
 def make_spec(given: Mapping[str, Any]) -> RunSpec:
@@ -217,6 +211,8 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
     info = get_info(spec.variant)
     sampler = spec.sampler or info.sampler
     policy = get_sampler(sampler)
+    plugins = {kind: _plugin(spec, info, kind, named) for kind in ("hook", "average")}
+    hook, average = HOOKS.get(plugins["hook"]), AVERAGES.get(plugins["average"])
     known = _of_base(spec, info)
     extra = {
         key: Hyper(value, f"of {spec.base}")
@@ -225,8 +221,12 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
     }
     of_base = {key: hyper for key, hyper in extra.items() if key in spec.hyper and key not in info.hyper}
     published = {key: value for key, value in info.defaults.get(spec.dataset, {}).items() if key in info.hyper}
-    declared = {**({"m": M} if "m" in spec.hyper else {}), **info.hyper, **policy.hyper}
-    owner = f"{spec.variant!r} with sampler {sampler!r} on base {spec.base!r}"
+    for name in set(info.hyper) & set(policy.hyper):
+        if info.hyper[name] != policy.hyper[name]:
+            raise ConfigError(f"{info.name!r} and sampler {sampler!r} both have a hyper-parameter {name!r}: rename one")
+    declared = {**({"m": M} if "m" in spec.hyper else {}), **info.hyper, **policy.hyper, **hook.hyper, **average.hyper}
+    used = [f"{kind} {name!r}" for kind, name in plugins.items() if name != "none"]
+    owner = f"{spec.variant!r} with {', '.join([f'sampler {sampler!r}', *used])} on base {spec.base!r}"
     hyper = resolve(owner, {**declared, **of_base}, {**published, **spec.hyper})
     if "m" in hyper and "m" not in info.hyper:
         hyper = without_whole_batch(hyper, spec.batch_size)
@@ -235,6 +235,7 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
         raise ConfigError("\n".join(wrong))
     return {
         "sampler": sampler,
+        **plugins,
         "hyper": hyper,
         "momentum": spec.momentum if "momentum" in known else None,
         "nesterov": spec.nesterov and "nesterov" in known,
@@ -261,6 +262,19 @@ def _idle(spec: RunSpec, info: VariantInfo, known: Mapping[str, Any], named: set
         yield "clip", f"{why}, whose gradient would be clipped; leave it out"
     if spec.base.lower() != "sgd":
         yield "base", f"{why}; leave it at 'sgd', from which it reads the learning rate and the weight decay"
+
+
+def _plugin(spec: RunSpec, info: VariantInfo, kind: str, named: set[str]) -> str:
+    """Return the plug-in of a kind that a run has: what was asked for, or else the variant's own."""
+    asked, own = getattr(spec, kind), getattr(info, kind)
+    if kind not in named or not asked:
+        return own
+    if own not in ("none", asked):
+        raise ConfigError(
+            f"{kind}={asked!r} is not valid: {info.name!r} is its base with {kind} {own!r}; give another variant, such "
+            f"as 'sgd', the {kind} {asked!r}"
+        )
+    return asked
 
 
 def _resolve_data(spec: RunSpec) -> dict[str, Any]:

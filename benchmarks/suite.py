@@ -37,7 +37,8 @@ from ..errors import ConfigError, unknown
 from ..results.roster import Calibration, Tuning
 from . import suites
 from .contest import Contestant, Lane, contestants, lanes, plain
-from .spec import RunSpec, Source
+from .source import Source
+from .spec import RunSpec
 from .tuning.budget import Budget, read_budget
 
 _TOP = ("title", "description", "tracks", "seeds", "sources", "spec", "tuning", "tuned", "time", "runs")

@@ -2,24 +2,28 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..datasets import Augmentation, Dataset, Parts, prepare, take
+from ..datasets import Dataset, Parts, prepare, take
 from ..datasets.samplers import Draw, get_sampler
 from ..errors import StateError
 from ..results.record import CurvePoint
-from ..seeding import derive_seed
-from ..variants import StepRule, create
+from ..variants import StepRule, WeightAverage, create, create_average, create_hook
 from . import models
+from .averaging import evaluated
+from .batch import Batch, sample_scores
 from .checkpoint import Checkpoints
 from .clock import Clock
 from .evaluation import Measured, measure, predict
+from .feed import Feed
 from .m_sharpness import check_devices
 from .memory import PeakMemory
-from .oracle import Batch, Oracle, sample_scores
+from .oracle import Oracle
 from .schedule import learning_rate
 from .spec import RunSpec
 from .team import ALONE, Team
@@ -54,11 +58,8 @@ class Training:
             imbalance=spec.imbalance,
             seed=spec.seed,
         )
-        layout = torch.channels_last if spec.channels_last else torch.contiguous_format
-        self.layout = layout
-        self.images = self.parts.train_images.to(device).contiguous(memory_format=torch.channels_last)
-        self.labels = self.parts.train_labels.to(device)
-        self.ids = self.parts.train_ids.to(device)
+        self.feed = Feed(spec, dataset, self.parts, device)
+        self.labels = self.feed.labels
         channels, size, _ = dataset.shape
         model = models.build(
             spec.model,
@@ -68,7 +69,7 @@ class Training:
             norm=spec.norm,
             seed=spec.seed,
         )
-        self.model: nn.Module = model.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
+        self.model: nn.Module = model.to(device, memory_format=self.feed.layout)  # pyright: ignore[reportCallIssue]
         self.optimizer: StepRule = create(
             spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
         )
@@ -92,12 +93,26 @@ class Training:
             len(self.labels), spec.batch_size, spec.seed, spec.drop_last, spec.sampler_hyper
         )
         self.oracle.total_steps = spec.epochs * self.sampler.steps
-        self.augmentation = Augmentation.parse(spec.augment)
+        self.average = self._attach_plugins()
         self.clock, self.evaluation_clock = Clock(device), Clock(device)
         self.epoch = self.step = 0
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.lr = spec.lr
         self.curve: list[CurvePoint] = []
+
+    def _attach_plugins(self) -> WeightAverage:
+        """Make the loss hook and the weight average of the run, and give them to the oracle."""
+        spec, classes = self.spec, len(self.dataset.classes)
+        hook = create_hook(spec.hook, self.model, ids=self.feed.ids, classes=classes, **spec.hook_hyper)
+        average = create_average(
+            spec.average,
+            self.model,
+            steps_per_epoch=self.sampler.steps,
+            total_steps=self.oracle.total_steps,
+            **spec.average_hyper,
+        )
+        self.oracle.attach(hook, average, remember="previous" in self.optimizer.info.needs)
+        return average
 
     # -- the verbs of the loop -------------------------------------------------------------------------------
 
@@ -105,19 +120,15 @@ class Training:
         """Draw the epoch's order and its augmentation decisions; the same ones when an epoch is taken up again."""
         self.epoch = epoch
         self.sampler.begin_epoch(epoch, self.score)
-        count = self.sampler.steps * self.spec.batch_size
-        seed = derive_seed("augmentation", self.spec.seed, epoch)
-        self.decisions = self.augmentation.draw(count, self.dataset.shape[1:], seed).to(self.device)
+        self.feed.begin_epoch(epoch, self.sampler.steps * self.spec.batch_size)
 
     def batch(self, draw: Draw, step: int) -> Batch:
         """Gather, augment and normalize the batch of a step of the epoch."""
-        at = draw.positions.to(self.device)
-        first = step * self.spec.batch_size
-        images = self.augmentation(
-            take(self.images, at), self.decisions[first : first + len(at)], self.dataset.mean, self.dataset.std
-        )
-        weights = None if draw.weights is None else draw.weights.to(self.device)
-        return Batch(images.contiguous(memory_format=self.layout), self.labels[at], self.ids[at], weights)
+        return self.feed.batch(draw, step)
+
+    def fresh(self, number: int) -> Batch:
+        """Return a further batch of the present step, for a rule that asks for more than one."""
+        return self.feed.fresh(self.step, number)
 
     def set_lr(self) -> None:
         """Give the optimizer the learning rate of this step."""
@@ -132,6 +143,7 @@ class Training:
             milestones=spec.milestones,
             gamma=spec.gamma,
             unit=spec.schedule_unit,
+            shape=self.average.schedule,
         )
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
@@ -140,7 +152,7 @@ class Training:
         """Score training samples by a forward pass, without augmentation; counted as forward evaluations."""
         at = positions.to(self.device)
         self.oracle.counted.forward_evaluations += len(positions) / self.spec.batch_size
-        return sample_scores(kind, self.predict(self.images, at), self.labels[at]).cpu()
+        return sample_scores(kind, self.predict(self.feed.images, at), self.labels[at]).cpu()
 
     def predict(self, images: Tensor, at: Tensor | None = None) -> Tensor:
         """Return the logits (n, classes) of images, or of those at the given places; each device predicts its share."""
@@ -151,9 +163,14 @@ class Training:
         return self.team.assemble(logits, mine, count)
 
     def evaluate(self, part: str) -> Measured:
-        """Measure the model on ``"validation"`` or ``"test"``."""
+        """Measure the model as it is on ``"validation"`` or ``"test"``."""
         images, labels = getattr(self.parts, part)
         return measure(self.predict(images), labels)
+
+    def evaluated(self) -> AbstractContextManager[int]:
+        """Put into the model what the run evaluates; see :func:`sambench.benchmarks.averaging.evaluated`."""
+        passes = (partial(self.oracle.forward, images) for images in self.feed.uniform(self.step))
+        return evaluated(self.average, self.model, self.oracle.statistics, passes)
 
     def total_loss(self) -> float:
         """Return the sum of the epoch's losses so far, the same on every device; it is waited for."""
@@ -170,7 +187,10 @@ class Training:
         self.team.check_same([*self.model.parameters(), *self.model.buffers()], "the weights")
         loss = self.total_loss() / max(1, self.step - self.epoch * self.sampler.steps)
         due = self.parts.validation is not None and (done % self.spec.eval_every == 0 or done == self.spec.epochs)
-        held_out = self.evaluate("validation") if due else None
+        held_out = None
+        if due:
+            with self.evaluated():
+                held_out = self.evaluate("validation")
         self.curve.append(
             CurvePoint(
                 epoch=done,
@@ -224,7 +244,9 @@ class Training:
         """What devices that evaluate their own shares of a batch do not have in common."""
         variant = dict(self.optimizer.state_dict()["variant"])
         variant["own"] = {i: {key: t.cpu() for key, t in own.items()} for i, own in variant["own"].items()}
-        return {"variant": variant, "loss_sum": self.loss_sum.cpu()}
+        apart = {"variant": variant, "loss_sum": self.loss_sum.cpu()}
+        before = self.oracle.before
+        return apart if before is None else {**apart, "before": before.to(torch.device("cpu")).state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a saved state; what follows has the bits of a run that was never interrupted.
@@ -242,7 +264,7 @@ class Training:
         variant = apart.get("variant", state["optimizer"]["variant"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict({**state["optimizer"], "variant": variant})
-        self.oracle.load_state_dict(state["oracle"])
+        self.oracle.load_state_dict({**state["oracle"], **{k: v for k, v in apart.items() if k == "before"}})
         self.sampler.load_state_dict(state["sampler"])
         self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
         self.loss_sum.copy_(apart.get("loss_sum", state["loss_sum"]))

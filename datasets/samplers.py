@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, unknown
+from ..errors import ConfigError
 from ..hyper import Hyper, Value
+from ..plugins import Kind
 from ..seeding import generator
 
 Score = Callable[[Tensor, str], Tensor]
@@ -29,6 +30,10 @@ class Draw:
 
     positions: Tensor
     weights: Tensor | None = None
+
+
+SAMPLERS: "Kind[type[SamplingPolicy]]" = Kind("sampler")
+"""The sampling policies, by name: ``@SAMPLERS.register`` adds a class."""
 
 
 def systematic(probabilities: Tensor, offset: float, count: int) -> Tensor:
@@ -67,6 +72,7 @@ def mixture(scores: Tensor, mix: float) -> Tensor:
     return mix / count + (1.0 - mix) * scores.double() / total
 
 
+@SAMPLERS.register
 class SamplingPolicy:
     """The epoch's shuffle: a random permutation, cut into batches, every weight 1.
 
@@ -102,7 +108,10 @@ class SamplingPolicy:
         return Draw(self.order[step * self.batch_size : (step + 1) * self.batch_size])
 
     def observe(self, draw: Draw, score_of_batch: Callable[[str], Tensor]) -> None:
-        """Learn from the step that was made: ``score_of_batch(kind)`` gives scores (B,) at no further cost."""
+        """Learn from the step that was made: ``score_of_batch(kind)`` gives scores (B,) at no further cost.
+
+        They are of each sample's first pass in the step, and NaN for a sample that the step did not look at.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """What the next draw depends on, beside seed and position."""
@@ -120,6 +129,7 @@ _SCORE = Hyper(
 _MIX = Hyper(0.3, "share of uniform sampling in p_i; bounds the weights by 1/mix", low=0, high=1, above=True)
 
 
+@SAMPLERS.register
 class Importance(SamplingPolicy):
     r"""Importance sampling from a table of scores.
 
@@ -177,7 +187,9 @@ class Importance(SamplingPolicy):
 
     def observe(self, draw: Draw, score_of_batch: Callable[[str], Tensor]) -> None:
         if not self.settings["refresh"]:
-            self.seen[draw.positions] = score_of_batch(str(self.settings["score"])).float().cpu()
+            found = score_of_batch(str(self.settings["score"])).float().cpu()
+            known = found.isfinite()
+            self.seen[draw.positions[known]] = found[known]
 
     def state_dict(self) -> dict[str, Any]:
         return {"scores": self.scores, "seen": self.seen, "scored_epoch": self.scored_epoch}
@@ -187,6 +199,7 @@ class Importance(SamplingPolicy):
         self.scored_epoch = int(state["scored_epoch"])
 
 
+@SAMPLERS.register
 class Presample(SamplingPolicy):
     r"""Importance sampling within a larger uniform sample.
 
@@ -234,16 +247,11 @@ class Presample(SamplingPolicy):
         return Draw(candidates[chosen], (1.0 / (count * q[chosen])).float())
 
 
-_POLICIES: dict[str, type[SamplingPolicy]] = {p.name: p for p in (SamplingPolicy, Importance, Presample)}
-
-
 def list_samplers() -> list[type[SamplingPolicy]]:
     """Return the sampling policies, by name."""
-    return [_POLICIES[name] for name in sorted(_POLICIES)]
+    return SAMPLERS.all()
 
 
 def get_sampler(name: str) -> type[SamplingPolicy]:
     """Return a policy's class; an unknown name is an error that lists the valid ones."""
-    if name not in _POLICIES:
-        raise unknown("sampler", name, _POLICIES)
-    return _POLICIES[name]
+    return SAMPLERS.get(name)

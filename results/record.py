@@ -78,6 +78,15 @@ class Metrics(_Frozen):
         return self
 
 
+class Evaluated(_Frozen):
+    """What was measured in place of the last weights: an average of weights."""
+
+    average: str = Field(description="name of the weight average")
+    models: int = Field(ge=0, description="weights that it averages; 0: none yet, so that the last ones were measured")
+    statistics: Literal["averaged", "recomputed"] = Field(description="how it came to BatchNorm's running statistics")
+    passes: int = Field(ge=0, description="forward passes that recomputing them took, part of forward_evaluations")
+
+
 class Counters(_Frozen):
     """What a run cost, counted where it happened."""
 
@@ -131,7 +140,11 @@ class RunRecord(_Frozen):
     curve: tuple[CurvePoint, ...]
     metrics: Metrics | None
     best_validation_accuracy: Share | None = None
-    weights: str | None = Field(description="sha256 over the final state of the model")
+    evaluated: Evaluated | None = Field(None, description="what was measured, unless the last weights were")
+    plugin_sources: dict[str, str] = Field(
+        default_factory=dict, description="sha256 of the source files of loss hook and weight average, where used"
+    )
+    weights: str | None = Field(description="sha256 over the state of the model that was measured")
     counters: Counters
     timing: Timing
     peak_memory: int | None = Field(

@@ -118,7 +118,8 @@ def short_name(method: Mapping[str, Any]) -> str:
     base, sampler = method.get("base") or "sgd", method.get("sampler") or "uniform"
     parts = [str(method["variant"]), *([f"on {base}"] if base != "sgd" else [])]
     parts += [f"+ {sampler}"] if sampler != "uniform" else []
-    parts += [f"+ {method[key]}" for key in ("average", "hook") if method.get(key) not in (None, "", "none")]
+    absent = (None, "", "none", method["variant"])  # a variant that is its base with a plug-in is called like it
+    parts += [f"+ {method[key]}" for key in ("average", "hook") if method.get(key) not in absent]
     return " ".join(parts)
 
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from ..benchmarks import models
 from ..benchmarks.precision import autocast
-from ..benchmarks.spec import RunSpec, Source
+from ..benchmarks.source import Source
+from ..benchmarks.spec import RunSpec
 from ..datasets import list_datasets, load
 from ..results.record import RunRecord
 from ..variants import get_info

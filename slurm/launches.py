@@ -21,7 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..benchmarks.spec import RunSpec, Source
+from ..benchmarks.source import Source
+from ..benchmarks.spec import RunSpec
 from ..results.files import atomic_write_bytes, make_folder
 from .attempt import Site
 from .pack import Packed

@@ -7,13 +7,14 @@ from functools import cached_property
 
 import torch
 
-from ..benchmarks.spec import RunSpec, Source
+from ..benchmarks.source import Source
+from ..benchmarks.spec import RunSpec
 from ..benchmarks.suite import Suite
 from ..datasets.samplers import get_sampler
 from ..errors import StateError
 from ..results.record import RunRecord
 from ..results.store import Store
-from ..variants import get_info
+from ..variants import AVERAGES, HOOKS, get_info
 from . import estimate
 from .estimate import Workload
 
@@ -109,9 +110,14 @@ def make_plan(
         if key not in speeds:
             speeds[key] = _speed(spec, shape, classes, device, _records(store, sorted(alike.get(key, []))))
         info, policy = get_info(spec.variant), get_sampler(spec.sampler)
-        steps = spec.epochs * estimate.steps_per_epoch(spec, count, classes)
+        epoch = estimate.steps_per_epoch(spec, count, classes)
+        steps = spec.epochs * epoch
         gradients = steps * info.declared_gradients(spec.hyper)
         forwards = steps * (info.declared_forwards(spec.hyper) + policy.declared_forwards(spec.hyper))
+        if spec.hook != info.hook:  # a variant's own hook is part of what the variant declares
+            forwards += steps * HOOKS.get(spec.hook).declared_forwards(spec.hyper)
+        if AVERAGES.get(spec.average).statistics == "recomputed" and spec.norm == "batch":
+            forwards += epoch
         seconds = speeds[key][0] * (gradients + forwards / 3)
         runs.append(Planned(spec, source, steps, gradients, forwards, seconds))
         checkpoints = max(checkpoints, estimate.checkpoint_bytes(spec, classes))

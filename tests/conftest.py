@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from sambench.variants import list_variants, registry
+from sambench.datasets.samplers import SAMPLERS
+from sambench.variants.averages import AVERAGES
+from sambench.variants.hooks import HOOKS
+from sambench.variants.registry import VARIANTS
+
+KINDS = (VARIANTS, HOOKS, AVERAGES, SAMPLERS)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -21,11 +26,12 @@ def _own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(autouse=True)
 def _own_registry():
     """Take out again what a test registers: plugins of one test are no variants of the next."""
-    list_variants()
-    before = dict(registry._registry)
+    for kind in KINDS:
+        kind.discover()
+    before = [(kind, dict(kind.members)) for kind in KINDS]
     yield
-    registry._registry.clear()
-    registry._registry.update(before)
+    for kind, members in before:
+        kind.members = members
 
 
 @pytest.fixture(scope="session")

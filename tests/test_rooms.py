@@ -11,7 +11,7 @@ import pytest
 import sambench
 
 ROOT = Path(sambench.__file__).parent
-COMMON = {"errors", "hyper", "seeding", "__init__"}
+COMMON = {"errors", "hyper", "plugins", "seeding", "__init__"}
 MAY_IMPORT = {
     "variants": set(),
     "datasets": set(),

@@ -7,23 +7,32 @@ loss = optimizer.step(closure)
 """
 
 from ..hyper import Hyper
+from ..plugins import load_plugin
+from .averages import AVERAGES, WeightAverage, create_average
 from .bases import list_bases
 from .contract import TINY, Gradient, GradientOracle, StepRule, global_norm
+from .hooks import HOOKS, LossHook, create_hook
 from .info import Identity, Paper, VariantInfo
 from .published import Published
-from .registry import create, get_info, list_variants, load_plugin, published_results, register
+from .registry import create, get_info, list_variants, published_results, register
 
 __all__ = [
+    "AVERAGES",
+    "HOOKS",
     "TINY",
     "Gradient",
     "GradientOracle",
     "Hyper",
     "Identity",
+    "LossHook",
     "Paper",
     "Published",
     "StepRule",
     "VariantInfo",
+    "WeightAverage",
     "create",
+    "create_average",
+    "create_hook",
     "get_info",
     "global_norm",
     "list_bases",

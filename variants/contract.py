@@ -30,6 +30,10 @@ TINY = 1e-12
 """Added to every norm that is divided by, so that a zero gradient gives a zero perturbation and never a NaN."""
 
 
+PLUGINS = frozenset({"hook", "average"})
+"""Needs that a rule does not act on itself: a variant that is its base with a plug-in, which the caller carries out."""
+
+
 class GradientOracle(Protocol):
     """What the harness passes as the closure: called plainly it is one; variants that declare it may ask for more."""
 
@@ -43,18 +47,39 @@ class GradientOracle(Protocol):
     """Identities of the batch's samples in the data set, int64 (B,)."""
     logits: Tensor
     """Detached outputs of the last pass, (B, classes)."""
+    previous: bool
+    """Whether there is a batch of the step before."""
+    fresh: bool
+    """Whether further batches can be asked for."""
+    hook: Any
+    """The loss hook whose term is part of every loss (:class:`~sambench.variants.hooks.LossHook`)."""
+    average: Any
+    """The weight average that follows the run (:class:`~sambench.variants.averages.WeightAverage`)."""
 
-    def __call__(self, *, subset: Tensor | None = None, cotangent: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        *,
+        subset: Tensor | None = None,
+        cotangent: Tensor | None = None,
+        previous: bool = False,
+        fresh: int = 0,
+    ) -> Tensor:
         """Zero the gradients, run forward and backward, return the mean loss (a scalar, detached).
 
         Args:
             subset: positions in the batch, int64 (b,): the mean is over these samples only and costs b/B.
             cotangent: (B, classes); back-propagate this vector from the logits instead of the loss.
+            previous: look at the batch of the step before, in the first step at the present one.
+            fresh: look at another batch, drawn uniformly: number 1, 2, ... of this step.
         """
         ...
 
     def losses(self) -> Tensor:
         """Return the per-sample losses (B,) of a forward pass without backward (a forward evaluation)."""
+        ...
+
+    def last_losses(self) -> Tensor:
+        """Return the per-sample losses (b,) of the last pass, from its logits: no further evaluation."""
         ...
 
     def cotangent(self) -> Tensor:
@@ -234,6 +259,8 @@ class StepRule(Optimizer):
                 f"{self.info.name!r} evaluates the gradient itself: call optimizer.step(closure) with a closure that "
                 "zeroes the gradients, runs forward and backward, and returns the loss"
             )
+        for need in PLUGINS.intersection(self.info.needs):  # without it this would be another method, silently
+            self.ask(closure, need)
         loss = self.update(closure)
         self.steps += 1
         return loss

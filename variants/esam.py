@@ -22,7 +22,7 @@ from .sam import SAM
         "dydjw9/Efficient_SAM",
     ),
     gradients=lambda hyper: 1 + hyper["gamma"],
-    forwards=lambda hyper: 2.0 if hyper["gamma"] < 1.0 else 0.0,
+    forwards=lambda hyper: 1.0 if hyper["gamma"] < 1.0 else 0.0,
     transient=1,
     needs=("losses", "subset"),
     hyper={
@@ -39,10 +39,8 @@ from .sam import SAM
         "cifar100": {"rho": 0.05, "beta": 0.6, "gamma": 0.5},
     },
     notes=(
-        "The original code reads the losses before the perturbation off its first pass: one forward pass a step less "
-        "than here, where both are forward passes of their own. A subset is max(1, round(gamma B)) samples, so the "
-        "cost is exact where gamma B is whole. For WideResNet the authors take beta = 0.5, rho = 0.1. gamma is the "
-        "first group's."
+        "A subset is max(1, round(gamma B)) samples, so the cost is exact where gamma B is whole. For WideResNet the "
+        "authors take beta = 0.5, rho = 0.1. gamma is the first group's."
     ),
 )
 class ESAM(SAM):
@@ -70,7 +68,7 @@ class ESAM(SAM):
         at = self.gradient(closure)
         share = self.param_groups[0]["gamma"]
         losses = self.ask(closure, "losses") if share < 1.0 else None
-        before = losses() if losses else None
+        before = closure.last_losses() if losses else None
         request: dict[str, Tensor] = {}
         with self.perturbed(at, self.ascent(at)):
             at.values.clear()

@@ -1,20 +1,18 @@
 """What is declared about a variant, beside its class: the source of every listing, check and table."""
 
-import hashlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ..errors import ConfigError
 from ..hyper import Hyper, Value
+from ..plugins import file_of, source_hash
 from .published import Published
 
 STATUSES = ("reference", "reimplementation, unverified")
 COSTS = ("fixed", "random", "adaptive")
-NEEDS = ("names", "modules", "clock", "subset", "losses", "logits", "ids")
+NEEDS = ("names", "modules", "clock", "subset", "losses", "logits", "ids", "previous", "fresh", "hook", "average")
 
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -33,6 +31,21 @@ class Paper:
 
     def __str__(self) -> str:
         return f"{self.authors} {self.year}" + (f", arXiv {self.arxiv}" if self.arxiv else "")
+
+
+def check_plugin(cls: Any) -> None:
+    """Make sure that the metadata of a loss hook or a weight average, which are class attributes, are sound.
+
+    Raises:
+        ConfigError: an unknown status, or a hyper-parameter whose name does not start with the plug-in's.
+    """
+    if cls.status not in STATUSES:
+        raise ConfigError(f"{cls.name!r} has status {cls.status!r}; valid: {', '.join(STATUSES)}")
+    if wrong := [key for key in cls.hyper if not key.startswith(f"{cls.name}_")]:
+        raise ConfigError(
+            f"hyper-parameters {wrong} of {cls.name!r} must start with '{cls.name}_': a run has those of its variant "
+            "and all its plug-ins side by side"
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,10 @@ class VariantInfo:
         defaults: per data set, the published hyper-parameters, with their source.
         published: accuracies that others report for it.
         sampler: the sampling policy that belongs to it.
+        hook: the loss hook that belongs to it.
+        average: the weight average that belongs to it.
         status: ``reference`` or ``reimplementation, unverified``.
+        brief: a setting at which a dozen steps go through all that it does, where the defaults need longer.
         notes: caveats that a user has to know.
     """
 
@@ -97,7 +113,10 @@ class VariantInfo:
     defaults: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     published: tuple[Published, ...] = ()
     sampler: str = "uniform"
+    hook: str = "none"
+    average: str = "none"
     status: str = "reference"
+    brief: Mapping[str, Value] = field(default_factory=dict)
     notes: str = ""
     cls: type = field(default=object, compare=False)
 
@@ -108,7 +127,7 @@ class VariantInfo:
             raise ConfigError(f"variant {self.name!r} has cost {self.cost!r}; valid: {', '.join(COSTS)}")
         if wrong := [need for need in self.needs if need not in NEEDS]:
             raise ConfigError(f"variant {self.name!r} needs {wrong}; valid: {', '.join(NEEDS)}")
-        for name in ("hyper", "defaults"):
+        for name in ("hyper", "defaults", "brief"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
 
     def declared_gradients(self, hyper: Mapping[str, Any]) -> float:
@@ -121,8 +140,8 @@ class VariantInfo:
 
     def source_file(self) -> str:
         """The file that defines the variant."""
-        return inspect.getsourcefile(self.cls) or "unknown"
+        return file_of(self.cls)
 
     def source_hash(self) -> str:
         """sha256 of that file: a record made by other code is recognizable as such."""
-        return hashlib.sha256(Path(self.source_file()).read_bytes()).hexdigest()
+        return source_hash(self.cls)

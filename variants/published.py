@@ -116,3 +116,9 @@ TEMPERON = Study(
 )
 SWA_CIFAR10 = Study("cifar10", "WRN-28-10", "200 epochs, lr 0.1, weight decay 5e-4", "timgaripov/swa, README")
 SWA_CIFAR100 = Study("cifar100", "WRN-28-10", "200 epochs, lr 0.1, weight decay 5e-4", "timgaripov/swa, README")
+SWA_LONG_CIFAR10 = Study(
+    "cifar10", "WRN-28-10", "300 epochs, start at 161, lr 0.1, weight decay 5e-4", "timgaripov/swa, README"
+)
+SWA_LONG_CIFAR100 = Study(
+    "cifar100", "WRN-28-10", "300 epochs, start at 161, lr 0.1, weight decay 5e-4", "timgaripov/swa, README"
+)

@@ -1,40 +1,30 @@
-"""The registry: variants find themselves, by file, by entry point or by ``--plugin``."""
+"""The registry of step rules: from a name to a class, its metadata and an optimizer."""
 
-import hashlib
-import importlib
-import importlib.util
-import pkgutil
-import sys
 from collections.abc import Callable, Iterable
-from fnmatch import fnmatch
-from functools import cache
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
 
-from ..errors import ConfigError, unknown
+from ..errors import unknown
 from ..hyper import Hyper, resolve
+from ..plugins import Kind
 from .bases import base_hyper, make_base
 from .contract import StepRule
 from .info import VariantInfo
 from .parameters import check_owners, read_parameters
 
-ENTRY_POINTS = "sambench.variants"
 __all__ = [
+    "VARIANTS",
     "Hyper",
     "create",
     "get_declared",
     "get_info",
     "list_variants",
-    "load_plugin",
     "published_results",
     "register",
 ]
 
-_CORE = {"bases", "contract", "info", "parameters", "published", "registry"}
-_registry: dict[str, VariantInfo] = {}
+VARIANTS: Kind[VariantInfo] = Kind("variant", __name__.rpartition(".")[0])
 
 Rule = TypeVar("Rule", bound=type[StepRule])
 
@@ -48,71 +38,23 @@ def register(name: str, **metadata: Any) -> Callable[[Rule], Rule]:
 
     def add(cls: Rule) -> Rule:
         info = VariantInfo(name=name, cls=cls, **metadata)
-        if name in _registry:
-            raise ConfigError(
-                f"variant {name!r} is already registered by {_registry[name].source_file()}; "
-                f"{info.source_file()} must choose another name"
-            )
+        VARIANTS.add(name, info)
         cls.info = info
-        _registry[name] = info
         return cls
 
     return add
 
 
-@cache
-def _discover() -> None:
-    package = __name__.rpartition(".")[0]
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        if module.name not in _CORE:
-            importlib.import_module(f"{package}.{module.name}")
-    for point in entry_points(group=ENTRY_POINTS):
-        point.load()
-
-
 def get_declared(name: str) -> dict[str, Any]:
     """Return what a variant that only changes the sampling takes over from the one whose step it makes."""
-    info = _registry[name]
+    info = VARIANTS.members[name]
     kept = ("gradients", "forwards", "state", "transient", "cost", "synchronizes", "needs", "hyper", "neutral")
     return {field: getattr(info, field) for field in (*kept, "defaults", "status")}
 
 
-def load_plugin(path: str | Path) -> list[str]:
-    """Import a file that registers variants, and return the names it added.
-
-    Raises:
-        ConfigError: the file does not exist, fails on import, or registers nothing.
-    """
-    _discover()
-    file = Path(path).resolve()
-    if not file.is_file():
-        raise ConfigError(f"plugin {str(path)!r} does not exist; give the path of a Python file")
-    module_name = f"sambench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    if module_name in sys.modules:
-        return [name for name, info in _registry.items() if info.cls.__module__ == module_name]
-    before = set(_registry)
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"plugin {str(path)!r} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[module_name]
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"plugin {str(path)!r} fails on import: {type(error).__name__}: {error}") from error
-    added = sorted(set(_registry) - before)
-    if not added:
-        raise ConfigError(f"plugin {str(path)!r} registers no variant; decorate a StepRule with @register(...)")
-    return added
-
-
 def list_variants(pattern: str = "*") -> list[VariantInfo]:
     """Return the registered variants whose names match a shell pattern, in alphabetical order."""
-    _discover()
-    return [_registry[name] for name in sorted(_registry) if fnmatch(name, pattern)]
+    return VARIANTS.all(pattern)
 
 
 def published_results() -> list[dict[str, Any]]:
@@ -142,10 +84,7 @@ def published_results() -> list[dict[str, Any]]:
 
 def get_info(name: str) -> VariantInfo:
     """Return a variant's metadata; an unknown name is an error that lists the valid ones."""
-    _discover()
-    if name not in _registry:
-        raise unknown("variant", name, _registry)
-    return _registry[name]
+    return VARIANTS.get(name)
 
 
 def create(

@@ -75,15 +75,15 @@ def renew(size: list[Tensor], live: Tensor, kept: int, grown: int, noise: torch.
     hyper={
         "rho": Hyper(0.1, "radius of SAM's perturbation before the mask", low=0, search=(0.01, 0.5, "log")),
         "sparsity": Hyper(0.5, "share of the parameters that is not perturbed", low=0, high=1, search=(0.2, 0.5, 0.8)),
-        "refresh": Hyper(100, "steps from one change of the mask to the next", low=1),
+        "mask_every": Hyper(100, "steps from one change of the mask to the next", low=1),
         "drop": Hyper(0.5, "share of the live entries that is replaced, at the start of the run", low=0, high=1),
     },
     neutral={"rho": 0.0},
     identities=(Identity({"sparsity": 0.0, "rho": 0.1}, "sam", {"rho": 0.1}),),
-    defaults={"cifar10": {"rho": 0.1, "refresh": 1950}, "cifar100": {"rho": 0.2, "refresh": 1950}},
+    defaults={"cifar10": {"rho": 0.1, "mask_every": 1950}, "cifar100": {"rho": 0.2, "mask_every": 1950}},
     notes=(
         "The original changes the mask every 5 epochs, 1950 steps of 128 on CIFAR. All of the perturbation is computed "
-        "before the mask: nothing is saved in time. sparsity, refresh and drop are read from the first parameter group."
+        "before the mask: nothing is saved in time. sparsity, mask_every and drop are the first group's."
     ),
 )
 class SSAMD(SAM):
@@ -93,8 +93,8 @@ class SSAMD(SAM):
         \epsilon = M \cdot \rho \, g / \|g\|, \qquad
         w_{t+1} = \mathrm{base}(w_t, \nabla f_S(w_t + \epsilon))
 
-    The mask starts at random, with :math:`P - \lceil s P \rceil` of P entries live. Every ``refresh`` steps, from the
-    first on, the share :math:`\mathrm{drop} \, (1 + \cos(\pi t / T)) / 2` of the live entries dies, those with the
+    The mask starts at random, with :math:`P - \lceil s P \rceil` of P entries live. Every ``mask_every`` steps, from
+    the first on, the share :math:`\mathrm{drop} \, (1 + \cos(\pi t / T)) / 2` of the live entries dies, those with the
     smallest :math:`|g_j|`, and as many of the entries that were dead are drawn at random to live; the next step is the
     first to use it. t counts steps, T is their number in the run. The norm is that of the whole gradient.
 
@@ -132,7 +132,7 @@ class SSAMD(SAM):
             nothing = torch.zeros(total, dtype=torch.bool, device=noise.device)
             count, _ = turnover(total, first["sparsity"], 0.0)
             present = spread(renew(at.values, nothing, 0, count, noise), at.params)
-        if self.steps % first["refresh"]:
+        if self.steps % first["mask_every"]:
             return present, present
         death = first["drop"] * (1.0 + math.cos(math.pi * progress)) / 2.0
         kept, grown = turnover(total, first["sparsity"], death)

@@ -31,26 +31,26 @@ def cut(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
         "Make Sharpness-Aware Minimization Stronger: A Sparsified Perturbation Approach",
         "Mi-Peng/Sparse-Sharpness-Aware-Minimization",
     ),
-    gradients=lambda hyper: 2 + hyper["samples"] / hyper["refresh"],
+    gradients=lambda hyper: 2 + hyper["samples"] / hyper["mask_every"],
     state=1,
     transient=2.5,
     needs=("logits",),
     hyper={
         "rho": Hyper(0.1, "radius of SAM's perturbation before the mask", low=0, search=(0.01, 0.5, "log")),
         "sparsity": Hyper(0.5, "share of the parameters that is not perturbed", low=0, high=1, search=(0.2, 0.5, 0.8)),
-        "refresh": Hyper(100, "steps from one estimate of the mask to the next", low=1),
+        "mask_every": Hyper(100, "steps from one estimate of the mask to the next", low=1),
         "samples": Hyper(16, "samples of the batch that make an estimate, a gradient evaluation each", low=1),
     },
     neutral={"rho": 0.0},
     identities=(Identity({"sparsity": 0.0, "rho": 0.1}, "sam", {"rho": 0.1}),),
     defaults={
-        "cifar10": {"rho": 0.1, "sparsity": 0.5, "refresh": 390, "samples": 16},
+        "cifar10": {"rho": 0.1, "sparsity": 0.5, "mask_every": 390, "samples": 16},
         "cifar100": {"rho": 0.2},
     },
     notes=(
         "The mask comes from at most one batch (a smaller one than `samples` costs less than declared), where the "
         "paper takes 16 to 1024 samples from the data set. All the perturbation is computed before the mask: nothing "
-        "is saved in time. sparsity, refresh and samples are read from the first parameter group. With "
+        "is saved in time. sparsity, mask_every and samples are read from the first parameter group. With "
         "weight_decay_mode='in_loss' the decay enters the Fisher information with the weight of a whole batch. "
         "Published recipes: weight decay 1e-3, lr 0.05."
     ),
@@ -65,8 +65,8 @@ class SSAMF(SAM):
         F_j = \sum_{i} (\partial_j f_i(w))^2
 
     over all P parameters together, at least one of them. The norm is that of the whole gradient, so that
-    :math:`\|\epsilon\| < \rho`. The mask is estimated anew every ``refresh`` steps, before the perturbation, from the
-    first ``samples`` samples i of the batch.
+    :math:`\|\epsilon\| < \rho`. The mask is estimated anew every ``mask_every`` steps, before the perturbation, from
+    the first ``samples`` samples i of the batch.
 
     Departs from the original code: the samples come from the present batch, since an optimizer sees no data set, and
     the first mask is ready for the first step, where the original leaves the weights unperturbed. The gradient of a
@@ -97,7 +97,7 @@ class SSAMF(SAM):
         """Return the mask of each parameter, estimated anew when it is due or a parameter has none."""
         first = self.param_groups[0]
         known = [self.own[p]["mask"] for p in at.params if p in self.own]
-        if not at.params or (self.steps % first["refresh"] and len(known) == len(at.params)):
+        if not at.params or (self.steps % first["mask_every"] and len(known) == len(at.params)):
             return known
         fisher = self.fisher(at.params, closure)
         threshold = torch.topk(fisher, max(1, int(len(fisher) * (1.0 - first["sparsity"]))), sorted=False).values.min()

@@ -10,7 +10,7 @@ import typer
 
 from ...variants import load_plugin
 from ..environment import cores
-from ..spec import Source
+from ..source import Source
 from ..suite import Suite, load_suite
 
 

@@ -9,7 +9,8 @@ from ...results.record import RunRecord
 from ...results.store import Store
 from ..environment import pick_device
 from ..execute import execute
-from ..spec import RunSpec, Source, defaults_for_here, make_spec
+from ..source import Source
+from ..spec import RunSpec, defaults_for_here, make_spec
 from .console import err, facts, out
 from .fields import read_fields, read_settings, spec_options
 from .options import DataRoot, Device, Every, Plugins, Results

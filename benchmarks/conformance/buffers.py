@@ -159,22 +159,34 @@ def _observe(info: VariantInfo, setting: dict[str, Any], steps: int) -> tuple[se
     params, base = list(trial.model.parameters()), trial.optimizer.base.state
     unit = size(params)
     of_base = (t for state in base.values() for t in state.values() if isinstance(t, Tensor))
-    ledger = Ledger(outside=[*params, *of_base])
+
+    def kept_now() -> list[Tensor]:
+        own = [t for tensors in trial.optimizer.own.values() for t in tensors.values()]
+        plugins = (trial.oracle.hook, trial.oracle.average)
+        return [*own, *(t for plugin in plugins if plugin is not None for t in plugin.copies())]
+
+    copies = {id(t) for t in kept_now()}
+    of_plugins = (t for t in tree_leaves(trial.oracle.state_dict()) if isinstance(t, Tensor) and id(t) not in copies)
+    ledger = Ledger(outside=[*params, *of_base, *of_plugins])
     kept = transient = left = 0.0
 
     def held() -> list[Tensor]:
-        gradients = [p.grad for p in params if p.grad is not None]
-        return [*gradients, *(t for tensors in trial.optimizer.own.values() for t in tensors.values())]
+        return [*(p.grad for p in params if p.grad is not None), *kept_now()]
 
     with without_garbage_collection(), ledger, Reads(ledger):
         ledger.add(*held())
         for _ in range(steps):
-            ledger.peak, ledger.open = 0, True
-            trial.step(through=lambda oracle: Apart(oracle, ledger))
+            ledger.open = True
+            oracle = trial.bind()
+            ledger.peak = 0  # plug-ins compute with outputs before and after the step: they may not wait, that is all
+            trial.optimizer.step(Apart(oracle, ledger))
+            peak = ledger.peak
+            oracle.finish_step()
             ledger.open = False
-            after = size(t for tensors in trial.optimizer.own.values() for t in tensors.values())
+            trial.done += 1
+            after = size(kept_now())
             kept = max(kept, after / unit)
-            transient = max(transient, (ledger.peak - after) / unit - 1.0)
+            transient = max(transient, (peak - after) / unit - 1.0)
             left = max(left, (ledger.total() - size(held())) / unit)
     return ledger.waits, kept, transient, left
 

@@ -15,7 +15,7 @@ from .results import Failed, NotApplicable, check
 from .settings import small
 from .trial import Net, Trial, all_same_bits, distance, usable_bases
 
-STEPS = 5
+STEPS = 6
 TOLERANCE = 1e-10
 MICRO_BATCHES = 3
 CLIPPED = 1e-5

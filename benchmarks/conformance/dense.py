@@ -14,6 +14,9 @@ defines one function:
 - ``hyper``: the resolved hyper-parameters. ``state``: a dict of its own, empty at t = 0.
 - ``extra``: see :class:`Extra`.
 
+A rule that is evaluated elsewhere than it trains (a weight average) is transcribed by a second function, called after
+each step, ``evaluated(w, t, hyper, state, extra)``: the weights (d,) that are evaluated.
+
 The file may define ``SETTINGS``, a list of hyper-parameter dicts to check; without it every combination of switches
 and choices and every published setting is checked.
 """
@@ -33,10 +36,12 @@ from numpy.typing import NDArray
 from ...hyper import Value, resolve
 from ...seeding import generator
 from ...variants import VariantInfo, create
-from ..oracle import Batch, Oracle
-from .network import DIMENSION, INPUTS, KINDS, SHAPES, SLICES, Array, Network, Samples, flatten, write
+from ..batch import Batch
+from ..oracle import Oracle
+from .network import CLASSES, DIMENSION, INPUTS, KINDS, SHAPES, SLICES, Array, Network, Samples, flatten, write
 from .results import Failed, NotApplicable, check
 from .settings import published, settings, spell
+from .trial import attach
 
 STEPS, BATCH, BATCHES = 20, 12, 4
 TOLERANCE = 1e-10
@@ -58,12 +63,15 @@ class Extra:
     lr: float
     buffer: Array
     """Momentum buffer of the base optimizer as the step begins (d,), zeros at first."""
+    other: Callable[[int], Samples]
+    """Further batches: -1 is that of the step before (not at step 0), 1, 2, ... are the fresh ones of this step."""
     slices: Mapping[str, slice] = field(default_factory=lambda: SLICES)
     """Where each parameter lies in w."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: SHAPES)
     kinds: Mapping[str, str] = field(default_factory=lambda: KINDS)
     """Class name of the module that owns each parameter."""
     batch: int = BATCH
+    steps_per_epoch: int = BATCHES
     total_steps: int = STEPS
     peak_lr: float = PEAK_LR
     momentum: float = MOMENTUM
@@ -77,6 +85,16 @@ class Extra:
     def noise(self) -> torch.Generator:
         """A generator in the state in which the variant gets its own at this step."""
         return generator(f"variant:{self.name}", SEED, self.step)
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Identities of the batch's samples (B,); those of an epoch are 0, ..., N-1."""
+        return self.batch_ids(self.step)
+
+    @staticmethod
+    def batch_ids(step: int) -> NDArray[np.int64]:
+        """Identities of the samples of any step's batch (B,)."""
+        return np.arange(BATCH) + step % BATCHES * BATCH
 
     def losses(self, w: Array) -> Array:
         """Per-sample losses (B,) at w."""
@@ -143,9 +161,13 @@ def load(path: Path) -> ModuleType:
 
 
 def disagreement(
-    info: VariantInfo, step: Callable[..., Array], setting: Mapping[str, Value], steps: int = STEPS
+    info: VariantInfo,
+    step: Callable[..., Array],
+    setting: Mapping[str, Value],
+    steps: int = STEPS,
+    evaluated: Callable[..., Array] | None = None,
 ) -> list[float]:
-    """Run variant and transcription side by side.
+    """Run variant and transcription side by side: the weights that are trained, and those that are evaluated.
 
     Returns:
         After each step the largest difference of a weight, in units of max(1, largest weight).
@@ -162,6 +184,7 @@ def disagreement(
     oracle = Oracle(model)
     oracle.total_steps = steps
     hyper = resolve(repr(info.name), info.hyper, setting)
+    attach(oracle, info, hyper, hook=info.hook, average=info.average, classes=CLASSES, epoch=(BATCHES, BATCH))
     base, state = Momentum(), {}
     found = []
     for t in range(steps):
@@ -170,14 +193,27 @@ def disagreement(
         def evaluate(w: Array, samples: NDArray[np.int64] | None = None, of: Samples = samples) -> tuple[float, Array]:
             return (of if samples is None else of.at(np.asarray(samples))).evaluate(w)
 
+        def other(number: int, t: int = t) -> Samples:
+            return batches[(t + number) % BATCHES]
+
         base.lr = learning_rate(t)
-        extra = Extra(info.name, samples, t, base.lr, base.buffer.copy(), total_steps=steps)
+        extra = Extra(info.name, samples, t, base.lr, base.buffer.copy(), other, total_steps=steps)
         w = np.asarray(step(w.copy(), t, evaluate, base, dict(hyper), state, extra))
         for group in optimizer.param_groups:
             group["lr"] = base.lr
-        oracle.bind(as_batch(samples, t % BATCHES, weighted), epoch=t // BATCHES, step=t)
+        oracle.bind(
+            as_batch(samples, t % BATCHES, weighted),
+            epoch=t // BATCHES,
+            step=t,
+            more=lambda number, t=t: as_batch(batches[(t + number) % BATCHES], (t + number) % BATCHES, weighted),
+        )
         optimizer.step(oracle)
-        found.append(float(np.abs(flatten(model) - w).max() / max(1.0, np.abs(w).max())))
+        oracle.finish_step()
+        pairs = [(flatten(model), w)]
+        if evaluated is not None and oracle.average is not None:
+            with oracle.average.applied():
+                pairs.append((flatten(model), evaluated(w.copy(), t, dict(hyper), state, extra)))
+        found.append(max(float(np.abs(a - b).max() / max(1.0, np.abs(b).max())) for a, b in pairs))
     return found
 
 
@@ -190,10 +226,13 @@ def agrees_with_transcription(info: VariantInfo) -> str:
             "the rule checked"
         )
     module = load(path)
+    evaluated = getattr(module, "evaluated", None)
+    if info.average != "none" and evaluated is None:
+        raise Failed(f"{path.name} says nothing about the average: define evaluated(w, t, hyper, state, extra)")
     checked: list[dict[str, Any]] = getattr(module, "SETTINGS", None) or [*settings(info), *published(info)]
     worst = 0.0
     for setting in checked:
-        for t, difference in enumerate(disagreement(info, module.step, setting)):
+        for t, difference in enumerate(disagreement(info, module.step, setting, evaluated=evaluated)):
             if not difference <= TOLERANCE:
                 raise Failed(
                     f"at {spell(setting)}, step {t}, a weight differs from the transcription by {difference:.2g}"

@@ -19,12 +19,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ...errors import SambenchError
 from ...variants import VariantInfo, get_info, load_plugin
-from ..oracle import Batch
+from ..batch import Batch
 from .results import Failed, check
 from .settings import small
 from .trial import Net, Trial, distance, same_bits
 
-STEPS = 4
+STEPS = 6
 RANKS = 2
 TOLERANCE = 1e-10
 PATIENCE = timedelta(seconds=30)

@@ -15,7 +15,7 @@ from .results import Failed, check
 from .settings import small
 from .trial import CLASSES, HIDDEN, INPUTS, Net, Trial, all_same_bits, same_bits
 
-STEPS = 4
+STEPS = 6
 
 
 class Odd(Net):

@@ -13,7 +13,8 @@ from .results import Failed, check
 from .settings import settings, small, spell
 from .trial import Trial, all_same_bits, distance, same_bits
 
-WARM_UP = 3
+WARM_UP = 5
+"""One epoch and a step."""
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 

@@ -13,7 +13,7 @@ from .results import Failed, check
 from .settings import settings, small, spell
 from .trial import BASES, Trial, all_same_bits, usable_bases
 
-BEFORE, AFTER = 3, 4
+BEFORE, AFTER = 5, 4
 
 
 def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
@@ -42,10 +42,12 @@ class Scrambling:
 def _resumes(info: VariantInfo, setting: dict[str, Any], base: str) -> None:
     half = Trial(info, setting, base=base, norm="batch", dtype=torch.float32)
     half.step(BEFORE, through=lambda oracle: Scrambling(oracle, 1))
-    saved = through_a_file({"model": half.model.state_dict(), "optimizer": half.optimizer.state_dict()})
+    state = {"model": half.model, "optimizer": half.optimizer, "oracle": half.oracle}
+    saved = through_a_file({name: one.state_dict() for name, one in state.items()})
     fresh = Trial(info, setting, base=base, norm="batch", dtype=torch.float32)
     fresh.model.load_state_dict(saved["model"])
     fresh.optimizer.load_state_dict(saved["optimizer"])
+    fresh.oracle.load_state_dict(saved["oracle"])
     fresh.done = BEFORE
     where = f"at {spell(setting)} on {base}"
     if found := differs(state_of(fresh.optimizer), state_of(half.optimizer)):
@@ -53,7 +55,7 @@ def _resumes(info: VariantInfo, setting: dict[str, Any], base: str) -> None:
     for t in range(BEFORE, BEFORE + AFTER):
         fresh.step(through=lambda oracle: Scrambling(oracle, 2))
         half.step(through=lambda oracle: Scrambling(oracle, 1))
-        if not all_same_bits(fresh.tensors(), half.tensors()):
+        if not all_same_bits(fresh.tensors() + fresh.evaluated(), half.tensors() + half.evaluated()):
             raise Failed(f"{where}, step {t} after loading differs from that of the run which went on")
 
 

@@ -20,13 +20,14 @@ def _options(hyper: Hyper) -> list[Value]:
 
 
 def small(info: VariantInfo) -> dict[str, Value]:
-    """Return the integer hyper-parameters whose defaults are large, brought down to ``SMALL`` where that is valid."""
-    return {
+    """Return what a short run needs: the variant's own brief setting, and large integers brought down to ``SMALL``."""
+    integers = {
         name: SMALL
         for name, hyper in info.hyper.items()
         if isinstance(hyper.default, int) and not isinstance(hyper.default, bool) and hyper.default > SMALL
         if hyper.low is None or hyper.low <= SMALL
     }
+    return {**integers, **info.brief}
 
 
 def settings(info: VariantInfo) -> list[dict[str, Value]]:

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from ...errors import ConfigError
 from ...hyper import Value
+from ...plugins import Kind
 from ...seeding import generator
-from ...variants import StepRule, VariantInfo, create
+from ...variants import AVERAGES, HOOKS, StepRule, VariantInfo, create, create_average, create_hook
 from ...variants.bases import make_base
-from ..oracle import Batch, Oracle
+from ..batch import Batch
+from ..oracle import Oracle
 from .results import NotApplicable
 
 INPUTS, HIDDEN, CLASSES = 6, 8, 4
@@ -72,6 +74,8 @@ class Trial:
         model: another module than :class:`Net`.
         oracle: a function of the model that makes the oracle.
         groups: a function of the model that makes what ``create`` is given.
+        hook: a loss hook other than the variant's own; its hyper-parameters stand in ``setting``.
+        average: a weight average other than the variant's own, likewise.
         total: steps of the whole run, as the oracle tells them.
     """
 
@@ -87,6 +91,8 @@ class Trial:
         model: nn.Module | None = None,
         oracle: Callable[[nn.Module], Oracle] = Oracle,
         groups: Callable[[nn.Module], Any] = lambda model: model,
+        hook: str = "",
+        average: str = "",
         total: int = TOTAL,
     ):
         self.info = info
@@ -94,14 +100,24 @@ class Trial:
         self.batches = data(dtype, info.sampler != "uniform")
         name, hyper = BASES[base]
         own: dict[str, Any] = {**hyper, **(base_hyper or {}), **(setting or {})}
-        self.optimizer: StepRule = create(info.name, groups(self.model), base=name, seed=3, **own)
+        of_others = {**_of(HOOKS, hook or "none", own), **_of(AVERAGES, average or "none", own)}
+        of_optimizer = {key: value for key, value in own.items() if key not in of_others}
+        self.optimizer: StepRule = create(info.name, groups(self.model), base=name, seed=3, **of_optimizer)
         self.oracle = oracle(self.model)
         self.oracle.total_steps = total
+        hook, average = hook or info.hook, average or info.average
+        attach(self.oracle, info, own, hook=hook, average=average, classes=CLASSES, epoch=(BATCHES, BATCH))
         self.done = 0
 
     def bind(self) -> Oracle:
         """Give the oracle the batch of the next step."""
-        self.oracle.bind(self.batches[self.done % BATCHES], epoch=self.done // BATCHES, step=self.done)
+        done = self.done
+        self.oracle.bind(
+            self.batches[done % BATCHES],
+            epoch=done // BATCHES,
+            step=done,
+            more=lambda number: self.batches[(done + number) % BATCHES],
+        )
         return self.oracle
 
     def step(self, count: int = 1, *, through: Callable[[Oracle], Any] = lambda oracle: oracle) -> Tensor:
@@ -109,6 +125,7 @@ class Trial:
         loss = torch.zeros(())
         for _ in range(count):
             loss = self.optimizer.step(through(self.bind()))
+            self.oracle.finish_step()
             self.done += 1
         return loss
 
@@ -119,6 +136,46 @@ class Trial:
     def weights(self) -> Tensor:
         """All weights in one float64 vector, a copy."""
         return torch.cat([p.detach().double().flatten() for p in self.model.parameters()])
+
+    def evaluated(self) -> list[Tensor]:
+        """Copies of all weights and buffers that are evaluated: the last ones, or their average."""
+        if self.oracle.average is None:
+            return self.tensors()
+        with self.oracle.average.applied():
+            return self.tensors()
+
+
+def attach(
+    oracle: Oracle,
+    info: VariantInfo,
+    values: Mapping[str, Any],
+    *,
+    hook: str,
+    average: str,
+    classes: int,
+    epoch: tuple[int, int],
+) -> None:
+    """Give an oracle its plug-ins, as the harness does; ``values`` may hold others' hyper-parameters too.
+
+    Args:
+        oracle: with its number of steps set.
+        info: the variant.
+        values: hyper-parameters, by name.
+        hook: name of the loss hook.
+        average: name of the weight average.
+        classes: outputs of the network.
+        epoch: batches of an epoch, and samples of a batch; samples are identified by 0, 1, ...
+    """
+    steps, batch = epoch
+    ids, of_hook, of_average = torch.arange(steps * batch), _of(HOOKS, hook, values), _of(AVERAGES, average, values)
+    follows = create_average(average, oracle.model, steps_per_epoch=steps, total_steps=oracle.total_steps, **of_average)
+    kept = create_hook(hook, oracle.model, ids=ids, classes=classes, **of_hook)
+    oracle.attach(kept, follows, remember="previous" in info.needs)
+
+
+def _of(kind: Kind[Any], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are hyper-parameters of a plug-in."""
+    return {key: value for key, value in values.items() if key in kind.get(name).hyper}
 
 
 class Reference:

@@ -125,13 +125,13 @@ def test_a_suite_from_plan_to_board(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run", "--variant", "sma"], "did you mean 'sam'"),
+        (["run", "--variant", "samm"], "did you mean 'sam'"),
         (["run", "--variant", "sam", "--set", "rho"], "write NAME=VALUE"),
         (["run", "--dataset", "cifar"], "cifar10"),
         (["run", "--device", "cuda:77"], "cannot be used"),
         (["plan", "quikstart"], "did you mean 'quickstart'"),
         (["list", "varients"], "valid: variants"),
-        (["describe", "sma"], "did you mean 'sam'"),
+        (["describe", "samm"], "did you mean 'sam'"),
         (["run", "--plugin", "nowhere.py"], "does not exist"),
         (["export", "table.xlsx"], "csv or parquet"),
     ],

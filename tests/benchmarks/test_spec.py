@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import sambench
-from sambench.benchmarks.spec import ADDED, RunSpec, Source, make_spec
+from sambench.benchmarks.source import Source
+from sambench.benchmarks.spec import ADDED, RunSpec, make_spec
 from sambench.errors import ConfigError
 from sambench.results.record import run_id_of
 from sambench.results.store import Store
@@ -33,6 +34,7 @@ def test_the_id_is_the_hash_of_everything():
         "norm": "group", "epochs": 3, "batch_size": 7, "drop_last": False, "accumulate": 2, "label_smoothing": 0.1,
         "schedule": "constant", "schedule_unit": "epoch", "warmup_epochs": 1.0, "milestones": [0.9], "gamma": 0.5,
         "clip": 1.0, "bn_update": "all", "precision": "fp16", "channels_last": False, "seed": 4, "eval_every": 2,
+        "hook": "saf", "average": "ema",
     }  # fmt: skip
     assert set(changes) == set(RunSpec.model_fields) - {"hyper"}
     ids = {make_spec({name: value}).run_id for name, value in changes.items()} | {spec.run_id}
@@ -75,7 +77,7 @@ def test_clipping_is_there_for_all_other_variants():
 
 
 def test_all_errors_come_at_once_with_suggestions():
-    given = {"variant": "sma", "datset": "x", "epochs": 0, "lr": "fast", "augment": "crop:x", "sampler": "imp"}
+    given = {"variant": "samm", "datset": "x", "epochs": 0, "lr": "fast", "augment": "crop:x", "sampler": "imp"}
     with pytest.raises(ConfigError) as caught:
         make_spec(given)
     lines = str(caught.value).splitlines()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sambench.benchmarks.spec import Source
+from sambench.benchmarks.source import Source
 from sambench.benchmarks.suite import list_suites, load_suite
 from sambench.errors import ConfigError
 

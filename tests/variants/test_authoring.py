@@ -10,15 +10,13 @@ from typer.testing import CliRunner
 from sambench.benchmarks import cards, cli
 from sambench.benchmarks.conformance import distributed, judge, list_checks, new_variant
 from sambench.errors import ConfigError
-from sambench.variants import get_info, list_variants, load_plugin, registry
+from sambench.variants import get_info, list_variants, load_plugin
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-variant.md"
 
 
 @pytest.fixture(autouse=True)
-def _registry_as_found(monkeypatch):
-    list_variants()
-    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+def _no_outcomes(monkeypatch):
     monkeypatch.setattr(distributed, "_outcomes", {})
 
 

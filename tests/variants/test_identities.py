@@ -9,21 +9,28 @@ from sambench.variants import TINY, create, get_info, list_variants
 DUE = {
     "ae_sam": {"sam", "sgd"},  # threshold -inf, +inf
     "cr_sam": {"sam"},  # gamma = beta = 0
+    "ema": {"sgd"},  # decay = 0: the average of one model
+    "entropy_sgd": {"sgd"},  # no Langevin steps
     "esam": {"sam"},  # beta = gamma = 1
     "fsam": {"sam"},  # sigma = 0
     "gnp": {"sam", "sgd", "wsam"},  # alpha = 1, alpha = 0, alpha = gamma / (1 - gamma)
     "gsam": {"sam"},  # alpha = 0
+    "lookahead": {"sgd"},  # alpha = 1
     "looksam": {"sam"},  # k = 1
     "m_sam": {"sam"},  # m = B
+    "mesa": {"sgd"},  # weight = 0
+    "saf": {"sgd"},  # weight = 0
     "sam_on": {"sam"},  # all parameters
     "ssam_d": {"sam"},  # s = 0
     "ssam_f": {"sam"},  # s = 0
+    "swa": {"sgd"},  # averages nothing
     "unified_sam": {"sam", "usam"},  # lam = 1, lam = 0
     "vasso": {"sam"},  # theta = 1
     "wsam": {"sam", "sgd", "gnp"},  # gamma = 1/2, gamma = 0
 }
 NO_NEUTRAL = {
     "bsam": "an optimizer of its own, which never steps its base",
+    "sampa": "it takes no gradient at the weights",
     "sam_sps": "its step size stands in for the learning rate",
     "usam_sps": "its step size stands in for the learning rate",
 }
@@ -109,3 +116,29 @@ def test_stable_sam_goes_in_the_direction_of_sam():
     assert distance(ways[0], ways[2]) > 1e-6
     assert norms[0] == pytest.approx(norms[2], rel=1e-12)
     assert norms[0] != pytest.approx(norms[1], rel=1e-6)
+
+
+def test_sampa_without_its_perturbed_gradient_is_the_optimistic_gradient_method():
+    """lam = 1: w+ = w - eta g(y+) with y+ = w - eta g(y), past extragradient (Popov 1980), on plain SGD."""
+    sampa, plain = Trial(get_info("sampa"), {"lam": 1.0}, base="stateless"), Trial(get_info("sgd"), base="stateless")
+    rate, g = 0.05, torch.zeros(())
+    for t in range(8):
+        sampa.step()
+        oracle, params, w = plain.bind(), list(plain.model.parameters()), plain.weights()
+        if t:
+            torch.nn.utils.vector_to_parameters(w - rate * g, params)
+        oracle()
+        g = torch.nn.utils.parameters_to_vector([p.grad for p in params])
+        torch.nn.utils.vector_to_parameters(w - rate * g, params)
+        plain.done += 1
+        assert distance(sampa.weights(), plain.weights()) < 1e-12
+
+
+def test_averaging_one_model_is_that_model():
+    """SWA over a single epoch end is the network as it stood there."""
+    swa, sgd = Trial(get_info("swa"), {"swa_start": 0.9}), Trial(get_info("sgd"))
+    for trial in (swa, sgd):
+        trial.step(40)
+    with swa.oracle.average.applied():
+        assert swa.oracle.average.count == 1
+        assert distance(swa.weights(), sgd.weights()) == 0.0

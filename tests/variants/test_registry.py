@@ -40,13 +40,6 @@ class Mine(StepRule):
 '''
 
 
-@pytest.fixture(autouse=True)
-def _registry_as_found(monkeypatch):
-    """What a test registers is gone after it."""
-    list_variants()
-    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
-
-
 def model():
     """A model with every kind of parameter that a rule may look for."""
     return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
@@ -240,7 +233,7 @@ def test_plugin_with_a_taken_name_is_refused(tmp_path):
     ("text", "says"),
     [
         (None, "does not exist"),
-        ("x = 1", "registers no variant; decorate a StepRule"),
+        ("x = 1", "registers nothing; decorate a StepRule"),
         ("import sambench_nothing", "fails on import: ModuleNotFoundError"),
         ("def f(:", "fails on import: SyntaxError"),
     ],
@@ -264,5 +257,5 @@ def test_entry_points_are_loaded(tmp_path, monkeypatch):
     importlib.invalidate_caches()
     monkeypatch.setitem(sys.modules, "their_variants", None)
     del sys.modules["their_variants"]
-    registry._discover.cache_clear()
+    monkeypatch.setattr(registry.VARIANTS, "found", False)
     assert get_info("theirs").summary == "one gradient"

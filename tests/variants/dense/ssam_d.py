@@ -1,4 +1,4 @@
-"""A random mask M of P - ceil(s P) ones; every ``refresh`` steps the smallest |g| in it make room for random others.
+"""A random mask M of P - ceil(s P) ones; every ``mask_every`` steps the smallest |g| in it make room for random others.
 
 w+ = base(w, g(w + M rho g / |g|)); the share that is replaced is drop (1 + cos(pi t / T)) / 2.
 """
@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 SETTINGS = [
-    {"refresh": 1},
-    {"refresh": 3, "sparsity": 0.8, "drop": 0.3, "rho": 0.4},
-    {"refresh": 2, "sparsity": 0.2, "drop": 1.0},
-    {"refresh": 4, "sparsity": 0.0},
-    {"refresh": 4, "sparsity": 1.0},
+    {"mask_every": 1},
+    {"mask_every": 3, "sparsity": 0.8, "drop": 0.3, "rho": 0.4},
+    {"mask_every": 2, "sparsity": 0.2, "drop": 1.0},
+    {"mask_every": 4, "sparsity": 0.0},
+    {"mask_every": 4, "sparsity": 1.0},
 ]
 
 
@@ -24,7 +24,7 @@ def step(w, t, evaluate, descend, hyper, state, extra):
         state["mask"][np.argsort(-lot)[:live]] = True
     mask = state["mask"]
     _, g = evaluate(w)
-    if t % hyper["refresh"] == 0:
+    if t % hyper["mask_every"] == 0:
         dying = int(live * hyper["drop"] * (1 + np.cos(np.pi * t / extra.total_steps)) / 2)
         dying = min(dying, size - live)
         alive, dead = np.flatnonzero(mask), np.flatnonzero(~mask)
