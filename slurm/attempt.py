@@ -46,6 +46,7 @@ class Site:
     results: Path
     device: str = "auto"
     threads: int = 1
+    devices: int = 1
     data_root: str | None = None
     checkpoint_seconds: float = 60.0
     plugins: tuple[str, ...] = ()
@@ -76,7 +77,7 @@ def attempt(run: Planned, site: Site, device: torch.device, listen: Listen, work
             data_root=site.data_root,
             device=device,
             checkpoint_seconds=site.checkpoint_seconds,
-            watch=_reporter(listen, worker, run),
+            watch=report_steps(listen, worker, run),
         )
         return Event(record.status, worker, run, record.counters.steps, record.error or "")
     except Interrupted as stop:
@@ -106,7 +107,9 @@ def run_here(runs: tuple[Planned, ...], site: Site, listen: Listen) -> dict[str,
     return ended
 
 
-def _reporter(listen: Listen, worker: int, run: Planned) -> Callable[[Training], Advance]:
+def report_steps(listen: Listen, worker: int, run: Planned) -> Callable[[Training], Advance]:
+    """Return what a run is watched by: the listener hears of its steps, not more often than every ``TICK`` seconds."""
+
     def watch(training: Training) -> Advance:
         last = time.monotonic()
 

@@ -19,12 +19,14 @@ from types import FrameType
 
 from ..benchmarks.checkpoint import Checkpoints
 from ..benchmarks.lease import Holder, job_id, look
+from ..benchmarks.meeting import Seat, find_seat
 from ..errors import SambenchError
 from ..results.store import Store
 from .attempt import FINAL, Event, Site, run_here
 from .launches import Launch
 from .plan import Planned
 from .pool import run_pool
+from .together import run_together
 
 POLL = 5.0
 """Seconds between two looks at a run that another process holds."""
@@ -44,8 +46,12 @@ class Job:
     def __call__(self) -> dict[str, str]:
         launch = Launch(Path(self.folder))
         _remove_half_results()
-        launch.site.load_plugins()  # this process names runs, whichever makes them
-        return work(launch.read_runs(self.spans), launch.site, launch.profile.at_a_time, Signals())
+        site, signals = launch.site, Signals()
+        site.load_plugins()  # this process names runs, whichever makes them
+        runs = launch.read_runs(self.spans)
+        if (seat := find_seat()) is not None:
+            return share(runs[0], site, seat, signals)
+        return work(runs, site, launch.profile.at_a_time, signals)
 
     def checkpoint(self) -> object:
         """What submitit calls on a signal that comes before :class:`Signals` listens: start again, as always."""
@@ -95,6 +101,19 @@ def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals
     if bad:
         raise SambenchError("; ".join(f"run {run_id[:12]} {kind}" for run_id, kind in bad.items()))
     return ended
+
+
+def share(run: Planned, site: Site, seat: Seat, signals: Signals) -> dict[str, str]:
+    """Make a run together with the other tasks of this job; see :mod:`.together`.
+
+    ``TERM`` is left alone here: tasks that stopped for it could not meet again to go on.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    site.prepare()
+    store, before = Store(site.results), _progress((run,), site)
+    if look(store.checkpoints(run.spec.run_id))[0] and not _comes_free(run, site, signals):
+        return {run.spec.run_id: "held"}
+    return run_together(run, site, seat, Diary(), lambda: _requeue(fruitful=_progress((run,), site) > before))
 
 
 class Diary:

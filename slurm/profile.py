@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..errors import ConfigError, unknown
 from . import profiles
@@ -31,6 +31,8 @@ class Profile(BaseModel):
     array_parallelism: int = Field(256, gt=0, description="jobs of one array at the same time, at most")
     runs_per_job: int = Field(1, gt=0, description="runs that one job makes")
     runs_per_gpu: int = Field(1, gt=0, description="runs at a time on one GPU (without GPUs: in one job)")
+    devices: int = Field(1, gt=0, description="devices that train one run together, one process each")
+    nodes: int = Field(1, gt=0, description="nodes that these devices are on, evenly")
     threads: int = Field(1, gt=0, description="CPU threads of one run; the same number gives the same bits")
     device: str | None = Field(None, description="cpu, cuda, auto \\[default: cuda if the job has GPUs, else cpu]")
     setup: tuple[str, ...] = Field((), description="shell lines before Python, as in 'module load cuda'")
@@ -42,15 +44,40 @@ class Profile(BaseModel):
         parse_minutes(str(value))
         return str(value)
 
+    @model_validator(mode="after")
+    def _one_run_of_many_devices(self) -> "Profile":
+        if self.devices > 1 and (self.runs_per_job > 1 or self.runs_per_gpu > 1):
+            raise ValueError(
+                f"a run on {self.devices} devices has a job of its own: leave runs_per_job and runs_per_gpu at 1"
+            )
+        if self.devices % self.nodes:
+            raise ValueError(f"{self.devices} devices cannot be spread evenly over {self.nodes} nodes")
+        return self
+
     @property
     def minutes(self) -> int:
         """The time limit, rounded down to minutes as submitit counts them."""
         return parse_minutes(self.time)
 
     @property
+    def job_gpus(self) -> int:
+        """GPUs of one job: one for each process of a run on several, if there are GPUs at all."""
+        return max(self.gpus, self.devices) if self.gpus else 0
+
+    @property
+    def tasks_per_node(self) -> int:
+        """Processes that srun starts on each node."""
+        return self.devices // self.nodes
+
+    @property
+    def cpus_per_task(self) -> int:
+        """CPUs of each of these processes."""
+        return -(-self.cpus // self.devices) if self.cpus else self.threads * self.at_a_time
+
+    @property
     def at_a_time(self) -> int:
         """Runs that one job makes at the same time."""
-        return min(self.runs_per_job, self.runs_per_gpu * max(1, self.gpus))
+        return 1 if self.devices > 1 else min(self.runs_per_job, self.runs_per_gpu * max(1, self.gpus))
 
     @property
     def job_device(self) -> str:
@@ -109,7 +136,10 @@ def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
     try:
         return Profile.model_validate(fields)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg'].lower()}" for e in error.errors()]
+        lines = [
+            f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg'].lower()}" if e["loc"] else e["msg"]
+            for e in error.errors()
+        ]
         valid = ", ".join(Profile.model_fields)
         raise ConfigError(
             "\n".join([f"profile {name_or_path or '(options)'!r} cannot be used:", *lines, f"valid fields: {valid}"])

@@ -73,6 +73,7 @@ def submit(
             results=launch.results,
             device=profile.job_device,
             threads=profile.threads,
+            devices=profile.devices,
             data_root=str(Path(site.data_root).resolve()) if site.data_root else None,
             checkpoint_seconds=site.checkpoint_seconds,
             plugins=plugins,
@@ -144,7 +145,6 @@ def _submitit() -> Any:
 
 def _parameters(profile: Profile, delay: int) -> dict[str, Any]:
     """Translate a profile into the parameters of submitit's executor."""
-    cpus = profile.cpus or profile.threads * profile.at_a_time
     extra: dict[str, Any] = {"requeue": True, **profile.extra}
     if delay:
         extra["begin"] = f"now+{delay}"
@@ -154,18 +154,19 @@ def _parameters(profile: Profile, delay: int) -> dict[str, Any]:
         "qos": profile.qos,
         "constraint": profile.constraint,
         "gres": profile.gres,
-        "gpus_per_node": profile.gpus or None,
-        "cpus_per_task": cpus,
+        "gpus_per_node": -(-profile.job_gpus // profile.nodes) or None,
+        "cpus_per_task": profile.cpus_per_task,
         "mem": f"{round(profile.memory_gb * 1024)}M" if profile.memory_gb else None,
         "time": profile.minutes,
-        "nodes": 1,
-        "ntasks_per_node": 1,
+        "nodes": profile.nodes,
+        "ntasks_per_node": profile.tasks_per_node,
         "signal_delay_s": profile.signal_seconds,
         "array_parallelism": profile.array_parallelism,
         "setup": ["set -e", *profile.setup],
         "stderr_to_stdout": True,
         "wckey": None,
-        "srun_args": ["--export=ALL", f"--cpus-per-task={cpus}"],  # newer versions of srun forget what sbatch was told
+        # Newer versions of srun forget the CPUs that sbatch was told; a task that fails ends those that wait for it.
+        "srun_args": ["--export=ALL", f"--cpus-per-task={profile.cpus_per_task}", "--kill-on-bad-exit=1"],
         "additional_parameters": extra,
     }
 

@@ -114,6 +114,22 @@ def test_arrays_make_the_records_that_local_runs_make(launch, tiny_suite, tmp_pa
     until(lambda: all(job["state"] == "COMPLETED" for job in fake_slurm.jobs()))
 
 
+@pytest.mark.parametrize("disturbed", [False, True])
+def test_a_run_on_two_devices_is_made_by_two_tasks(launch, slow, plugin, tmp_path, until, states, at_step, disturbed):
+    """Each task is one process of the run; all stop after the same step, and one of them asks for the requeue."""
+    suite = slow()
+    launch(suite, [plugin], devices=2)
+    if disturbed:
+        at_step(suite)
+        fake_slurm.scancel(["--signal=USR2", fake_slurm.id_of(fake_slurm.jobs()[0])])
+    until(lambda: states(suite) == ["done"])
+    assert fake_slurm.jobs()[0]["restarts"] == disturbed
+    record = Store(tmp_path / "r").read(suite.run_ids[0])
+    assert (record.status, record.environment.devices) == ("completed", 2)
+    alone = execute(suite.specs[0], Store(tmp_path / "alone"))
+    assert record.curve[-1].train_loss == pytest.approx(alone.curve[-1].train_loss, rel=1e-3)
+
+
 def test_the_announced_end_of_a_job_requeues_it_and_it_resumes_to_the_bit(
     launch, slow, plugin, tmp_path, until, states, at_step, essence
 ):

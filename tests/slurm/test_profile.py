@@ -61,6 +61,29 @@ def test_devices_and_runs_at_a_time(fields, device, at_a_time):
     assert (profile.job_device, profile.at_a_time) == (device, at_a_time)
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"devices": 4}, (0, 4, 1)),
+        ({"devices": 4, "gpus": 1, "cpus": 6}, (4, 4, 2)),
+        ({"devices": 8, "nodes": 2, "gpus": 1, "threads": 3}, (8, 4, 3)),
+    ],
+)
+def test_a_run_on_several_devices_has_a_task_for_each(fields, expected):
+    profile = Profile.model_validate(fields)
+    assert (profile.job_gpus, profile.tasks_per_node, profile.cpus_per_task) == expected
+    assert profile.at_a_time == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"devices": 2, "runs_per_job": 4}, "a job of its own"), ({"devices": 3, "nodes": 2}, "spread evenly")],
+)
+def test_devices_that_cannot_be_had(options, message):
+    with pytest.raises(ConfigError, match=message):
+        load_profile(None, options)
+
+
 def planned(suite, seconds):
     return tuple(Planned(spec, None, 6, 6.0, 0.0, s) for spec, s in zip(suite.specs, seconds, strict=True))
 

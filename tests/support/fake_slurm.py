@@ -24,7 +24,8 @@ DEFAULTS = {"MaxArraySize": 1001, "partitions": ["debug", "gpu"], "gpus": 4, "re
 TABLE = """create table if not exists jobs (
     array int, element int, name text, state text, reason text, script text, folder text, environment text, slots int,
     restarts int default 0, pid int default 0, wish text default '', ready real default 0, ended real,
-    code int default 0, accounted int default 0)"""
+    code int default 0, accounted int default 0,
+    tasks int)"""
 
 
 def install(folder, **settings):
@@ -96,8 +97,8 @@ def sbatch(arguments):
     array = (sql("select max(array) as last from jobs")[0]["last"] or 100) + 1
     with closing(sqlite3.connect(home() / "jobs.db", timeout=60)) as base, base:
         base.executemany(
-            "insert into jobs (array, element, name, state, reason, script, folder, environment, slots, ready) "
-            "values (?, ?, ?, 'PENDING', 'Priority', ?, ?, ?, ?, ?)",
+            "insert into jobs (array, element, name, state, reason, script, folder, environment, slots, ready, tasks) "
+            "values (?, ?, ?, 'PENDING', 'Priority', ?, ?, ?, ?, ?, ?)",
             [
                 (
                     array,
@@ -108,6 +109,7 @@ def sbatch(arguments):
                     json.dumps(dict(os.environ)),
                     int(found[2] or 1000) if found else 1,
                     time.time() + delay,
+                    int(options.get("ntasks-per-node", 1)),
                 )
                 for element in range(count)
             ],
@@ -150,7 +152,7 @@ def controller(arguments):
 
 
 def begin(job):
-    own = {"SLURM_JOB_ID": str(1000 * job["array"] + max(job["element"], 0)), "SLURM_NTASKS": "1"}
+    own = {"SLURM_JOB_ID": str(1000 * job["array"] + max(job["element"], 0)), "SLURM_NTASKS": str(job["tasks"])}
     if job["element"] >= 0:
         own |= {"SLURM_ARRAY_JOB_ID": str(job["array"]), "SLURM_ARRAY_TASK_ID": str(job["element"])}
     else:
@@ -218,25 +220,34 @@ def srun(arguments):
         if word in ("--output", "--error"):
             output = command.pop(0)
     array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    own = f"{array}_{element}" if array else os.environ["SLURM_JOB_ID"]
-    for mark, value in {"%A": array, "%a": element, "%j": os.environ["SLURM_JOB_ID"], "%t": "0"}.items():
-        output = output.replace(mark, value or "")
-    environment = {**os.environ, "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_STEP_NUM_TASKS": "1"}
+    own, count = f"{array}_{element}" if array else os.environ["SLURM_JOB_ID"], int(os.environ["SLURM_NTASKS"])
+    steps, ends = [], []
+    for rank in range(count):
+        log = output
+        for mark, value in {"%A": array, "%a": element, "%j": os.environ["SLURM_JOB_ID"], "%t": str(rank)}.items():
+            log = log.replace(mark, value or "")
+        place = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_STEP_NUM_TASKS": str(count)}
+        task, end = start_task(command, log, {**os.environ, **place, "SLURM_STEP_ID": "0"})
+        steps.append(home() / f"step-{own}-{task}")
+        steps[-1].write_text(str(task))
+        ends.append(end)
+    codes = []
+    for step, end in zip(steps, ends, strict=True):
+        codes.append(end())
+        step.unlink(missing_ok=True)
+    worst = max(codes, key=abs)
+    sys.exit(worst if worst >= 0 else 128 - worst)
+
+
+def start_task(command, log, environment):
+    """Start a task; return its process id, and what waits for it and returns its exit code."""
     zygote = home() / "zygote"
     if zygote.exists():
-        order = {"environment": environment, "output": output, "folder": command[-1]}
-        told = ask(str(zygote), order)
-        task = next(told)
-    else:
-        with open(output, "a") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-        task = process.pid
-        told = (process.wait() for _ in range(1))
-    step = home() / f"step-{own}-{task}"
-    step.write_text(str(task))
-    code = next(told)
-    step.unlink(missing_ok=True)
-    sys.exit(code if code >= 0 else 128 - code)
+        told = ask(str(zygote), {"environment": environment, "output": log, "folder": command[-1]})
+        return next(told), lambda: next(told)
+    with open(log, "a") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
+    return process.pid, process.wait
 
 
 def squeue(arguments):

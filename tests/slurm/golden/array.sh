@@ -17,4 +17,4 @@ set -e
 
 # command
 export SUBMITIT_EXECUTOR=slurm
-srun --unbuffered --output LAUNCH/jobs/%A_%a_%t_log.out --export=ALL --cpus-per-task=1 sh LAUNCH/start.sh -u -m submitit.core._submit LAUNCH/jobs
+srun --unbuffered --output LAUNCH/jobs/%A_%a_%t_log.out --export=ALL --cpus-per-task=1 --kill-on-bad-exit=1 sh LAUNCH/start.sh -u -m submitit.core._submit LAUNCH/jobs

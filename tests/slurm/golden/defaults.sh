@@ -16,4 +16,4 @@ set -e
 
 # command
 export SUBMITIT_EXECUTOR=slurm
-srun --unbuffered --output LAUNCH/jobs/%j_%t_log.out --export=ALL --cpus-per-task=1 sh LAUNCH/start.sh -u -m submitit.core._submit LAUNCH/jobs
+srun --unbuffered --output LAUNCH/jobs/%j_%t_log.out --export=ALL --cpus-per-task=1 --kill-on-bad-exit=1 sh LAUNCH/start.sh -u -m submitit.core._submit LAUNCH/jobs

@@ -26,4 +26,4 @@ module load cuda
 
 # command
 export SUBMITIT_EXECUTOR=slurm
-srun --unbuffered --output LAUNCH/jobs/%A_%a_%t_log.out --export=ALL --cpus-per-task=6 sh LAUNCH/start.sh -u -m submitit.core._submit LAUNCH/jobs
+srun --unbuffered --output LAUNCH/jobs/%A_%a_%t_log.out --export=ALL --cpus-per-task=6 --kill-on-bad-exit=1 sh LAUNCH/start.sh -u -m submitit.core._submit LAUNCH/jobs
