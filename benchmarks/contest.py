@@ -1,14 +1,16 @@
 """What a suite compares: its entries multiplied out into contestants, and contestants into runs."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
+from ..datasets.samplers import get_sampler
 from ..errors import ConfigError
 from ..results.roster import TRACKS, Calibration
+from ..variants import get_info
 from .spec import RunSpec, make_spec
 from .tracks import budget_of, fit
 
@@ -49,15 +51,10 @@ def contestants(entries: Sequence[Mapping[str, Any]], common: Mapping[str, Any])
         fixed = {key: value for key, value in entry.items() if key not in ("grid", "track")}
         for values in itertools.product(*axes.values()):
             own = {**fixed, **dict(zip(axes, values, strict=True))}
-            given = own.pop("hyper", {})
-            own = {**given, **own}
-            name = " ".join(
-                [
-                    str(own.get("variant", "sgd")),
-                    *(f"{key}={own[key]}" for key in own if key not in ("variant", "seed")),
-                ]
-            )
-            yield Contestant(name, _sorted_out({**common, **own}), own, entry.get("track"), number)
+            fields = _sorted_out({**common, **own}, own, number)
+            own = {**own.pop("hyper", {}), **own}
+            shown = [f"{key}={value}" for key, value in own.items() if key not in ("variant", "seed")]
+            yield Contestant(" ".join([fields.get("variant", "sgd"), *shown]), fields, own, entry.get("track"), number)
 
 
 def plain(field: Sequence[Contestant], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
@@ -132,17 +129,31 @@ def _lane(
     return Lane(name, budget, specs, calibration if name == "T" else None)
 
 
-def _sorted_out(given: Mapping[str, Any]) -> dict[str, Any]:
+def _sorted_out(given: Mapping[str, Any], own: Collection[str], number: int) -> dict[str, Any]:
     """Tell fields of a run from hyper-parameters, which an entry gives side by side."""
-    fields: dict[str, Any] = {"hyper": {}}
+    declared = _declared(given)
+    for key in own:
+        if key in RunSpec.model_fields and key in declared:
+            raise ConfigError(
+                f"[[runs]] number {number}: {key!r} is a field of every run and a hyper-parameter of "
+                f"{given.get('variant')!r}; write hyper = {{ {key} = ... }} for the latter, and the field in [spec]"
+            )
+    fields: dict[str, Any] = {"hyper": dict(given.get("hyper", {}))}
     for key, value in given.items():
-        if key == "hyper":
-            fields["hyper"] |= value
-        elif key in RunSpec.model_fields or _resembles_field(key):
-            fields[key] = value
+        if key in RunSpec.model_fields or (key not in declared and _resembles_field(key)):
+            fields.setdefault(key, value)
         else:
             fields["hyper"][key] = value
     return fields
+
+
+def _declared(given: Mapping[str, Any]) -> set[str]:
+    """Return the hyper-parameters that an entry may name; of a variant nobody knows, none: the error comes later."""
+    try:
+        info = get_info(str(given.get("variant", "sgd")))
+        return {*info.hyper, *get_sampler(str(given.get("sampler") or info.sampler)).hyper}
+    except ConfigError:
+        return set()
 
 
 @cache

@@ -135,7 +135,11 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         problems.append(f"suite {name!r} has no [[runs]]")
     seeds = tuple(content.get("seeds", [0]))
     common = content.get("spec", {})
-    entries = tuple(contestants(content.get("runs", []), common))
+    entries: tuple[Contestant, ...] = ()
+    try:
+        entries = tuple(contestants(content.get("runs", []), common))
+    except ConfigError as error:
+        problems.append(str(error))
     time, given = content.get("time", {}), {source.name: source for source in overrides}
     places = {key: Source(key, _absolute(place, folder)) for key, place in content.get("sources", {}).items()}
     found: dict[str, Any] = {}

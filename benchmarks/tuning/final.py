@@ -53,7 +53,8 @@ def _entries(one: Contestant, tracks: Sequence[str], chosen: Mapping[tuple[str, 
 def _settings(one: Contestant, trial: Trial) -> str:
     hyper = json.loads(trial.hyper)
     fields = {key: value for key, value in one.own.items() if key not in hyper and key != "variant"}
-    values = {"variant": trial.variant, **fields, "lr": trial.lr, "weight_decay": trial.weight_decay, **hyper}
+    values = {"variant": trial.variant, **fields, "lr": trial.lr, "weight_decay": trial.weight_decay}
+    values |= {"hyper": hyper} if hyper else {}
     note = f"# at the edge of its range: {trial.edges}\n" if trial.edges else ""
     return note + _table(values)
 

@@ -198,7 +198,7 @@ def _trial(suite: Suite, method: Method, attempt: Attempt, record: RunRecord | N
             "train_seconds": record.timing.train_seconds if record else 0.0,
             "chosen": False,
             "edges": "",
-            "variant_source": get_info(spec.variant).source_hash(),
+            "variant_source": record.variant_source if record else get_info(spec.variant).source_hash(),
             "dataset_fingerprint": record.dataset_fingerprint if record else "",
             "spec": canonical_json(spec.model_dump(mode="json")),
         }

@@ -1,10 +1,14 @@
 """Suites expand in one order, and refuse all that is wrong at once."""
 
+import json
+
 import pytest
 
 from sambench.benchmarks.source import Source
+from sambench.benchmarks.spec import RunSpec, make_spec
 from sambench.benchmarks.suite import list_suites, load_suite
 from sambench.errors import ConfigError
+from sambench.variants import list_variants
 
 TEXT = """
 title = "Two by three"
@@ -90,3 +94,18 @@ def test_unknown_names():
         load_suite("quikstart")
     with pytest.raises(ConfigError, match="does not exist"):
         load_suite("nowhere.toml")
+
+
+@pytest.mark.parametrize("info", list_variants(), ids=lambda info: info.name)
+def test_an_entry_may_name_every_hyper_parameter_of_its_variant(info, written):
+    values = {name: json.dumps(hyper.default) for name, hyper in info.hyper.items()}
+    clash = sorted(set(values) & set(RunSpec.model_fields))
+    head = f'[[runs]]\nvariant = "{info.name}"\n'
+    beside = "".join(f"{name} = {value}\n" for name, value in values.items())
+    if clash:
+        with pytest.raises(ConfigError, match=f"'{clash[0]}' is a field of every run and a hyper-parameter of"):
+            load_suite(written(head + beside))
+    else:
+        assert load_suite(written(head + beside)).specs == (make_spec({"variant": info.name}),)
+    inside = ", ".join(f"{name} = {value}" for name, value in values.items())
+    assert load_suite(written(f"{head}hyper = {{ {inside} }}\n")).specs == (make_spec({"variant": info.name}),)

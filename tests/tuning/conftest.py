@@ -26,7 +26,7 @@ variant = "sgd"
 variant = "unified_sam"
 lam = 0.5
 [[runs]]
-variant = "looksam"
+variant = "esam"
 """
 
 

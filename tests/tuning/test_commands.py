@@ -26,7 +26,7 @@ def sambench(*words, error=None):
 @pytest.fixture
 def small(tmp_path, contest):
     path = tmp_path / "contest.toml"
-    path.write_text(contest.text.replace('[[runs]]\nvariant = "looksam"\n', "").replace("trials = 3", "trials = 2"))
+    path.write_text(contest.text.replace('[[runs]]\nvariant = "esam"\n', "").replace("trials = 3", "trials = 2"))
     return path
 
 

@@ -1,5 +1,6 @@
 """Tuning: one budget for all, nothing forgotten, nothing made twice, the best one wins."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -28,7 +29,7 @@ def test_everyone_spends_the_same_and_runs_are_shared_between_tracks(tuned):
     suite, trials, store, run = tuned
     spent = Counter((trial.track, trial.method, trial.stage) for trial in trials)
     assert set(spent.values()) == {3, 2}
-    assert {key[1] for key in spent} == {"sgd", "unified_sam lam=0.5", "looksam"}
+    assert {key[1] for key in spent} == {"sgd", "unified_sam lam=0.5", "esam"}
     assert len(run.made) == len({spec.run_id for spec in run.made})
     costs_two = [trial for trial in trials if trial.variant == "unified_sam"]
     assert {t.run_id for t in costs_two if t.track == "E"} == {t.run_id for t in costs_two if t.track == "G"}
@@ -85,8 +86,10 @@ def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tu
     assert final.budget is None
     for lane in final.lanes:
         chosen = {t.method: t for t in trials if t.chosen and t.track == lane.name and t.stage == "screen"}
-        assert [(s.variant, s.lr, s.weight_decay, s.epochs) for s in lane.specs] == [
-            (t.variant, t.lr, t.weight_decay, t.epochs) for _ in final.seeds for t in chosen.values()
+        assert [(s.variant, s.lr, s.weight_decay, s.epochs, s.hyper) for s in lane.specs] == [
+            (t.variant, t.lr, t.weight_decay, t.epochs, json.loads(t.hyper))
+            for _ in final.seeds
+            for t in chosen.values()
         ]
         assert {spec.split for spec in lane.specs} == {"full"}
         assert {spec.seed for spec in lane.specs} == {7, 8}
@@ -104,7 +107,7 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(contest, runner, tmp_p
             return at.loss
 
     store = Store(tmp_path)
-    text = contest.text.replace('"looksam"', '"explodes"').replace('["E", "G"]', '["E"]')
+    text = contest.text.replace('"esam"', '"explodes"').replace('["E", "G"]', '["E"]')
     with pytest.raises(StateError, match="no trial of 'explodes' came to an end"):
         tune(contest(text), store, method_named("halton", 3), runner(store))
 
@@ -125,10 +128,10 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(contest, runner, tmp_p
     ("old", "new", "message"),
     [
         ("seeds = [7, 8]", "seeds = [7, 1001]", r"seeds \[1001\] are used for tuning and for final runs"),
-        ('"looksam"', '"looksam"\nlr = 0.2', "number 3 fixes 'lr', which is tuned for every method alike"),
-        ('"looksam"', '"looksam"\ntrials = 9', "number 3 asks for trials=9 of its own: budgets are equal"),
-        ('"looksam"', '"sgd"', "two entries are called 'sgd'"),
-        ('"looksam"', '"looksam"\nbase = "adamw"', "do not share a range of learning rates"),
+        ('"esam"', '"esam"\nlr = 0.2', "number 3 fixes 'lr', which is tuned for every method alike"),
+        ('"esam"', '"esam"\ntrials = 9', "number 3 asks for trials=9 of its own: budgets are equal"),
+        ('"esam"', '"sgd"', "two entries are called 'sgd'"),
+        ('"esam"', '"esam"\nbase = "adamw"', "do not share a range of learning rates"),
         ("trials = 3", "trails = 3", r"\[tuning\] trails"),
         ("finalists = 2", "finalists = 4", "finalists=4 is more than trials=3"),
     ],
