@@ -74,6 +74,36 @@ def performance_profile(costs: ArrayLike, factors: ArrayLike) -> Floats:
     return (ratios[:, :, None] <= taus[None, None, :]).mean(axis=1)
 
 
+def score_profile(errors: Sequence[Sequence[ArrayLike]], factors: ArrayLike) -> Floats:
+    """Share of runs whose error is within a factor of the best method's, each workload with equal weight.
+
+    The run-score distribution of Agarwal et al. (2021), with the scale of Dolan and Moré (2002): for method m,
+
+        rho_m(τ) = mean over w of share of seeds i with [error(m, w, i) <= τ · min over methods of mean error on w].
+
+    Args:
+        errors: for each method one sample (n,) a workload, >= 0; the same workloads in the same order.
+        factors: (t,) values of τ >= 1.
+
+    Returns:
+        (methods, t) shares in [0, 1]. Where the best method makes no error at all, only runs without any are within.
+
+    Example:
+        >>> score_profile([[[1.0, 3.0]], [[2.0, 4.0]]], [1, 1.5, 2]).tolist()
+        [[0.5, 0.5, 0.5], [0.5, 0.5, 1.0]]
+    """
+    samples = [[as_sample(sample, 1) for sample in method] for method in errors]
+    if len({len(method) for method in samples}) != 1 or not samples[0]:
+        raise ConfigError("every method needs errors on the same workloads, at least one")
+    taus = np.asarray(factors, dtype=np.float64)
+    best = [min(float(method[w].mean()) for method in samples) for w in range(len(samples[0]))]
+    shares = [
+        [(sample[:, None] <= taus * least).mean(axis=0) for sample, least in zip(method, best, strict=True)]
+        for method in samples
+    ]
+    return np.array(shares).mean(axis=1)
+
+
 def stratified_bootstrap(
     strata: Sequence[ArrayLike],
     statistic: Callable[[list[Floats]], float],

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from .collection import Collection, Run
@@ -48,14 +48,23 @@ class Board:
         sections: workload by workload, the headline track first.
         runs: number of different runs in the tables.
         missing: number of promised runs that have no final record.
-        budget: ``(stage, seed)`` -> trials of each tuned method; empty where nothing was tuned.
+        trials: of its tuning; none where nothing was tuned.
     """
 
     roster: Roster | None
     sections: tuple[Section, ...]
     runs: int
     missing: int
-    budget: dict[tuple[str, int], int] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def budget(self) -> dict[tuple[str, int], int]:
+        """``(stage, seed)`` -> trials of one method; validation makes sure that all methods have the same."""
+        spent: dict[tuple[str, int], int] = {}
+        for trial in self.trials:
+            if (trial.track, trial.method) == (self.trials[0].track, self.trials[0].method):
+                spent[trial.stage, trial.seed] = spent.get((trial.stage, trial.seed), 0) + 1
+        return dict(sorted(spent.items(), key=lambda item: (item[0][0] != "screen", item[0][1])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +168,7 @@ def _board(
     titles = list(dict.fromkeys(section.workload.title for section in sections))
     sections.sort(key=lambda section: (titles.index(section.workload.title), _rank(section.track)))
     done = [run for run in roster.runs if run in runs and runs[run].status != "failed"]
-    return Board(roster, tuple(sections), len(done), len(roster.runs) - len(done), _budget(trials))
+    return Board(roster, tuple(sections), len(done), len(roster.runs) - len(done), tuple(trials))
 
 
 def _rank(track: Track | None) -> int:
@@ -188,18 +197,6 @@ def _edges(trials: Sequence[Trial], track: Track | None) -> dict[str, str]:
         (trial for trial in trials if trial.chosen), key=lambda t: track is not None and t.track == track.name
     )
     return {setting_of(json.loads(trial.spec)): trial.edges for trial in chosen}
-
-
-def _budget(trials: Sequence[Trial]) -> dict[tuple[str, int], int]:
-    """Count the trials of each stage and seed of one method; validation makes sure that all got the same."""
-    if not trials:
-        return {}
-    first = (trials[0].track, trials[0].method)
-    spent: dict[tuple[str, int], int] = {}
-    for trial in trials:
-        if (trial.track, trial.method) == first:
-            spent[trial.stage, trial.seed] = spent.get((trial.stage, trial.seed), 0) + 1
-    return dict(sorted(spent.items(), key=lambda item: (item[0][0] != "screen", item[0][1])))
 
 
 def read_checks(path: str | Path) -> Checks:

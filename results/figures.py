@@ -103,6 +103,24 @@ def spread(wanted: ArrayLike, gap: float, low: float, high: float) -> Floats:
     return result
 
 
+def clusters(values: Sequence[float], share: float = 0.15) -> list[list[int]]:
+    """Group positions on an axis that stand so close that their labels need one column: indices, left to right.
+
+    Example:
+        >>> clusters([200, 100, 205])
+        [[1], [0, 2]]
+    """
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    reach = share * (max(values, default=0) - min(values, default=0))
+    result: list[list[int]] = []
+    for i in order:
+        if result and values[i] - values[result[-1][-1]] <= reach:
+            result[-1].append(i)
+        else:
+            result.append([i])
+    return result
+
+
 def label_points(
     axes: Axes,
     texts: Sequence[str],

@@ -106,6 +106,8 @@ def titles(workloads: Sequence[Mapping[str, Any]]) -> list[str]:
 def labels(methods: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name methods by variant and plug-ins, and those with equal names by what else they differ in.
 
+    One key is enough where it tells them all apart: one with texts among its values first, then hyper-parameters.
+
     Example:
         >>> labels([{"variant": "sgd", "epochs": 20}, {"variant": "sgd", "epochs": 40}, {"variant": "sam"}])
         ['sgd (epochs=20)', 'sgd (epochs=40)', 'sam']
@@ -173,11 +175,22 @@ def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[
     result = []
     for name, part in zip(names, parts, strict=True):
         if count[name] > 1:
-            keys = varying([other for other, alike in zip(parts, names, strict=True) if alike == name])
+            keys = _telling([other for other, alike in zip(parts, names, strict=True) if alike == name])
             details = [f"{key.removeprefix('hyper.')}={_brief(key, part.get(key))}" for key in keys]
             name = f"{name} ({' '.join(details)})"
         result.append(name)
     return result
+
+
+def _telling(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Find the key that tells all parts apart, or else all keys in which they differ."""
+
+    def preference(key: str) -> tuple[bool, bool, str]:
+        return not any(isinstance(part.get(key), str) for part in parts), not key.startswith("hyper."), key
+
+    keys = varying(parts)
+    alone = [key for key in keys if len({canonical_json(part.get(key)) for part in parts}) == len(parts)]
+    return sorted(alone, key=preference)[:1] or keys
 
 
 def _as_float(value: Any) -> Any:

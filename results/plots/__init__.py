@@ -1,0 +1,126 @@
+"""All figures of a store: one file each, the same bytes for the same records."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ...errors import StateError
+from ..across import LEAST_WORKLOADS
+from ..board import HEADLINE, Board, Boards, Section
+from ..figures import save
+from ..record import RunRecord
+from ..roster import TRACKS
+from ..workloads import chooses_hyper, key_of, workload_of
+from .cost import cost_figure, costs_differ, error_figure
+from .curves import curves
+from .heatmap import grids, heat_map
+from .profile import profile_figure, profiles
+from .ranks import rank_figure
+from .tuning import tuning_figure
+from .wins import win_figure
+
+_INTERVAL = "mean and half of its 95 % t-interval over seeds"
+
+
+def draw(boards: Boards, records: Iterable[RunRecord], folder: str | Path) -> list[Path]:
+    """Draw all figures into a folder, and return the files: a PNG and an SVG of each.
+
+    ==============================  =================================================================
+    ``<table>-error``               test error, best method first, and what it cost
+    ``<table>-cost``                test error against gradient evaluations, where these differ
+    ``<table>-curves-epoch``        learning curves; ``-gradient_evaluations`` over what they cost
+    ``<table>-wins``                who beats whom
+    ``<table>-<variant>-grid``      heat map, where a variant ran over a grid of two hyper-parameters
+    ``<board>-<track>-tuning``      expected best of k trials
+    ``profile-<track>``             over all workloads of a track, where there are at least two
+    ``ranks-<track>``               critical differences, where there are at least six
+    ==============================  =================================================================
+
+    ``<table>`` is the name of the suite with the track (``digits-G``), or the workload's.
+
+    Args:
+        boards: the tables.
+        records: what they were made of, for the curves.
+        folder: where the files go.
+
+    Raises:
+        StateError: there is nothing to draw, or the folder cannot be written.
+    """
+    runs: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        if not chooses_hyper(record):
+            runs[key_of(workload_of(record))].append(record)
+    paths: list[Path] = []
+    for board in boards.boards:
+        for section in board.sections:
+            if any(row.gradient_evaluations is not None for row in section.workload.rows):
+                for name, figure in _of_section(section, runs[section.workload.key]):
+                    paths += save(figure, Path(folder) / f"{_stem(board, section)}-{name}")
+        paths += _of_tuning(board, Path(folder))
+    if not paths:
+        raise StateError("there is no finished run to draw; train some with `sambench quickstart` or `sambench run`")
+    return paths + _across(boards.sections, Path(folder))
+
+
+def _of_section(section: Section, records: Sequence[RunRecord]) -> Iterable[tuple[str, Figure]]:
+    rows, title = section.workload.rows, _title(section)
+    yield "error", error_figure(rows, title)
+    if costs_differ(rows):
+        yield "cost", cost_figure(rows, title)
+    counted = {run for row in rows for run in row.runs}
+    shown = [record for record in records if record.run_id in counted]
+    yield "curves-epoch", curves(shown, title, "epoch")
+    yield "curves-gradient_evaluations", curves(shown, title, "gradient_evaluations")
+    if sum(bool(row.group) for row in rows) > 1:
+        yield "wins", win_figure(rows, title)
+    for grid in grids(rows):
+        yield f"{grid.variant}-grid", heat_map(grid, f"{grid.variant}: {title}", _INTERVAL)
+
+
+def _of_tuning(board: Board, folder: Path) -> list[Path]:
+    if board.roster is None:
+        return []
+    paths: list[Path] = []
+    for track in sorted({trial.track for trial in board.trials}, key=HEADLINE.index):
+        trials = [trial for trial in board.trials if trial.track == track]
+        figure = tuning_figure(trials, f"{board.roster.name}, tuning at the budget of track {track}")
+        paths += save(figure, folder / f"{_slug(board.roster.name)}-{track}-tuning")
+    return paths
+
+
+def _across(sections: Sequence[Section], folder: Path) -> list[Path]:
+    """Draw what needs several workloads: profiles and, from six on, critical differences."""
+    paths: list[Path] = []
+    for track in HEADLINE:
+        tables = {s.workload.key: s.workload.rows for s in sections if s.track and s.track.name == track}
+        shared = set.intersection(*({row.label for row in rows} for rows in tables.values())) if tables else set()
+        if len(tables) < 2 or len(shared) < 2:
+            continue
+        title = f"Track {track}: {TRACKS[track]}"
+        paths += save(profile_figure(list(tables.values()), title), folder / f"profile-{track}")
+        if len(tables) >= LEAST_WORKLOADS:
+            labels = [profile.label for profile in profiles(list(tables.values()))]
+            means = [{row.label: row.accuracy for row in rows} for rows in tables.values()]
+            figure = rank_figure([[mean[label] for label in labels] for mean in means], labels, title)
+            paths += save(figure, folder / f"ranks-{track}")
+    return paths
+
+
+def _title(section: Section) -> str:
+    track = section.track
+    return section.workload.title + (f", track {track.name}: {TRACKS[track.name]}" if track else "")
+
+
+def _stem(board: Board, section: Section) -> str:
+    name = _slug(section.workload.title)
+    if board.roster is None or section.track is None:
+        return name
+    several = len({s.workload.key for s in board.sections}) > 1
+    return f"{_slug(board.roster.name)}{f'-{name}' if several else ''}-{section.track.name}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.=+]+", "-", text).strip("-")

@@ -1,0 +1,132 @@
+"""Heat maps over two hyper-parameters, such as rho and lam of Unified SAM."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from ...errors import ConfigError
+from ..figures import GREY, INK, new_figure, style
+from ..published import Published
+from ..rows import Row
+from ..statistics import Floats
+from ..workloads import varying, write
+
+_Value = tuple[bool, float, str]
+"""A hyper-parameter's value as it is ordered: numbers by size, texts after them."""
+
+
+class Grid(NamedTuple):
+    """Values over two hyper-parameters: errors in percent (rows, columns), NaN where nothing was run.
+
+    Attributes:
+        variant: whose they are.
+        names: of the two hyper-parameters, down and across.
+        down: texts of the values of the first.
+        across: texts of the values of the second.
+        errors: (len(down), len(across)).
+        spreads: half the width of each error's 95 % interval, or the published standard deviation; NaN without one.
+    """
+
+    variant: str
+    names: tuple[str, str]
+    down: tuple[str, ...]
+    across: tuple[str, ...]
+    errors: Floats
+    spreads: Floats
+
+
+def grids(rows: Sequence[Row]) -> list[Grid]:
+    """Find the variants whose rows cover a grid of two hyper-parameters: at least two values of each, no gap.
+
+    Args:
+        rows: of one table.
+    """
+    found = []
+    for variant in sorted({row.variant for row in rows}):
+        own = [row for row in rows if row.variant == variant]
+        keys = sorted(varying([row.settings for row in own]), key=lambda key: _has_texts(key, own))
+        if len(keys) == 2:
+            down, across = (sorted({_ordered(row.settings[key]) for row in own}) for key in keys)
+            if min(len(down), len(across)) > 1 and len(own) == len(down) * len(across):
+                found.append(_grid(variant, (keys[0], keys[1]), down, across, own))
+    return found
+
+
+def published_grid(table: Published, variant: str, names: tuple[str, str]) -> Grid:
+    """Read a published table of accuracies in percent as a grid: its first column goes down, the others across."""
+    cells = [[cell.split("±") for cell in row[1:]] for row in table.rows]
+    return Grid(
+        variant,
+        names,
+        tuple(row[0] for row in table.rows),
+        tuple(column.partition("=")[2].strip() for column in table.columns[1:]),
+        100 - np.array([[float(cell[0]) for cell in row] for row in cells]),
+        np.array([[float(cell[1]) if len(cell) > 1 else np.nan for cell in row] for row in cells]),
+    )
+
+
+def heat_map(grid: Grid, title: str, note: str) -> Figure:
+    """Draw a grid; the darker, the less error, and each cell says its error and spread.
+
+    Args:
+        grid: of one variant.
+        title: of the figure.
+        note: what the numbers are.
+    """
+    if np.isnan(grid.errors).all():
+        raise ConfigError(f"there is no value to draw in the grid of {grid.variant!r}")
+    with style():
+        figure = new_figure(2.2 + 1.05 * len(grid.across), 1.9 + 0.48 * len(grid.down))
+        axes = figure.add_subplot()
+        texts = np.array(
+            [
+                [
+                    "" if np.isnan(e) else f"{e:.2f}" + ("" if np.isnan(s) else f"\n± {s:.2f}")
+                    for e, s in zip(*pair, strict=True)
+                ]
+                for pair in zip(grid.errors, grid.spreads, strict=True)
+            ]
+        )
+        sns.heatmap(
+            grid.errors,
+            ax=axes,
+            annot=texts,
+            fmt="",
+            annot_kws={"size": 8},
+            cmap="crest_r",
+            linewidths=1.5,
+            cbar_kws={"label": "Test error, %", "pad": 0.02},
+            xticklabels=list(grid.across),
+            yticklabels=list(grid.down),
+        )
+        axes.set(xlabel=grid.names[1], ylabel=grid.names[0])
+        axes.grid(False)
+        axes.tick_params(length=0)
+        axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
+        axes.set_title(note, color=GREY, size=8)
+        figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+    return figure
+
+
+def _grid(
+    variant: str, names: tuple[str, str], down: Sequence[_Value], across: Sequence[_Value], rows: Sequence[Row]
+) -> Grid:
+    errors = np.full((len(down), len(across)), np.nan)
+    spreads = errors.copy()
+    for row in rows:
+        at = down.index(_ordered(row.settings[names[0]])), across.index(_ordered(row.settings[names[1]]))
+        errors[at] = 100 * row.error
+        spreads[at] = np.nan if row.low is None else 100 * (row.accuracy - row.low)
+    return Grid(variant, names, tuple(v[2] for v in down), tuple(v[2] for v in across), errors, spreads)
+
+
+def _has_texts(key: str, rows: Sequence[Row]) -> bool:
+    return any(isinstance(row.settings.get(key), str) for row in rows)
+
+
+def _ordered(value: object) -> _Value:
+    number = isinstance(value, int | float)
+    return not number, float(value) if number else 0.0, write(value)
