@@ -16,7 +16,7 @@ from ... import __version__
 from ...errors import SambenchError
 from ..interrupt import Interrupted
 from ..theory.commands import app as theory
-from .boards import export, leaderboard, plot
+from .boards import export, leaderboard, plot, validate
 from .console import err, out
 from .extend import check, new
 from .look import describe, list_
@@ -41,7 +41,7 @@ COMMANDS = {
         "cancel": cancel,
         "retry": retry,
     },
-    "Results": {"leaderboard": leaderboard, "plot": plot, "export": export, "merge": merge},
+    "Results": {"leaderboard": leaderboard, "plot": plot, "export": export, "validate": validate, "merge": merge},
     "Extend": {"new": new, "check": check},
 }
 """Panel of the help -> name -> command; a new command is added here."""

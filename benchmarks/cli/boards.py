@@ -1,4 +1,4 @@
-"""``sambench leaderboard``, ``plot`` and ``export``: what the records say."""
+"""``sambench leaderboard``, ``plot``, ``export`` and ``validate``: what the records say, and whether they may."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +11,15 @@ from ...errors import ConfigError
 from ...results import leaderboard as boards
 from ...results import notes, plots
 from ...results import table as tables
+from ...results import validation as rules
 from ...results.board import Boards, Checks, gather, read_checks
 from ...results.cells import COLUMNS, LEFT, cells
 from ...results.published import published
 from ...results.record import RunRecord
 from ...results.store import Store
+from ...variants import list_variants, load_plugin
 from .console import err, out
-from .options import Results
+from .options import Plugins, Results
 
 CHECKS = Path(__file__).resolve().parents[2] / "docs" / "variants" / "conformance.json"
 """What the conformance suite found, where this package is a checkout that has it."""
@@ -46,8 +48,9 @@ def plot(
         Path | None, typer.Option("--output", help="folder for the figures [default: figures in the results]")
     ] = None,
 ) -> None:
-    """Draw the figures: learning curves, and accuracy against gradient evaluations."""
-    for path in plots.draw(good_records(Store(results)), output or results / "figures"):
+    """Draw the figures: errors and their cost, learning curves, who beats whom, heat maps, profiles, tuning curves."""
+    store = Store(results)
+    for path in plots.draw(gather(store), good_records(store), output or results / "figures"):
         out.print(str(path), highlight=False)
 
 
@@ -56,12 +59,33 @@ def export(
     results: Results = Path("results"),
     format_: Annotated[str, typer.Option("--format", help="csv | parquet [default: by the file's ending]")] = "",
 ) -> None:
-    """Write a tidy table with one row a run, for pandas."""
+    """Write a tidy table with one row a run, for pandas; docs/results.md says what its columns are."""
     kind = format_ or output.suffix.removeprefix(".")
     if kind not in ("csv", "parquet"):
         raise ConfigError(f"format {kind!r} is not valid; choose csv or parquet")
     table = tables.export(good_records(Store(results)), output, kind)
     out.print(f"wrote {len(table)} rows to {output}", highlight=False)
+
+
+def validate(
+    results: Annotated[Path, typer.Argument(metavar="DIR", help="folder of records")] = Path("results"),
+    plugin: Plugins = [],  # noqa: B006  (typer copies it)
+    strict: Annotated[bool, typer.Option("--strict", help="fail on warnings, too, as for a contribution")] = False,
+) -> None:
+    """Hold a folder of records to docs/rules.md: hashes, seeds, budgets, hardware, code. Fails when one is broken.
+
+    Each finding names the file, the value in it, what is wrong, and the way out.
+    """
+    for path in plugin:
+        load_plugin(path)
+    findings = rules.validate(results, {info.name: info.source_hash() for info in list_variants()})
+    for finding in findings:
+        out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
+        out.print(str(finding), highlight=False, markup=False, soft_wrap=True)
+    broken = sum(finding.serious for finding in findings)
+    out.print(f"{broken} broken rules, {len(findings) - broken} warnings in {results}", highlight=False, soft_wrap=True)
+    if broken or (strict and findings):
+        raise typer.Exit(1)
 
 
 def good_records(store: Store) -> Iterator[RunRecord]:

@@ -29,7 +29,7 @@ def quickstart(
     found = gather(store)
     boards.write(boards.render(found, conformance_checks()), board)
     print_board(found)
-    for path in plots.draw(good_records(store), figures):
+    for path in plots.draw(found, good_records(store), figures):
         err.print(f"figure: {path}", highlight=False)
     err.print(f"figure: {quick_figure(figures)}", highlight=False)
     out.print(f"board: {board}", highlight=False)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .contents import read
-from .finding import Finding
+from .finding import Finding, merged
 from .runs import check_data, check_runs, check_seeds, check_standing
 from .suites import check_suite
 
@@ -17,18 +17,19 @@ def validate(root: str | Path, sources: Mapping[str, str]) -> list[Finding]:
         sources: variant -> sha256 of its source file as it is now.
 
     Returns:
-        What was found, serious findings first, then by file.
+        What was found, serious findings first, then by file; what several files have in common is one finding.
 
     Raises:
         StateError: the folder is no store of records.
     """
     found = read(Path(root))
-    findings = {
-        *found.findings,
-        *check_runs(found, sources),
-        *check_data(found),
-        *check_seeds(found),
-        *check_standing(found),
-        *(finding for roster in found.rosters for finding in check_suite(found, roster)),
-    }
-    return sorted(findings, key=lambda finding: (not finding.serious, finding))
+    return merged(
+        [
+            *found.findings,
+            *check_runs(found, sources),
+            *check_data(found),
+            *check_seeds(found),
+            *check_standing(found),
+            *(finding for roster in found.rosters for finding in check_suite(found, roster)),
+        ]
+    )

@@ -11,11 +11,25 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
+from synthetic import build_trial
 
 from sambench.errors import ConfigError, StateError
-from sambench.results.figures import spread
-from sambench.results.plots import accuracy, clusters, curves, draw, mean_curves
+from sambench.results import plots
+from sambench.results.board import assemble
+from sambench.results.figures import clusters, spread
+from sambench.results.ledger import Trial
+from sambench.results.plots import draw
+from sambench.results.plots.cost import cost_figure, costs_differ, error_figure
+from sambench.results.plots.curves import curves, mean_curves
+from sambench.results.plots.heatmap import grids, heat_map, published_grid
+from sambench.results.plots.profile import profile_figure, profiles
+from sambench.results.plots.ranks import rank_figure
+from sambench.results.plots.tuning import tuning_curves
+from sambench.results.plots.wins import win_figure, win_matrix
+from sambench.results.published import published
 from sambench.results.record import RunRecord
+from sambench.results.roster import Roster, Track, Tuning
+from sambench.results.rows import Row
 from sambench.results.statistics import t_interval
 from sambench.results.summary import summarize
 
@@ -40,6 +54,14 @@ def board(make_record: Make, variants: int, seeds: int = 3, **spec: object) -> l
     ]
 
 
+def paint(records: list[RunRecord], folder: Path) -> list[Path]:
+    return draw(assemble(records), records, folder)
+
+
+def rows(records: list[RunRecord]) -> tuple[Row, ...]:
+    return summarize(records)[0].rows
+
+
 def shown_labels(figure: Figure) -> list[Annotation]:
     figure.draw_without_rendering()
     return [text for axes in figure.axes for text in axes.texts if isinstance(text, Annotation)]
@@ -47,19 +69,20 @@ def shown_labels(figure: Figure) -> list[Annotation]:
 
 def test_draw_writes_every_figure_of_every_workload(tmp_path: Path, make_record: Make) -> None:
     records = board(make_record, 2) + board(make_record, 1, noise=0.2) + [make_record(split="search")]
-    paths = draw(records, tmp_path / "figures")
-    names = [f"digits-wrn10_1-noise={noise}" for noise in ("0", "0.2")]
-    kinds = ("accuracy", "curves-epoch", "curves-gradient_evaluations")
-    expected = [f"{name}-{kind}.{suffix}" for name in names for kind in kinds for suffix in ("png", "svg")]
+    paths = paint(records, tmp_path / "figures")
+    kinds = ("error", "curves-epoch", "curves-gradient_evaluations")
+    first = ["error", "cost", *kinds[1:], "wins"]
+    expected = [f"digits-wrn10_1-noise=0-{kind}.{suffix}" for kind in first for suffix in ("png", "svg")]
+    expected += [f"digits-wrn10_1-noise=0.2-{kind}.{suffix}" for kind in kinds for suffix in ("png", "svg")]
     assert [path.name for path in paths] == expected
     assert all(path.stat().st_size > 5000 for path in paths)
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path, make_record: Make) -> None:
     records = board(make_record, 3)
-    first = draw(records, tmp_path / "a")
+    first = paint(records, tmp_path / "a")
     random.Random(0).shuffle(records)
-    second = draw(records, tmp_path / "b")
+    second = paint(records, tmp_path / "b")
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
     assert "<dc:date>" not in first[1].read_text()
@@ -69,7 +92,9 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path, make_record: Make)
 def test_global_state_is_left_alone(make_record: Make) -> None:
     before = dict(mpl.rcParams)
     curves(board(make_record, 2), "digits")
-    accuracy(summarize(board(make_record, 2))[0])
+    cost_figure(rows(board(make_record, 2)), "digits")
+    error_figure(rows(board(make_record, 2)), "digits")
+    win_figure(rows(board(make_record, 2)), "digits")
     assert dict(mpl.rcParams) == before
     assert plt.get_fignums() == []
 
@@ -117,7 +142,7 @@ def test_a_perfect_score_does_not_break_the_logarithm(make_record: Make) -> None
 
 @pytest.mark.parametrize("variants", [1, 3, 12, 20])
 def test_no_label_covers_another(make_record: Make, variants: int) -> None:
-    figure = accuracy(summarize(board(make_record, variants))[0])
+    figure = cost_figure(rows(board(make_record, variants)), "digits")
     found = shown_labels(figure)
     assert sorted(text.get_text() for text in found) == sorted(f"variant_{i}" for i in range(variants))
     boxes = [Text.get_window_extent(text) for text in found]  # an annotation adds its leader line
@@ -134,24 +159,26 @@ def test_points_say_what_they_are(make_record: Make) -> None:
     records = [*board(make_record, 2), make_record(variant="once", hyper={}, accuracy=0.95)]
     records += [make_record(variant="wild", hyper={}, seed=seed, accuracy=0.95) for seed in range(2)]
     records += [make_record(variant="wild", hyper={}, seed=2, status="diverged")]
-    texts = {text.get_text() for text in shown_labels(accuracy(summarize(records)[0]))}
-    assert texts == {"variant_0", "variant_1", "once [n = 1]", "wild [66.7 %, 1/3 diverged]"}
+    texts = {text.get_text() for text in shown_labels(cost_figure(rows(records), "digits"))}
+    assert texts == {"variant_0", "variant_1", "once [n = 1]", "wild [33.3 %, 1/3 diverged]"}
 
 
 def test_nothing_to_draw(tmp_path: Path, make_record: Make) -> None:
     with pytest.raises(StateError, match="no finished run to draw; train some with `sambench quickstart`"):
-        draw([make_record(status="failed"), make_record(split="search")], tmp_path)
+        paint([make_record(status="failed"), make_record(split="search")], tmp_path)
     with pytest.raises(ConfigError, match="no run of this workload completed"):
         curves([make_record(status="diverged")], "digits")
 
 
 def test_a_workload_that_only_diverged_has_no_picture(tmp_path: Path, make_record: Make) -> None:
     diverged = [make_record(status="diverged", seed=seed) for seed in range(2)]
-    assert len(draw([*diverged, make_record(noise=0.2)], tmp_path)) == 6
+    assert len(paint([*diverged, make_record(noise=0.2)], tmp_path)) == 6
     with pytest.raises(StateError, match="no finished run to draw"):
-        draw(diverged, tmp_path)
+        paint(diverged, tmp_path)
     with pytest.raises(ConfigError, match="no points to draw"):
-        accuracy(summarize(diverged)[0])
+        error_figure(rows(diverged), "digits")
+    with pytest.raises(ConfigError, match="no points to draw"):
+        cost_figure(rows(diverged), "digits")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -178,3 +205,146 @@ def test_clusters() -> None:
     assert clusters([]) == []
     assert clusters([5, 5, 5]) == [[0, 1, 2]]
     assert clusters([1, 2, 4]) == [[0], [1], [2]]
+
+
+def test_errors_stand_in_their_order_beside_what_they_cost(make_record: Make) -> None:
+    records = [*board(make_record, 3), make_record(variant="once", hyper={}, accuracy=0.95)]
+    records += [make_record(variant="wild", hyper={}, seed=seed, accuracy=0.95) for seed in range(2)]
+    records += [make_record(variant="wild", hyper={}, seed=2, status="diverged")]
+    found = rows(records)
+    figure = error_figure(found, "digits")
+    errors, costs = figure.axes
+    named = [text.get_text().split("  ")[0] for text in errors.get_yticklabels()]
+    assert named == [
+        f"wild [{100 * row.error:.1f} %, 1/3 diverged]"
+        if row.label == "wild"
+        else row.label.replace("once", "once [n = 1]")
+        for row in found
+    ]
+    assert [line.get_xdata()[0] for line in costs.lines] == [row.gradient_evaluations for row in found]
+    assert errors.get_ylim()[0] > errors.get_ylim()[1]  # the best stands on top
+
+
+def test_errors_are_drawn_against_costs_only_where_these_differ(make_record: Make) -> None:
+    assert not costs_differ(rows([make_record(variant=name, hyper={}, gradients=2.0) for name in "abc"]))
+    assert costs_differ(
+        rows([make_record(variant=name, hyper={}, gradients=1.0 + 0.1 * i) for i, name in enumerate("abc")])
+    )
+
+
+def test_wins_are_the_share_of_pairs(make_record: Make) -> None:
+    found = rows(
+        [make_record(variant="a", hyper={}, seed=s, accuracy=v) for s, v in enumerate((0.9, 0.92))]
+        + [make_record(variant="b", hyper={}, seed=s, accuracy=v) for s, v in enumerate((0.91, 0.94))]
+    )
+    assert [row.label for row in found] == ["b", "a"]
+    wins = win_matrix(found)
+    assert wins[0, 1] == 0.75
+    assert wins[1, 0] == 0.25
+    assert np.isnan(np.diag(wins)).all()
+    with pytest.raises(ConfigError, match="two methods with at least two runs"):
+        win_figure(rows([make_record(variant=name, hyper={}) for name in "ab"]), "digits")
+
+
+def test_pairs_that_are_told_apart_are_bold(make_record: Make) -> None:
+    levels = {"a": 0.95, "b": 0.949, "c": 0.80}
+    found = rows(
+        [make_record(variant=v, hyper={}, seed=s, accuracy=x + 0.005 * s) for v, x in levels.items() for s in range(3)]
+    )
+    assert [row.group for row in found] == ["a", "a", "b"]
+    texts = win_figure(found, "digits").axes[0].texts
+    assert [text.get_fontweight() for text in texts] == ["normal", "bold", "normal", "bold", "bold", "bold"]
+
+
+def grid_records(make_record: Make) -> list[RunRecord]:
+    return [
+        make_record(variant="unified_sam", hyper={"rho": rho, "lam": lam}, accuracy=0.9 + rho / 10, seed=seed)
+        for rho in (0.1, 0.2)
+        for lam in (0.0, 0.5, "1-1/t")
+        for seed in range(2)
+    ]
+
+
+def test_a_grid_of_two_hyper_parameters_is_found_and_ordered(make_record: Make) -> None:
+    (grid,) = grids(rows([*grid_records(make_record), make_record(variant="sgd")]))
+    assert grid[:4] == ("unified_sam", ("rho", "lam"), ("0.1", "0.2"), ("0", "0.5", "1-1/t"))
+    assert grid.errors == pytest.approx(np.array([[9.0] * 3, [8.0] * 3]), abs=0.13)
+    figure = heat_map(grid, "digits", "mean")
+    assert len(figure.axes[0].texts) == 6
+    assert figure.axes[0].get_ylabel() == "rho"
+
+
+def test_rows_with_gaps_are_no_grid(make_record: Make) -> None:
+    records = [r for r in grid_records(make_record) if r.spec["hyper"] != {"rho": 0.2, "lam": 0.5}]
+    assert grids(rows(records)) == []
+    assert grids(rows([make_record(variant="sam", hyper={"rho": rho}) for rho in (0.1, 0.2)])) == []
+
+
+def test_the_published_grid_is_the_published_table() -> None:
+    grid = published_grid(published()[0], "unified_sam", ("rho", "lam"))
+    assert grid.down == ("0.1", "0.2", "0.3", "0.4")
+    assert grid.across == ("0 (USAM)", "0.5", "1 (SAM)", "1/t", "1-1/t")
+    assert grid.errors[2] == pytest.approx([4.65, 4.12, 4.05, 4.32, 4.01])
+    assert grid.spreads[2] == pytest.approx([0.30, 0.10, 0.09, 0.02, 0.06])
+
+
+def test_profiles_are_over_the_methods_that_every_workload_has(make_record: Make) -> None:
+    tables = [
+        rows(board(make_record, 3)),
+        rows([*board(make_record, 3, noise=0.2), make_record(noise=0.2, variant="x")]),
+    ]
+    found = profiles(tables)
+    assert sorted(profile.label for profile in found) == ["variant_0", "variant_1", "variant_2"]
+    assert all((np.diff(profile.shares) >= 0).all() and profile.shares[-1] == 1 for profile in found)
+    assert [line.get_label() for line in profile_figure(tables, "G").axes[0].lines] == [p.label for p in found]
+    with pytest.raises(ConfigError, match="ran on every workload"):
+        profiles([tables[0], rows(board(make_record, 1))])
+
+
+def trials() -> list[Trial]:
+    made = [build_trial("sam", number, accuracy=value) for number, value in enumerate((0.90, 0.94, 0.92))]
+    made += [build_trial("sgd", number, accuracy=value) for number, value in enumerate((0.91, None, 0.89))]
+    return [*made, build_trial("sam", 1, "confirm", 1001, accuracy=0.99)]
+
+
+def test_tuning_curves_are_means_over_subsets_of_the_screening(make_record: Make) -> None:
+    sam, sgd = tuning_curves(trials())
+    assert (sam.label, sgd.label) == ("sam", "sgd")
+    assert sam.mean == pytest.approx([8.0, 100 - 100 * (0.94 + 0.94 + 0.92) / 3, 6.0])
+    assert sgd.mean[0] == pytest.approx(100 - 100 * (0.91 + 0.89) / 3)  # the trial that failed was spent
+    assert sgd.mean[-1] == pytest.approx(9.0)
+
+
+def test_ranks_need_six_workloads() -> None:
+    scores = np.random.default_rng(0).normal([0, 1, 2], 0.1, (7, 3))
+    texts = [text.get_text() for text in rank_figure(scores, "abc", "G").axes[0].texts]
+    assert [text.strip() for text in texts if "." in text] == ["c  1.00", "b  2.00", "3.00  a"]
+    with pytest.raises(ConfigError, match="at least 6 workloads"):
+        rank_figure(scores[:5], "abc", "G")
+
+
+def test_a_suite_gets_its_figures_under_its_name(
+    tmp_path: Path, make_record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "save", lambda figure, stem: (stem,))  # made, but not written: that takes long
+    workloads = [
+        [
+            make_record(variant=v, hyper={}, gradients=2.0, noise=noise, seed=s, accuracy=0.9 + 0.01 * s)
+            for v in "ab"
+            for s in (0, 1)
+        ]
+        for noise in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+    ]
+    rosters = [
+        Roster(
+            name=f"s{i}", title="S", description="", command="c", seeds=(0, 1),
+            tracks=(Track(name="G", budget=8, runs=tuple(record.run_id for record in runs)),),
+            tuning=Tuning(ledger="l", sha256="0" * 64) if i == 0 else None,
+        )
+        for i, runs in enumerate(workloads)
+    ]  # fmt: skip
+    records = [record for runs in workloads for record in runs]
+    paths = draw(assemble(records, rosters, {"l": trials()}), records, tmp_path)
+    kinds = ("error", "curves-epoch", "curves-gradient_evaluations", "wins")
+    expected = {f"s{i}-G-{kind}" for i in range(6) for kind in kinds} | {"s0-G-tuning", "profile-G", "ranks-G"}
+    assert {path.name for path in paths} == expected

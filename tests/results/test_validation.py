@@ -238,9 +238,9 @@ def test_unequal_seeds_of_runs_that_no_suite_promised(folder: Folder) -> None:
 def test_a_stale_variant(folder: Folder) -> None:
     folder.write()
     found = validate(folder.root, SOURCES | {"sam": "f" * 64})
-    assert [finding.file for finding in found] == sorted(folder.file(f"sam 4 {seed}") for seed in SEEDS)
-    assert all("stale: the source of 'sam' is now ffffffffffff" in finding.problem for finding in found)
-    assert not any(finding.serious for finding in found)
+    assert [finding.file for finding in found] == [min(folder.file(f"sam 4 {seed}") for seed in SEEDS) + " and 2 more"]
+    assert found[0].problem == "stale: the source of 'sam' is now ffffffffffff"
+    assert not found[0].serious
     assert "not registered" in validate(folder.root, {"sgd": SOURCES["sgd"]})[0].problem
 
 
@@ -259,8 +259,8 @@ def test_runs_that_held_data_out(folder: Folder) -> None:
         folder.replace(record, metrics={"split": "test"})
     folder.write()
     found = validate(folder.root, SOURCES | {"asam": held_out[0].variant_source})
-    assert {finding.value for finding in found} == {"split = 'holdout'"}
-    assert len(found) == 3
+    assert [finding.value for finding in found] == ["split = 'holdout'"]
+    assert found[0].file.endswith(" and 2 more")
 
 
 def test_a_run_that_stopped_early_or_was_measured_on_the_wrong_part(folder: Folder) -> None:
