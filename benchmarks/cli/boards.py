@@ -17,7 +17,7 @@ from ...results.cells import COLUMNS, LEFT, cells
 from ...results.published import published
 from ...results.record import RunRecord
 from ...results.store import Store
-from ...variants import list_variants, load_plugin
+from ...variants import list_variants
 from .console import err, out
 from .options import Plugins, Results
 
@@ -69,15 +69,13 @@ def export(
 
 def validate(
     results: Annotated[Path, typer.Argument(metavar="DIR", help="folder of records")] = Path("results"),
-    plugin: Plugins = [],  # noqa: B006  (typer copies it)
+    plugin: Plugins = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on warnings, too, as for a contribution")] = False,
 ) -> None:
     """Hold a folder of records to docs/rules.md: hashes, seeds, budgets, hardware, code. Fails when one is broken.
 
     Each finding names the file, the value in it, what is wrong, and the way out.
     """
-    for path in plugin:
-        load_plugin(path)
     findings = rules.validate(results, {info.name: info.source_hash() for info in list_variants()})
     for finding in findings:
         out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
