@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm.optim
 import torch
 
 from sambench.variants import create
@@ -136,6 +137,40 @@ def test_gsam_is_that_of_pytorch_optimizer(new_task, adaptive):
         peer.set_closure(torch.nn.functional.cross_entropy, theirs.x, theirs.y)
         peer.step()
     assert_same(ours, theirs, new_task(), SINGLE)
+
+
+@pytest.mark.parametrize(("k", "alpha"), [(5, 0.5), (3, 0.8), (1, 0.7)])
+def test_lookahead_is_that_of_pytorch_optimizer(new_task, k, alpha):
+    """With momentum left alone at a synchronization, its ``pullback_momentum="none"``."""
+    peers = importlib.import_module("pytorch_optimizer")
+    ours, theirs = new_task(), new_task()
+    optimizer = ours.optimizer("lookahead", k=k, alpha=alpha, **SGD)
+    base = torch.optim.SGD(theirs.model.parameters(), **SGD)
+    peer = peers.Lookahead(base, k=k, alpha=alpha, pullback_momentum="none")
+    for _ in range(STEPS):
+        optimizer.step(ours.closure)
+        theirs.closure()
+        peer.step()
+    assert_same(ours, theirs, new_task(), EXACT)
+
+
+def test_lookahead_of_timm_begins_one_synchronization_late(new_task):
+    """Its slow weights are those of its first synchronization: given ours from there on, the two are one."""
+    ours, theirs = new_task(), new_task()
+    optimizer = ours.optimizer("lookahead", k=5, alpha=0.5, **SGD)
+    peer = timm.optim.Lookahead(torch.optim.SGD(theirs.model.parameters(), **SGD), alpha=0.5, k=5)
+    for step in range(STEPS):
+        if step < 5:  # the first five steps of the base, without a synchronization
+            for task in (ours, theirs):
+                task.closure()
+            optimizer.base.step()
+        else:
+            if step == 5:
+                optimizer.steps = 5
+            optimizer.step(ours.closure)
+            theirs.closure()
+        peer.step()
+    assert_same(ours, theirs, new_task(), EXACT)
 
 
 # -- packages of one method ------------------------------------------------------------------------------------
