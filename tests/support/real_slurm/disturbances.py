@@ -104,20 +104,20 @@ HEALING: tuple[Disturbance, ...] = (
     terminate,
     requeue,
     set_node_down,
-    kill_node,
-    cut_off_node,
     restart_daemon_of_node,
     restart_controller,
     kill_controller,
 )
 """Those after which the jobs come to their end by themselves."""
+CRASHES: tuple[Disturbance, ...] = (kill_node, cut_off_node)
+"""Those after which SLURM starts the jobs again, and now and then kills the second start while it clears up."""
 DEADLY: tuple[Disturbance, ...] = (kill_worker, kill_job)
 """Those that cost a job or a run, which only ``sambench retry`` or another launch brings back."""
 
 
 def storm(seed: int) -> list[Disturbance]:
     """Return all disturbances, each once, in a random order."""
-    order = [*HEALING, *DEADLY]
+    order = [*HEALING, *CRASHES, *DEADLY]
     random.Random(seed).shuffle(order)
     return order
 

@@ -96,8 +96,8 @@ def without_times(board: str) -> str:
     for line in board.splitlines():
         cells = line.split("|")
         if len(cells) > 2:
-            if names := {number for number, cell in enumerate(cells) if cell.strip() in ("ms / eval", "Memory")}:
-                blank = names
+            names = {number for number, cell in enumerate(cells) if cell.strip().startswith(("ms / eval", "Memory"))}
+            blank = names or blank
             line = "|".join("" if number in blank else cell for number, cell in enumerate(cells))
         else:
             blank = set()
