@@ -3,9 +3,10 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from .cluster import Cluster, Job
-from .configuration import URGENT
+from .configuration import REQUEUE_DELAY, URGENT
 from .daemons import end, wait_until
 
 PATIENCE = 90.0
@@ -62,7 +63,9 @@ def kill_node(cluster: Cluster, job: Job) -> None:
 def cut_off_node(cluster: Cluster, job: Job) -> None:
     """The daemon of the node dies and the job lives on, unseen: SLURM starts it a second time elsewhere."""
     cluster.daemons[job.node].kill()
-    wait_until(lambda: _again(cluster, job), PATIENCE, f"the second start of job {job.id}")
+    wait_until(lambda: _left(cluster, job), PATIENCE, f"the end of job {job.id}")
+    with suppress(TimeoutError):  # other elements of its array may go first
+        wait_until(lambda: _again(cluster, job), 2 * REQUEUE_DELAY, f"the second start of job {job.id}")
     time.sleep(BESIDE)
     cluster.start_node(job.node)
     wait_until(cluster.all_nodes_up, PATIENCE, f"node {job.node}")
