@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Site:
 
     results: Path
     device: str = "auto"
+    _: KW_ONLY
     threads: int = 1
     devices: int = 1
     data_root: str | None = None

@@ -1,5 +1,6 @@
 """``sambench plan``, ``launch`` and ``retry``: make the runs of a suite, here or on a cluster."""
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,7 +77,14 @@ def launch(
     check_ready(loaded)
     store.check_writable()
     announce(loaded, store, f"sambench launch {suite}")
-    site = Site(store.root, device, asked.threads, data, checkpoint_seconds, tuple(plugin or ()))
+    site = Site(
+        store.root,
+        device,
+        threads=asked.threads,
+        data_root=data,
+        checkpoint_seconds=checkpoint_seconds,
+        plugins=tuple(plugin or ()),
+    )
     start(loaded, store, on, asked, site, workers)
 
 
@@ -109,7 +117,14 @@ def retry(
     if not picked.specs:
         return
     delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
-    site = Site(store.root, device, asked.threads, data, checkpoint_seconds, tuple(plugin or ()))
+    site = Site(
+        store.root,
+        device,
+        threads=asked.threads,
+        data_root=data,
+        checkpoint_seconds=checkpoint_seconds,
+        plugins=tuple(plugin or ()),
+    )
     part = picked.part_of(loaded)
     if on == "slurm":
         made = plan_for(part, store, on, asked, device, data)
@@ -127,7 +142,7 @@ def start(suite: Suite, store: Store, on: str, profile: Profile, site: Site, wor
     timed = next((lane.calibration for lane in suite.lanes if lane.calibration), None)
     if timed is not None:  # track T: one run at a time, as it was calibrated
         workers, profile = 1, profile.model_copy(update={"threads": timed.threads, "runs_per_gpu": 1})
-    site = Site(site.results, site.device, profile.threads, site.data_root, site.checkpoint_seconds, site.plugins)
+    site = dataclasses.replace(site, threads=profile.threads)
     if on == "slurm":
         scheduler.check_present()
     else:
