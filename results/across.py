@@ -90,7 +90,7 @@ def score_profile(errors: Sequence[Sequence[ArrayLike]], factors: ArrayLike) -> 
 
     Example:
         >>> score_profile([[[1.0, 3.0]], [[2.0, 4.0]]], [1, 1.5, 2]).tolist()
-        [[0.5, 0.5, 0.5], [0.5, 0.5, 1.0]]
+        [[0.5, 1.0, 1.0], [0.5, 0.5, 1.0]]
     """
     samples = [[as_sample(sample, 1) for sample in method] for method in errors]
     if len({len(method) for method in samples}) != 1 or not samples[0]:

@@ -11,6 +11,7 @@ from sambench.results.across import (
     critical_difference,
     interquartile_mean,
     performance_profile,
+    score_profile,
     signed_rank_p,
     stratified_bootstrap,
 )
@@ -38,6 +39,20 @@ def test_performance_profile_refuses_what_is_no_cost() -> None:
     for costs in ([[0.0, 1.0]], [[np.nan, 1.0]], [1.0, 2.0]):
         with pytest.raises(ConfigError, match="array of positive numbers"):
             performance_profile(costs, [1])
+
+
+def test_score_profile_counts_runs_with_equal_weight_of_workloads() -> None:
+    rng = np.random.default_rng(0)
+    errors = [[rng.uniform(0.1, 1, n) for n in (3, 7)] for _ in range(4)]
+    taus = [1.0, 1.3, 2.0]
+    best = [min(method[w].mean() for method in errors) for w in range(2)]
+    expected = [
+        [sum(sum(e <= tau * best[w] for e in method[w]) / len(method[w]) for w in range(2)) / 2 for tau in taus]
+        for method in errors
+    ]
+    assert score_profile(errors, taus) == pytest.approx(np.array(expected))
+    with pytest.raises(ConfigError, match="on the same workloads"):
+        score_profile([[[1.0]], [[1.0], [2.0]]], taus)
 
 
 def test_the_bootstrap_keeps_to_its_strata_and_its_generator() -> None:

@@ -1,0 +1,82 @@
+"""From records to a board and to a tidy table: seconds and memory for 12,500, 25,000, 50,000 and 100,000 records.
+
+    pytest benchmarks/speed/test_results_speed.py --benchmark-only -s
+
+Each size is read by a process of its own, from single JSON files with curves of ten epochs and 10,000 test images, and
+every record is validated. Prints the growth; nothing fails on a clock, but the peak of memory is held to 2 GB.
+"""
+
+import base64
+import json
+import subprocess
+import sys
+
+import pytest
+from synthetic import build_record
+
+from sambench.results.record import run_id_of
+from sambench.results.store import Store
+
+SIZES = (12_500, 25_000, 50_000, 100_000)
+SEEDS = 50
+WORK = """
+import sys, time
+from pathlib import Path
+from sambench.results import leaderboard
+from sambench.results.board import gather
+from sambench.results.store import Store
+from sambench.results.table import frame
+
+what, root = sys.argv[1:]
+wall, start = time.perf_counter(), time.process_time()
+store = Store(root)
+rows = len(frame(store.records())) if what == "table" else leaderboard.render(gather(store)).count("| reproduced |")
+seconds = time.perf_counter() - wall, time.process_time() - start
+peak = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+print(*seconds, peak * 1024, rows)
+"""
+
+
+def fill(store, count):
+    """Write records of 20 variants with 50 seeds each on as many workloads as it takes, bypassing the slow fsyncs."""
+    store.runs.mkdir(parents=True, exist_ok=True)
+    template = json.loads(build_record(epochs=10, count=10_000, accuracy=0.95).model_dump_json())
+    for number in range(len(store.run_ids()), count):
+        method, seed = divmod(number, SEEDS)
+        template["spec"] |= {"variant": f"v{method % 20}", "noise": method // 20 / 1000, "seed": seed}
+        right = 9400 + (7 * seed + 3 * method) % 50
+        bits = (b"\xff" * (right // 8) + bytes([0xFF00 >> right % 8 & 0xFF])).ljust(1250, b"\0")
+        template["metrics"] |= {"accuracy": right / 10_000, "correct": base64.b64encode(bits).decode()}
+        template["run_id"] = run_id_of(template["spec"])
+        (store.runs / f"{template['run_id']}.json").write_text(json.dumps(template, separators=(",", ":")))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("records"))
+
+
+@pytest.mark.timeout(3600)
+def test_board_and_table_grow_linearly(benchmark, store, capsys):
+    found = {}
+
+    def measure():
+        for size in SIZES:
+            fill(store, size)
+            for what in ("board", "table"):
+                words = [sys.executable, "-c", WORK, what, str(store.root)]
+                text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+                found[what, size] = [float(word) for word in text.split()]
+
+    benchmark.pedantic(measure, rounds=1, iterations=1)
+    with capsys.disabled():
+        for (what, size), (wall, cpu, peak, _) in found.items():
+            benchmark.extra_info[f"{what} {size}"] = {"wall": wall, "cpu": cpu, "peak": peak}
+            print(
+                f"\n{what} of {size:>7,} records: {wall:.1f} s ({cpu:.1f} s of CPU), "
+                f"{1e6 * cpu / size:.0f} us a record, {peak / 1e9:.2f} GB",
+                end="",
+            )
+    assert all(peak < 2e9 for _, _, peak, _ in found.values())
+    assert [found["table", size][3] for size in SIZES] == list(SIZES)
+    assert [found["board", size][3] for size in SIZES] == [size // SEEDS for size in SIZES]
