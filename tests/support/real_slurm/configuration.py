@@ -88,7 +88,8 @@ ProctrackType=proctrack/linuxproc
 SlurmdParameters=config_overrides
 {"SlurmctldParameters=preempt_send_user_signal" if choices.user_signal else "# preemption sends SIGTERM"}
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=CR_CPU_Memory
+DefMemPerCPU=500
 GresTypes=gpu
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1
