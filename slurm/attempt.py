@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from ..benchmarks.environment import pick_device
+from ..benchmarks.environment import describe_environment, pick_device
 from ..benchmarks.execute import execute
 from ..benchmarks.interrupt import Interrupted
 from ..benchmarks.lease import Held
 from ..benchmarks.training import Advance, Training
-from ..errors import SambenchError
+from ..errors import ConfigError, SambenchError
 from ..results.store import Store
 from ..variants import load_plugin
 from .plan import Planned
@@ -41,16 +41,40 @@ Listen = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Site:
-    """Where and how runs are made; the same for all of a plan."""
+    """Where and how runs are made; the same for all of a plan.
+
+    Args:
+        results: folder of the store.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        threads: CPU threads of one process.
+        devices: processes that make one run together.
+        data_root: folder of downloaded data sets.
+        checkpoint_seconds: least time between two checkpoints of a run.
+        plugins: files that register variants.
+        device_name: the only kind of device that may make these runs, or any.
+    """
 
     results: Path
-    device: str = "auto"
     _: KW_ONLY
+    device: str = "auto"
     threads: int = 1
     devices: int = 1
     data_root: str | None = None
     checkpoint_seconds: float = 60.0
     plugins: tuple[str, ...] = ()
+    device_name: str = ""
+
+    def check(self, device: torch.device) -> None:
+        """Refuse a device whose times do not compare with those that a suite of track T was calibrated to.
+
+        Raises:
+            ConfigError: this is another one.
+        """
+        if self.device_name and self.device_name != (name := describe_environment(device).device_name):
+            raise ConfigError(
+                f"the suite was calibrated on {self.device_name}, this is {name}: times do not compare. Ask for nodes "
+                "that have it (--constraint), or calibrate for these under another name"
+            )
 
     def load_plugins(self) -> None:
         """Register the variants of the plug-ins in this process; what is registered already stays."""
@@ -71,6 +95,7 @@ def attempt(run: Planned, site: Site, device: torch.device, listen: Listen, work
     """Make a run as far as it goes, and return how it ended; nothing but a death of the process escapes."""
     try:
         listen(Event("started", worker, run))
+        site.check(device)
         record = execute(
             run.spec,
             Store(site.results),

@@ -21,6 +21,7 @@ from ..benchmarks.checkpoint import Checkpoints
 from ..benchmarks.lease import Holder, job_id, look
 from ..benchmarks.meeting import Seat, find_seat
 from ..errors import SambenchError
+from ..results.files import atomic_write_bytes
 from ..results.store import Store
 from .attempt import FINAL, Event, Site, run_here
 from .launches import Launch
@@ -31,7 +32,7 @@ from .together import run_together
 POLL = 5.0
 """Seconds between two looks at a run that another process holds."""
 FRUITLESS = 3
-"""Restarts without a new step after which a job no longer asks for another."""
+"""Starts in a row without a new step after which a job no longer asks for another."""
 SAY_EVERY = 30.0
 """Seconds between two lines of the log about the steps of a run."""
 
@@ -50,8 +51,13 @@ class Job:
         site.load_plugins()  # this process names runs, whichever makes them
         runs = launch.read_runs(self.spans)
         if (seat := find_seat()) is not None:
-            return share(runs[0], site, seat, signals)
-        return work(runs, site, launch.profile.at_a_time, signals)
+            return share(runs[0], site, seat, signals, self.notes)
+        return work(runs, site, launch.profile.at_a_time, signals, self.notes)
+
+    @property
+    def notes(self) -> Path:
+        """Where this job counts its starts that brought nothing."""
+        return Launch(Path(self.folder)).jobs_folder / f"{job_id()}_fruitless.txt"
 
     def checkpoint(self) -> object:
         """What submitit calls on a signal that comes before :class:`Signals` listens: start again, as always."""
@@ -73,8 +79,15 @@ class Signals:
         self.leave = self.leave or number == signal.SIGUSR2
 
 
-def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals) -> dict[str, str]:
+def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals, notes: Path) -> dict[str, str]:
     """Make runs until all have ended, or the scheduler wants the machine.
+
+    Args:
+        runs: of this job.
+        site: how they are made.
+        at_a_time: how many at the same time.
+        signals: what the scheduler said.
+        notes: file in which starts without a new step are counted.
 
     Returns:
         How each run ended, by run id.
@@ -87,7 +100,7 @@ def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals
     diary, before, todo = Diary(), _progress(runs, site), runs
     while todo:
         if signals.leave:
-            _requeue(fruitful=_progress(runs, site) > before)
+            _requeue(_progress(runs, site) > before, notes)
         if len(runs) > 1:  # a run that dies takes its process along, and no other run
             ended |= run_pool(todo, site, at_a_time, diary, lambda: signals.leave)
         else:
@@ -103,7 +116,7 @@ def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals
     return ended
 
 
-def share(run: Planned, site: Site, seat: Seat, signals: Signals) -> dict[str, str]:
+def share(run: Planned, site: Site, seat: Seat, signals: Signals, notes: Path) -> dict[str, str]:
     """Make a run together with the other tasks of this job; see :mod:`.together`.
 
     ``TERM`` is left alone here: tasks that stopped for it could not meet again to go on.
@@ -113,7 +126,7 @@ def share(run: Planned, site: Site, seat: Seat, signals: Signals) -> dict[str, s
     store, before = Store(site.results), _progress((run,), site)
     if look(store.checkpoints(run.spec.run_id))[0] and not _comes_free(run, site, signals):
         return {run.spec.run_id: "held"}
-    return run_together(run, site, seat, Diary(), lambda: _requeue(fruitful=_progress((run,), site) > before))
+    return run_together(run, site, seat, Diary(), lambda: _requeue(_progress((run,), site) > before, notes))
 
 
 class Diary:
@@ -166,18 +179,20 @@ def _progress(runs: tuple[Planned, ...], site: Site) -> tuple[int, int]:
     return len(runs) - len(open_ids), steps
 
 
-def _requeue(fruitful: bool) -> None:
+def _requeue(fruitful: bool, notes: Path) -> None:
     """Ask the scheduler to start this job again, and end.
 
     Raises:
         SystemExit: it will.
-        SambenchError: it will not, or many starts have brought nothing.
+        SambenchError: it will not, or many starts in a row have brought nothing.
     """
-    job, restarts = job_id(), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    if not fruitful and restarts >= FRUITLESS:
+    job = job_id()
+    count = 0 if fruitful else 1 + int(notes.read_text() if notes.exists() else 0)
+    atomic_write_bytes(notes, str(count).encode())
+    if count >= FRUITLESS:
         raise SambenchError(
-            f"job {job} was started {restarts + 1} times and made no step since the last: the time limit is too short "
-            "for one step with start-up and checkpoint; launch again with a longer --time"
+            f"job {job} was started {count} times in a row without making a step: the time limit is too short for one "
+            "step with start-up and checkpoint; launch again with a longer --time"
         )
     print(f"job {job} asks to be started again; its checkpoints are written", flush=True)
     try:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,13 @@ def submit(
     launch = new_launch(results, suite)
     try:
         plugins = take_snapshot(launch.code, site.plugins)
-        there = Site(
+        there = replace(
+            site,
             results=launch.results,
             device=profile.job_device,
             threads=profile.threads,
             devices=profile.devices,
             data_root=str(Path(site.data_root).resolve()) if site.data_root else None,
-            checkpoint_seconds=site.checkpoint_seconds,
             plugins=plugins,
         )
         spans = write_launch(launch, suite, jobs, profile, there)

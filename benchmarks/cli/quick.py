@@ -24,7 +24,9 @@ def quickstart(
     """Train a small network with many variants on embedded data and show the leaderboard. A few minutes."""
     store = Store(results)
     store.check_writable()
-    start(load_suite("quickstart"), store, "local", Profile.model_validate({}), Site(store.root, device), workers)
+    start(
+        load_suite("quickstart"), store, "local", Profile.model_validate({}), Site(store.root, device=device), workers
+    )
     board, figures = results / "LEADERBOARD.md", results / "figures"
     found = gather(store)
     boards.write(boards.render(found, conformance_checks()), board)

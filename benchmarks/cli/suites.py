@@ -1,7 +1,7 @@
 """``sambench plan``, ``launch`` and ``retry``: make the runs of a suite, here or on a cluster."""
 
-import dataclasses
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,14 +77,7 @@ def launch(
     check_ready(loaded)
     store.check_writable()
     announce(loaded, store, f"sambench launch {suite}")
-    site = Site(
-        store.root,
-        device,
-        threads=asked.threads,
-        data_root=data,
-        checkpoint_seconds=checkpoint_seconds,
-        plugins=tuple(plugin or ()),
-    )
+    site = _site(store, device, data, checkpoint_seconds, plugin)
     start(loaded, store, on, asked, site, workers)
 
 
@@ -117,14 +110,7 @@ def retry(
     if not picked.specs:
         return
     delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
-    site = Site(
-        store.root,
-        device,
-        threads=asked.threads,
-        data_root=data,
-        checkpoint_seconds=checkpoint_seconds,
-        plugins=tuple(plugin or ()),
-    )
+    site = _site(store, device, data, checkpoint_seconds, plugin)
     part = picked.part_of(loaded)
     if on == "slurm":
         made = plan_for(part, store, on, asked, device, data)
@@ -137,12 +123,23 @@ def retry(
         start(part, store, on, asked, site, workers)
 
 
+def _site(store: Store, device: str, data: str | None, checkpoint_seconds: float, plugin: list[str] | None) -> Site:
+    return Site(
+        results=store.root,
+        device=device,
+        data_root=data,
+        checkpoint_seconds=checkpoint_seconds,
+        plugins=tuple(plugin or ()),
+    )
+
+
 def start(suite: Suite, store: Store, on: str, profile: Profile, site: Site, workers: int | None = None) -> None:
     """Print the plan of a suite and carry it out."""
     timed = next((lane.calibration for lane in suite.lanes if lane.calibration), None)
     if timed is not None:  # track T: one run at a time, as it was calibrated
         workers, profile = 1, profile.model_copy(update={"threads": timed.threads, "runs_per_gpu": 1})
-    site = dataclasses.replace(site, threads=profile.threads)
+        site = replace(site, device_name=timed.device_name)
+    site = replace(site, threads=profile.threads, devices=profile.devices)
     if on == "slurm":
         scheduler.check_present()
     else:

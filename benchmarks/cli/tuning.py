@@ -55,7 +55,7 @@ def tune(
     entrants(loaded)
     picked = method_named(method, loaded.budget.trials if loaded.budget else 1)
     store = Store(results / TRIALS)
-    site = Site(store.root, device, data_root=data, plugins=tuple(plugin or ()))
+    site = Site(store.root, device=device, data_root=data, plugins=tuple(plugin or ()))
     trials = search(loaded, store, picked, _pool(loaded, store, site, workers or default_workers()))
     ledger, final = results / LEDGERS / f"{loaded.name}.parquet", results / SUITES / f"{loaded.name}.toml"
     digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))

@@ -307,20 +307,21 @@ def test_a_job_waits_for_an_earlier_start_of_itself_and_not_for_another_job(tmp_
     lease.release()
 
 
-def test_a_job_that_gets_nowhere_asks_for_no_further_start(monkeypatch, cluster):
+def test_a_job_that_gets_nowhere_several_times_in_a_row_asks_for_no_further_start(monkeypatch, cluster, tmp_path):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    monkeypatch.setenv("SLURM_RESTART_COUNT", str(module.FRUITLESS))
-    with pytest.raises(SambenchError, match="made no step since the last"):
-        module._requeue(fruitful=False)
-    with pytest.raises(SystemExit):
-        module._requeue(fruitful=True)
+    notes = tmp_path / "notes"
+    for fruitful in (False, False, True, False, False):
+        with pytest.raises(SystemExit):
+            module._requeue(fruitful, notes)
+    with pytest.raises(SambenchError, match="3 times in a row without making a step"):
+        module._requeue(False, notes)
 
 
-def test_a_scheduler_that_does_not_requeue_is_told(monkeypatch, cluster):
+def test_a_scheduler_that_does_not_requeue_is_told(monkeypatch, cluster, tmp_path):
     (cluster / "scontrol").write_text('#!/bin/sh\necho "Requested operation is presently disabled" >&2; exit 1\n')
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     with pytest.raises(SambenchError, match=r"presently disabled.*sambench retry"):
-        module._requeue(fruitful=True)
+        module._requeue(True, tmp_path / "notes")
 
 
 def test_signals_are_noted_and_harmless(monkeypatch):

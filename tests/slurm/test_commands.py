@@ -1,0 +1,172 @@
+"""The commands as a user of a cluster meets them, on the stand-in for SLURM."""
+
+import fake_slurm
+import pytest
+from typer.testing import CliRunner
+
+from sambench.benchmarks import cli
+from sambench.benchmarks.suite import load_suite
+from sambench.errors import SambenchError
+from sambench.results.store import Store
+from sambench.slurm import scheduler
+from sambench.slurm.attempt import Site, attempt
+from sambench.slurm.plan import Planned
+
+SUITE = """
+title = "Tiny runs"
+seeds = [0, 1]
+[spec]
+model = "wrn10_1"
+subset = 96
+batch_size = 32
+epochs = 1
+split = "holdout"
+[[runs]]
+variant = "sgd"
+[[runs]]
+variant = "sam"
+"""
+
+
+def sambench(*words, code=0):
+    """Run a command in this process; return what it prints, the message of an expected error included."""
+    result = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(cli.app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        assert isinstance(result.exception, SambenchError), result.exception
+        assert code == 2
+        return f"{result.output}{result.exception}"
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def suite(tmp_path):
+    path = tmp_path / "four.toml"
+    path.write_text(SUITE)
+    return path
+
+
+def test_local_debug_and_slurm_make_the_same_records(suite, running, tmp_path, until, essence):
+    sambench("launch", suite, "--on", "local", "--results", tmp_path / "local", "--device", "cpu", "--workers", 1)
+    sambench("launch", suite, "--on", "debug", "--results", tmp_path / "debug", "--device", "cpu")
+    text = sambench("launch", suite, "--on", "slurm", "--results", tmp_path / "slurm")
+    assert "submitted 4 jobs as array" in text
+    until(lambda: len(Store(tmp_path / "slurm").run_ids()) == 4)
+    for run_id in load_suite(str(suite)).run_ids:
+        local, debug, slurm = (Store(tmp_path / place).read(run_id) for place in ("local", "debug", "slurm"))
+        assert essence(local) == essence(debug) == essence(slurm)
+        assert local.environment.threads == slurm.environment.threads == 1
+    boards = []
+    for place in ("local", "slurm"):
+        sambench("leaderboard", "--results", tmp_path / place, "--output", tmp_path / "board.md")
+        boards.append((tmp_path / "board.md").read_text())
+    assert len(boards[0].splitlines()) == len(boards[1].splitlines())
+
+
+def test_a_plan_says_all_that_matters_and_submits_nothing(suite, cluster, tmp_path):
+    words = ["--gpus", "1", "--runs-per-job", "2", "--time", "30", "--array-parallelism", "1"]
+    text = sambench("plan", suite, "--on", "slurm", "--results", tmp_path / "r", *words)
+    for what in (
+        "gradient evaluations 18",
+        "jobs 2 in 1 arrays, 1 runs at a time in each",
+        "GPU hours",
+        "time limit 30 all jobs fit",
+        "disk",
+        "smallest difference that shows 5.7 standard deviations between seeds, with 2 seeds a method",
+        "for want of a GPU here",
+    ):
+        assert what in " ".join(text.split())
+    assert not (tmp_path / "r").exists()
+    assert not (cluster / "jobs.db").exists()
+
+
+def test_the_life_of_a_launch(suite, cluster, tmp_path):
+    where = ["--results", tmp_path / "r"]
+    sambench("launch", suite, "--on", "slurm", *where, "--extra", "nice=5", "--partition", "gpu")
+    assert "4 runs: 4 pending" in (text := sambench("status", suite, *where))
+    assert text.count("queued: Priority") == 4
+    again = " ".join(sambench("launch", suite, "--on", "slurm", *where).split())
+    assert "under way already 4 to do 0" in again
+    assert len(fake_slurm.jobs()) == 4
+    assert "cancelled 4 jobs" in sambench("cancel", suite, *where)
+    assert "4 runs: 4 cancelled" in sambench("status", suite, *where)
+    assert "no job of this suite" in sambench("cancel", suite, *where)
+    assert "0 runs to try again" in sambench("retry", suite, "--on", "slurm", *where)
+    sambench("launch", suite, "--on", "slurm", *where)
+    fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
+    assert "4 runs: 4 lost" in sambench("status", suite, *where)
+    text = sambench("retry", suite, "--on", "slurm", "--most", 5, "--backoff", 30, *where)
+    assert "4 runs to try again" in text
+    launch = sorted((tmp_path / "r" / "launches").iterdir())[-1]
+    assert "--begin=now+60" in next(launch.glob("jobs/*_submission.sh")).read_text()
+    fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
+    assert sambench("retry", suite, "--on", "slurm", "--most", 3, *where).count("given up after 3 attempts") == 4
+
+
+def test_logs_by_the_start_of_an_id(suite, running, tmp_path, until):
+    where = ["--results", tmp_path / "r"]
+    sambench("launch", suite, "--on", "slurm", *where, "--runs-per-job", 1)
+    run_id = load_suite(str(suite)).run_ids[0]
+    until(lambda: Store(tmp_path / "r").has(run_id))
+    text = sambench("logs", run_id[:10], "--follow", *where)
+    assert f"{run_id[:12]} sgd seed 0 started" in text
+    assert "has a run 'zzz'" in sambench("logs", "zzz", *where, code=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--on", "moon"], "choose one of local, debug, slurm"),
+        (["--gpus", "1"], "--gpus means something on a cluster only"),
+        (["--profile", "gpu"], "--profile means something on a cluster only"),
+        (["--on", "slurm", "--profile", "gpuu"], "did you mean 'gpu'"),
+        (["--on", "slurm", "--partition", "nope"], "does not know partition 'nope'; valid: debug, gpu"),
+        (["--on", "slurm", "--time", "soon"], "time 'soon' is not valid"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_is_told_and_nothing_is_submitted(suite, cluster, tmp_path, words, message):
+    assert message in sambench("launch", suite, "--results", tmp_path / "r", *words, code=2)
+    assert not (cluster / "jobs.db").exists() or not fake_slurm.jobs()
+
+
+def test_without_slurm(suite, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for command in ("launch", "plan"):
+        text = sambench(command, suite, "--on", "slurm", "--results", tmp_path / "r", code=2)
+        assert "SLURM is not here" in text
+    assert "4 runs: 4 pending" in sambench("status", suite, "--results", tmp_path / "r")
+
+
+def test_merging(suite, tmp_path):
+    sambench("launch", suite, "--on", "debug", "--results", tmp_path / "a", "--device", "cpu")
+    text = sambench("merge", tmp_path / "a", "--results", tmp_path / "b")
+    assert "4 new, 0 here already, 0 conflicts" in text
+    store = Store(tmp_path / "b")
+    path = store.path(store.run_ids()[0])
+    record = store.read(path.stem)
+    path.write_text(record.model_copy(update={"weights": "0" * 64}).model_dump_json())
+    text = sambench("merge", tmp_path / "a", "--results", tmp_path / "b", code=2)
+    assert "0 new, 3 here already, 1 conflicts" in text
+    assert store.read(path.stem).weights == "0" * 64
+
+
+def test_a_suite_of_track_t_is_made_on_its_device_alone(suite, tmp_path):
+    spec = load_suite(str(suite)).specs[0]
+    run = Planned(spec, None, 3, 3.0, 0.0, 1.0)
+    site = Site(tmp_path / "r", device="cpu", device_name="a device that nobody has")
+    event = attempt(run, site, site.prepare(), lambda event: None)
+    assert event.kind == "failed"
+    assert "was calibrated on a device that nobody has" in event.text
+    assert not Store(tmp_path / "r").run_ids()
+
+
+def test_every_question_to_slurm_has_a_time_limit(cluster, monkeypatch):
+    limits = []
+    run = scheduler.subprocess.run
+    monkeypatch.setattr(
+        scheduler.subprocess, "run", lambda *words, **how: limits.append(how["timeout"]) or run(*words, **how)
+    )
+    scheduler.max_array_size(), scheduler.partitions(), scheduler.queue(["x"]), scheduler.accounts(["1"])
+    scheduler.cancel(["1"])
+    assert limits == [scheduler.PATIENCE] * 5
