@@ -2,7 +2,12 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
+"""What may handle a signal; None stands for a handler that was not set from Python."""
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR2")
 """The last one is what schedulers send before they take a machine away."""
@@ -24,7 +29,7 @@ class StopRequest:
 
     def __init__(self, once: bool = False) -> None:
         self.requested, self.once = False, once
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Handler] = {}
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
@@ -36,13 +41,13 @@ class StopRequest:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+            signal.signal(number, handler)
         self._before.clear()
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         before = self._before[number]
         if not self.once:
-            signal.signal(number, before)  # pyright: ignore[reportArgumentType]
+            signal.signal(number, before)
         if callable(before) and number != signal.SIGINT:  # a job that takes note of signals hears of this one too
             before(number, frame)

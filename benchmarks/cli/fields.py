@@ -34,14 +34,15 @@ def model_options(
     names = [name for name in model.model_fields if name not in skip]
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(**arguments: Any) -> Any:
+        def call(**arguments: Any) -> Any:
             given = {name: arguments.pop(name) for name in names if name in arguments}
             chosen = {name: value for name, value in given.items() if value is not None}
             return command(**{argument: chosen}, **arguments)
 
         own = [p for name, p in inspect.signature(command).parameters.items() if name != argument]
         options = [_option(name, model.model_fields[name], panel) for name in names]
-        wrapper.__signature__ = inspect.Signature([*own, *options])  # pyright: ignore[reportFunctionMemberAccess]
+        wrapper: Any = call
+        wrapper.__signature__ = inspect.Signature([*own, *options])
         wrapper.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
         wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
         return wrapper

@@ -116,8 +116,8 @@ def test_a_seed_fixes_the_decisions_and_a_recipe_does_not_disturb_another() -> N
     for key in ("crop", "flip", "cutout"):
         assert torch.equal(getattr(full, key), getattr(again, key))
         assert not torch.equal(getattr(full, key), getattr(other, key))
-    assert torch.equal(full.crop, fewer.crop)  # pyright: ignore[reportArgumentType]
-    assert torch.equal(full.flip, fewer.flip)  # pyright: ignore[reportArgumentType]
+    assert torch.equal(full.crop, fewer.crop)
+    assert torch.equal(full.flip, fewer.flip)
     assert fewer.cutout is None
 
 

@@ -76,7 +76,7 @@ def test_tensors_are_contiguous_and_frozen() -> None:
     assert torch.equal(dataset.train_images, train[0])
     assert dataset.shape == (3, 4, 5)
     with pytest.raises(AttributeError):
-        dataset.name = "y"  # pyright: ignore[reportAttributeAccessIssue]
+        dataset.name = "y"
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_expected_best_of_many_trials() -> None:
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [[1.0, 2.0]]])
 def test_what_is_no_sample_is_refused(call: object, values: list[float]) -> None:
     with pytest.raises(ConfigError, match="expected a vector of at least"):
-        call(values)  # pyright: ignore[reportCallIssue]
+        call(values)
 
 
 def test_too_few_runs_for_a_spread() -> None:

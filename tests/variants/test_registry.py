@@ -191,9 +191,9 @@ def test_wrong_metadata_is_refused(metadata, says):
 def test_metadata_is_frozen():
     info = get_info("sam")
     with pytest.raises(AttributeError):
-        info.summary = "x"  # pyright: ignore
+        info.summary = "x"
     with pytest.raises(TypeError):
-        info.hyper["rho"] = Hyper(1.0, "x")  # pyright: ignore
+        info.hyper["rho"] = Hyper(1.0, "x")
 
 
 def test_cost_may_depend_on_hyper_parameters():
