@@ -87,8 +87,24 @@ class Hyper:
 
 
 def resolve(owner: str, declared: Mapping[str, Hyper], given: Mapping[str, object]) -> dict[str, Value]:
-    """Fill in defaults and check every value; an unknown name is an error that lists the valid ones."""
-    for name in given:
-        if name not in declared:
-            raise unknown(f"hyper-parameter of {owner}", name, declared)
-    return {name: hyper.check(name, given.get(name, hyper.default)) for name, hyper in declared.items()}
+    """Fill in defaults and check every value.
+
+    Raises:
+        ConfigError: with every unknown name and the valid ones, and every value that is not valid, one a line.
+
+    Example:
+        >>> resolve("sam", {"rho": Hyper(0.05, "radius", low=0)}, {"rho": -1, "roh": 1})
+        Traceback (most recent call last):
+        sambench.errors.ConfigError: unknown hyper-parameter of sam 'roh'; did you mean 'rho'? Valid: rho
+        rho=-1 is not valid: it must be a number >= 0 (radius)
+    """
+    problems = [str(unknown(f"hyper-parameter of {owner}", name, declared)) for name in given if name not in declared]
+    values: dict[str, Value] = {}
+    for name, hyper in declared.items():
+        try:
+            values[name] = hyper.check(name, given.get(name, hyper.default))
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return values

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import (
@@ -47,7 +47,7 @@ class RunSpec(BaseModel):
     out while they have no effect.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     variant: str = Field("sgd", description="registered optimizer variant; see `sambench list variants`")
     base: str = Field("sgd", description="base optimizer under the variant, from timm.optim")
@@ -89,7 +89,9 @@ class RunSpec(BaseModel):
     schedule: Literal["cosine", "multistep", "constant"] = Field("cosine", description="of the learning rate")
     schedule_unit: Literal["step", "epoch"] = Field("step", description="whether lr changes every step or every epoch")
     warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up")
-    milestones: tuple[float, ...] = Field((0.5, 0.75), description="shares of the run at which multistep drops")
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.5, 0.75), description="shares of the run at which multistep drops"
+    )
     gamma: float = Field(0.1, gt=0, le=1, description="factor of a multistep drop")
     clip: float | None = Field(None, gt=0, description="largest norm of the final gradient")
     bn_update: Literal["first", "all", "last"] = Field(

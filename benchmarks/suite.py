@@ -31,7 +31,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import ConfigError, unknown
 from ..results.roster import Calibration, Tuning
@@ -41,7 +41,25 @@ from .source import Source
 from .spec import RunSpec
 from .tuning.budget import Budget, read_budget
 
-_TOP = ("title", "description", "tracks", "seeds", "sources", "spec", "tuning", "tuned", "time", "runs")
+
+class _File(BaseModel):
+    """What the file of a suite holds, as far as it can be said without knowing variants and data sets."""
+
+    model_config = ConfigDict(strict=True)
+
+    title: str = ""
+    description: str = ""
+    tracks: list[str] = []
+    seeds: list[int] = []
+    sources: dict[str, str] = {}
+    spec: dict[str, Any] = {}
+    tuning: dict[str, Any] = {}
+    tuned: dict[str, Any] = {}
+    time: dict[str, Any] = {}
+    runs: list[dict[str, Any]] = []
+
+
+_TOP = tuple(_File.model_fields)
 
 
 @dataclass(frozen=True)
@@ -131,6 +149,13 @@ def _names() -> str:
 
 def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[Source, ...]) -> Suite:
     problems = [_unknown_key(name, key) for key in content if key not in _TOP]
+    try:
+        _File.model_validate(content)
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(map(str, p['loc']))}={p['input']!r} is not valid: {p['msg'].lower()}" for p in error.errors()
+        ]
+        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems, *wrong])) from error
     if not content.get("runs"):
         problems.append(f"suite {name!r} has no [[runs]]")
     seeds = tuple(content.get("seeds", [0]))

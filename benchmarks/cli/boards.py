@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ...errors import ConfigError
+from ...errors import ConfigError, StateError
 from ...results import leaderboard as boards
 from ...results import notes, plots
 from ...results import table as tables
@@ -33,7 +33,7 @@ def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
 ) -> None:
     """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
-    text = boards.render(gather(Store(results)), conformance_checks(), published())
+    text = boards.render(gather(_filled(results)), conformance_checks(), published())
     if check:
         boards.check(text, output)
         out.print(f"{output} is up to date", highlight=False)
@@ -63,7 +63,7 @@ def export(
     kind = format_ or output.suffix.removeprefix(".")
     if kind not in ("csv", "parquet"):
         raise ConfigError(f"format {kind!r} is not valid; choose csv or parquet")
-    table = tables.export(good_records(Store(results)), output, kind)
+    table = tables.export(good_records(_filled(results)), output, kind)
     out.print(f"wrote {len(table)} rows to {output}", highlight=False)
 
 
@@ -84,6 +84,14 @@ def validate(
     out.print(f"{broken} broken rules, {len(findings) - broken} warnings in {results}", highlight=False, soft_wrap=True)
     if broken or (strict and findings):
         raise typer.Exit(1)
+
+
+def _filled(results: Path) -> Store:
+    """Open a results folder that has records: nothing must replace a board or a table for a mistyped name."""
+    store = Store(results)
+    if not any(store.runs.glob("*.json")):
+        raise StateError(f"there are no records in {store.runs}; `sambench run` and `launch` write them there")
+    return store
 
 
 def good_records(store: Store) -> Iterator[RunRecord]:

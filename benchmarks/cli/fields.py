@@ -80,7 +80,7 @@ def read_settings(settings: list[str]) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
-        if not equals:
+        if not equals or not name.strip():
             raise ConfigError(f"--set {setting!r} is not valid; write NAME=VALUE, as in --set rho=0.1")
         values[name.strip()] = _number(text.strip())
     return values

@@ -14,7 +14,7 @@ def new_variant(name: str, folder: Path) -> Path:
     """Write ``<name>.py`` and ``dense/<name>.py`` into a folder, and return the path of the first.
 
     Raises:
-        ConfigError: the name cannot be one, is taken, or a file of that name exists.
+        ConfigError: the name cannot be one, is taken, a file of that name exists, or the folder cannot be written.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ConfigError(f"variant name {name!r} is not valid: small letters, digits and underscores, as in 'my_sam'")
@@ -31,6 +31,12 @@ def new_variant(name: str, folder: Path) -> Path:
             .joinpath(f"template_{kind}.txt")
             .read_text(encoding="utf-8")
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(Template(template).safe_substitute(name=name, title=title, cls=title), encoding="utf-8")
+        text = Template(template).safe_substitute(name=name, title=title, cls=title)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write {path}: {error.strerror}; choose another folder with --folder DIR"
+            ) from error
     return paths["variant"]

@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from ...errors import unknown
 from ...variants import VariantInfo, get_info, list_variants
 from .results import Check, CheckResult, Failed, NotApplicable, Verdict, list_checks
 
@@ -45,9 +46,18 @@ def run(names: Sequence[str]) -> list[CheckResult]:
 
 
 def expand(names: Iterable[str]) -> list[str]:
-    """Return the names that names and shell patterns stand for, each once; an unknown one is an error."""
-    found = [info.name for name in names for info in (list_variants(name) if "*" in name else [get_info(name)])]
-    return list(dict.fromkeys(found))
+    """Return the names that names and shell patterns stand for, each once.
+
+    Raises:
+        ConfigError: a name is not registered, or no registered name is like a pattern.
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        infos = list_variants(name) if "*" in name else [get_info(name)]
+        if not infos:
+            raise unknown("pattern of variants", name, [info.name for info in list_variants()])
+        found |= dict.fromkeys(info.name for info in infos)
+    return list(found)
 
 
 def overview(results: Sequence[CheckResult]) -> Table:

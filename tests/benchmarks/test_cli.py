@@ -134,6 +134,11 @@ def test_a_suite_from_plan_to_board(tmp_path):
         (["describe", "samm"], "did you mean 'sam'"),
         (["run", "--plugin", "nowhere.py"], "does not exist"),
         (["export", "table.xlsx"], "csv or parquet"),
+        (["run", "--variant", "sam", "--set", "=1"], "write NAME=VALUE"),
+        (["leaderboard", "--results", "nowhere"], "there are no records in nowhere/runs"),
+        (["export", "table.csv", "--results", "nowhere"], "there are no records in nowhere/runs"),
+        (["check", "zz*"], "unknown pattern of variants 'zz*'"),
+        (["new", "my_rule", "--folder", "/proc"], "choose another folder with --folder DIR"),
     ],
 )
 def test_bad_input_is_a_message_and_no_traceback(words, message, tmp_path):

@@ -85,12 +85,23 @@ def test_all_errors_come_at_once_with_suggestions():
         assert sum(part in line for line in lines) == 1, part
 
 
+def test_all_wrong_hyper_parameters_come_at_once():
+    with pytest.raises(ConfigError) as caught:
+        make_spec({"variant": "unified_sam", "hyper": {"roh": 1, "lamda": 2, "rho": -1, "lam": 2}, "epochs": 0})
+    lines = str(caught.value).splitlines()
+    for part in ("epochs=0", "did you mean 'rho'", "did you mean 'lam'", "rho=-1 is not valid", "lam=2 is not valid"):
+        assert sum(part in line for line in lines) == 1, part
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"variant": "sam", "hyper": {"rh": 1}}, "did you mean 'rho'"),
         ({"variant": "sam", "hyper": {"rho": -1}}, "rho=-1 is not valid: it must be a number >= 0"),
         ({"variant": "unified_sam", "hyper": {"lam": 1.5}}, r"a number in \[0, 1\] or one of '1/t', '1-1/t'"),
+        ({"hyper": {"rho": 1}}, "unknown hyper-parameter .* Valid: none"),
+        ({"lr": float("inf")}, "lr=inf is not valid: input should be a finite number"),
+        ({"milestones": [0.5, 2]}, r"milestones\.1=2 is not valid: input should be less than 1"),
         ({"base": "adamw", "momentum": 0.9}, "base optimizer 'adamw' has none"),
         ({"base": "adahessian"}, "second derivatives"),
         ({"model": "wrn17_1"}, "6n"),

@@ -83,6 +83,21 @@ def test_all_errors_come_at_once(written):
         assert part in message
 
 
+def test_values_of_the_wrong_kind_come_at_once_too(written):
+    with pytest.raises(ConfigError) as caught:
+        load_suite(written('titel = 1\ntitle = 2\nseeds = [0, "a"]\ntracks = "E"\nspec = "mlp"\nruns = [3]\n'))
+    message = str(caught.value)
+    for part in (
+        "did you mean 'title'",
+        "title=2 is",
+        "seeds.1='a' is",
+        "tracks='E' is",
+        "spec='mlp' is",
+        "runs.0=3 is",
+    ):
+        assert part in message
+
+
 @pytest.mark.parametrize(("text", "message"), [("title = ", "not valid TOML"), ('title = "x"', r"has no \[\[runs\]\]")])
 def test_files_that_are_no_suites(written, text, message):
     with pytest.raises(ConfigError, match=message):
