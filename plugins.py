@@ -135,7 +135,7 @@ def load_plugin(path: str | Path) -> list[str]:
             f"plugin {str(path)!r} registers nothing; decorate a StepRule with @register(...), or a loss hook, a "
             "sampling policy or a weight average with @HOOKS.register, @SAMPLERS.register or @AVERAGES.register"
         )
-    return list(dict.fromkeys(name for names in added for name in names))
+    return sorted({name for names in added for name in names})
 
 
 def _import(path: str | Path, file: Path, module_name: str) -> None:

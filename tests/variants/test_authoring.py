@@ -66,12 +66,14 @@ def test_new_variant_overwrites_nothing(tmp_path):
 
 
 def test_python_of_the_page_runs(tmp_path, monkeypatch):
-    rule, loop, transcription = blocks("python")
+    rule, loop, transcription, others = blocks("python")
     (tmp_path / "half_sam.py").write_text(rule)
     (tmp_path / "dense").mkdir()
     (tmp_path / "dense" / "half_sam.py").write_text(transcription)
     assert load_plugin(tmp_path / "half_sam.py") == ["half_sam"]
     exec(compile("import torch\n" + loop, str(PAGE), "exec"), {})
+    (tmp_path / "others.py").write_text(others)
+    assert load_plugin(tmp_path / "others.py") == ["logits", "tail"]
     checks = [one for one in list_checks() if one.name != "ddp"]
     failed = {
         result.check: result.reason for one in checks if (result := judge(one, get_info("half_sam"))).verdict == "fail"
