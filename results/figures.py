@@ -155,7 +155,14 @@ def label_points(
             xycoords=anchor,
             xytext=(x, float(y)),
             textcoords=blended_transform_factory(places, axes.transAxes),
-            arrowprops={"arrowstyle": "-", "color": LIGHT, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 3},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": LIGHT,
+                "linewidth": 0.7,
+                "shrinkA": 1,
+                "shrinkB": 3,
+                "relpos": (0, 0.5),  # from the label's left edge: from its middle, a line would cross its neighbours
+            },
             color=color,
             va="center",
             ha="left",
