@@ -12,7 +12,10 @@ from ...errors import ConfigError
 from ..figures import COLORS, GREY, INK, clusters, label_points, new_figure, style
 from ..rows import Row
 
-_LEGEND = "mean and 95 % t-interval over seeds; filled: not told apart from the best; cross: not compared"
+_LEGEND = (
+    "mean and 95 % t-interval over seeds, cut off at 0 and 100 %; "
+    "filled: not told apart from the best; cross: not compared"
+)
 
 
 def costs_differ(rows: Sequence[Row]) -> bool:
@@ -159,6 +162,9 @@ def _point_label(row: Row, above: bool) -> str:
 
 
 def _ends(row: Row) -> tuple[float, float]:
-    """Return the ends of the interval of the mean error, in percent."""
+    """Return the ends of the interval of the mean error, in percent, as they are drawn.
+
+    With few seeds a t-interval reaches beyond what an error can be; it is cut off there, and the legend says so.
+    """
     low, high = (row.accuracy, row.accuracy) if row.low is None or row.high is None else (row.low, row.high)
-    return 100 * (1 - high), 100 * (1 - low)
+    return max(0.0, 100 * (1 - high)), min(100.0, 100 * (1 - low))

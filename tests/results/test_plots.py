@@ -348,3 +348,15 @@ def test_a_suite_gets_its_figures_under_its_name(
     kinds = ("error", "curves-epoch", "curves-gradient_evaluations", "wins")
     expected = {f"s{i}-G-{kind}" for i in range(6) for kind in kinds} | {"s0-G-tuning", "profile-G", "ranks-G"}
     assert {path.name for path in paths} == expected
+
+
+def test_an_interval_ends_where_an_error_does(make_record: Make) -> None:
+    records = [make_record(seed=seed, accuracy=accuracy) for seed, accuracy in enumerate((0.98, 1.0))]
+    (row,) = summarize(records)[0].rows
+    assert row.high > 1.0
+    axes = cost_figure([row], "digits").axes[0]
+    (bars,) = axes.collections
+    ends = bars.get_segments()[0][:, 1]
+    assert ends.min() == 0.0
+    assert ends.max() == pytest.approx(100 * (1 - row.low))
+    assert "cut off at 0 and 100 %" in axes.get_title("left")
