@@ -95,13 +95,13 @@ def execute(
                 store.write(make_record(run, dataset, "failed", reason))
             raise
 
-        def end() -> None:
+        def end() -> RunRecord:
             checkpoints.verify()
             store.write(record)
             checkpoints.clear()
+            return record
 
-        team.told(end)
-    return record
+        return team.told(end)
 
 
 def _finished(spec: RunSpec, store: Store) -> RunRecord | None:

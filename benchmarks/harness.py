@@ -61,6 +61,8 @@ def train(run: Training, checkpoints: Checkpoints, *, advance: Advance = lambda 
                     run.clock.start()
             run.end_epoch()
             advance(run)
-            _, due = run.team.agree(run.step, False, checkpoints.due(), now=True)
-            if due and run.epoch < run.spec.epochs:
+            stopping, due = run.team.agree(run.step, stop.requested, checkpoints.due(), now=True)
+            if (stopping or due) and run.epoch < run.spec.epochs:
                 run.save(checkpoints)
+                if stopping:
+                    raise Interrupted(f"stopped after step {run.step} of {oracle.total_steps}")

@@ -1,47 +1,73 @@
-"""Two processes that train together, forked from a server that has imported torch: a pair costs no start-up."""
+"""Two processes that work as one team, forked from a server that has imported torch: a pair costs no start-up."""
 
+import multiprocessing
 import os
 import pickle
+import secrets
 import traceback
+from functools import cache
 
 import torch
 
 from sambench.benchmarks.meeting import find_seat, meet
 
 SIZE = 2
+STEP = "step"
+"""What a process may send before its answer."""
 
 
-def start(context, work, folder, *arguments):
-    """Start a pair of processes that meet in a folder and call ``work(team, folder, *arguments)``."""
-    ours, theirs = zip(*(context.Pipe(duplex=False) for _ in range(SIZE)), strict=True)
-    pair = [context.Process(target=_be, args=(rank, work, folder, theirs[rank], arguments)) for rank in range(SIZE)]
-    for process, end in zip(pair, theirs, strict=True):
-        process.start()
-        end.close()
-    return pair, ours
+@cache
+def server():
+    """The server that pairs are forked from."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sambench.benchmarks.execute", "sklearn.datasets"])
+    return context
 
 
-def run(context, work, folder, *arguments):
-    """Let a pair work to its end, and return what each process returned or the text of what it raised."""
-    pair, pipes = start(context, work, folder, *arguments)
-    answers = []
-    for process, pipe in zip(pair, pipes, strict=True):
-        try:
-            answers.append(pickle.loads(pipe.recv_bytes()))
-        except EOFError:
+class Pair:
+    """Two processes that meet in a folder and each call ``work(team, folder, *arguments)``."""
+
+    def __init__(self, work, folder, *arguments):
+        ours, theirs = zip(*(server().Pipe() for _ in range(SIZE)), strict=True)
+        self.pipes, job = ours, secrets.token_hex(8)
+        self.processes = [
+            server().Process(target=_be, args=(rank, job, work, folder, theirs[rank], arguments))
+            for rank in range(SIZE)
+        ]
+        for process, end in zip(self.processes, theirs, strict=True):
+            process.start()
+            end.close()
+
+    def answers(self):
+        """Wait for both; return what each returned, or what it raised in words, or how it ended without a word."""
+        told = []
+        for process, pipe in zip(self.processes, self.pipes, strict=True):
+            try:
+                while (message := pickle.loads(pipe.recv_bytes())) == STEP:
+                    pass
+                told.append(message)
+            except EOFError:
+                process.join()
+                told.append(process.exitcode)
+        for process in self.processes:
             process.join()
-            answers.append(f"ended with {process.exitcode}")
-    for process in pair:
-        process.join()
-    return answers
+        return told
 
 
-def _be(rank, work, folder, pipe, arguments):
+def together(work, folder, *arguments):
+    """Let a pair work to its end, and return its answers."""
+    return Pair(work, folder, *arguments).answers()
+
+
+def _be(rank, job, pipe, work, folder, arguments):
     torch.set_num_threads(1)
-    os.environ.update(SLURM_PROCID=str(rank), SLURM_STEP_NUM_TASKS=str(SIZE), SLURM_JOB_ID=str(os.getppid()))
+    os.environ.update(SLURM_PROCID=str(rank), SLURM_STEP_NUM_TASKS=str(SIZE), SLURM_JOB_ID=job)
+    team = None
     try:
         with meet(find_seat(), folder / "meeting") as team:
-            pipe.send_bytes(pickle.dumps(work(team, folder, *arguments)))
+            team.pipe = pipe
+            answer = work(team, folder, *arguments)
     except BaseException as error:
         traceback.print_exc()
-        pipe.send_bytes(pickle.dumps(f"{type(error).__name__}: {error}"))
+        answer = f"{type(error).__name__}: {error}"
+    pipe.send_bytes(pickle.dumps(answer))

@@ -1,0 +1,46 @@
+"""Steps of every variant, in float64 on a small BatchNorm network, by a team of two."""
+
+from sambench.benchmarks.conformance.settings import small
+from sambench.benchmarks.conformance.trial import BATCH, Trial
+from sambench.benchmarks.oracle import Oracle
+from sambench.variants import get_info, list_variants
+
+STEPS = 5
+NAMES = [info.name for info in list_variants()]
+DEVICE = [name for name in NAMES if get_info(name).cost != "adaptive" and "m" not in get_info(name).hyper]
+
+
+def trial(name, oracle=Oracle, norm="batch", **setting):
+    """A variant at step 0, on SGD with momentum and weight decay."""
+    return Trial(get_info(name), {**small(get_info(name)), **setting}, norm=norm, oracle=oracle)
+
+
+def work(team, folder):
+    """Make steps of every variant over whole batches, then by each device on its half, then at odd splits."""
+    done = {}
+
+    def whole(model):
+        return Oracle(model, team=team)
+
+    def halves(model):
+        return Oracle(model, team=team, whole=False)
+
+    for name in NAMES:
+        run = trial(name, whole)
+        loss = run.step(STEPS)
+        done[name, "whole"] = run.tensors(), loss, run.oracle.counted, run.oracle.logits, run.oracle.scores("loss")
+    for name in DEVICE:
+        run = trial(name, halves)
+        run.optimizer.mean_over_devices = team.mean_
+        for _ in range(STEPS):
+            run.step()
+            run.oracle.finish_step()
+        done[name, "halves"] = run.tensors(), run.oracle.counted, run.oracle.scores("loss")
+    for name, setting in (("m_sam", {"m": 1}), ("bsam", {"splits": BATCH})):
+        run = trial(name, whole, norm="layer", **setting)
+        run.step(STEPS)
+        done[name, "single"] = run.tensors()
+    run = trial("sam", lambda model: Oracle(model, team=team, accumulate=5))
+    run.step(STEPS)
+    done["sam", "accumulated"] = run.tensors()
+    return done
