@@ -42,6 +42,14 @@ def run_progress(console: Console) -> Iterator[Callable[[Training], Advance]]:
         yield watch
 
 
+@contextmanager
+def step_progress(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show one run whose steps are made by other processes."""
+    with _bars(console) as bars:
+        task = bars.add_task(label, total=None, note="")
+        yield lambda step, total: bars.update(task, completed=step, total=total)
+
+
 def _note(run: Training) -> str:
     if not run.curve:
         return ""

@@ -5,20 +5,28 @@ from typing import Annotated, Any
 
 import typer
 
+from ...errors import ConfigError
 from ...results.record import RunRecord
 from ...results.store import Store
 from ..environment import pick_device
-from ..execute import execute
+from ..launcher import execute_on
+from ..m_sharpness import read_m
+from ..meeting import Seat, find_seat
+from ..member import execute_here
 from ..source import Source
 from ..spec import RunSpec, defaults_for_here, make_spec
 from .console import err, facts, out
 from .fields import read_fields, read_settings, spec_options
 from .options import DataRoot, Device, Every, Plugins, Results
-from .progress import run_progress
+from .progress import run_progress, step_progress
 
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="hyper-parameter of variant, sampler or base; may be repeated"),
+]
+Devices = Annotated[
+    int | None,
+    typer.Option("--devices", min=1, help="spread the run over so many devices of this machine, a process each"),
 ]
 
 
@@ -30,33 +38,59 @@ def run(
     plugin: Plugins = None,
     data: DataRoot = None,
     device: Device = "auto",
+    devices: Devices = None,
+    m: Annotated[
+        str | None,
+        typer.Option(
+            "--m", help="samples that share a perturbation: batch, device (each perturbs by its own), or a number"
+        ),
+    ] = None,
     checkpoint_seconds: Every = 60.0,
 ) -> None:
     """Train one run and write its record. A run that is in the store is shown; an interrupted one resumes.
 
     The data set may be named with its place, as in --dataset cifar10-jpeg=parquet:DIR: records carry the name.
+
+    Started by torchrun or srun, the processes of the job make the run together, one device each.
     """
+    seat = find_seat()
+    devices = _count(devices, seat)
     source = None
     fields = read_fields(fields)
     if "dataset" in fields:
         source = Source.parse(fields["dataset"])
         fields["dataset"] = source.name
-    picked = pick_device(device)
-    spec = make_spec({**defaults_for_here(picked), **fields, "hyper": read_settings(settings or [])})
+    hyper = read_settings(settings or [])
+    size = str(fields.get("batch_size", RunSpec.model_fields["batch_size"].default))
+    if m is not None and size.isdigit():  # else the spec says what is wrong with it
+        hyper["m"] = read_m(m, int(size), devices)
+    spec = make_spec({**defaults_for_here(pick_device(device)), **fields, "hyper": hyper})
     store = Store(results)
     known = store.has(spec.run_id)
-    with run_progress(err) as watch:
-        record = execute(
-            spec,
-            store,
-            source=source,
-            data_root=data,
-            device=picked,
-            checkpoint_seconds=checkpoint_seconds,
-            watch=watch,
-        )
+    how: dict[str, Any] = {"source": source, "data_root": data, "checkpoint_seconds": checkpoint_seconds}
+    if devices == 1 or seat:
+        with run_progress(err) as watch:
+            if seat and seat.rank:  # one process speaks for all
+                execute_here(spec, store, device=device, **how)
+                return
+            record = execute_here(spec, store, device=device, watch=watch, **how)
+    else:
+        with step_progress(err, spec.label()) as listen:
+            record = execute_on(devices, spec, store, device=device, plugins=plugin or (), listen=listen, **how)
     out.print(f"{'already in the store' if known else record.status}: {store.path(spec.run_id)}", highlight=False)
     out.print(facts(_outcome(spec, record)))
+
+
+def _count(devices: int | None, seat: Seat | None) -> int:
+    """Return the number of devices: what was asked for, which a launcher must have started, or what it started."""
+    if seat is None:
+        return devices or 1
+    if devices not in (None, seat.size):
+        raise ConfigError(
+            f"--devices {devices}: {seat.size} processes of this run were started; leave --devices out, or start "
+            f"{devices} processes"
+        )
+    return seat.size
 
 
 def _outcome(spec: RunSpec, record: RunRecord) -> list[tuple[str, str]]:
@@ -72,5 +106,6 @@ def _outcome(spec: RunSpec, record: RunRecord) -> list[tuple[str, str]]:
         *rows,
         ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),
         ("forward evaluations", f"{record.counters.forward_evaluations:g}"),
+        *([("devices", str(record.environment.devices))] if record.environment.devices > 1 else []),
         ("training time", f"{record.timing.train_seconds:.1f} s, {record.timing.images_per_second:.0f} images/s"),
     ]

@@ -1,0 +1,72 @@
+"""Finding the others: from what torchrun and srun put into the environment."""
+
+import pytest
+import torch
+
+from sambench.benchmarks import meeting
+from sambench.benchmarks.meeting import Seat, find_seat, meet
+from sambench.errors import ConfigError
+
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
+SRUN = {"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "0", "SLURM_NTASKS": "8"}
+JOB = {"SLURM_JOB_ID": "17", "SLURM_STEP_ID": "0", "SLURM_RESTART_COUNT": "2"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "seat"),
+    [
+        ({}, None),
+        (TORCHRUN, Seat(3, 4, 1, "")),
+        (SRUN | JOB, Seat(2, 8, 0, "17-0-2")),
+        (SRUN | JOB | TORCHRUN, Seat(3, 4, 1, "17-0-2")),  # torchrun under srun: the inner launcher counts
+        (TORCHRUN | {"WORLD_SIZE": "1", "RANK": "0"}, None),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_JOB_ID": "17"}, None),  # a batch script, outside any step
+        (SRUN | JOB | {"SLURM_STEP_NUM_TASKS": "1"}, None),
+    ],
+)
+def test_the_seat_is_read_from_the_environment(environment, seat):
+    assert find_seat(environment) == seat
+
+
+def test_nonsense_in_the_environment_is_named():
+    with pytest.raises(ConfigError, match="RANK='one', WORLD_SIZE='2' are not numbers"):
+        find_seat({"RANK": "one", "WORLD_SIZE": "2"})
+
+
+def test_without_company_there_is_no_meeting(tmp_path):
+    with meet(None, tmp_path / "never") as team:
+        assert (team.rank, team.size, team.leads) == (0, 1, True)
+    assert not (tmp_path / "never").exists()
+    assert not torch.distributed.is_initialized()
+
+
+def test_without_a_place_to_meet_the_way_out_is_told(tmp_path, monkeypatch):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ConfigError, match="set MASTER_ADDR and MASTER_PORT"), meet(Seat(0, 2, 0, ""), tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(("local", "there", "index"), [(1, 4, 1), (3, 1, 0), (0, 2, 0)])
+def test_every_process_of_a_machine_takes_a_gpu_of_its_own(local, there, index, monkeypatch):
+    """Which sees them all, or one as ``--gpus-per-task=1`` gives it."""
+    taken = []
+    monkeypatch.setattr(meeting, "pick_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    assert Seat(5, 8, local, "").device("cuda") == torch.device("cuda", index)
+    assert taken == [torch.device("cuda", index)]
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "message"),
+    [("cuda", 2, "process 2 of this machine has no GPU of its own: there are 2"), ("cuda:0", 4, "need one each")],
+)
+def test_processes_without_a_gpu_are_refused(name, there, message, monkeypatch):
+    monkeypatch.setattr(meeting, "pick_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    with pytest.raises(ConfigError, match=message):
+        Seat(2, 4, 2, "").device(name)
+
+
+def test_processes_on_the_cpu_share_it():
+    assert Seat(1, 2, 1, "").device("cpu") == torch.device("cpu")
