@@ -26,7 +26,12 @@ Settings = Annotated[
 ]
 Devices = Annotated[
     int | None,
-    typer.Option("--devices", min=1, help="spread the run over so many devices of this machine, a process each"),
+    typer.Option(
+        "--devices",
+        min=1,
+        help="spread the run over so many devices of this machine: the same run, to rounding; "
+        "with --set m=device each perturbs by its own share of the batch",
+    ),
 ]
 
 
@@ -39,12 +44,6 @@ def run(
     data: DataRoot = None,
     device: Device = "auto",
     devices: Devices = None,
-    m: Annotated[
-        str | None,
-        typer.Option(
-            "--m", help="samples that share a perturbation: batch, device (each perturbs by its own), or a number"
-        ),
-    ] = None,
     checkpoint_seconds: Every = 60.0,
 ) -> None:
     """Train one run and write its record. A run that is in the store is shown; an interrupted one resumes.
@@ -62,8 +61,8 @@ def run(
         fields["dataset"] = source.name
     hyper = read_settings(settings or [])
     size = str(fields.get("batch_size", RunSpec.model_fields["batch_size"].default))
-    if m is not None and size.isdigit():  # else the spec says what is wrong with it
-        hyper["m"] = read_m(m, int(size), devices)
+    if "m" in hyper and size.isdigit():  # else the spec says what is wrong with it
+        hyper["m"] = read_m(hyper["m"], int(size), devices)
     spec = make_spec({**defaults_for_here(pick_device(device)), **fields, "hyper": hyper})
     store = Store(results)
     known = store.has(spec.run_id)

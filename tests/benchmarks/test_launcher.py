@@ -87,7 +87,7 @@ TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs"
 
 
 def test_the_command_line_spreads_a_run_over_devices(tmp_path):
-    words = [*COMMAND, *TINY, "--devices", "2", "--m", "device", "--results", str(tmp_path)]
+    words = [*COMMAND, *TINY, "--devices", "2", "--set", "m=device", "--results", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (record,) = Store(tmp_path).records()
@@ -98,7 +98,7 @@ def test_the_command_line_spreads_a_run_over_devices(tmp_path):
 @pytest.mark.slow
 def test_torchrun_starts_the_same_run(tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    words = [*launcher, *COMMAND[2:], *TINY, "--m", "device", "--results", str(tmp_path)]
+    words = [*launcher, *COMMAND[2:], *TINY, "--set", "m=device", "--results", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (record,) = Store(tmp_path).records()

@@ -31,7 +31,7 @@ class Pair:
         ours, theirs = zip(*(server().Pipe() for _ in range(SIZE)), strict=True)
         self.pipes, job = ours, secrets.token_hex(8)
         self.processes = [
-            server().Process(target=_be, args=(rank, job, work, folder, theirs[rank], arguments))
+            server().Process(target=_be, args=(rank, job, theirs[rank], work, folder, arguments))
             for rank in range(SIZE)
         ]
         for process, end in zip(self.processes, theirs, strict=True):
