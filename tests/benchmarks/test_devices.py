@@ -11,7 +11,7 @@ from device_steps import DEVICE, NAMES, STEPS, trial, work
 from together import together
 
 from sambench.benchmarks.conformance.trial import BATCH, all_same_bits, distance
-from sambench.benchmarks.oracle import Batch, Oracle
+from sambench.benchmarks.oracle import Oracle
 from sambench.variants import universal_sam
 
 HALF = BATCH // 2
@@ -47,7 +47,7 @@ def test_without_m_two_devices_make_the_steps_of_one(name, pair):
 def test_with_m_the_base_optimizer_gets_the_mean_of_the_devices_directions(name, pair, monkeypatch):
     (tensors, counted, scores), (others, *_) = (answer[name, "halves"] for answer in pair)
     assert all_same_bits(tensors, others)
-    assert counted.samples == STEPS * BATCH
+    assert counted.samples == pair[0][name, "whole"][2].samples
     assert scores.shape == (BATCH,)
     if name in POLYAK:
         assert apart(weights(name, tensors), polyak_of_halves(name)) <= 1e-10
@@ -83,24 +83,21 @@ def test_micro_batches_are_shared_too(pair):
 def on_half(name, rank):
     """A trial that sees its half of every batch."""
     run, at = trial(name), slice(HALF * rank, HALF * (rank + 1))
-    run.batches = tuple(
-        Batch(b.images[at], b.labels[at], b.ids[at], None if b.weights is None else b.weights[at]) for b in run.batches
-    )
+    run.batches = tuple(batch[at] for batch in run.batches)
     return run
 
 
 def mean_of_halves(name, monkeypatch):
     """Make every step on each half by itself, and then average what devices share.
 
-    They share weights, running statistics and the state of the base optimizer (bsam's own state is its momentum); what
-    else a variant remembers of its gradients is each device's own. Momentum and weight decay are linear, so that the
-    mean of two steps is the step along the mean.
+    They share weights and averages of weights, running statistics and the state of the base optimizer (bsam's own state
+    is its momentum); what else a variant remembers of its gradients is each device's own. Momentum and weight decay are
+    linear, so that the mean of two steps is the step along the mean.
     """
     halves = [on_half(name, rank) for rank in range(2)]
     for _ in range(STEPS):
         info = halves[0].info  # which a copy need not have for itself
-        told = agree_on_rises(copy.deepcopy(halves, {id(info): info}), monkeypatch)
-        monkeypatch.setattr(universal_sam, "mean_over_ranks", told)
+        what_devices_tell_each_other(halves, copy.deepcopy(halves, {id(info): info}), monkeypatch)
         for half in halves:
             half.step()
         for one, other in zip(*map(shared, halves), strict=True):
@@ -110,20 +107,35 @@ def mean_of_halves(name, monkeypatch):
     return halves[0].tensors()
 
 
-def agree_on_rises(halves, monkeypatch):
-    """The universal class weighs its probes by how losses rise on all devices: let copies find out."""
-    rises = []
+def what_devices_tell_each_other(halves, copies, monkeypatch):
+    """Let copies make the step to find out what devices tell each other within it, and prepare the halves for it.
+
+    The universal class weighs its probes by how losses rise on all devices; SAMPa goes first where all devices' past
+    gradients lead.
+    """
+    rises, descents = [], []
     monkeypatch.setattr(universal_sam, "mean_over_ranks", lambda rise: rises.append(rise) or rise)
-    for half in halves:
+    for half in copies:
+        seen = []
+        half.optimizer.mean_over_devices = lambda values, seen=seen: seen.append([v.clone() for v in values])
         half.step()
-    return lambda rise: sum(rises) / len(rises)
+        descents.append(seen)
+    monkeypatch.setattr(universal_sam, "mean_over_ranks", lambda rise: sum(rises) / 2)
+    if halves[0].info.name == "sampa" and len(descents[0]) == 2:
+        (one, _), (other, _) = descents
+        for half in halves:
+            left = [[(a + b) / 2 for a, b in zip(one, other, strict=True)]]
+            half.optimizer.mean_over_devices = lambda values, left=left: (
+                torch._foreach_copy_(values, left.pop()) if left else None
+            )
 
 
 def shared(half):
     """What devices have in common, as tensors to be averaged in place."""
-    optimizer = half.optimizer
+    optimizer, oracle = half.optimizer, half.oracle
     states = optimizer.own if optimizer.info.name == "bsam" else optimizer.state
     kept = [states[p][key] for p in half.model.parameters() for key in sorted(states.get(p, {}))]
+    kept += [*oracle.hook.copies(), *oracle.average.copies()]
     return [t.detach() for t in [*half.model.parameters(), *half.model.buffers(), *kept] if t.is_floating_point()]
 
 

@@ -32,9 +32,7 @@ def work(team, folder):
     for name in DEVICE:
         run = trial(name, halves)
         run.optimizer.mean_over_devices = team.mean_
-        for _ in range(STEPS):
-            run.step()
-            run.oracle.finish_step()
+        run.step(STEPS)
         done[name, "halves"] = run.tensors(), run.oracle.counted, run.oracle.scores("loss")
     for name, setting in (("m_sam", {"m": 1}), ("bsam", {"splits": BATCH})):
         run = trial(name, whole, norm="layer", **setting)
