@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
         (("--gpus", "64"), ("gpus=64",)),
         (("--gres", "unicorn:1"), ("gres=unicorn:1",)),
         (("--constraint", "unicorn"), ("constraint=unicorn",)),
-        (("--qos", "unicorn"), ("qos=unicorn",)),
         (("--extra", "nodelist=nowhere"), ("nowhere",)),
     ],
     ids=lambda value: "-".join(value).strip("-") if isinstance(value, tuple) else None,
