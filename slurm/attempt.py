@@ -11,7 +11,7 @@ import torch
 from ..benchmarks.environment import describe_environment, pick_device
 from ..benchmarks.execute import execute
 from ..benchmarks.interrupt import Interrupted
-from ..benchmarks.lease import Held
+from ..benchmarks.lease import Held, LeaseLost
 from ..benchmarks.training import Advance, Training
 from ..errors import ConfigError, SambenchError
 from ..results.store import Store
@@ -108,7 +108,7 @@ def attempt(run: Planned, site: Site, device: torch.device, listen: Listen, work
         return Event(record.status, worker, run, record.counters.steps, record.error or "")
     except Interrupted as stop:
         return Event("interrupted", worker, run, text=str(stop))
-    except Held as error:
+    except (Held, LeaseLost) as error:
         return Event("held", worker, run, text=str(error))
     except SambenchError as error:
         return Event("failed", worker, run, text=str(error))

@@ -153,14 +153,14 @@ class Launch:
 def new_launch(results: Path, suite: str) -> Launch:
     """Make the folder of a new launch, with a name that nobody else has: when, what, and a random end."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    folder = results.resolve() / LAUNCHES / f"{stamp}-{suite}-{secrets.token_hex(3)}"
+    folder = results.absolute() / LAUNCHES / f"{stamp}-{suite}-{secrets.token_hex(3)}"
     make_folder(folder)
     return Launch(folder)
 
 
 def list_launches(results: Path, suite: str | None = None) -> list[Launch]:
     """Return the launches under a results folder, the newest last; of one suite, if it is named."""
-    folder = results.resolve() / LAUNCHES
+    folder = results.absolute() / LAUNCHES
     if not folder.is_dir():
         return []
     found = [Launch(entry) for entry in sorted(folder.iterdir()) if (entry / "launch.json").is_file()]
@@ -197,12 +197,18 @@ def write_launch(
 def _content(run: Planned) -> dict[str, Any]:
     return {
         "spec": run.spec.model_dump(mode="json"),
-        "source": asdict(run.source) if run.source else None,
+        "source": {"name": run.source.name, "location": _absolute(run.source.location)} if run.source else None,
         "steps": run.steps,
         "gradient_evaluations": run.gradient_evaluations,
         "forward_evaluations": run.forward_evaluations,
         "seconds": run.seconds,
     }
+
+
+def _absolute(location: str) -> str:
+    """Make the place of a data set independent of where a command was given: ``parquet:data`` has its whole path."""
+    kind, colon, folder = location.partition(":")
+    return f"{kind}:{Path(folder).absolute()}" if colon else location
 
 
 def _planned(content: dict[str, Any]) -> Planned:

@@ -82,17 +82,18 @@ class _Worker:
             self.pipe.send(self.run)
 
     def hear(self) -> Event:
-        """Receive the next event; silence from a dead process is the loss of its run, unless it was asked to stop."""
+        """Receive the next event; the silence of a dead process is the loss of its run, unless it was asked to stop."""
         assert self.run is not None
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            text = f"the worker process ended with exit code {self.process.exitcode}"
-            return Event("interrupted" if self.asked else "lost", self.number, self.run, text=text)
+            code = self.process.exitcode
+            kind = "interrupted" if self.asked or code in (-signal.SIGTERM, -signal.SIGUSR2) else "lost"
+            return Event(kind, self.number, self.run, text=f"the worker process ended with exit code {code}")
 
     def ask_to_stop(self) -> None:
-        """Ask for a checkpoint, once: a second signal would act at once."""
+        """Ask for a checkpoint, once."""
         if not self.asked:
             self.asked = True
             self.process.terminate()
@@ -106,9 +107,11 @@ class _Worker:
 def _work(pipe: Connection, number: int, site: Site) -> None:
     """The worker process: make runs until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    signal.signal(
-        signal.SIGUSR2, lambda *_: None
-    )  # so does a scheduler's signal; between two runs it means nothing here
+    for number_of_signal in (
+        signal.SIGTERM,
+        signal.SIGUSR2,
+    ):  # nor may a second one end what the first one asked to stop
+        signal.signal(number_of_signal, lambda *_: None)
     device = site.prepare(number)
 
     def tell(event: Event) -> None:

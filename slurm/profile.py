@@ -60,6 +60,11 @@ class Profile(BaseModel):
         return parse_minutes(self.time)
 
     @property
+    def warning_seconds(self) -> int:
+        """Seconds before the time limit at which the job is warned: at most a quarter of it."""
+        return min(self.signal_seconds, 15 * self.minutes)
+
+    @property
     def job_gpus(self) -> int:
         """GPUs of one job: one for each process of a run on several, if there are GPUs at all."""
         return max(self.gpus, self.devices) if self.gpus else 0

@@ -42,7 +42,7 @@ class Resources:
 
 def resources(jobs: tuple[Packed, ...], profile: Profile, max_array_size: int) -> Resources:
     """Add up what packed jobs take under a profile."""
-    limit = 60.0 * profile.minutes - profile.signal_seconds
+    limit = 60.0 * profile.minutes - profile.warning_seconds
     starts = [periods(job.seconds, limit) for job in jobs]
     parallel = max(1, min(len(jobs), profile.array_parallelism))
     work = sum(job.seconds for job in jobs)

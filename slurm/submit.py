@@ -76,7 +76,7 @@ def submit(
             device=profile.job_device,
             threads=profile.threads,
             devices=profile.devices,
-            data_root=str(Path(site.data_root).resolve()) if site.data_root else None,
+            data_root=str(Path(site.data_root).absolute()) if site.data_root else None,
             plugins=plugins,
         )
         spans = write_launch(launch, suite, jobs, profile, there)
@@ -161,7 +161,7 @@ def _parameters(profile: Profile, delay: int) -> dict[str, Any]:
         "time": profile.minutes,
         "nodes": profile.nodes,
         "ntasks_per_node": profile.tasks_per_node,
-        "signal_delay_s": profile.signal_seconds,
+        "signal_delay_s": profile.warning_seconds,
         "array_parallelism": profile.array_parallelism,
         "setup": ["set -e", *profile.setup],
         "stderr_to_stdout": True,
