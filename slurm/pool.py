@@ -107,10 +107,8 @@ class _Worker:
 def _work(pipe: Connection, number: int, site: Site) -> None:
     """The worker process: make runs until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    for number_of_signal in (
-        signal.SIGTERM,
-        signal.SIGUSR2,
-    ):  # nor may a second one end what the first one asked to stop
+    # A signal between two runs means nothing here, and a second one must not end what the first one asked to stop.
+    for number_of_signal in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number_of_signal, lambda *_: None)
     device = site.prepare(number)
 
