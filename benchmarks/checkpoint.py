@@ -13,7 +13,8 @@ import torch
 
 from ..errors import StateError
 from ..results.files import atomic_write_bytes, remove_leftovers
-from .lease import Lease, look
+from .holder import look
+from .lease import Lease
 
 log = logging.getLogger("sambench")
 MAGIC = b"sambench checkpoint 1 "

@@ -19,12 +19,12 @@ import secrets
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ..errors import StateError
 from ..results.files import give_name, make_folder, write_failure
+from .holder import EXPIRY, Holder, boot_id, generations, is_held, job_id, lease_path, read_holder
 
 try:
     import fcntl
@@ -33,10 +33,7 @@ except ImportError:  # not a POSIX system: a dead holder is then noticed by the 
 
 BEAT = 15.0
 """Seconds between two renewals."""
-EXPIRY = 120.0
-"""Seconds without a renewal after which a lease is free; several renewals may fail before that."""
 
-_PREFIX = "lease-"
 _SIZE = 512
 
 
@@ -46,70 +43,6 @@ class Held(StateError):
 
 class LeaseLost(StateError):
     """Another process has taken over this run, because this one gave no sign of life; nothing may be written."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a run, and how far it is.
-
-    Args:
-        host: name of the machine.
-        boot: of the running kernel: equal exactly for processes that see the same locks.
-        pid: process.
-        job: of the scheduler, or empty.
-        first: step at which this holder took the run up.
-        step: step that is done.
-        total: steps of the whole run, 0 before it is known.
-        seconds: that this holder has held the run.
-    """
-
-    host: str
-    boot: str
-    pid: int
-    job: str = ""
-    first: int = 0
-    step: int = 0
-    total: int = 0
-    seconds: float = 0.0
-
-    @property
-    def remaining(self) -> float | None:
-        """Estimated seconds to the end, from the steps made so far; None before there are any."""
-        made = self.step - self.first
-        return self.seconds / made * (self.total - self.step) if made > 0 else None
-
-
-def look(folder: Path, now: float | None = None) -> tuple[bool, Holder | None]:
-    """Tell whether somebody holds the run of a folder, and who did last.
-
-    Args:
-        folder: of the run.
-        now: the time of the file system, when the caller has asked for it (:func:`filesystem_time`).
-    """
-    generations = _generations(folder)
-    if not generations:
-        return False, None
-    path = _path(folder, max(generations))
-    try:
-        return _is_held(path, now), _read(path)
-    except FileNotFoundError:
-        return False, None
-
-
-def filesystem_time(folder: Path) -> float:
-    """Return what time it is for the file system that a folder is on, in seconds since the epoch."""
-    probe = folder / f".time-{secrets.token_hex(8)}"
-    try:
-        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            os.write(descriptor, b"?")
-            os.fsync(descriptor)
-            return os.fstat(descriptor).st_mtime
-        finally:
-            os.close(descriptor)
-            probe.unlink(missing_ok=True)
-    except OSError:
-        return time.time()  # a folder that may only be read: its times are compared with this machine's
 
 
 class Lease:
@@ -139,9 +72,9 @@ class Lease:
         """
         while True:
             make_folder(self.folder)
-            newest = max(_generations(self.folder), default=0)
-            if newest and _is_held(_path(self.folder, newest), expiry=self.expiry):
-                raise Held(_held_by(self.folder.name, _read(_path(self.folder, newest))))
+            newest = max(generations(self.folder), default=0)
+            if newest and is_held(lease_path(self.folder, newest), expiry=self.expiry):
+                raise Held(_held_by(self.folder.name, read_holder(lease_path(self.folder, newest))))
             with suppress(FileNotFoundError):  # the folder went away: the run came to its end just now
                 if self._create(newest + 1):
                     break
@@ -169,7 +102,7 @@ class Lease:
         with self._writing:
             if self._descriptor >= 0:
                 if not self.lost:
-                    _path(self.folder, self.generation).unlink(missing_ok=True)
+                    lease_path(self.folder, self.generation).unlink(missing_ok=True)
                 os.close(self._descriptor)
                 self._descriptor = -1
         with suppress(OSError):  # it holds checkpoints, or somebody looks in to see whether the run is done
@@ -183,7 +116,7 @@ class Lease:
 
     def _create(self, generation: int) -> bool:
         """Create one generation, its content and its lock in one step; return whether we were the first."""
-        path = _path(self.folder, generation)
+        path = lease_path(self.folder, generation)
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
         descriptor = -1
         try:
@@ -203,20 +136,20 @@ class Lease:
         finally:
             temporary.unlink(missing_ok=True)
         # Listings may be late by a moment: of two that meet here the higher generation wins.
-        if not ours or max(_generations(self.folder), default=0) > generation:
+        if not ours or max(generations(self.folder), default=0) > generation:
             os.close(descriptor)
             if ours:
                 path.unlink(missing_ok=True)
             return False
-        for older in _generations(self.folder):
+        for older in generations(self.folder):
             if older < generation:
-                _path(self.folder, older).unlink(missing_ok=True)
+                lease_path(self.folder, older).unlink(missing_ok=True)
         self.generation, self._descriptor = generation, descriptor
         return True
 
     def _content(self, seconds: float) -> bytes:
         holder = Holder(
-            platform.node(), _boot(), os.getpid(), job_id(), self.first, self.step, self.total, round(seconds, 1)
+            platform.node(), boot_id(), os.getpid(), job_id(), self.first, self.step, self.total, round(seconds, 1)
         )
         return json.dumps(asdict(holder)).encode().ljust(_SIZE - 1) + b"\n"
 
@@ -229,7 +162,7 @@ class Lease:
             if self._descriptor < 0 or self.lost:
                 return
             try:
-                if max(_generations(self.folder), default=0) != self.generation:
+                if max(generations(self.folder), default=0) != self.generation:
                     self.lost = True
                     return
                 os.pwrite(self._descriptor, self._content(time.monotonic() - self._started), 0)
@@ -246,64 +179,3 @@ def _held_by(run: str, holder: Holder | None) -> str:
         f"run {run[:12]} is being trained by another process{where}; "
         "wait for it, or stop it and run this again: it goes on where the other one was"
     )
-
-
-def _is_held(path: Path, now: float | None = None, expiry: float = EXPIRY) -> bool:
-    try:
-        with path.open("rb") as file:
-            if fcntl is not None and _same_kernel(_parse(file.read())):
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                    return False
-                except OSError:
-                    pass
-            renewed = os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
-        return False
-    return (filesystem_time(path.parent) if now is None else now) - renewed <= expiry
-
-
-def _same_kernel(holder: Holder | None) -> bool:
-    return holder is not None and holder.boot == _boot()
-
-
-def _read(path: Path) -> Holder | None:
-    try:
-        return _parse(path.read_bytes())
-    except FileNotFoundError:
-        return None
-
-
-def _parse(data: bytes) -> Holder | None:
-    """Read a holder; a file that is being written this moment says nothing yet."""
-    try:
-        content: dict[str, Any] = json.loads(data)
-        return Holder(**content)
-    except (ValueError, TypeError):
-        return None
-
-
-def _generations(folder: Path) -> list[int]:
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(int(name.removeprefix(_PREFIX)) for name in names if name.startswith(_PREFIX))
-
-
-def _path(folder: Path, generation: int) -> Path:
-    return folder / f"{_PREFIX}{generation:06d}"
-
-
-def _boot() -> str:
-    """Identify the running kernel, whose locks tell which processes are alive."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return platform.node()
-
-
-def job_id() -> str:
-    """Name the scheduler's job that this process is in: ``123_4`` for element 4 of array 123."""
-    array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{element}" if array else os.environ.get("SLURM_JOB_ID", "")

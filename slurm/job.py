@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..benchmarks.checkpoint import Checkpoints
-from ..benchmarks.lease import Holder, job_id, look
+from ..benchmarks.holder import Holder, job_id, look
 from ..benchmarks.meeting import Seat, find_seat
 from ..errors import SambenchError
 from ..results.files import atomic_write_bytes

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..benchmarks.checkpoint import Checkpoints
-from ..benchmarks.lease import filesystem_time, look
+from ..benchmarks.holder import filesystem_time, look
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suite import Suite
 from ..errors import SambenchError

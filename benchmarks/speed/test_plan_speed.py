@@ -18,7 +18,7 @@ import fake_slurm
 import pytest
 import torch
 
-from sambench.benchmarks.lease import Holder
+from sambench.benchmarks.holder import Holder
 from sambench.benchmarks.suite import load_suite
 from sambench.results.record import canonical_json
 from sambench.results.store import Store

@@ -8,10 +8,12 @@ import time
 
 import pytest
 
+from sambench.benchmarks import holder
 from sambench.benchmarks import lease as module
 from sambench.benchmarks.checkpoint import Checkpoints
 from sambench.benchmarks.execute import execute
-from sambench.benchmarks.lease import Held, Lease, LeaseLost, filesystem_time, look
+from sambench.benchmarks.holder import filesystem_time, look
+from sambench.benchmarks.lease import Held, Lease, LeaseLost
 from sambench.results.store import Store
 
 
@@ -23,7 +25,7 @@ def folder(tmp_path):
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Make holders look like processes of other machines, whose locks say nothing here."""
-    monkeypatch.setattr(module, "_same_kernel", lambda holder: False)
+    monkeypatch.setattr(holder, "_same_kernel", lambda found: False)
 
 
 def age(folder, seconds):
