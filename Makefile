@@ -8,7 +8,7 @@ quickstart: .venv/installed
 	$(BIN)/sambench quickstart
 
 test: .venv/installed
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
 
 test-all: .venv/installed
 	$(BIN)/pytest -q

@@ -145,10 +145,19 @@ def test_bad_input_is_a_message_and_no_traceback(words, message, tmp_path):
     assert message in " ".join(sambench(*words, *(["--results", tmp_path] if "run" in words else []), code=2).split())
 
 
+# a shell starts what runs in its background deaf to SIGINT, and these tests may be run there
+LISTENING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from sambench.benchmarks.cli import main
+main()
+"""
+
+
 def test_an_interrupt_writes_a_checkpoint_and_the_command_resumes(tmp_path):
     words = ["run", *TINY, "--epochs", "400", "--checkpoint-seconds", "0", "--results", str(tmp_path)]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from sambench.benchmarks.cli import main; main()", *words],
+        [sys.executable, "-c", LISTENING, *words],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -28,10 +28,10 @@ def test_copy_goes_on_alike(name, how):
     trial = Trial(get_info(name))
     trial.step(2)
     pair = trial.model, trial.optimizer
-    twin = Trial(get_info(name))
-    twin.model, twin.optimizer = copy.deepcopy(pair) if how == "deepcopy" else pickle.loads(pickle.dumps(pair))
-    twin.oracle = type(trial.oracle)(twin.model)
-    twin.oracle.total_steps, twin.done = trial.oracle.total_steps, trial.done
+    model, optimizer = copy.deepcopy(pair) if how == "deepcopy" else pickle.loads(pickle.dumps(pair))
+    twin = Trial(get_info(name), model=model)
+    twin.optimizer, twin.done = optimizer, trial.done
+    twin.oracle.load_state_dict(trial.oracle.state_dict())
     trial.step(3)
     twin.step(3)
     assert all_same_bits(trial.tensors(), twin.tensors())
