@@ -10,6 +10,7 @@ from sambench.datasets.samplers import list_samplers
 from sambench.variants import AVERAGES, HOOKS, get_info, list_variants
 
 SETTINGS = {"saf_delay": 1, "saf_start": 0.0, "mesa_start": 0.0, "swa_start": 0.05}
+QUICK = ("sgd", "sam", "unified_sam", "esam", "looksam", "ssam_f", "sampa", "m_sam")
 RULES = [info.name for info in list_variants() if {"hook", "average"}.isdisjoint(info.needs)]
 NAMED = [info.name for info in list_variants() if info.name not in RULES]
 
@@ -23,7 +24,9 @@ def together(name: str, hook: str, average: str) -> Trial:
 
 
 @pytest.mark.parametrize(("hook", "average"), [("saf", "ema"), ("mesa", "swa")])
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in RULES]
+)
 def test_any_rule_goes_with_any_hook_and_average_and_resumes_to_the_bit(name, hook, average):
     whole, plain = together(name, hook, average), Trial(get_info(name), norm="batch", dtype=torch.float32)
     whole.step(6)
