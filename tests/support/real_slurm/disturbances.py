@@ -113,7 +113,7 @@ HEALING: tuple[Disturbance, ...] = (
 )
 """Those after which the jobs come to their end by themselves."""
 CRASHES: tuple[Disturbance, ...] = (kill_node, cut_off_node)
-"""Those after which SLURM starts the jobs again, and now and then kills the second start while it clears up."""
+"""Those after which SLURM starts the jobs again; a second start was once seen killed, from a cause not yet found."""
 DEADLY: tuple[Disturbance, ...] = (kill_worker, kill_job)
 """Those that cost a job or a run, which only ``sambench retry`` or another launch brings back."""
 
