@@ -4,6 +4,7 @@ A task that imports torch takes seconds of a core; forked from here it takes mil
 have started, but for the import path: which code a job imports is tested with a job that starts for real.
 """
 
+import importlib
 import json
 import os
 import select
@@ -15,11 +16,10 @@ from pathlib import Path
 
 def serve(place):
     """Listen on a socket until it is closed at the other end of standard input."""
-    import sklearn.datasets  # noqa: F401  (the data of the tests)
     import torch
 
-    import sambench.slurm.job  # noqa: F401  (what the tasks run)
-
+    for needed in ("sklearn.datasets", "sambench.slurm.job"):  # the data of the tasks, and what they run
+        importlib.import_module(needed)
     torch.set_num_threads(1)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(place)
