@@ -17,6 +17,17 @@ class Interrupted(BaseException):
     """The run stopped on request and its checkpoint is written; no handler of errors should take it for one."""
 
 
+class Note:
+    """A handler that takes note of a signal. A :class:`StopRequest` that begins later finds it, so that no signal is
+    lost between the start of a process and the first step of its run."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+
+
 class StopRequest:
     """Turns the first signal into a request that the training loop sees at the end of its step.
 
@@ -36,7 +47,8 @@ class StopRequest:
             for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
                 if signal.getsignal(number) is signal.SIG_IGN:  # whoever ignores a signal wants it ignored
                     continue
-                self._before[number] = signal.signal(number, self._request)
+                self._before[number] = before = signal.signal(number, self._request)
+                self.requested = self.requested or (isinstance(before, Note) and before.came)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -15,10 +15,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from ..benchmarks.checkpoint import Checkpoints
 from ..benchmarks.holder import Holder, job_id, look
+from ..benchmarks.interrupt import Note
 from ..benchmarks.meeting import Seat, find_seat
 from ..errors import SambenchError
 from ..results.files import atomic_write_bytes
@@ -71,12 +71,14 @@ class Signals:
     way, count every signal in a short job as a time-out, and write their state in place."""
 
     def __init__(self) -> None:
-        self.leave = False
-        signal.signal(signal.SIGUSR2, self._note)
-        signal.signal(signal.SIGTERM, self._note)
+        self._end = Note()
+        signal.signal(signal.SIGUSR2, self._end)
+        signal.signal(signal.SIGTERM, lambda *_: None)  # before a run has begun there is nothing to save
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.leave = self.leave or number == signal.SIGUSR2
+    @property
+    def leave(self) -> bool:
+        """Whether the scheduler announced the end of this job."""
+        return self._end.came
 
 
 def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals, notes: Path) -> dict[str, str]:

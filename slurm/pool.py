@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from ..benchmarks.interrupt import Interrupted
+from ..benchmarks.interrupt import Interrupted, Note
 from .attempt import TICK, Event, Listen, Site, attempt
 from .plan import Planned
 
@@ -107,9 +107,9 @@ class _Worker:
 def _work(pipe: Connection, number: int, site: Site) -> None:
     """The worker process: make runs until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    # A signal between two runs means nothing here, and a second one must not end what the first one asked to stop.
+    # A signal between two runs stops the next one, and a second one must not end what the first one asked to stop.
     for number_of_signal in (signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number_of_signal, lambda *_: None)
+        signal.signal(number_of_signal, Note())
     device = site.prepare(number)
 
     def tell(event: Event) -> None:

@@ -323,6 +323,35 @@ def test_a_scheduler_that_does_not_requeue_is_told(monkeypatch, cluster, tmp_pat
         module._requeue(True, tmp_path / "notes")
 
 
+@pytest.mark.parametrize("at_a_time", [0, 1])
+def test_a_signal_before_the_first_step_is_not_lost(monkeypatch, slow, plugin, tmp_path, at_a_time):
+    """It comes when the run is claimed and not yet trained: after one step the job asks for another start."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR2, signal.SIGTERM)}
+    suite, asked = slow(seeds=1 + at_a_time, epochs=2), []
+
+    def requeue(fruitful, notes):
+        asked.append(fruitful)
+        raise SystemExit(1)
+
+    class Sender(module.Diary):
+        def __call__(self, event):
+            if event.kind == "started":
+                os.kill(os.getpid(), signal.SIGUSR2)
+
+    monkeypatch.setattr(module, "_requeue", requeue)
+    monkeypatch.setattr(module, "Diary", Sender)
+    runs = tuple(Planned(spec, None, 6, 6.0, 0.0, 1.0) for spec in suite.specs)
+    site = Site(tmp_path / "r", plugins=(plugin,))
+    try:
+        with pytest.raises(SystemExit):
+            module.work(runs, site, at_a_time, module.Signals(), tmp_path / "notes")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert asked == [True]
+    assert [s.state for s in standings(suite, Store(tmp_path / "r"))] == ["preempted"] + ["pending"] * at_a_time
+
+
 def test_signals_are_noted_and_harmless(monkeypatch):
     before = {number: signal.getsignal(number) for number in (signal.SIGUSR2, signal.SIGTERM)}
     try:
