@@ -61,9 +61,9 @@ def running(cluster, zygote, monkeypatch):
 
 @pytest.fixture
 def until():
-    """Wait until something holds; fail if it does not for a minute."""
+    """Wait until something holds. The limit only ends a test that hangs: a slow machine is no failure."""
 
-    def wait(condition, seconds=60.0):
+    def wait(condition, seconds=240.0):
         end = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < end, "it never came true"
