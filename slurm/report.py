@@ -17,6 +17,8 @@ JOB_BYTES = 20_000
 """Room that one job takes: its payload, its log, what submitit keeps."""
 CODE_BYTES = 3_000_000
 """Room that the copy of the code takes."""
+FULL = 1_000_000
+"""Room that is less than a record and a checkpoint of the smallest network take."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,25 @@ def check_room(results: Path, needed: int) -> None:
     Raises:
         ConfigError: there is less room than records and checkpoints need.
     """
-    there = next(folder for folder in (results.resolve(), *results.resolve().parents) if folder.is_dir())
-    free = shutil.disk_usage(there).free
-    if free < needed:
+    if (free := _free(results)) < needed:
         raise ConfigError(
             f"{results} has room for {size(free)}, and the plan needs about {size(needed)}: free some space, choose "
             "another folder with --results DIR, or let fewer runs go on at the same time"
         )
+
+
+def tell_full(results: Path) -> str:
+    """Say that the file system of a folder is full, which runs that fail for it cannot write down; else nothing."""
+    free = _free(results)
+    if free >= FULL:
+        return ""
+    return f"no space left where {results} lies ({size(free)} free): free some, then `sambench retry`"
+
+
+def _free(folder: Path) -> int:
+    """Return the bytes that a folder, which need not be there yet, has room for."""
+    there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_dir())
+    return shutil.disk_usage(there).free
 
 
 def detectable(suite: Suite) -> str:

@@ -73,7 +73,10 @@ def ask(*command: str) -> str:
     except subprocess.TimeoutExpired:
         raise NoAnswer(f"{command[0]} did not answer within {PATIENCE} s; try again when SLURM is well") from None
     except subprocess.CalledProcessError as error:
-        raise NoAnswer(f"{command[0]} failed: {error.stderr.strip() or error.stdout.strip()}") from error
+        reason = error.stderr.strip() or error.stdout.strip()
+        if "contact" in reason.lower():
+            raise NoAnswer(f"SLURM does not answer: {reason}; try again when its controller is up") from error
+        raise NoAnswer(f"{command[0]} failed: {reason}") from error
     return done.stdout
 
 

@@ -32,6 +32,8 @@ def status(
         if (table := _status_table(found, all_)).row_count:
             out.print(table)
         say(_counts(found))
+        if any(s.state in ("failed", "lost") for s in found) and (full := report.tell_full(results)):
+            say(full)
         return
     with Live(console=out, auto_refresh=False) as live:
         while True:

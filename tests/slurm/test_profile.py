@@ -1,12 +1,14 @@
 """Profiles, packing and what a plan says about both."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from sambench.errors import ConfigError
 from sambench.slurm.pack import Packed, chunks, pack
 from sambench.slurm.plan import Plan, Planned
 from sambench.slurm.profile import Profile, list_profiles, load_profile, parse_minutes
-from sambench.slurm.report import check_room, detectable, disk_bytes, resources
+from sambench.slurm.report import check_room, detectable, disk_bytes, resources, tell_full
 
 
 @pytest.mark.parametrize("name", list_profiles())
@@ -118,6 +120,12 @@ def test_no_room_is_told_before_anything_starts(tmp_path, tiny_suite):
     plan = Plan(tiny_suite({}), planned(tiny_suite({}), [1]), 0, 0, (), checkpoint_bytes=10**18, record_bytes=1)
     with pytest.raises(ConfigError, match=r"has room for .*the plan needs about 1000000.0 TB"):
         check_room(tmp_path / "not" / "there", disk_bytes(plan, 4))
+
+
+@pytest.mark.parametrize(("free", "said"), [(0, True), (10**9, False)])
+def test_a_full_file_system_is_told(tmp_path, monkeypatch, free, said):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    assert ("no space left" in tell_full(tmp_path / "not" / "there")) == said
 
 
 def test_the_smallest_difference_is_that_of_the_statistics(tiny_suite):

@@ -117,7 +117,7 @@ def test_workers_killed_at_random_moments(cluster, lab, reference, measured):
 @pytest.mark.parametrize("seed", [1])
 def test_all_of_it_at_random_moments(seed, cluster, lab, reference, measured):
     """Forty runs, and every disturbance there is, one after the other, while they are made."""
-    bench = lab(watched(40), pause=PAUSE / 2, options=("--runs-per-job", "4"))
+    bench = lab(watched(40), pause=PAUSE, options=("--runs-per-job", "4"))
     bench.launch()
     dice = random.Random(seed)
     struck = []

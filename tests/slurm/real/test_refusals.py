@@ -74,8 +74,8 @@ def test_a_file_system_that_fills_up(lab, small, reference):
         ballast.write_bytes(bytes(100_000_000))
     bench.finish()
     assert bench.done() < 2
-    ballast.unlink()
     assert "no space left" in bench.sambench("status")
+    ballast.unlink()
     bench.launch()
     bench.finish()
     assert_same_runs(bench.results, reference(bench.suite))

@@ -190,9 +190,9 @@ class Cluster:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
-    def does(self, *command: str) -> bool:
+    def does(self, *command: str, timeout: float = 60.0) -> bool:
         """Tell whether a program succeeds."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, timeout=60)
+        done = subprocess.run(command, env=self.environment, capture_output=True, timeout=timeout)
         return done.returncode == 0
 
     def queue(self, states: str = "all") -> list[Job]:

@@ -28,13 +28,13 @@ _BRIEF = ("--wrap", "sleep 1")
 
 def announce(cluster: Cluster, job: Job) -> None:
     """The signal that comes before a time limit."""
-    cluster.run("scancel", "--signal=USR2", job.raw)
+    _signal(cluster, job, "USR2")
     wait_until(lambda: _left(cluster, job), PATIENCE, f"the requeue of job {job.id}")
 
 
 def terminate(cluster: Cluster, job: Job) -> None:
     """SIGTERM that nothing follows."""
-    cluster.run("scancel", "--signal=TERM", job.raw)
+    _signal(cluster, job, "TERM")
 
 
 def requeue(cluster: Cluster, job: Job) -> None:
@@ -123,6 +123,11 @@ def storm(seed: int) -> list[Disturbance]:
     order = [*HEALING, *CRASHES, *DEADLY]
     random.Random(seed).shuffle(order)
     return order
+
+
+def _signal(cluster: Cluster, job: Job, name: str) -> None:
+    """Send a signal to a job. Where the job is about to end, scancel tries for a minute and a half, and fails."""
+    cluster.does("scancel", f"--signal={name}", job.raw, timeout=PATIENCE * 3)
 
 
 def _left(cluster: Cluster, job: Job) -> bool:
