@@ -1,8 +1,9 @@
 """The leaderboard: a store to one Markdown text, the same bytes for the same records in any order."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import StateError
 from .board import Board, Boards, Checks, Section
@@ -10,7 +11,7 @@ from .cells import COLUMNS, EDGE, LEFT, UNVERIFIED, cells
 from .files import atomic_write_bytes, make_folder
 from .markdown import count, escape, table
 from .notes import exclusions, notes, origin, track_text
-from .published import Published
+from .published import VALUE, Source, by_source
 from .workloads import protocol
 
 COMMAND = "sambench leaderboard"
@@ -31,13 +32,13 @@ _HOW_TO_READ = f"""\
 - {UNVERIFIED} a reimplementation that nothing has verified yet; {EDGE} a tuned value at the edge of its range."""
 
 
-def render(boards: Boards, checks: Checks | None = None, published: Sequence[Published] = ()) -> str:
+def render(boards: Boards, checks: Checks | None = None, published: Iterable[Mapping[str, Any]] = ()) -> str:
     """Write the leaderboard.
 
     Args:
         boards: as :func:`.board.gather` reads them from a store.
         checks: what the conformance suite found, for the marks.
-        published: tables of published numbers, for the end.
+        published: published numbers, for the end, as :func:`.published.by_source` takes them.
 
     Returns:
         Markdown, ending in a newline: a function of the arguments alone.
@@ -67,11 +68,13 @@ def render(boards: Boards, checks: Checks | None = None, published: Sequence[Pub
             f"{count(boards.search, 'search run')} chose hyper-parameters and {'is' if boards.search == 1 else 'are'} "
             "not ranked: the best of many trials looks better than it is."
         )
-    if published:
+    if sources := by_source(published):
         parts += [
             "## Published numbers",
-            "What others printed, with their protocols. Nothing here ran in this suite, and nothing here is ranked.",
-            *(part for entry in published for part in _published(entry)),
+            "What others printed, as each variant declares it. Nothing here ran in this suite, and nothing here is "
+            "ranked: no two sources share a protocol, so compare within one only. Spreads are the sources' own, over "
+            "seeds; what a source gives as an error stands here as an accuracy.",
+            *(part for source in sources for part in _published(source)),
         ]
     return "\n\n".join(parts) + "\n"
 
@@ -130,11 +133,11 @@ def _section(section: Section, checks: Checks) -> list[str]:
     ]
 
 
-def _published(entry: Published) -> list[str]:
-    about = f"{entry.measure[0].upper()}{entry.measure[1:]}. Source: {entry.source}. Protocol: {entry.protocol}"
-    about = about if about.endswith(".") else f"{about}."
-    text = table(entry.columns, [[cell or "–" for cell in row] for row in entry.rows], entry.columns)
-    return [f"### {escape(entry.title)}", about, text, *([entry.note] if entry.note else [])]
+def _published(source: Source) -> list[str]:
+    shared = ". ".join(f"{heading}: {text}" for heading, text in source.shared.items())
+    left = [heading for heading in source.columns if heading != VALUE]
+    text = table(source.columns, [[cell or "–" for cell in row] for row in source.rows], left)
+    return [f"### {escape(source.name)}", *([escape(f"{shared}.")] if shared else []), text]
 
 
 def _list(lines: Sequence[str]) -> str:

@@ -1,61 +1,68 @@
-"""Published numbers: what others printed, in tables of their own, with source and protocol."""
+"""Published numbers: what others printed, a table for each source, ranked with nothing.
 
-import tomllib
-from importlib.resources import files
-from typing import Any
+They are stored in one place, beside the variants whose numbers they are. What is read here are the rows of plain values
+that ``sambench.variants.published_results`` makes of them.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from ..errors import StateError
+from .workloads import write
 
-FILE = "published.toml"
+ABOUT = {"dataset": "Data", "network": "Network", "variant": "Variant", "setting": "Setting", "protocol": "Protocol"}
+"""What a number is told apart by: key of a row -> heading."""
+VALUE = "Test accuracy, %"
 
 
-class Published(BaseModel):
-    """One table, cell by cell as its source prints it.
+class Source(NamedTuple):
+    """What one source printed.
+
+    Attributes:
+        name: of the source.
+        shared: what all its numbers have in common, by heading.
+        columns: headings of the rest, and of the numbers.
+        rows: texts, one a column.
+    """
+
+    name: str
+    shared: Mapping[str, str]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def by_source(results: Iterable[Mapping[str, Any]]) -> list[Source]:
+    """Group published numbers by their source; those with the most numbers come first.
+
+    Args:
+        results: rows with the keys of :data:`ABOUT`, ``source``, and ``printed``, the number as its source writes it;
+            ``setting`` is a mapping.
 
     Example:
-        >>> published()[0].columns[:2]
-        ('rho', 'lam = 0 (USAM)')
+        >>> about = {"dataset": "cifar10", "network": "WRN-28-10", "protocol": "200 epochs", "source": "a README"}
+        >>> [one] = by_source([
+        ...     {**about, "variant": "sgd", "setting": {}, "printed": "96.5"},
+        ...     {**about, "variant": "sam", "setting": {"rho": 0.05}, "printed": "97.04"},
+        ... ])
+        >>> one.shared
+        {'Data': 'cifar10', 'Network': 'WRN-28-10', 'Protocol': '200 epochs'}
+        >>> one.columns, one.rows[0]
+        (['Variant', 'Setting', 'Test accuracy, %'], ['sgd', '', '96.5'])
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    title: str = Field(min_length=1)
-    measure: str = Field(min_length=1, description="what the numbers are")
-    source: str = Field(min_length=1, description="who printed them, and where they were read")
-    protocol: str = Field(min_length=1, description="how they were made, as far as the source says")
-    columns: tuple[str, ...] = Field(min_length=2)
-    rows: tuple[tuple[str, ...], ...] = Field(min_length=1)
-    note: str = ""
-
-    @model_validator(mode="after")
-    def _rows_fit(self) -> "Published":
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise ValueError(f"row {row!r:.60} has {len(row)} cells for {len(self.columns)} columns")
-        return self
+    numbers: dict[str, list[dict[str, str]]] = {}
+    for result in results:
+        setting = " ".join(f"{key}={write(value)}" for key, value in result["setting"].items())
+        texts = {heading: str(result[key]) for key, heading in ABOUT.items()} | {ABOUT["setting"]: setting}
+        numbers.setdefault(result["source"], []).append({**texts, VALUE: result["printed"]})
+    ordered = sorted(numbers.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [_source(name, found) for name, found in ordered]
 
 
-def published(text: str | None = None) -> list[Published]:
-    """Read the tables that ship with sambench, or those of a given text in TOML.
-
-    Raises:
-        StateError: the text is not TOML, or a table does not hold together; the message names the table.
-    """
-    text = (files(__package__ or "") / FILE).read_text(encoding="utf-8") if text is None else text
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StateError(f"{FILE} is not valid TOML: {error}; correct the line") from error
-    return [_table(number, entry) for number, entry in enumerate(content.get("table", []), 1)]
-
-
-def _table(number: int, entry: dict[str, Any]) -> Published:
-    try:
-        return Published.model_validate(entry)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "rows"
-        name = entry.get("title", f"number {number}")
-        raise StateError(f"{FILE}, table {name!r}: {where}: {first['msg']}; see the tables that are there") from error
+def _source(name: str, found: list[dict[str, str]]) -> Source:
+    shared = {
+        heading: found[0][heading]
+        for key, heading in ABOUT.items()
+        if key not in ("variant", "setting") and len({row[heading] for row in found}) == 1
+    }
+    columns = [heading for heading in found[0] if heading not in shared]
+    columns = sorted(columns, key=lambda heading: heading == ABOUT["protocol"])  # long texts after the numbers
+    return Source(name, shared, columns, [[row[heading] for heading in columns] for row in found])

@@ -44,7 +44,10 @@ from .registry import Hyper, register
         "cifar100": {"rho": 0.01, "beta2": 0.999, "data_size": 200_000.0, "splits": 8},
     },
     published=(
-        published.BAYESIAN_SAM.result(96.11, rho=0.01),
+        published.BAYESIAN_SAM_PRIOR_10.result(96.11, rho=0.01, splits=8),
+        published.BAYESIAN_SAM_PRIOR_40.result(95.95, rho=0.01, splits=8),
+        published.BAYESIAN_SAM_CIFAR100_PRIOR_10.result(80.2, rho=0.01, splits=8),
+        published.BAYESIAN_SAM_CIFAR100_PRIOR_40.result(80.4, rho=0.01, splits=8),
         published.GIUNG2_CIFAR10.result(96.33),
         published.GIUNG2_CIFAR100.result(79.11),
     ),

@@ -1,11 +1,12 @@
 """Numbers that others published: what a variant is said to reach, where, how it was trained, and who says so.
 
 They are quoted, never ranked: protocols differ from source to source by more than variants do within one. What is
-quoted was read in the source that is named.
+quoted was read in the source that is named. Variants declare them, and nothing else stores them: pages, listings and
+the leaderboard all read what is declared.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ..errors import ConfigError
@@ -24,6 +25,7 @@ class Published:
         source: where the number stands.
         deviation: standard deviation over seeds in percentage points, where the source gives one.
         hyper: the variant's setting, as far as the source says.
+        decimals: digits after the point that the source gives.
     """
 
     value: float
@@ -33,6 +35,7 @@ class Published:
     source: str
     deviation: float | None = None
     hyper: Mapping[str, Value] = field(default_factory=dict)
+    decimals: int = 2
 
     def __post_init__(self) -> None:
         if not 1.0 < self.value < 100.0:
@@ -42,13 +45,14 @@ class Published:
         object.__setattr__(self, "hyper", MappingProxyType(dict(self.hyper)))
 
     def accuracy(self) -> str:
-        """Write the number as its source does.
+        """Write the number with the digits that its source gives.
 
         Example:
             >>> Published(95.9, "cifar10", "WRN-28-10", "200 epochs", "a README", deviation=0.08).accuracy()
             '95.90 ± 0.08'
         """
-        return f"{self.value:.2f}" + ("" if self.deviation is None else f" ± {self.deviation:.2f}")
+        spread = "" if self.deviation is None else f" ± {self.deviation:.{self.decimals}f}"
+        return f"{self.value:.{self.decimals}f}{spread}"
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,12 @@ class Study:
     network: str
     protocol: str
     source: str
+    decimals: int = 2
 
     def result(self, value: float, deviation: float | None = None, /, **hyper: Value) -> Published:
         """Return the accuracy (percent) that the study gives for a variant at this setting."""
-        return Published(value, self.dataset, self.network, self.protocol, self.source, deviation, hyper)
+        about = (self.dataset, self.network, self.protocol, self.source)
+        return Published(value, *about, deviation, hyper, self.decimals)
 
 
 UNIFIED_SAM = Study(
@@ -91,22 +97,34 @@ DAVDA54 = Study(
 ASAM_ISSUE = Study("cifar10", "WRN-16-8", "that of davda54/sam's README", "davda54/sam issue 37, by an author of ASAM")
 SAM_ISSUE = Study(
     "cifar10",
-    "WRN-28-10",
-    "200 epochs, batch 256 on 4 GPUs, lr 0.1, cosine, Nesterov, weight decay 5e-4",
+    "WRN of a size that is not stated",
+    "200 epochs (SGD: 200 and 400), batch 256 on 4 GPUs, lr 0.1, cosine, Nesterov, weight decay 5e-4",
     "google-research/sam issue 8, a user's runs",
 )
-SAM_PYTORCH_RESNET20 = Study("cifar10", "ResNet-20", "that of its example cifar10.py", "moskomule/sam.pytorch, README")
-SAM_PYTORCH_WRN28_2 = Study("cifar10", "WRN-28-2", "that of its example cifar10.py", "moskomule/sam.pytorch, README")
-SAM_PYTORCH_RESNEXT29 = Study(
-    "cifar10", "ResNeXt-29", "that of its example cifar10.py", "moskomule/sam.pytorch, README"
+SAM_PYTORCH_RESNET20 = Study(
+    "cifar10", "ResNet-20", "that of its example cifar10.py", "moskomule/sam.pytorch, README", decimals=1
 )
+SAM_PYTORCH_WRN28_2 = replace(SAM_PYTORCH_RESNET20, network="WRN-28-2")
+SAM_PYTORCH_RESNEXT29 = replace(SAM_PYTORCH_RESNET20, network="ResNeXt-29")
 GIUNG2_CIFAR10 = Study("cifar10", "ResNet-20x4", "200 epochs, batch 256", "cs-giung/giung2-dev, projects/sam")
-GIUNG2_CIFAR100 = Study("cifar100", "ResNet-20x4", "200 epochs, batch 256", "cs-giung/giung2-dev, projects/sam")
+GIUNG2_CIFAR100 = replace(GIUNG2_CIFAR10, dataset="cifar100")
 BAYESIAN_SAM = Study(
     "cifar10",
     "ResNet-18",
-    "that of its README's commands, batch split into 8",
+    "prior precision 25, lr 0.03 (its README's commands); SAM with the batch split into 8",
     "team-approx-bayes/bayesian-sam, README",
+)
+BAYESIAN_SAM_PRIOR_10 = replace(
+    BAYESIAN_SAM, protocol="prior precision 10 (README of commit 09f81c6), 32 models drawn from the posterior averaged"
+)
+BAYESIAN_SAM_PRIOR_40 = replace(
+    BAYESIAN_SAM, protocol="prior precision 40 (README of commit 936eec1), 32 models drawn from the posterior averaged"
+)
+BAYESIAN_SAM_CIFAR100_PRIOR_10 = replace(
+    BAYESIAN_SAM, dataset="cifar100", protocol="prior precision 10 (README of commit 09f81c6), “around”", decimals=1
+)
+BAYESIAN_SAM_CIFAR100_PRIOR_40 = replace(
+    BAYESIAN_SAM, dataset="cifar100", protocol="prior precision 40 (README of commit 936eec1), “around”", decimals=1
 )
 TEMPERON = Study(
     "cifar100",
@@ -115,10 +133,6 @@ TEMPERON = Study(
     "temperon 0.1.1, package description",
 )
 SWA_CIFAR10 = Study("cifar10", "WRN-28-10", "200 epochs, lr 0.1, weight decay 5e-4", "timgaripov/swa, README")
-SWA_CIFAR100 = Study("cifar100", "WRN-28-10", "200 epochs, lr 0.1, weight decay 5e-4", "timgaripov/swa, README")
-SWA_LONG_CIFAR10 = Study(
-    "cifar10", "WRN-28-10", "300 epochs, start at 161, lr 0.1, weight decay 5e-4", "timgaripov/swa, README"
-)
-SWA_LONG_CIFAR100 = Study(
-    "cifar100", "WRN-28-10", "300 epochs, start at 161, lr 0.1, weight decay 5e-4", "timgaripov/swa, README"
-)
+SWA_CIFAR100 = replace(SWA_CIFAR10, dataset="cifar100")
+SWA_LONG_CIFAR10 = replace(SWA_CIFAR10, protocol="300 epochs, start at 161, lr 0.1, weight decay 5e-4")
+SWA_LONG_CIFAR100 = replace(SWA_LONG_CIFAR10, dataset="cifar100")

@@ -63,7 +63,7 @@ def published_results() -> list[dict[str, Any]]:
     Returns:
         By variant, data set and network; with the keys ``variant``, ``dataset``, ``network``, ``setting`` (the
         hyper-parameters that the source names), ``accuracy`` and ``deviation`` (percent; the latter may be None),
-        ``protocol`` and ``source``.
+        ``printed`` (both with the digits of the source), ``protocol`` and ``source``.
     """
     rows = [
         {
@@ -73,6 +73,7 @@ def published_results() -> list[dict[str, Any]]:
             "setting": dict(one.hyper),
             "accuracy": one.value,
             "deviation": one.deviation,
+            "printed": one.accuracy(),
             "protocol": one.protocol,
             "source": one.source,
         }

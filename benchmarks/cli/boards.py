@@ -14,10 +14,9 @@ from ...results import table as tables
 from ...results import validation as rules
 from ...results.board import Boards, Checks, gather, read_checks
 from ...results.cells import COLUMNS, LEFT, cells
-from ...results.published import published
 from ...results.record import RunRecord
 from ...results.store import Store
-from ...variants import list_variants
+from ...variants import list_variants, published_results
 from .console import err, out
 from .options import Plugins, Results
 
@@ -33,7 +32,7 @@ def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
 ) -> None:
     """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
-    text = boards.render(gather(_filled(results)), conformance_checks(), published())
+    text = boards.render(gather(_filled(results)), conformance_checks(), published_results())
     if check:
         boards.check(text, output)
         out.print(f"{output} is up to date", highlight=False)

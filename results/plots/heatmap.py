@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from ...errors import ConfigError
 from ..figures import GREY, INK, new_figure, style
-from ..published import Published
 from ..rows import Row
 from ..statistics import Floats
 from ..workloads import varying, write
@@ -27,7 +26,7 @@ class Grid(NamedTuple):
         down: texts of the values of the first.
         across: texts of the values of the second.
         errors: (len(down), len(across)).
-        spreads: half the width of each error's 95 % interval, or the published standard deviation; NaN without one.
+        spreads: half the width of each error's 95 % interval; NaN without one.
     """
 
     variant: str
@@ -53,19 +52,6 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
             if min(len(down), len(across)) > 1 and len(own) == len(down) * len(across):
                 found.append(_grid(variant, (keys[0], keys[1]), down, across, own))
     return found
-
-
-def published_grid(table: Published, variant: str, names: tuple[str, str]) -> Grid:
-    """Read a published table of accuracies in percent as a grid: its first column goes down, the others across."""
-    cells = [[cell.split("±") for cell in row[1:]] for row in table.rows]
-    return Grid(
-        variant,
-        names,
-        tuple(row[0] for row in table.rows),
-        tuple(column.partition("=")[2].strip() for column in table.columns[1:]),
-        100 - np.array([[float(cell[0]) for cell in row] for row in cells]),
-        np.array([[float(cell[1]) if len(cell) > 1 else np.nan for cell in row] for row in cells]),
-    )
 
 
 def heat_map(grid: Grid, title: str, note: str) -> Figure:

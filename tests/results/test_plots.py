@@ -21,12 +21,11 @@ from sambench.results.ledger import Trial
 from sambench.results.plots import draw
 from sambench.results.plots.cost import cost_figure, costs_differ, error_figure
 from sambench.results.plots.curves import curves, mean_curves
-from sambench.results.plots.heatmap import grids, heat_map, published_grid
+from sambench.results.plots.heatmap import grids, heat_map
 from sambench.results.plots.profile import profile_figure, profiles
 from sambench.results.plots.ranks import rank_figure
 from sambench.results.plots.tuning import tuning_curves
 from sambench.results.plots.wins import win_figure, win_matrix
-from sambench.results.published import published
 from sambench.results.record import RunRecord
 from sambench.results.roster import Roster, Track, Tuning
 from sambench.results.rows import Row
@@ -278,14 +277,6 @@ def test_rows_with_gaps_are_no_grid(make_record: Make) -> None:
     records = [r for r in grid_records(make_record) if r.spec["hyper"] != {"rho": 0.2, "lam": 0.5}]
     assert grids(rows(records)) == []
     assert grids(rows([make_record(variant="sam", hyper={"rho": rho}) for rho in (0.1, 0.2)])) == []
-
-
-def test_the_published_grid_is_the_published_table() -> None:
-    grid = published_grid(published()[0], "unified_sam", ("rho", "lam"))
-    assert grid.down == ("0.1", "0.2", "0.3", "0.4")
-    assert grid.across == ("0 (USAM)", "0.5", "1 (SAM)", "1/t", "1-1/t")
-    assert grid.errors[2] == pytest.approx([4.65, 4.12, 4.05, 4.32, 4.01])
-    assert grid.spreads[2] == pytest.approx([0.30, 0.10, 0.09, 0.02, 0.06])
 
 
 def test_profiles_are_over_the_methods_that_every_workload_has(make_record: Make) -> None:

@@ -1,0 +1,97 @@
+"""Published numbers have one store, the variants' metadata: board and pages quote all of it, and nothing else."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import sambench
+from sambench.benchmarks import cards
+from sambench.results import leaderboard
+from sambench.results.board import assemble
+from sambench.results.published import VALUE, by_source
+from sambench.results.workloads import write
+from sambench.variants import list_variants, published_results
+
+ROOT = Path(sambench.__file__).parent
+SECTION = "## Published numbers"
+
+
+def section(text: str) -> str:
+    """Return the published numbers of a board, which stand at its end."""
+    return text[text.index(SECTION) :]
+
+
+def read_tables(text: str) -> Counter[tuple[str, ...]]:
+    """Read (source, variant, setting, number) back from the Markdown of a board's published numbers."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for part in text.split("\n### ")[1:]:
+        source, _, body = part.partition("\n")
+        lines = [line for line in body.splitlines() if line.startswith("|")]
+        columns, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+        for row in rows:
+            cells = dict(zip(columns, row, strict=True))
+            found[source, cells["Variant"], cells["Setting"].strip("–"), cells[VALUE]] += 1
+    return found
+
+
+def declared() -> Counter[tuple[str, ...]]:
+    return Counter(
+        (one.source, info.name, " ".join(f"{k}={write(v)}" for k, v in one.hyper.items()), one.accuracy())
+        for info in list_variants()
+        for one in info.published
+    )
+
+
+def test_the_board_quotes_what_the_variants_declare_and_nothing_else() -> None:
+    text = section(leaderboard.render(assemble([]), published=published_results()))
+    assert read_tables(text) == declared()
+    assert sum(declared().values()) > 50
+
+
+def test_the_committed_board_quotes_the_same_numbers() -> None:
+    committed = (ROOT / "LEADERBOARD.md").read_text(encoding="utf-8")
+    rendered = leaderboard.render(assemble([]), published=published_results())
+    assert section(committed) == section(rendered), "run: sambench leaderboard"
+
+
+@pytest.mark.parametrize("info", [i for i in list_variants() if i.published], ids=lambda info: info.name)
+def test_the_page_of_a_variant_quotes_the_same_numbers(info) -> None:
+    page = cards.describe(info.name, {}).partition("## Published numbers")[2].partition("\n## ")[0]
+    rows = [line for line in page.splitlines() if line.startswith("|")][2:]
+    assert len(rows) == len(info.published)
+    for row, one in zip(rows, info.published, strict=True):
+        assert row.startswith(f"| {one.accuracy()} | {one.dataset} | {one.network} |")
+        assert row.endswith(f"| {one.protocol} | {one.source} |")
+
+
+def test_one_thing_has_one_number() -> None:
+    """Two numbers for the same setting, protocol and source would be a mistake of ours or of the source."""
+    keys = ("variant", "dataset", "network", "protocol", "source")
+    told = Counter((*row["setting"].items(), *(row[key] for key in keys)) for row in published_results())
+    assert [key for key, count in told.items() if count > 1] == []
+
+
+def test_numbers_stand_under_their_source_the_longest_table_first() -> None:
+    sources = by_source(published_results())
+    assert [len(source.rows) for source in sources] == sorted((len(s.rows) for s in sources), reverse=True)
+    first = sources[0]
+    assert first.name.startswith("Oikonomou and Loizou 2025, Table 2")
+    assert first.shared.keys() == {"Data", "Network", "Protocol"}
+    assert list(first.columns) == ["Variant", "Setting", VALUE]
+    assert ["unified_sam", "rho=0.3 lam=1-1/t", "95.99 ± 0.06"] in first.rows
+    assert all(len(row) == len(source.columns) for source in sources for row in source.rows)
+    assert by_source([]) == []
+
+
+def test_what_a_source_does_not_share_stands_in_each_row() -> None:
+    """bSAM's README gave two numbers in its history, for two prior precisions: both are right, and told apart."""
+    source = next(s for s in by_source(published_results()) if "bayesian-sam" in s.name)
+    rows = [dict(zip(source.columns, row, strict=True)) for row in source.rows]
+    on_cifar10 = {
+        row["Protocol"].partition(" (")[0]: row[VALUE]
+        for row in rows
+        if (row["Variant"], row["Data"]) == ("bsam", "cifar10")
+    }
+    assert on_cifar10 == {"prior precision 10": "96.11", "prior precision 40": "95.95"}
+    assert source.shared == {"Network": "ResNet-18"}
