@@ -59,7 +59,7 @@ def t_interval(values: ArrayLike, level: float = 0.95, resolution: float = 0.0) 
         [0.95, 0.925, 0.975]
     """
     sample = as_sample(values, 2)
-    half = stats.t.ppf(0.5 + level / 2, len(sample) - 1) * math.sqrt(_variance(sample, resolution) / len(sample))
+    half = special.stdtrit(len(sample) - 1, 0.5 + level / 2) * math.sqrt(_variance(sample, resolution) / len(sample))
     mean = float(sample.mean())
     return Interval(mean, mean - float(half), mean + float(half))
 
@@ -82,8 +82,8 @@ def welch(a: ArrayLike, b: ArrayLike, level: float = 0.95, resolution: float = 0
     if error == 0:
         return Difference(difference, difference, difference, float(difference == 0))
     degrees = squares.sum() ** 2 / (squares**2 / [len(first) - 1, len(second) - 1]).sum()
-    half = float(stats.t.ppf(0.5 + level / 2, degrees)) * error
-    p = 2 * float(stats.t.sf(abs(difference) / error, degrees))
+    half = float(special.stdtrit(degrees, 0.5 + level / 2)) * error
+    p = 2 * float(special.stdtr(degrees, -abs(difference) / error))
     return Difference(difference, difference - half, difference + half, p)
 
 

@@ -188,7 +188,10 @@ def _bytes(path: str) -> bytes:
     """Read a whole file without a file object, which costs more than the reading where files are many and small."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return b"".join(iter(lambda: os.read(descriptor, _CHUNK), b""))
+        data = os.read(descriptor, _CHUNK)
+        while more := os.read(descriptor, _CHUNK):
+            data += more
+        return data
     finally:
         os.close(descriptor)
 

@@ -6,12 +6,11 @@ rest, with the fingerprint of the data, is the *workload*, keys nobody here has 
 runs are not compared.
 """
 
-import marshal
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .record import RunRecord, canonical_json
+from .record import RunRecord, canonical_json, frozen
 
 METHOD = (
     "variant",
@@ -78,8 +77,10 @@ def identity_of(record: RunRecord) -> bytes:
 
     Runs of one method may have different ones, where their specs list the same keys in another order.
     """
-    spec = [item for item in record.spec.items() if item[0] not in REPETITION]
-    return marshal.dumps((record.dataset_fingerprint, spec), 2)  # version 2: values alone, no references
+    spec = record.spec.copy()
+    for key in REPETITION:
+        spec.pop(key, None)
+    return frozen((record.dataset_fingerprint, spec))
 
 
 def setting_of(spec: Mapping[str, Any]) -> str:
@@ -134,7 +135,7 @@ def common(methods: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def varying(parts: Sequence[Mapping[str, Any]], keys: Iterable[str] | None = None) -> list[str]:
     """List the keys in which some of the given parts differ, absent and present included, sorted."""
     candidates = {key for part in parts for key in part} if keys is None else keys
-    return sorted(key for key in candidates if len({canonical_json(part.get(key)) for part in parts}) > 1)
+    return sorted(key for key in candidates if len({_text(part.get(key)) for part in parts}) > 1)
 
 
 def protocol(workload: Mapping[str, Any]) -> str:
@@ -189,8 +190,13 @@ def _telling(parts: Sequence[Mapping[str, Any]]) -> list[str]:
         return not any(isinstance(part.get(key), str) for part in parts), not key.startswith("hyper."), key
 
     keys = varying(parts)
-    alone = [key for key in keys if len({canonical_json(part.get(key)) for part in parts}) == len(parts)]
+    alone = [key for key in keys if len({_text(part.get(key)) for part in parts}) == len(parts)]
     return sorted(alone, key=preference)[:1] or keys
+
+
+def _text(value: Any) -> str:
+    """Return a text that two values share exactly when their canonical JSON is the same; most are numbers or texts."""
+    return canonical_json(value) if isinstance(value, dict | list | tuple) else repr(value)
 
 
 def _as_float(value: Any) -> Any:

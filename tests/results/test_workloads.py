@@ -1,5 +1,7 @@
 """Which runs may be compared."""
 
+import hashlib
+import json
 from collections.abc import Callable
 
 import pytest
@@ -26,6 +28,28 @@ def test_every_spec_key_is_in_exactly_one_part(make_record: Make) -> None:
         in_method = key in method or (key == "hyper" and "hyper.rho" in method)
         in_workload = key in shared or (key == "warmup_epochs" and "warmup" in shared)
         assert in_method + in_workload + (key in REPETITION) == 1, key
+
+
+@pytest.mark.parametrize("seed", [0, 7, -1, 2**70, True, 1.0, "1", None, [1]])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {},
+        {"lr": 0.1},
+        {"variant": "sam"},
+        {
+            "variant": "sam",
+            "lr": -0.0,
+            "hyper": {"z": 1, "a": 1.0, "b": [True, "ü", None]},
+            "seee": 1e-7,
+            "seedy": 1e16,
+        },
+    ],
+)
+def test_the_id_is_the_hash_of_the_canonical_json(seed: object, rest: dict[str, object]) -> None:
+    for spec in (rest, {"seed": seed, **rest}, {**rest, "seed": seed}, dict(reversed([*rest.items(), ("seed", seed)]))):
+        text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
+        assert run_id_of(spec) == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("key", METHOD)
