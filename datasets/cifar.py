@@ -4,15 +4,18 @@ import tarfile
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
-from torchvision import datasets
 
 from ..errors import DataError
 from .archives import fetch
 from .cache import cached
 from .dataset import Dataset, DatasetInfo, build
+
+if TYPE_CHECKING:
+    from torchvision import datasets
 
 CIFAR10 = DatasetInfo(
     name="cifar10",
@@ -34,11 +37,11 @@ CIFAR100 = DatasetInfo(
 )
 
 
-def load_cifar(kind: type[datasets.CIFAR10], name: str, root: Path, cache: Path) -> Dataset:
+def load_cifar(official: Literal["CIFAR10", "CIFAR100"], name: str, root: Path, cache: Path) -> Dataset:
     """Read the archive in ``root``, or the folder it unpacks to; download the archive if neither is there.
 
     Args:
-        kind: ``torchvision.datasets.CIFAR10`` or ``CIFAR100``, which knows the address, the checksums and the format.
+        official: the class of ``torchvision.datasets`` that knows the address, the checksums and the format.
         name: what specs and records call the data set.
         root: where the archive lies.
         cache: where decoded tensors are kept.
@@ -49,6 +52,9 @@ def load_cifar(kind: type[datasets.CIFAR10], name: str, root: Path, cache: Path)
     References:
         A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
+    from torchvision import datasets  # when it is needed: it takes a second
+
+    kind: type[datasets.CIFAR10] = getattr(datasets, official)
     members = [name for name, _ in (*kind.train_list, *kind.test_list)] + [kind.meta["filename"]]
     unpacked = [root / kind.base_folder / member for member in members]
     archive = root / kind.filename
@@ -59,7 +65,7 @@ def load_cifar(kind: type[datasets.CIFAR10], name: str, root: Path, cache: Path)
     return cached(name, root, [archive], cache, partial(_unpack, kind, name, archive))
 
 
-def _unpack(kind: type[datasets.CIFAR10], name: str, archive: Path) -> Dataset:
+def _unpack(kind: "type[datasets.CIFAR10]", name: str, archive: Path) -> Dataset:
     """Read an archive through a temporary folder: ``root`` may be read-only or shared by several processes."""
     fetch(kind.url, archive, kind.tgz_md5)
     with tempfile.TemporaryDirectory(prefix="sambench-") as folder:
@@ -68,7 +74,7 @@ def _unpack(kind: type[datasets.CIFAR10], name: str, archive: Path) -> Dataset:
         return _read(kind, name, Path(folder))
 
 
-def _read(kind: type[datasets.CIFAR10], name: str, root: Path) -> Dataset:
+def _read(kind: "type[datasets.CIFAR10]", name: str, root: Path) -> Dataset:
     try:
         train, test = kind(root, train=True), kind(root, train=False)
     except RuntimeError as error:
@@ -79,5 +85,5 @@ def _read(kind: type[datasets.CIFAR10], name: str, root: Path) -> Dataset:
     return build(name, _tensors(train), _tensors(test), tuple(train.classes))
 
 
-def _tensors(part: datasets.CIFAR10) -> tuple[Tensor, Tensor]:
+def _tensors(part: "datasets.CIFAR10") -> tuple[Tensor, Tensor]:
     return torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)

@@ -6,8 +6,6 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from torchvision.datasets import FashionMNIST
-
 from ..errors import DataError
 from .archives import fetch
 from .cache import cached
@@ -36,12 +34,14 @@ def load_fashion_mnist(name: str, root: Path, cache: Path) -> Dataset:
         Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
         Algorithms", 2017, arXiv 1708.07747.
     """
+    from torchvision.datasets import FashionMNIST  # when it is needed: it takes a second
+
     official = root / "FashionMNIST" / "raw"
     names = [file for file, _ in FashionMNIST.resources]
     if _complete(DEBIAN_FOLDER, names) and not _complete(official, names):
         files = [DEBIAN_FOLDER / file for file in names]
     else:
-        files = [_fetch(official / file, md5) for file, md5 in FashionMNIST.resources]
+        files = [_fetch(FashionMNIST.mirrors[0] + file, official / file, md5) for file, md5 in FashionMNIST.resources]
     return cached(name, files[0].parent, files, cache, lambda: _decode(name, files))
 
 
@@ -49,13 +49,15 @@ def _complete(folder: Path, names: list[str]) -> bool:
     return all((folder / name).is_file() for name in names)
 
 
-def _fetch(path: Path, md5: str) -> Path:
+def _fetch(url: str, path: Path, md5: str) -> Path:
     debian = "; on Debian and Ubuntu, `apt install dataset-fashion-mnist` provides all four files"
-    return fetch(FashionMNIST.mirrors[0] + path.name, path, md5, otherwise=debian)
+    return fetch(url, path, md5, otherwise=debian)
 
 
 def _decode(name: str, files: list[Path]) -> Dataset:
     """Decompress into a temporary folder, where torchvision finds what it takes for its own download."""
+    from torchvision.datasets import FashionMNIST
+
     with tempfile.TemporaryDirectory(prefix="sambench-") as folder:
         raw = Path(folder) / "FashionMNIST" / "raw"
         raw.mkdir(parents=True)

@@ -1,14 +1,17 @@
 """Data sets as folders of image files: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from torchvision.datasets import ImageFolder
 
 from ..errors import DataError
 from .cache import cached
 from .dataset import Dataset, DatasetInfo, build
 from .images import decode
+
+if TYPE_CHECKING:
+    from torchvision.datasets import ImageFolder
 
 INFO = DatasetInfo(
     name="imagefolder:DIR",
@@ -36,14 +39,16 @@ def load_imagefolder(name: str, directory: Path, cache: Path) -> Dataset:
     return cached(name, directory, files, cache, lambda: _decode(directory, name, train, test))
 
 
-def _scan(folder: Path) -> ImageFolder:
+def _scan(folder: Path) -> "ImageFolder":
+    from torchvision.datasets import ImageFolder  # when it is needed: it takes a second
+
     try:
         return ImageFolder(folder)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{folder} is not a folder of class folders with images in each: {error}") from error
 
 
-def _decode(directory: Path, name: str, train: ImageFolder, test: ImageFolder) -> Dataset:
+def _decode(directory: Path, name: str, train: "ImageFolder", test: "ImageFolder") -> Dataset:
     # Decoded together, so that both parts are gray or both are colored.
     samples = [*train.samples, *test.samples]
     images = decode([Path(path) for path, _ in samples], [path for path, _ in samples], str(directory))

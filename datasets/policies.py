@@ -1,16 +1,38 @@
-"""Learned and random augmentation policies, through torchvision: one independently seeded decision per example."""
+"""Learned and random augmentation policies, through torchvision: one independently seeded decision per example.
+
+torchvision is imported when a policy is applied: with it comes torch's compiler, which takes a second to import.
+"""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
+
+
+def _autoaugment() -> torch.nn.Module:
+    from torchvision.transforms import v2
+
+    return v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
+
+
+def _randaugment() -> torch.nn.Module:
+    from torchvision.transforms import v2
+
+    return v2.RandAugment()
+
+
+def _trivialaugment() -> torch.nn.Module:
+    from torchvision.transforms import v2
+
+    return v2.TrivialAugmentWide()
+
 
 POLICIES: dict[str, Callable[[], torch.nn.Module]] = {
-    "autoaugment": lambda: v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10),
-    "randaugment": v2.RandAugment,
-    "trivialaugment": v2.TrivialAugmentWide,
+    "autoaugment": _autoaugment,
+    "randaugment": _randaugment,
+    "trivialaugment": _trivialaugment,
 }
+"""Name -> what builds the policy."""
 
 
 def apply_policy(name: str, pixels: Tensor, seeds: Tensor) -> Tensor:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from torchvision.datasets import CIFAR10, CIFAR100
-
 from ..errors import ConfigError, unknown
 from . import cifar, digits, fashion_mnist, imagefolder, parquet
 from .cache import default_folder
@@ -28,8 +26,8 @@ _NAMED = {
     source.info.name: source
     for source in (
         _Source(digits.INFO, lambda name, root, cache: digits.load_digits(name)),
-        _Source(cifar.CIFAR10, partial(cifar.load_cifar, CIFAR10)),
-        _Source(cifar.CIFAR100, partial(cifar.load_cifar, CIFAR100)),
+        _Source(cifar.CIFAR10, partial(cifar.load_cifar, "CIFAR10")),
+        _Source(cifar.CIFAR100, partial(cifar.load_cifar, "CIFAR100")),
         _Source(fashion_mnist.INFO, fashion_mnist.load_fashion_mnist),
     )
 }

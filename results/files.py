@@ -33,7 +33,7 @@ def write_failure(error: OSError, folder: Path) -> StateError:
         problem, way_out = error.strerror or str(error), "repair it"
     return StateError(
         f"cannot write in {folder}: {problem} ({errno.errorcode.get(error.errno or 0, 'unknown error')}). "
-        f"Nothing that was already there is lost; {way_out}, or choose another folder with --results DIR."
+        f"Nothing that was already there is lost; {way_out}, or choose another folder."
     )
 
 
@@ -49,6 +49,21 @@ def make_folder(folder: str | Path) -> Path:
     except OSError as error:
         raise write_failure(error, folder) from error
     return folder
+
+
+def check_writable(folder: str | Path) -> None:
+    """Make sure, before work that takes long, that what comes out of it can be written in ``folder``.
+
+    Raises:
+        StateError: the folder cannot be created or written, with the reason and the way out.
+    """
+    folder = make_folder(folder)
+    probe = folder / f".writable-{os.getpid()}"
+    atomic_write_bytes(probe, b"this file shows that the folder can be written\n")
+    try:
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_failure(error, folder) from error
 
 
 def atomic_write_bytes(path: str | Path, data: bytes, *, overwrite: bool = True) -> bool:

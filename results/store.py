@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..errors import StateError
-from .files import atomic_write_bytes, make_folder, remove_leftovers, write_failure
+from .files import atomic_write_bytes, check_writable, make_folder, remove_leftovers
 from .record import RunRecord
 
 _FINAL = ".json"
@@ -152,14 +152,8 @@ class Store:
         Raises:
             StateError: the folder cannot be created or written, with the reason and the way out.
         """
-        make_folder(self.runs)
+        check_writable(self.runs)
         make_folder(self.root / "checkpoints")
-        probe = self.runs / f".writable-{os.getpid()}"
-        atomic_write_bytes(probe, b"this file shows that the folder can be written\n")
-        try:
-            probe.unlink(missing_ok=True)
-        except OSError as error:
-            raise write_failure(error, self.runs) from error
         remove_leftovers(self.runs)
 
     def _read(self, run_id: str) -> RunRecord | Damaged | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from ..benchmarks.suite import Suite
 from ..errors import ConfigError
 from ..results.record import canonical_json
-from ..results.statistics import detectable_difference
 from .pack import Packed, chunks, periods
 from .plan import Plan
 from .profile import Profile
@@ -100,6 +99,8 @@ def detectable(suite: Suite) -> str:
     fewest = min(methods.values(), default=0)
     if fewest < 2:
         return "one seed a method shows no difference; plan at least 3"
+    from ..results.statistics import detectable_difference  # scipy, a second that `status` need not pay
+
     value = detectable_difference(fewest)
     return f"{value:.1f} standard deviations between seeds, with {fewest} seeds a method (80 % power, 5 % level)"
 

@@ -3,6 +3,8 @@
 import ast
 import doctest
 import importlib
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -21,6 +23,14 @@ MAY_IMPORT = {
 }
 EVERYONE = "benchmarks/cli/"  # the command line
 LOOP = 80
+DEAR = {"torchvision", "torch._dynamo", "timm", "pandas", "seaborn", "matplotlib", "numba", "sklearn", "submitit"}
+STARTED = """
+import sys
+import sambench.benchmarks.cli, sambench.slurm.job
+from sambench.benchmarks.suite import load_suite
+load_suite("cifar10-smoke")
+print(*sys.modules)
+"""
 
 
 def modules():
@@ -67,6 +77,13 @@ def test_every_package_is_declared():
     }
     assert there <= declared
     assert declared - there == {"sambench"}
+
+
+def test_what_takes_seconds_to_import_is_imported_where_it_is_needed():
+    """Every job and every command starts with these imports, and reads a suite."""
+    ended = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, check=True)
+    assert "torch" in ended.stdout.split()
+    assert not DEAR & set(ended.stdout.split())
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)

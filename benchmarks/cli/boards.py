@@ -1,4 +1,7 @@
-"""``sambench leaderboard``, ``plot``, ``export`` and ``validate``: what the records say, and whether they may."""
+"""``sambench leaderboard``, ``plot``, ``export`` and ``validate``: what the records say, and whether they may.
+
+What draws and what computes tables is imported by the command that needs it: it takes seconds.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +12,7 @@ from rich.table import Table
 
 from ...errors import ConfigError, StateError
 from ...results import leaderboard as boards
-from ...results import notes, plots
-from ...results import table as tables
+from ...results import notes
 from ...results import validation as rules
 from ...results.board import Boards, Checks, gather, read_checks
 from ...results.cells import COLUMNS, LEFT, cells
@@ -48,6 +50,8 @@ def plot(
     ] = None,
 ) -> None:
     """Draw the figures: errors and their cost, learning curves, who beats whom, heat maps, profiles, tuning curves."""
+    from ...results import plots
+
     store = Store(results)
     for path in plots.draw(gather(store), good_records(store), output or results / "figures"):
         out.print(str(path), highlight=False)
@@ -59,6 +63,8 @@ def export(
     format_: Annotated[str, typer.Option("--format", help="csv | parquet [default: by the file's ending]")] = "",
 ) -> None:
     """Write a tidy table with one row a run, for pandas; docs/results.md says what its columns are."""
+    from ...results import table as tables
+
     kind = format_ or output.suffix.removeprefix(".")
     if kind not in ("csv", "parquet"):
         raise ConfigError(f"format {kind!r} is not valid; choose csv or parquet")

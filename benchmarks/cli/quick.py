@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ...results import leaderboard as boards
-from ...results import plots
 from ...results.board import gather
 from ...results.store import Store
 from ...slurm.attempt import Site
@@ -22,6 +21,8 @@ def quickstart(
     device: Device = "cpu",
 ) -> None:
     """Train a small network with many variants on embedded data and show the leaderboard. A few minutes."""
+    from ...results import plots  # when it is needed: matplotlib and seaborn take a second
+
     store = Store(results)
     store.check_writable()
     start(

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from ...errors import StateError
-from ...results.files import atomic_write_bytes, make_folder
+from ...results.files import atomic_write_bytes, check_writable, make_folder
 from ...results.ledger import FOLDER as LEDGERS
 from ...results.ledger import Trial, write_ledger
 from ...results.roster import FOLDER as SUITES
@@ -82,13 +82,13 @@ def calibrate_(
     """Time an epoch of every method on this device, in turns, and write the suite of track T that rests on it."""
     loaded = open_suite(suite, source)
     name, text, _ = find_suite(suite)
+    check_writable(output.parent)
     torch.set_num_threads(cores())
 
     def watch(turn: int, spec: RunSpec, seconds: float) -> None:
         err.print(f"turn {turn + 1} of {turns}: {spec.label()} {seconds:.2f} s", highlight=False)
 
     measured = calibrate(loaded, pick_device(device), data, turns, watch)
-    make_folder(output.parent)
     atomic_write_bytes(output, calibrated(name, text, measured).encode())
     out.print(f"suite: {output}; next: sambench launch {output}", highlight=False, soft_wrap=True)
 

@@ -1,11 +1,12 @@
-"""Any architecture of timm, from scratch: ``timm:NAME``."""
+"""Any architecture of timm, from scratch: ``timm:NAME``.
+
+timm is imported when one is built: it takes more than a second, which runs of other models need not pay.
+"""
 
 from difflib import get_close_matches
 from typing import Any
 
-import timm
 import torch
-from timm.models import get_pretrained_cfg
 from torch import nn
 
 from ...errors import ConfigError
@@ -29,6 +30,9 @@ def timm_model(name: str, classes: int, channels: int, image_size: int) -> nn.Mo
     References:
         Wightman 2019, PyTorch Image Models (github.com/huggingface/pytorch-image-models).
     """
+    import timm
+    from timm.models import get_pretrained_cfg
+
     known = timm.list_models()
     if name not in known:
         near = get_close_matches(name, known, n=3, cutoff=0.55)

@@ -48,13 +48,14 @@ def initialize(model: nn.Module) -> None:
     """Draw convolutions from the He normal distribution N(0, 2 / fan_out) and set linear biases to 0.
 
     Linear weights keep torch's U(-1/sqrt(fan_in), 1/sqrt(fan_in)); norms keep scale 1 and shift 0. Draws come
-    from the default CPU generator, which :func:`sambench.benchmarks.models.build` seeds and then restores.
+    from the default CPU generator, which :func:`sambench.benchmarks.models.build` seeds and then restores. Weights on
+    the meta device, which are only counted, are left alone: torch imports its compiler to draw from a normal there.
 
     References:
         He et al. 2015 (arXiv:1502.01852); fan_out as in the code of Zagoruyko & Komodakis 2016.
     """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)

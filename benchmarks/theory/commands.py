@@ -1,4 +1,8 @@
-"""``sambench theory``: list what there is, run one experiment or all of them, write the page."""
+"""``sambench theory``: list what there is, run one experiment or all of them, write the page.
+
+Every command imports what it needs: pandas, seaborn, scipy and numba take seconds, which the rest of the command line
+need not pay.
+"""
 
 import os
 from pathlib import Path
@@ -8,11 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .experiments import get_experiment, list_experiments, read_data, run_experiment
-from .page import build_page
-from .problems import list_problems, list_readers, make_problem
-from .sampling import list_samplings
-from .stepsizes import list_step_sizes
+from ...results.files import atomic_write_bytes, make_folder
 
 FIGURES = Path("docs/figures/theory")
 ELSEWHERE = Path("theory")
@@ -27,6 +27,11 @@ Quick = Annotated[bool, typer.Option("--quick", help="A small version of the exp
 @app.command("list")
 def show() -> None:
     """List experiments, problems, samplings and step sizes."""
+    from .experiments import list_experiments
+    from .problems import list_problems, list_readers
+    from .sampling import list_samplings
+    from .stepsizes import list_step_sizes
+
     tables = {
         "experiments": {name: experiment.title for name, experiment in list_experiments().items()},
         "problems": list_problems() | list_readers(),
@@ -57,6 +62,9 @@ def run(
     quick: Quick = False,
 ) -> None:
     """Run one experiment and say what it shows."""
+    from .experiments import get_experiment, read_data, run_experiment
+    from .problems import make_problem
+
     other = None if problem is None else make_problem(problem)
     folder = out or (FIGURES if other is None else ELSEWHERE)
     paths = run_experiment(name, folder, quick, other)
@@ -69,6 +77,8 @@ def run(
 @app.command("all")
 def run_all(out: Out = FIGURES, quick: Quick = False, page: Annotated[Path, typer.Option()] = PAGE) -> None:
     """Run every experiment and write the page on them (minutes; seconds with --quick)."""
+    from .experiments import list_experiments, run_experiment
+
     for name in list_experiments():
         for path in run_experiment(name, out, quick):
             typer.echo(path)
@@ -78,9 +88,12 @@ def run_all(out: Out = FIGURES, quick: Quick = False, page: Annotated[Path, type
 @app.command("page")
 def write_page(out: Out = FIGURES, page: Annotated[Path, typer.Option(help="The page to write.")] = PAGE) -> None:
     """Write the page from data that is there."""
-    page.parent.mkdir(parents=True, exist_ok=True)
+    from .page import build_page
+
     figures = Path(os.path.relpath(out, page.parent)).as_posix()
-    page.write_text(build_page(out, figures))
+    text = build_page(out, figures)
+    make_folder(page.parent)
+    atomic_write_bytes(page, text.encode())
     typer.echo(page)
 
 
@@ -90,4 +103,6 @@ def quick_figure(out: Path) -> Path:
     Returns:
         The path of the PNG.
     """
+    from .experiments import run_experiment
+
     return run_experiment(QUICK, out, quick=True)[1]

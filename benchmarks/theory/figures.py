@@ -1,5 +1,6 @@
 """How theory figures look, and how they are written so that the same data gives the same bytes."""
 
+import io
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,6 +12,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from ...results.files import atomic_write_bytes
 
 Frame = Any
 """A pandas DataFrame: the annotations that pandas ships make every column a union that no checker resolves."""
@@ -48,10 +51,15 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
     Returns:
         The two paths.
+
+    Raises:
+        StateError: the folder cannot be written.
     """
-    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
-    figure.savefig(paths[0], dpi=110, metadata={"Software": None})
-    figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
+    paths = [stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")]
+    for path, metadata in zip(paths, ({"Software": None}, {"Date": None, "Creator": None}), strict=True):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=path.suffix[1:], dpi=110, metadata=metadata)
+        atomic_write_bytes(path, buffer.getvalue())
     return paths
 
 

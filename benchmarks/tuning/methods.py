@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from scipy.stats import qmc
-
 from ...errors import ConfigError, unknown
 from ...hyper import Value
 from ...seeding import derive_seed
@@ -47,6 +45,8 @@ class Halton:
     sequential = False
 
     def propose(self, axes: Sequence[Axis], number: int, tried: Sequence[Tried]) -> Settings:
+        from scipy.stats import qmc  # when it is needed: it takes a second
+
         engine = qmc.Halton(len(axes), scramble=True, rng=derive_seed("tuning", 0))
         point = engine.random(number)[-1]
         return {axis.name: axis.at(float(share)) for axis, share in zip(axes, point, strict=True)}

@@ -217,7 +217,7 @@ def test_check_writable(tmp_path: Path) -> None:
 
 def test_check_writable_says_what_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a note")
-    with pytest.raises(StateError, match=f"cannot write in {tmp_path / 'results'}.*--results DIR"):
+    with pytest.raises(StateError, match=f"cannot write in {tmp_path / 'results'}.*or choose another folder"):
         Store(tmp_path / "results").check_writable()
     with pytest.raises(StateError, match="cannot read the results in"):
         Store(tmp_path / "results").run_ids()

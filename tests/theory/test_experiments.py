@@ -1,5 +1,7 @@
 """Every experiment runs small, draws from its data alone, and says what its data says; the page is not stale."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from sambench.benchmarks.theory.experiments.normalization import floors
 from sambench.benchmarks.theory.experiments.rate import slopes
 from sambench.benchmarks.theory.figures import save, styled
 from sambench.benchmarks.theory.page import build_page
-from sambench.errors import ConfigError, DataError
+from sambench.errors import ConfigError, DataError, StateError
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "docs" / "figures" / "theory"
@@ -141,6 +143,28 @@ def test_the_commands(tmp_path):
     assert (tmp_path / "theory.md").read_text().startswith("# The theory bench")
     refused = runner.invoke(commands.app, ["run", "rat"])
     assert isinstance(refused.exception, ConfigError)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match=r"file: a file stands where a folder is needed.*choose another folder"):
+        run_experiment("rate", tmp_path / "file")
+    written = CliRunner().invoke(
+        commands.app, ["page", "--out", str(DATA), "--page", str(tmp_path / "file" / "page.md")]
+    )
+    assert isinstance(written.exception, StateError)
+
+
+def test_a_full_disk_leaves_the_data_of_before(tmp_path, monkeypatch):
+    before = {path: path.read_bytes() for path in run_experiment("sampling-variance", tmp_path, quick=True)}
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(StateError, match="no space left"):
+        run_experiment("sampling-variance", tmp_path, quick=True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_the_quick_figure(tmp_path):

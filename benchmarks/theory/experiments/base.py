@@ -1,10 +1,11 @@
 """An experiment: data from a solver, then a figure and findings from data; each is one file with three functions."""
 
 import importlib
+import io
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ....errors import ConfigError, DataError, unknown
+from ....results.files import atomic_write_bytes, check_writable
 from ..batched import Trajectories
 from ..figures import Frame, save, styled
 from ..methods import Method
@@ -78,20 +80,22 @@ def run_experiment(name: str, out: Path, quick: bool = False, problem: Problem |
 
     Raises:
         ConfigError: no such experiment, or one that is tied to its own problems.
+        StateError: the folder cannot be written.
     """
     experiment = get_experiment(name)
-    if problem is None:
-        data, stem = experiment.measure(quick), name
-    elif experiment.measure_on is None:
-        raise ConfigError(
-            f"theory experiment {name!r} runs on problems of its own and was given {problem.name!r}; those that run on "
-            f"any problem: {', '.join(e.name for e in list_experiments().values() if e.measure_on)}"
-        )
-    else:
-        data, stem = experiment.measure_on(problem, quick), f"{name}-{problem.name}"
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{stem}.parquet"
-    data.to_parquet(path, index=False, compression="zstd")
+    measure, stem = experiment.measure, name
+    if problem is not None:
+        if experiment.measure_on is None:
+            raise ConfigError(
+                f"theory experiment {name!r} runs on problems of its own and was given {problem.name!r}; those that "
+                f"run on any problem: {', '.join(e.name for e in list_experiments().values() if e.measure_on)}"
+            )
+        measure, stem = partial(experiment.measure_on, problem), f"{name}-{problem.name}"
+    check_writable(out)  # before minutes of work, not after
+    data = measure(quick)
+    path, buffer = out / f"{stem}.parquet", io.BytesIO()
+    data.to_parquet(buffer, index=False, compression="zstd")
+    atomic_write_bytes(path, buffer.getvalue())
     with styled():
         figure = experiment.draw(data)
         if problem is not None:
