@@ -11,6 +11,7 @@ from .cells import COLUMNS, EDGE, LEFT, UNVERIFIED, cells
 from .files import atomic_write_bytes, make_folder
 from .markdown import count, escape, table
 from .notes import exclusions, notes, origin, track_text
+from .overall import across_workloads
 from .published import VALUE, Source, by_source
 from .workloads import protocol
 
@@ -60,6 +61,8 @@ def render(boards: Boards, checks: Checks | None = None, published: Iterable[Map
         )
     for board in shown:
         parts += _board(board, checks or {})
+    if ranked:
+        parts += across_workloads(ranked)
     if boards.damaged:
         lines = [escape(f"{item.path.name}: {item.problem[:200]}") for item in boards.damaged]
         parts += ["## Files that are no records", _list(lines)]

@@ -11,6 +11,7 @@ from ...errors import StateError
 from ..across import LEAST_WORKLOADS
 from ..board import HEADLINE, Board, Boards, Section
 from ..figures import save
+from ..overall import in_common
 from ..record import RunRecord
 from ..roster import TRACKS
 from ..workloads import chooses_hyper, key_of, workload_of
@@ -95,15 +96,13 @@ def _across(sections: Sequence[Section], folder: Path) -> list[Path]:
     """Draw what needs several workloads: profiles and, from six on, critical differences."""
     paths: list[Path] = []
     for track in HEADLINE:
-        tables = {s.workload.key: s.workload.rows for s in sections if s.track and s.track.name == track}
-        shared = set.intersection(*({row.label for row in rows} for rows in tables.values())) if tables else set()
-        if len(tables) < 2 or len(shared) < 2:
+        if not (tables := in_common(sections, track)):
             continue
         title = f"Track {track}: {TRACKS[track]}"
-        paths += save(profile_figure(list(tables.values()), title), folder / f"profile-{track}")
+        paths += save(profile_figure(tables, title), folder / f"profile-{track}")
         if len(tables) >= LEAST_WORKLOADS:
-            labels = [profile.label for profile in profiles(list(tables.values()))]
-            means = [{row.label: row.accuracy for row in rows} for rows in tables.values()]
+            labels = [profile.label for profile in profiles(tables)]
+            means = [{row.label: row.accuracy for row in rows} for rows in tables]
             figure = rank_figure([[mean[label] for label in labels] for mean in means], labels, title)
             paths += save(figure, folder / f"ranks-{track}")
     return paths

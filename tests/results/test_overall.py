@@ -1,0 +1,116 @@
+"""Across workloads: right numbers where there are several, one sentence where there are not."""
+
+import random
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sambench.results import leaderboard
+from sambench.results.board import Boards, assemble
+from sambench.results.overall import Overall, compare, in_common
+from sambench.results.record import RunRecord
+from sambench.results.roster import Roster, Track
+
+Make = Callable[..., RunRecord]
+LEVELS = {"sgd": 0.90, "sam": 0.92, "asam": 0.915}
+SEEDS = range(4)
+
+
+def records(make_record: Make, workloads: int) -> list[RunRecord]:
+    rng = np.random.default_rng(1)
+    return [
+        make_record(
+            variant=variant,
+            noise=workload / 100,
+            seed=seed,
+            accuracy=level - workload / 50 + rng.normal(0, 0.01),
+            count=2000,
+        )
+        for workload in range(workloads)
+        for variant, level in LEVELS.items()
+        for seed in SEEDS
+    ]
+
+
+def boards(runs: list[RunRecord]) -> Boards:
+    ids = tuple(sorted(run.run_id for run in runs))
+    track = Track(name="G", budget=8, runs=ids, calibration=None)
+    fields = {"name": "s", "title": "What S answers", "description": "Not X.", "command": "sambench launch s"}
+    return assemble(runs, [Roster.model_validate(fields | {"seeds": tuple(SEEDS), "tracks": (track,)})])
+
+
+def overall(found: Boards) -> dict[str, Overall]:
+    return {method.label: method for method in compare(in_common(found.sections, "G"))}
+
+
+def errors(runs: list[RunRecord], variant: str) -> list[list[float]]:
+    """Errors of a variant, one list a workload."""
+    found: dict[float, list[float]] = {}
+    for run in runs:
+        assert run.metrics is not None
+        if run.spec["variant"] == variant:
+            found.setdefault(run.spec["noise"], []).append(1 - run.metrics.accuracy)
+    return list(found.values())
+
+
+def test_the_numbers_are_those_of_scipy_and_of_counting(make_record: Make) -> None:
+    runs = records(make_record, 3)
+    methods = overall(boards(runs))
+    scales = np.mean([np.mean(errors(runs, variant), axis=1) for variant in LEVELS], axis=0)
+    for variant, method in methods.items():
+        relative = np.array(errors(runs, variant)) / scales[:, None]
+        means = relative.mean(axis=1)
+        low, high = stats.t.interval(0.95, 2, means.mean(), stats.sem(means))
+        assert method.mean == pytest.approx((means.mean(), low, high))
+        assert method.median == pytest.approx(np.median(relative))
+        assert method.middle.estimate == pytest.approx(stats.trim_mean(relative.ravel(), 0.25))
+        assert method.middle.low < method.middle.estimate < method.middle.high
+        assert method.n == 12
+    wins = [
+        stats.mannwhitneyu(sgd, sam).statistic / 16
+        for sgd, sam in zip(errors(runs, "sgd"), errors(runs, "sam"), strict=True)
+    ]
+    assert methods["sam"].better == {"sgd": pytest.approx(np.mean(wins))}
+    assert methods["asam"].better.keys() == {"sgd", "sam"}
+    best = np.min([np.mean(errors(runs, variant), axis=1) for variant in LEVELS], axis=0)
+    within = np.mean(np.array(errors(runs, "asam")) <= 1.1 * best[:, None])
+    assert methods["asam"].within[0] == pytest.approx(within)
+    assert {method.rank for method in methods.values()} == {None}
+
+
+def test_the_section_is_the_same_text_for_any_order_of_records(make_record: Make) -> None:
+    runs = records(make_record, 2)
+    text = leaderboard.render(boards(runs))
+    shuffled = runs.copy()
+    random.Random(0).shuffle(shuffled)
+    assert leaderboard.render(boards(shuffled)) == text
+    section = text.partition("## Across workloads")[2]
+    assert "2 workloads, 3 methods that ran on all of them." in section
+    assert "with 2 workloads no such test can reach 5 %, it takes 6." in section
+    assert re.findall(r"^\| (\w+) +\|  *8 \|", section, flags=re.MULTILINE)[-1] == "sgd"
+    assert "Rank" not in section
+
+
+def test_ranks_come_with_the_sixth_workload(make_record: Make) -> None:
+    runs = records(make_record, 6)
+    found = overall(boards(runs))
+    ranks = stats.rankdata([np.mean(errors(runs, variant), axis=1) for variant in LEVELS], axis=0).mean(axis=1)
+    assert [found[variant].rank for variant in LEVELS] == pytest.approx(ranks)
+    text = leaderboard.render(boards(runs))
+    assert "| Rank | Group |" in text
+    assert "so few of them cannot tell any of 3 methods apart" in text
+    assert {method.group for method in found.values()} == {"a"}
+
+
+def test_one_workload_is_one_sentence(make_record: Make) -> None:
+    text = leaderboard.render(boards(records(make_record, 1)))
+    assert "Nothing is said across workloads yet" in text
+    assert "no track has more than 1 workload." in text
+
+
+def test_workloads_without_common_methods_are_not_compared(make_record: Make) -> None:
+    runs = [run for run in records(make_record, 2) if (run.spec["noise"] > 0) == (run.spec["variant"] == "sgd")]
+    assert "no two methods ran on every workload of a track" in leaderboard.render(boards(runs))
