@@ -39,10 +39,7 @@ from .registry import Hyper, register
         "splits": Hyper(8, "parts of the batch with noise and ascent of their own", low=1, search=(1, 4, 8)),
     },
     neutral=None,
-    defaults={
-        "cifar10": {"rho": 0.01, "beta2": 0.999, "data_size": 200_000.0, "splits": 8},
-        "cifar100": {"rho": 0.01, "beta2": 0.999, "data_size": 200_000.0, "splits": 8},
-    },
+    defaults={name: {"rho": 0.01, "beta2": 0.999, "data_size": 2e5, "splits": 8} for name in ("cifar10", "cifar100")},
     published=(
         published.BAYESIAN_SAM_PRIOR_10.result(96.11, rho=0.01, splits=8),
         published.BAYESIAN_SAM_PRIOR_40.result(95.95, rho=0.01, splits=8),
@@ -142,8 +139,7 @@ class BSAM(StepRule):
             steps = torch._foreach_div(m, before)
             torch._foreach_mul_(steps, group["lr"])
             torch._foreach_sub_(params, steps)
-            for p, new_m, new_s in zip(params, m, s, strict=True):
-                self.own[p] = {"m": new_m, "s": new_s}
+            self.own.update({p: {"m": m_, "s": s_} for p, m_, s_ in zip(params, m, s, strict=True)})
 
 
 def _add(total: Gradient, term: Gradient, share: float) -> Gradient:

@@ -13,8 +13,7 @@ its update rule there in terms of three verbs:
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,98 +22,17 @@ from torch.optim import Optimizer
 from ..errors import ConfigError, StateError
 from ..hyper import Value
 from ..seeding import generator
+from .gradient import TINY, Gradient, global_norm
 from .info import VariantInfo
+from .oracle import Closure, GradientOracle
 from .parameters import Owner, check_owners, read_parameters
+from .shadowing import STATE, check_assignment
 
-TINY = 1e-12
-"""Added to every norm that is divided by, so that a zero gradient gives a zero perturbation and never a NaN."""
+__all__ = ["TINY", "Closure", "Gradient", "GradientOracle", "Owner", "StepRule", "global_norm"]
 
 
 PLUGINS = frozenset({"hook", "average"})
 """Needs that a rule does not act on itself: a variant that is its base with a plug-in, which the caller carries out."""
-
-
-class GradientOracle(Protocol):
-    """What the harness passes as the closure: called plainly it is one; variants that declare it may ask for more."""
-
-    epoch: int
-    """Epochs completed before this one."""
-    step: int
-    """Optimizer steps completed before this one."""
-    total_steps: int
-    """Steps of the whole run."""
-    ids: Tensor
-    """Identities of the batch's samples in the data set, int64 (B,)."""
-    logits: Tensor
-    """Detached outputs of the last pass, (B, classes)."""
-    previous: bool
-    """Whether there is a batch of the step before."""
-    fresh: bool
-    """Whether further batches can be asked for."""
-    hook: Any
-    """The loss hook whose term is part of every loss (:class:`~sambench.variants.hooks.LossHook`)."""
-    average: Any
-    """The weight average that follows the run (:class:`~sambench.variants.averages.WeightAverage`)."""
-
-    def __call__(
-        self,
-        *,
-        subset: Tensor | None = None,
-        cotangent: Tensor | None = None,
-        previous: bool = False,
-        fresh: int = 0,
-    ) -> Tensor:
-        """Zero the gradients, run forward and backward, return the mean loss (a scalar, detached).
-
-        Args:
-            subset: positions in the batch, int64 (b,): the mean is over these samples only and costs b/B.
-            cotangent: (B, classes); back-propagate this vector from the logits instead of the loss.
-            previous: look at the batch of the step before, in the first step at the present one.
-            fresh: look at another batch, drawn uniformly: number 1, 2, ... of this step.
-        """
-        ...
-
-    def losses(self) -> Tensor:
-        """Return the per-sample losses (B,) of a forward pass without backward (a forward evaluation)."""
-        ...
-
-    def last_losses(self) -> Tensor:
-        """Return the per-sample losses (b,) of the last pass, from its logits: no further evaluation."""
-        ...
-
-    def cotangent(self) -> Tensor:
-        """Return the derivative of the mean loss by the logits of the last pass, (B, classes)."""
-        ...
-
-
-Closure = Callable[[], Tensor]
-
-
-@dataclass
-class Gradient:
-    """The gradient of one evaluation: the loss, and for each parameter that has one, its gradient."""
-
-    loss: Tensor
-    params: list[Tensor]
-    values: list[Tensor]
-
-    def norm(self) -> Tensor:
-        """The global L2 norm, a 0-d tensor on the device, accumulated in at least float32."""
-        return global_norm(self.values)
-
-    def like(self, values: list[Tensor]) -> "Gradient":
-        """The same parameters and loss with other values (a direction computed from this gradient)."""
-        return Gradient(self.loss, self.params, values)
-
-
-def global_norm(tensors: list[Tensor]) -> Tensor:
-    """Return ``sqrt(sum_i ||t_i||^2)`` as a 0-d tensor, without a device-to-host synchronization."""
-    if not tensors:
-        return torch.zeros(())
-    wide = torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
-    norms = torch._foreach_norm(tensors, 2, dtype=wide)
-    first = norms[0].device
-    return torch.linalg.vector_norm(torch.stack([n.to(first, non_blocking=True) for n in norms]))
 
 
 class StepRule(Optimizer):
@@ -129,23 +47,31 @@ class StepRule(Optimizer):
     """
 
     info: ClassVar[VariantInfo]
+    base: Optimizer
+    owners: dict[Tensor, Owner]
+    seed: int
+    steps: int
+    """Steps completed."""
+    own: dict[Tensor, dict[str, Tensor]]
+    """Tensors that the rule remembers for a parameter."""
+    scalars: dict[str, Any]
+    """Numbers that it remembers."""
     mean_over_devices: Callable[[list[Tensor]], None] | None = None
     """Set by whoever trains on several devices with a perturbation of its own on each: averages tensors in place."""
 
     def __init__(self, base: Optimizer, owners: dict[Tensor, Owner], hyper: dict[str, Value], seed: int = 0):
         super().__init__(base.param_groups, {**base.defaults, **hyper})
-        self.base = base
-        self.base.defaults.update(hyper)
-        self.owners = owners
-        self.seed = seed
-        self.steps = 0
-        self.own: dict[Tensor, dict[str, Tensor]] = {}
-        self.scalars: dict[str, Any] = {}
+        base.defaults.update(hyper)
+        vars(self).update(base=base, owners=owners, seed=seed, steps=0, own={}, scalars={})
         self._share_with_base()
 
     def _share_with_base(self) -> None:
         self.param_groups = self.base.param_groups
         self.state = self.base.state
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        check_assignment(self, name)
+        super().__setattr__(name, value)
 
     # -- what a variant implements ---------------------------------------------------------------------------
 
@@ -262,13 +188,12 @@ class StepRule(Optimizer):
         for need in PLUGINS.intersection(self.info.needs):  # without it this would be another method, silently
             self.ask(closure, need)
         loss = self.update(closure)
-        self.steps += 1
+        vars(self)["steps"] += 1
         return loss
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle takes along; hooks stay behind, as on any torch optimizer."""
-        own = ("base", "owners", "seed", "steps", "own", "scalars")
-        return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}}
+        return {**super().__getstate__(), **{name: vars(self)[name] for name in STATE}}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; what it leaves out takes the optimizer's defaults.
@@ -286,7 +211,7 @@ class StepRule(Optimizer):
         owners = {**self.owners, **layout.owners}
         check_owners(self.info, group["params"], owners)
         self.base.add_param_group(group)
-        self.owners = owners
+        vars(self)["owners"] = owners
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state: the base optimizer's, and under ``"variant"`` what the rule itself remembers."""
@@ -311,9 +236,8 @@ class StepRule(Optimizer):
         self.base.load_state_dict(rest)
         self._share_with_base()
         params = [p for group in self.param_groups for p in group["params"]]
-        self.steps = saved["steps"]
-        self.scalars = dict(saved["scalars"])
-        self.own = {
+        own = {
             params[int(i)]: {key: value.to(params[int(i)].device, copy=True) for key, value in tensors.items()}
             for i, tensors in saved["own"].items()
         }
+        vars(self).update(steps=saved["steps"], scalars=dict(saved["scalars"]), own=own)

@@ -1,6 +1,6 @@
 """Unified SAM on importance-sampled batches."""
 
-from .info import Paper
+from .importance import PAPER, PROBABILITIES
 from .registry import get_declared, register
 from .unified_sam import UnifiedSAM
 
@@ -8,30 +8,33 @@ from .unified_sam import UnifiedSAM
 @register(
     "is_unified_sam",
     summary="Unified SAM on batches drawn with p_i by loss or gradient bound, weighted by 1/(N p_i)",
-    paper=Paper(
-        "Oikonomou, Loizou",
-        2025,
-        "2503.02225",
-        "Sharpness-Aware Minimization: General Analysis and Improved Rates",
-        "dimitris-oik/unifiedsam",
-    ),
+    paper=PAPER,
     sampler="importance",
-    notes=(
-        "The paper's theory takes p_i proportional to smoothness constants, which networks do not have; losses or "
-        "gradient-norm bounds stand in for them (Katharopoulos and Fleuret 2018). "
-        "The perturbation is biased by normalization as far as lam > 0."
-    ),
+    notes=PROBABILITIES + "The perturbation is biased by normalization as far as lam > 0.",
     **get_declared("unified_sam"),
 )
 class ImportanceSampledUnifiedSAM(UnifiedSAM):
     r"""Unified SAM whose batch S comes from the sampling policy ``importance``.
 
-    .. math:: \nabla f_S(w) = \frac{1}{B} \sum_{i \in S} \frac{1}{N p_i} \nabla f_i(w)
+    .. math::
+        \nabla f_S(w) = \frac{1}{B} \sum_{i \in S} \frac{1}{N p_i} \nabla f_i(w), \qquad
+        p_i = \kappa / N + (1 - \kappa)\, s_i / \textstyle\sum_j s_j
 
-    The step rule is :class:`~sambench.variants.unified_sam.UnifiedSAM` unchanged; the policy draws
-    the batch and its weights, which are the same in both evaluations.
+        \hat w_t = w_t + \rho\, (1 - \lambda_t + \lambda_t / \|g_t\|)\, g_t, \quad g_t = \nabla f_S(w_t), \qquad
+        w_{t+1} = \mathrm{base}(w_t, \nabla f_S(\hat w_t))
+
+    over the N training samples, B of them in a batch; the scores s_i are losses or bounds on gradient norms, and kappa
+    is the policy's ``mix``. A scoring pass over the training set, forward only, every ``refresh`` epochs is counted
+    beside the cost declared here, which is the step's.
+
+    The step rule is :class:`~sambench.variants.unified_sam.UnifiedSAM` unchanged, with one batch S and one set of
+    weights in both evaluations. The gradients are unbiased; the perturbation is not, as far as lambda > 0.
+    :math:`\lambda_t` is a number or a schedule over the steps t, as there.
+
+    Departs from the original code, which draws by importance without the weights 1 / (N p_i) and so minimizes another
+    function, the sum of p_i f_i. Equal scores give the very batches of the uniform policy, hence Unified SAM.
 
     References:
-        Oikonomou and Loizou, ICLR 2025, arXiv 2503.02225, whose released code draws by importance without
-        the weights; Katharopoulos and Fleuret 2018, arXiv 1803.00942.
+        Oikonomou and Loizou, ICLR 2025, arXiv 2503.02225; code: dimitris-oik/unifiedsam (NumPy experiments);
+        Katharopoulos and Fleuret, ICML 2018, arXiv 1803.00942; code: idiap/importance-sampling.
     """

@@ -1,6 +1,6 @@
 """USAM on importance-sampled batches."""
 
-from .info import Paper
+from .importance import PAPER, PROBABILITIES
 from .registry import get_declared, register
 from .usam import USAM
 
@@ -8,30 +8,33 @@ from .usam import USAM
 @register(
     "is_usam",
     summary="USAM on batches drawn with p_i by loss or gradient bound, weighted by 1/(N p_i)",
-    paper=Paper(
-        "Oikonomou, Loizou",
-        2025,
-        "2503.02225",
-        "Sharpness-Aware Minimization: General Analysis and Improved Rates",
-        "dimitris-oik/unifiedsam",
-    ),
+    paper=PAPER,
     sampler="importance",
-    notes=(
-        "The paper's theory takes p_i proportional to smoothness constants, which networks do not have; losses or "
-        "gradient-norm bounds stand in for them (Katharopoulos and Fleuret 2018). "
-        "The case that the theory covers cleanly: the perturbation is linear in the unbiased gradient."
-    ),
+    notes=PROBABILITIES
+    + "The case that the theory covers cleanly: the perturbation is linear in the unbiased gradient.",
     **get_declared("usam"),
 )
 class ImportanceSampledUSAM(USAM):
     r"""USAM whose batch S comes from the sampling policy ``importance``.
 
-    .. math:: \nabla f_S(w) = \frac{1}{B} \sum_{i \in S} \frac{1}{N p_i} \nabla f_i(w)
+    .. math::
+        \nabla f_S(w) = \frac{1}{B} \sum_{i \in S} \frac{1}{N p_i} \nabla f_i(w), \qquad
+        p_i = \kappa / N + (1 - \kappa)\, s_i / \textstyle\sum_j s_j
 
-    The step rule is :class:`~sambench.variants.usam.USAM` unchanged; the policy draws
-    the batch and its weights, which are the same in both evaluations.
+        \hat w_t = w_t + \rho\, g_t, \quad g_t = \nabla f_S(w_t), \qquad
+        w_{t+1} = \mathrm{base}(w_t, \nabla f_S(\hat w_t))
+
+    over the N training samples, B of them in a batch; the scores s_i are losses or bounds on gradient norms, and kappa
+    is the policy's ``mix``. A scoring pass over the training set, forward only, every ``refresh`` epochs is counted
+    beside the cost declared here, which is the step's.
+
+    The step rule is :class:`~sambench.variants.usam.USAM` unchanged, with one batch S and one set of weights in both
+    evaluations. The perturbation is linear in the gradient, and unbiased as the gradient is.
+
+    Departs from the original code, which draws by importance without the weights 1 / (N p_i) and so minimizes another
+    function, the sum of p_i f_i. Equal scores give the very batches of the uniform policy, hence USAM.
 
     References:
-        Oikonomou and Loizou, ICLR 2025, arXiv 2503.02225, whose released code draws by importance without
-        the weights; Katharopoulos and Fleuret 2018, arXiv 1803.00942.
+        Oikonomou and Loizou, ICLR 2025, arXiv 2503.02225; code: dimitris-oik/unifiedsam (NumPy experiments);
+        Katharopoulos and Fleuret, ICML 2018, arXiv 1803.00942; code: idiap/importance-sampling.
     """

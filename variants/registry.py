@@ -12,6 +12,7 @@ from .bases import base_hyper, make_base
 from .contract import StepRule
 from .info import VariantInfo
 from .parameters import check_owners, read_parameters
+from .shadowing import check_names
 
 __all__ = [
     "VARIANTS",
@@ -33,10 +34,12 @@ def register(name: str, **metadata: Any) -> Callable[[Rule], Rule]:
     """Register a step rule under a name, with its metadata (the fields of :class:`VariantInfo`).
 
     Raises:
-        ConfigError: the name is taken by another class; the message names both files.
+        ConfigError: the name is taken by another class (the message names both files), or the class gives an attribute
+            of the contract another meaning.
     """
 
     def add(cls: Rule) -> Rule:
+        check_names(cls, StepRule)
         info = VariantInfo(name=name, cls=cls, **metadata)
         VARIANTS.add(name, info)
         cls.info = info

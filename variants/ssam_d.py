@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from .contract import Gradient
-from .info import Identity, Paper
 from .registry import Hyper, register
 from .sam import SAM
-from .ssam_f import cut
+from .ssam_f import SSAMF, cut
 
 
 def turnover(total: int, sparsity: float, death: float) -> tuple[int, int]:
@@ -61,25 +60,18 @@ def renew(size: list[Tensor], live: Tensor, kept: int, grown: int, noise: torch.
 @register(
     "ssam_d",
     summary="sparse SAM with a dynamic mask: entries with small gradients are dropped, random ones grown",
-    paper=Paper(
-        "Mi, Shen, Ren, Zhou, Sun, Ji, Tao",
-        2022,
-        "2210.05177",
-        "Make Sharpness-Aware Minimization Stronger: A Sparsified Perturbation Approach",
-        "Mi-Peng/Sparse-Sharpness-Aware-Minimization",
-    ),
+    paper=SSAMF.info.paper,
     gradients=2,
     state=1,
     transient=2.75,
     needs=("clock",),
     hyper={
-        "rho": Hyper(0.1, "radius of SAM's perturbation before the mask", low=0, search=(0.01, 0.5, "log")),
-        "sparsity": Hyper(0.5, "share of the parameters that is not perturbed", low=0, high=1, search=(0.2, 0.5, 0.8)),
+        **{name: SSAMF.info.hyper[name] for name in ("rho", "sparsity")},
         "mask_every": Hyper(100, "steps from one change of the mask to the next", low=1),
         "drop": Hyper(0.5, "share of the live entries that is replaced, at the start of the run", low=0, high=1),
     },
-    neutral={"rho": 0.0},
-    identities=(Identity({"sparsity": 0.0, "rho": 0.1}, "sam", {"rho": 0.1}),),
+    neutral=SSAMF.info.neutral,
+    identities=SSAMF.info.identities,
     defaults={"cifar10": {"rho": 0.1, "mask_every": 1950}, "cifar100": {"rho": 0.2, "mask_every": 1950}},
     notes=(
         "The original changes the mask every 5 epochs, 1950 steps of 128 on CIFAR. All of the perturbation is computed "

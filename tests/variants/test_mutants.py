@@ -334,8 +334,10 @@ def test_rule_that_reacts_to_clipping():
 
 def test_steps_of_the_base_are_as_declared():
     class Own(SAM):
-        def descend(self, gradient):
-            torch._foreach_sub_(gradient.params, gradient.values, alpha=0.1)
+        def update(self, closure):
+            at = self.gradient(closure)
+            torch._foreach_sub_(at.params, at.values, alpha=0.1)
+            return at.loss
 
     assert_fails(Own, "clip", "declares steps_base=True and steps its base 0 times")
     registry.VARIANTS.members.pop("mutant")

@@ -166,7 +166,7 @@ def test_lookahead_of_timm_begins_one_synchronization_late(new_task):
             optimizer.base.step()
         else:
             if step == 5:
-                optimizer.steps = 5
+                vars(optimizer)["steps"] = 5
             optimizer.step(ours.closure)
             theirs.closure()
         peer.step()

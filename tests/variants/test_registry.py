@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -71,6 +72,14 @@ def test_metadata_is_complete(info):
     assert info.paper is None or re.fullmatch(r"(\d{4}\.\d{4,5})?", info.paper.arxiv)
     assert len(info.source_hash()) == 64
     assert info.declared_gradients({k: h.default for k, h in info.hyper.items()}) > 0
+
+
+@pytest.mark.parametrize("info", list_variants(), ids=lambda info: info.name)
+def test_a_variant_is_one_file_of_40_to_150_lines(info):
+    """Long enough to state rule, paper and departures; short enough to be read at a sitting."""
+    path = Path(info.source_file())
+    assert path.name == f"{info.name}.py"
+    assert 40 <= len(path.read_text(encoding="utf-8").splitlines()) <= 150
 
 
 @pytest.mark.parametrize("info", list_variants(), ids=lambda info: info.name)

@@ -1,0 +1,36 @@
+"""The gradient of one evaluation, and norms that neither overflow nor divide by zero."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TINY = 1e-12
+"""Added to every norm that is divided by, so that a zero gradient gives a zero perturbation and never a NaN."""
+
+
+@dataclass
+class Gradient:
+    """The gradient of one evaluation: the loss, and for each parameter that has one, its gradient."""
+
+    loss: Tensor
+    params: list[Tensor]
+    values: list[Tensor]
+
+    def norm(self) -> Tensor:
+        """The global L2 norm, a 0-d tensor on the device, accumulated in at least float32."""
+        return global_norm(self.values)
+
+    def like(self, values: list[Tensor]) -> "Gradient":
+        """The same parameters and loss with other values (a direction computed from this gradient)."""
+        return Gradient(self.loss, self.params, values)
+
+
+def global_norm(tensors: list[Tensor]) -> Tensor:
+    """Return ``sqrt(sum_i ||t_i||^2)`` as a 0-d tensor, without a device-to-host synchronization."""
+    if not tensors:
+        return torch.zeros(())
+    wide = torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
+    norms = torch._foreach_norm(tensors, 2, dtype=wide)
+    first = norms[0].device
+    return torch.linalg.vector_norm(torch.stack([n.to(first, non_blocking=True) for n in norms]))
