@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 POLICIES = ("first", "all", "last")
@@ -14,8 +14,9 @@ class RunningStatistics:
     """Freezes and thaws the running statistics of a model's BatchNorm layers.
 
     A frozen layer still normalizes by the statistics of the batch, so the function and its gradient are those of
-    training; it only leaves ``running_mean``, ``running_var`` and ``num_batches_tracked`` alone. Setting the momentum
-    to zero, the usual trick, keeps counting batches and forgets the momentum when it nests.
+    training; what it made of ``running_mean``, ``running_var`` and ``num_batches_tracked`` is undone. Setting the
+    momentum to zero, the usual trick, keeps counting batches and forgets the momentum when it nests; any attribute of
+    a layer, ``track_running_stats`` too, may be overlooked by a model that was compiled before (by torch 2.11, it is).
     """
 
     def __init__(self, model: nn.Module):
@@ -24,15 +25,14 @@ class RunningStatistics:
 
     @contextmanager
     def frozen(self, freeze: bool = True) -> Iterator[None]:
-        """Freeze inside the block and put back what was before; blocks may nest."""
-        before = [layer.track_running_stats for layer in self.layers]
+        """Put back after the block what was before; blocks may nest, and hold backward passes with their forward ones:
+        autograd refuses buffers that change in between."""
+        before = self.copy() if freeze else []
         try:
-            for layer in self.layers:
-                layer.track_running_stats = layer.track_running_stats and not freeze
             yield
         finally:
-            for layer, tracked in zip(self.layers, before, strict=True):
-                layer.track_running_stats = tracked
+            if freeze:
+                self.put_back(before)
 
     @torch.no_grad()
     def recompute(self, model: nn.Module, passes: Iterable[Callable[[], object]]) -> int:
@@ -60,11 +60,11 @@ class RunningStatistics:
                 layer.momentum = momentum
             model.train(training)
 
-    def copy(self) -> list:
+    def copy(self) -> list[Tensor]:
         """Return copies of all running statistics."""
         return [buffer.clone() for buffer in self.buffers]
 
-    def put_back(self, copies: list) -> None:
+    def put_back(self, copies: list[Tensor]) -> None:
         """Write copies back in place."""
-        for buffer, copy in zip(self.buffers, copies, strict=True):
-            buffer.copy_(copy)
+        if copies:
+            torch._foreach_copy_(self.buffers, copies)
