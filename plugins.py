@@ -146,7 +146,7 @@ def _import(path: str | Path, file: Path, module_name: str) -> None:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         if isinstance(error, ConfigError):
             raise

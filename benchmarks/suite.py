@@ -128,12 +128,19 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
 
 
 def find_suite(name_or_path: str) -> tuple[str, str, Path]:
-    """Return name and text of a suite, and the folder that its places are relative to."""
+    """Return name and text of a suite, and the folder that its places are relative to.
+
+    Raises:
+        ConfigError: an unknown suite, or a file that is missing or no text.
+    """
     path = Path(name_or_path)
     if path.suffix == ".toml":
         if not path.is_file():
             raise ConfigError(f"suite {name_or_path!r} does not exist; give a TOML file or one of: {_names()}")
-        return path.stem, path.read_text(), path.resolve().parent
+        try:
+            return path.stem, path.read_text(encoding="utf-8"), path.resolve().parent
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"suite {name_or_path!r} cannot be read: {error}; a suite is TOML in UTF-8") from error
     if name_or_path not in list_suites():
         raise unknown("suite", name_or_path, list_suites())
     return name_or_path, (_folder() / f"{name_or_path}.toml").read_text(), Path.cwd()
@@ -182,6 +189,9 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems]))
     of_tracks = [spec for lane in found["lanes"] for spec in lane.specs]
     ordered = [*found.pop("specs"), *sorted(of_tracks, key=lambda spec: seeds.index(spec.seed))]
+    datasets = {spec.dataset for spec in ordered}
+    for source in given.keys() - datasets:
+        raise unknown(f"data set of suite {name!r} with a place of its own", source, datasets)
     return Suite(
         name=name,
         title=content.get("title", name),

@@ -19,6 +19,7 @@ _NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, er
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+_A_FOLDER = {errno.EISDIR}
 
 
 def write_failure(error: OSError, folder: Path) -> StateError:
@@ -29,6 +30,11 @@ def write_failure(error: OSError, folder: Path) -> StateError:
         problem, way_out = "it is read-only for this user", "make it writable"
     elif error.errno in _NOT_A_FOLDER:
         problem, way_out = "a file stands where a folder is needed", "move that file away"
+    elif error.errno in _A_FOLDER:
+        problem, way_out = (
+            f"{Path(error.filename2 or folder).name} is a folder, and a file is to be written",
+            "name a file",
+        )
     else:
         problem, way_out = error.strerror or str(error), "repair it"
     return StateError(

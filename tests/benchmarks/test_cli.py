@@ -10,9 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from sambench.benchmarks import cli
+from sambench.benchmarks.cli import standing
 from sambench.benchmarks.spec import RunSpec
+from sambench.benchmarks.suite import load_suite
 from sambench.errors import SambenchError
 from sambench.results.store import Store
+from sambench.slurm.status import Standing
 from sambench.variants import list_variants
 
 TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs", "1", "--device", "cpu"]
@@ -129,6 +132,7 @@ def test_a_suite_from_plan_to_board(tmp_path):
         (["run", "--variant", "sam", "--set", "rho"], "write NAME=VALUE"),
         (["run", "--dataset", "cifar"], "cifar10"),
         (["run", "--device", "cuda:77"], "cannot be used"),
+        (["plan", "digits", "--source", "digit=parquet:DIR"], "did you mean 'digits'"),
         (["plan", "quikstart"], "did you mean 'quickstart'"),
         (["list", "varients"], "valid: variants"),
         (["describe", "samm"], "did you mean 'sam'"),
@@ -143,6 +147,27 @@ def test_a_suite_from_plan_to_board(tmp_path):
 )
 def test_bad_input_is_a_message_and_no_traceback(words, message, tmp_path):
     assert message in " ".join(sambench(*words, *(["--results", tmp_path] if "run" in words else []), code=2).split())
+
+
+def test_files_that_are_not_what_they_should_be(tmp_path):
+    latin, leaves = tmp_path / "latin.toml", tmp_path / "leaves.py"
+    latin.write_bytes("title = 'é'".encode("latin-1"))
+    leaves.write_text("raise SystemExit(3)")
+    assert "a suite is TOML in UTF-8" in sambench("plan", latin, code=2)
+    assert "fails on import: SystemExit: 3" in sambench("list", "variants", "--plugin", leaves, code=2)
+
+
+def test_status_watches_until_nothing_is_under_way(tmp_path, monkeypatch):
+    (tmp_path / "two.toml").write_text(SUITE)
+    (sgd, sam), slept = load_suite(str(tmp_path / "two.toml")).specs, []
+    running = Standing(sgd, "running", step=1, total=3, seconds=60.0, alive=True)
+    turns = [[running, Standing(sam, "pending")], [Standing(sgd, "done"), Standing(sam, "failed", text="no luck")]]
+    monkeypatch.setattr(standing, "standings", lambda *_: turns.pop(0))
+    monkeypatch.setattr(standing.time, "sleep", slept.append)
+    text = sambench("status", tmp_path / "two.toml", "--results", tmp_path, "--watch")
+    assert (len(slept), turns) == (1, [])
+    assert "no luck" in text
+    assert "2 runs: 1 done  1 failed" in text
 
 
 # a shell starts what runs in its background deaf to SIGINT, and these tests may be run there

@@ -156,3 +156,10 @@ def test_a_writer_survives_the_loss_of_its_temporary_file(tmp_path: Path, monkey
     monkeypatch.setattr(os, "open", opened)
     assert (tmp_path / "a.bin").read_bytes() == b"data"
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_folder_where_the_file_belongs(tmp_path: Path) -> None:
+    (tmp_path / "board.md").mkdir()
+    with pytest.raises(StateError, match=r"board\.md is a folder, and a file is to be written \(EISDIR\).*name a file"):
+        atomic_write_bytes(tmp_path / "board.md", b"text")
+    assert [path.name for path in tmp_path.iterdir()] == ["board.md"]
