@@ -142,3 +142,44 @@ def test_averaging_one_model_is_that_model():
     with swa.oracle.average.applied():
         assert swa.oracle.average.count == 1
         assert distance(swa.weights(), sgd.weights()) == 0.0
+
+
+# -- what is an identity only on one batch ---------------------------------------------------------------------
+
+
+class Batches:
+    """A closure over batches b_0, b_1, ... of f_b(w) = |w - b|^2 / 2 + |w|^4 / 4, with the one before at hand."""
+
+    def __init__(self, w, batches):
+        self.w, self.batches, self.step, self.previous = w, batches, 0, True
+
+    def __call__(self, *, previous=False):
+        self.w.grad = None
+        with torch.enable_grad():
+            at = self.batches[max(0, self.step - previous)]
+            loss = (self.w - at).square().sum() / 2 + self.w.square().sum().square() / 4
+            loss.backward()
+        return loss
+
+
+def walk(name, batches, **hyper):
+    w = torch.tensor([0.5, -0.25], dtype=torch.float64, requires_grad=True)
+    optimizer, closure = create(name, [w], lr=0.1, momentum=0.9, **hyper), Batches(w, batches)
+    path = []
+    for closure.step in range(len(batches)):
+        optimizer.step(closure)
+        path.append(w.detach().clone())
+    return torch.stack(path)
+
+
+def test_sampa_is_its_base_optimizer_at_no_setting_but_on_the_batch_before():
+    """At rho = lam = 0 it descends on the batch of the step before: the base optimizer a step late, and never it."""
+    batches = torch.randn(8, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    late = torch.cat([batches[:1], batches[:-1]])
+    assert torch.equal(walk("sampa", batches, rho=0.0, lam=0.0), walk("sgd", late))
+    assert torch.equal(walk("sampa", batches[:1].expand(8, 2), rho=0.0, lam=0.0), walk("sgd", batches[:1].expand(8, 2)))
+    base = walk("sgd", batches)
+    for rho in (0.0, 0.1):
+        for lam in (0.0, 0.2, 1.0):
+            assert not torch.allclose(walk("sampa", batches, rho=rho, lam=lam), base, atol=1e-3)
+    assert get_info("sampa").neutral is None
