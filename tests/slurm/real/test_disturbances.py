@@ -9,7 +9,7 @@ from real_slurm.configuration import GRACE
 from real_slurm.evidence import assert_same_runs, courses
 from real_slurm.lab import watched
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
 PAUSE = 0.25
 """Seconds that a step sleeps: a run of 40 steps takes ten seconds and next to no CPU."""

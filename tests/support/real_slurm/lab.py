@@ -168,7 +168,7 @@ class Lab:
         wait_until(training, seconds, f"a job at work; {self.describe()}", every=0.2)
         return found[0]
 
-    def finish(self, seconds: float = 600) -> float:
+    def finish(self, seconds: float = 1500) -> float:
         """Wait until no job is left, and return for how long; the runs need not be complete."""
         return wait_until(lambda: not self.alive(), seconds, f"the jobs to end; {self.describe()}", every=0.5)
 
