@@ -45,6 +45,8 @@ class Lookahead(StepRule):
 
     with slow weights :math:`s = w_0` at first.
 
+    Departs from the original code by saving the slow weights with the state, and by offering only its default for the
+    momentum, which a synchronization leaves alone (there it can also be reset or pulled back).
     ``timm.optim.Lookahead`` takes the slow weights at its first synchronization instead, which is then none: it is k
     steps late. ``pytorch_optimizer.Lookahead`` makes the same steps.
 

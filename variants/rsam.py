@@ -46,7 +46,7 @@ class RSAM(SAM):
     The original code was not at hand: the rule follows the abstract and descriptions by others.
 
     References:
-        Liu et al., NeurIPS 2022.
+        Liu et al., NeurIPS 2022; original code: none that could be read.
     """
 
     def update(self, closure: Any) -> Tensor:
