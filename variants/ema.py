@@ -25,7 +25,8 @@ class EMA(WeightAverage):
 
     References:
         Polyak and Juditsky 1992 (averaging); Tarvainen and Valpola 2017, arXiv 1703.01780 (an exponential one of a
-        network's weights). There is no original code to depart from: the average is older than any. The warm-up is that of TensorFlow's ExponentialMovingAverage.
+        network's weights); there is no original code to depart from. The warm-up is that of TensorFlow's
+        ExponentialMovingAverage.
     """
 
     name = "ema"
