@@ -13,7 +13,7 @@ from ..figures import COLORS, GREY, INK, clusters, label_points, new_figure, sty
 from ..rows import Row
 
 _LEGEND = (
-    "mean and 95 % t-interval over seeds, cut off at 0 and 100 %; "
+    "mean and 95 % t-interval over seeds, cut off at 0 and 100 %\n"
     "filled: not told apart from the best; cross: not compared"
 )
 

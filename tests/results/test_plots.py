@@ -351,3 +351,15 @@ def test_an_interval_ends_where_an_error_does(make_record: Make) -> None:
     assert ends.min() == 0.0
     assert ends.max() == pytest.approx(100 * (1 - row.low))
     assert "cut off at 0 and 100 %" in axes.get_title("left")
+
+
+def test_the_legend_of_errors_ends_before_the_figure_does(make_record: Make) -> None:
+    records = board(make_record, 4) + [
+        make_record(variant="unified_sam_with_more", hyper={"lam": lam, "rho": 0.1}, seed=s)
+        for lam in (0.5, "1-1/t")
+        for s in (0, 1)
+    ]
+    figure = error_figure(rows(records), "digits")
+    figure.canvas.draw()
+    (legend,) = (text for text in figure.findobj(Text) if "t-interval" in text.get_text())
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
