@@ -73,5 +73,5 @@ def _mark(found: Mapping[str, str] | None) -> str:
 
 
 def _settings(row: Row, edges: list[str]) -> str:
-    names = [name.strip() for name in edges]
+    names = [edge.strip().partition(" ")[0] for edge in edges]  # "rho (low)" is the lower end of rho
     return " ".join(f"{key}={write(value)}{EDGE if key in names else ''}" for key, value in row.settings.items())

@@ -182,7 +182,7 @@ def test_the_ledger_says_how_often_was_tried_and_what_ended_at_the_edge(
 ) -> None:
     trials = [build_trial(method, number) for method in ("sam", "sgd") for number in range(2)]
     trials += [
-        build_trial("sam", 1, "confirm", 1001, chosen=True, edges="rho"),
+        build_trial("sam", 1, "confirm", 1001, chosen=True, edges="rho (low)"),
         build_trial("sgd", 1, "confirm", 1001, chosen=True),
     ]
     digest = write_ledger(trials, tmp_path / "ledgers" / "s.parquet")
@@ -192,7 +192,7 @@ def test_the_ledger_says_how_often_was_tried_and_what_ended_at_the_edge(
     write_roster(store, promise(runs, tuning=Tuning(ledger="s.parquet", sha256=digest)))
     boards = gather(store)
     assert boards.boards[0].budget == {("screen", 1000): 2, ("confirm", 1001): 1}
-    assert [section.edges for section in boards.sections] == [{"sam": "rho"}] * 2
+    assert [section.edges for section in boards.sections] == [{"sam": "rho (low)"}] * 2
     text = leaderboard.render(boards)
     assert "the same trials for every method: 2 (screen, seed 1000), 1 (confirm, seed 1001)" in text
     assert "`ledgers/s.parquet`" in text
