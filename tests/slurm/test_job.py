@@ -92,12 +92,16 @@ def states(tmp_path):
 
 @pytest.fixture
 def at_step(tmp_path, until):
-    """Wait until the first run of a suite has made some steps, as its lease or the files of its folder tell."""
+    """Wait until a run of a suite is held and makes steps, as their journals beside the copies of the plug-in tell."""
+
+    def steps():
+        journals = (tmp_path / "r" / "launches").rglob("slow.py.journal")
+        return sum(len(journal.read_text().splitlines()) for journal in journals)
 
     def wait(suite):
-        store = Store(tmp_path / "r")
-        until(lambda: store.checkpoints(suite.run_ids[0]).exists())
+        store, made = Store(tmp_path / "r"), steps()
         until(lambda: any(s.state == "running" for s in standings(suite, store)))
+        until(lambda: steps() > made + 1)  # so that the one before has its checkpoint, where every step is due one
 
     return wait
 

@@ -18,7 +18,8 @@ def serve(place):
     """Listen on a socket until it is closed at the other end of standard input."""
     import torch
 
-    for needed in ("sklearn.datasets", "sambench.slurm.job"):  # the data of the tasks, and what they run
+    # the data of the tasks, what torch imports with the first optimizer, and what the tasks run
+    for needed in ("sklearn.datasets", "torch._dynamo", "sambench.slurm.job"):
         importlib.import_module(needed)
     torch.set_num_threads(1)
     listener = socket.socket(socket.AF_UNIX)
