@@ -81,3 +81,4 @@ def test_from_a_time_budget_to_runs_on_the_device_that_was_timed(tmp_path):
 
 def test_what_has_no_track_t_is_not_calibrated(small, tmp_path):
     sambench("calibrate", small, "--output", tmp_path / "x.toml", error="has no track T")
+    assert not (tmp_path / "x.toml").exists()
