@@ -35,8 +35,7 @@ def cancel_suite(suite: Suite, store: Store) -> int:
     count = 0
     for launch in launches:
         for array in launch.arrays():
-            jobs = [array.element(job) for job in range(array.first, array.first + array.count)]
-            if there := sum(job in alive for job in jobs):
+            if there := sum(job in alive for job in array.elements()):
                 launch.remember_cancelled(array)
                 scheduler.cancel([array.id])
                 count += there

@@ -47,6 +47,10 @@ class Array:
         """Return the scheduler's id of a job of the launch."""
         return f"{self.id}_{job - self.first}" if self.count > 1 else self.id
 
+    def elements(self) -> list[str]:
+        """Return the scheduler's ids of all jobs of the array."""
+        return [self.element(job) for job in range(self.first, self.first + self.count)]
+
 
 @dataclass(frozen=True)
 class Launch:

@@ -47,6 +47,21 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class LastJob:
+    """The job that was to make a run last.
+
+    Args:
+        id: the scheduler's.
+        launched: seconds since the epoch.
+        cancelled: whether ``sambench cancel`` took it back.
+    """
+
+    id: str
+    launched: float
+    cancelled: bool
+
+
+@dataclass(frozen=True)
 class Queue:
     """What SLURM says of the jobs of some launches, asked once for all of them."""
 
@@ -55,17 +70,21 @@ class Queue:
 
     @classmethod
     def of(cls, launches: Iterable[Launch]) -> "Queue":
-        """Ask about launches; one that cannot be asked about leaves every job unknown and says why."""
+        """Ask about launches; one that cannot be asked about leaves every job unknown and says why.
+
+        The accounts are asked about the arrays that the queue does not know every job of: their answer takes long.
+        """
         launches = list(launches)
         if not launches:
             return cls({})
-        arrays = [array.id for launch in launches for array in launch.arrays()]
-        names = [launch.name(number) for launch in launches for number in range(len(launch.arrays()))]
+        submitted = [(launch, launch.arrays()) for launch in launches]
+        names = [launch.name(number) for launch, arrays in submitted for number in range(len(arrays))]
         try:
             known = scheduler.queue(names)
         except SambenchError as error:
             return cls({}, str(error))
-        return cls({**scheduler.accounts(arrays), **known})
+        forgotten = [a.id for _, arrays in submitted for a in arrays if not known.keys() >= set(a.elements())]
+        return cls({**scheduler.accounts(forgotten), **known})
 
 
 def standings(suite: Suite, store: Store) -> list[Standing]:
@@ -81,6 +100,7 @@ def standings(suite: Suite, store: Store) -> list[Standing]:
     open_ids = {run_id for run_id in ids if statuses.get(run_id) in (None, "failed")}
     launches = [launch for launch in list_launches(store.root) if open_ids & launch.job_of.keys()]
     queue = Queue.of(launches)
+    jobs = _last_jobs(launches)
     started = _started(store)
     now = filesystem_time(store.root) if started else time.time()
     found = []
@@ -91,9 +111,20 @@ def standings(suite: Suite, store: Store) -> list[Standing]:
             continue
         standing = _unfinished(spec, run_id, store, now) if run_id in started else Standing(spec, "pending")
         if standing.state != "running":
-            newest = next((launch for launch in reversed(launches) if run_id in launch.job_of), None)
-            standing = _queued(standing, run_id, newest, queue, status == "failed", store)
+            standing = _queued(standing, run_id, jobs.get(run_id), queue, status == "failed", store)
         found.append(standing)
+    return found
+
+
+def _last_jobs(launches: list[Launch]) -> dict[str, LastJob | None]:
+    """Return the job of every run in its newest launch; None where that was not submitted yet."""
+    found: dict[str, LastJob | None] = {}
+    for launch in launches:
+        found |= dict.fromkeys(launch.job_of)
+        launched, cancelled = launch.about["created"], launch.cancelled()
+        for array in launch.arrays():
+            for number, id_ in enumerate(array.elements(), array.first):
+                found |= dict.fromkeys(launch.jobs[number], LastJob(id_, launched, array.id in cancelled))
     return found
 
 
@@ -124,29 +155,25 @@ def _unfinished(spec: RunSpec, run_id: str, store: Store, now: float) -> Standin
     return Standing(spec, "preempted" if step else "pending", step, total)
 
 
-def _queued(
-    standing: Standing, run_id: str, launch: Launch | None, queue: Queue, failed: bool, store: Store
-) -> Standing:
+def _queued(standing: Standing, run_id: str, job: LastJob | None, queue: Queue, failed: bool, store: Store) -> Standing:
     """Say what becomes of a run that nobody holds, from the newest job that was to make it."""
     error = (store.read(run_id).error or "") if failed else ""
-    array = launch.array_of(launch.job_of[run_id]) if launch else None
-    if launch is None or array is None:
+    if job is None:
         return replace(standing, state="failed", text=error) if failed else standing
-    number = launch.job_of[run_id]
-    job = array.element(number)
-    element = queue.elements.get(job)
-    standing = replace(standing, job=job)
-    age = time.time() - launch.about["created"]
+    element = queue.elements.get(job.id)
+    standing = replace(standing, job=job.id)
     if element and element.state in (*WAITING, *ACTIVE):
-        return _alive(standing, element, failed and _since(store, run_id) > launch.about["created"], error)
+        return _alive(standing, element, failed and _since(store, run_id) > job.launched, error)
     if failed:
         return replace(standing, state="failed", text=error)
-    if array.id in launch.cancelled():
+    if job.cancelled:
         return replace(standing, state="cancelled", text="by sambench cancel")
     if queue.silent:
         return replace(standing, text=f"SLURM does not answer: {queue.silent}")
+    if element is None and time.time() - job.launched < GRACE:
+        return standing
     if element is None:
-        return standing if age < GRACE else replace(standing, state="lost", text="SLURM does not know its job")
+        return replace(standing, state="lost", text="SLURM does not know its job")
     if element.ended is not None and time.time() - element.ended < GRACE and element.state == "NODE_FAIL":
         return replace(standing, state="preempted", text="its node died; SLURM is about to start it again")
     if element.state == "PREEMPTED":

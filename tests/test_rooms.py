@@ -23,7 +23,7 @@ MAY_IMPORT = {
 }
 EVERYONE = "benchmarks/cli/"  # the command line
 LOOP = 80
-DEAR = {"torchvision", "torch._dynamo", "timm", "pandas", "seaborn", "matplotlib", "numba", "sklearn", "submitit"}
+DEAR = {"torchvision", "torch._dynamo", "timm", "scipy", "sklearn", "numba", "pandas", "matplotlib", "submitit"}
 STARTED = """
 import sys
 import sambench.benchmarks.cli, sambench.slurm.job

@@ -5,27 +5,25 @@ What draws and what computes tables is imported by the command that needs it: it
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from ...errors import ConfigError, StateError
-from ...results import leaderboard as boards
-from ...results import notes
-from ...results import validation as rules
-from ...results.board import Boards, Checks, gather, read_checks
-from ...results.cells import COLUMNS, LEFT, cells
 from ...results.record import RunRecord
 from ...results.store import Store
 from ...variants import list_variants, published_results
 from .console import err, out
 from .options import Plugins, Results
 
+if TYPE_CHECKING:
+    from ...results.board import Boards, Checks
+
 CHECKS = Path(__file__).resolve().parents[2] / "docs" / "variants" / "conformance.json"
 """What the conformance suite found, where this package is a checkout that has it."""
-SHOWN = [name for name in COLUMNS if name not in ("Memory, MiB", "Checks", "Tier", "Settings")]
-"""Columns for which a terminal is wide enough."""
+WIDE = ("Memory, MiB", "Checks", "Tier", "Settings")
+"""Columns for which a terminal is not wide enough."""
 
 
 def leaderboard(
@@ -34,6 +32,9 @@ def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
 ) -> None:
     """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
+    from ...results import leaderboard as boards
+    from ...results.board import gather
+
     text = boards.render(gather(_filled(results)), conformance_checks(), published_results())
     if check:
         boards.check(text, output)
@@ -51,6 +52,7 @@ def plot(
 ) -> None:
     """Draw the figures: errors and their cost, learning curves, who beats whom, heat maps, profiles, tuning curves."""
     from ...results import plots
+    from ...results.board import gather
 
     store = Store(results)
     for path in plots.draw(gather(store), good_records(store), output or results / "figures"):
@@ -81,6 +83,8 @@ def validate(
 
     Each finding names the file, the value in it, what is wrong, and the way out.
     """
+    from ...results import validation as rules
+
     findings = rules.validate(results, {info.name: info.source_hash() for info in list_variants()})
     for finding in findings:
         out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
@@ -108,23 +112,29 @@ def good_records(store: Store) -> Iterator[RunRecord]:
             err.print(f"[yellow]left out:[/] {record}", highlight=False)
 
 
-def conformance_checks() -> Checks:
+def conformance_checks() -> "Checks":
     """Read what the conformance suite found about every variant."""
+    from ...results.board import read_checks
+
     return read_checks(CHECKS)
 
 
-def print_board(found: Boards) -> None:
+def print_board(found: "Boards") -> None:
     """Show on the terminal what the leaderboard says."""
+    from ...results import notes
+    from ...results.cells import COLUMNS, LEFT, cells
+
+    shown = [name for name in COLUMNS if name not in WIDE]
     checks = conformance_checks()
     for section in found.sections:
         track = f": track {section.track.name}" if section.track else ""
         title = f"{section.workload.title}{track}"
         table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-        for name in SHOWN:
+        for name in shown:
             table.add_column(name, justify="left" if name in LEFT else "right")
         for row in section.workload.rows:
             texts = cells(row, section, checks) | {"Variant": row.label}
-            table.add_row(*(texts[name] for name in SHOWN))
+            table.add_row(*(texts[name] for name in shown))
         out.print(table)
         for note in notes.notes(section):
             out.print(f"- {note}", highlight=False, markup=False)

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from ...errors import SambenchError
-from .. import conformance
 from .console import out
 from .options import Plugins
 
@@ -16,6 +15,8 @@ def check(
     plugin: Plugins = None,
 ) -> None:
     """Hold variants to the conformance suite: identities, restore, resume, cost, edge cases, precision, DDP."""
+    from .. import conformance  # scipy takes a second
+
     if not conformance.check(names, out):
         raise SambenchError("not every check holds")
 
@@ -25,5 +26,7 @@ def new(
     folder: Annotated[Path, typer.Option("--folder", help="where to write the file")] = Path("."),
 ) -> None:
     """Write a commented variant that passes the conformance suite as it stands, to start your own from."""
+    from .. import conformance
+
     path = conformance.new_variant(name, folder)
     out.print(f"wrote {path}; try: sambench check {name} --plugin {path}", highlight=False)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from ...results import leaderboard as boards
-from ...results.board import gather
 from ...results.store import Store
 from ...slurm.attempt import Site
 from ...slurm.profile import Profile
@@ -21,7 +19,9 @@ def quickstart(
     device: Device = "cpu",
 ) -> None:
     """Train a small network with many variants on embedded data and show the leaderboard. A few minutes."""
-    from ...results import plots  # when it is needed: matplotlib and seaborn take a second
+    from ...results import leaderboard as boards  # when they are needed: scipy and matplotlib take seconds
+    from ...results import plots
+    from ...results.board import gather
 
     store = Store(results)
     store.check_writable()

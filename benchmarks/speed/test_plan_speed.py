@@ -121,7 +121,7 @@ def test_status(tmp_path, benchmark, capsys, cluster, monkeypatch):
         _fill(store, suite)
         asked.clear()
         measured[size] = seconds(lambda suite=suite, store=store: standings(suite, store))
-        assert asked == ["squeue", "sacct"] * 3
+        assert asked == ["squeue"] * 3
         found = [standing.state for standing in standings(suite, store)]
         assert [found.count(state) for state in ("done", "running", "pending")] == [
             size // 2,

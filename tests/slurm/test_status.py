@@ -141,10 +141,14 @@ def test_a_launch_elsewhere_is_left_alone_without_slurm(two, store, launched, mo
     assert [found.state for found in standings(two, store)] == ["done", "pending"]
 
 
-def test_one_question_for_many_launches(two, store, launched, cluster, monkeypatch):
+def test_one_question_for_many_launches_and_one_more_where_the_queue_forgot(two, store, launched, cluster, monkeypatch):
     asked = []
     ask = scheduler.ask
     monkeypatch.setattr(scheduler, "ask", lambda *command: asked.append(command[0]) or ask(*command))
+    standings(two, store)
+    assert asked == ["squeue"]
+    asked.clear()
+    fake_slurm.sql("delete from jobs")
     standings(two, store)
     assert asked == ["squeue", "sacct"]
 
