@@ -1,6 +1,7 @@
 """``sambench status``, ``logs`` and ``cancel``: where the runs of a suite stand."""
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,9 @@ from ...slurm.status import STATES, Standing, standings
 from .console import grid, out, say
 from .options import Plugins, Results, Sources, SuiteName, open_suite
 
+ALIKE = 40
+"""Runs of one state, for one reason, that are listed one by one without ``--all``."""
+
 
 def status(
     suite: SuiteName,
@@ -23,7 +27,7 @@ def status(
     source: Sources = None,
     plugin: Plugins = None,
     watch: Annotated[bool, typer.Option("--watch", help="show it anew every few seconds until all have ended")] = False,
-    all_: Annotated[bool, typer.Option("--all", help="list the runs that are done, too")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="list every run, also those that are done or alike")] = False,
 ) -> None:
     """Show where every run of a suite stands."""
     loaded, store = open_suite(suite, source), Store(results)
@@ -47,9 +51,11 @@ def status(
 
 
 def _status_table(found: list[Standing], all_: bool, most: int | None = None) -> Table:
+    """Show the runs that ask for attention first; of runs that are alike, the first few and how many more there are."""
     order = {state: number for number, state in enumerate(("running", "preempted", "failed", "lost", "cancelled"))}
     shown = [s for s in found if all_ or s.state not in ("done", "pending") or s.text]
     shown.sort(key=lambda s: order.get(s.state, len(order)))
+    shown, more = (shown, Counter()) if all_ else _first_few(shown)
     rows = [
         (
             s.spec.run_id[:12],
@@ -60,9 +66,21 @@ def _status_table(found: list[Standing], all_: bool, most: int | None = None) ->
             s.job,
             s.text,
         )
-        for s in shown[:most]
+        for s in shown
     ]
-    return grid(["run", "variant", "state", "step", "to go", "job", ""], rows)
+    rows += [("", f"and {count:,} more", state, "", "", "", text) for (state, text), count in more.items()]
+    return grid(["run", "variant", "state", "step", "to go", "job", ""], rows[:most])
+
+
+def _first_few(shown: list[Standing]) -> tuple[list[Standing], Counter[tuple[str, str]]]:
+    """Return the first ``ALIKE`` runs of each state and reason, and how many of each are left out."""
+    seen: Counter[tuple[str, str]] = Counter()
+    few = []
+    for s in shown:
+        seen[s.state, s.text] += 1
+        if seen[s.state, s.text] <= ALIKE:
+            few.append(s)
+    return few, Counter({kind: count - ALIKE for kind, count in seen.items() if count > ALIKE})
 
 
 def _counts(found: list[Standing]) -> str:

@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sambench.benchmarks import cli
+from sambench.benchmarks.cli.standing import ALIKE
 from sambench.benchmarks.suite import load_suite
 from sambench.errors import SambenchError
 from sambench.results.store import Store
@@ -101,6 +102,18 @@ def test_the_life_of_a_launch(suite, cluster, tmp_path):
     assert "--begin=now+60" in next(launch.glob("jobs/*_submission.sh")).read_text()
     fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
     assert sambench("retry", suite, "--on", "slurm", "--most", 3, *where).count("given up after 3 attempts") == 4
+
+
+def test_runs_that_are_alike_are_counted_after_the_first_few(suite, cluster, tmp_path):
+    suite.write_text(SUITE.replace("seeds = [0, 1]", f"seeds = {list(range(30))}"))
+    where = ["--results", tmp_path / "r"]
+    sambench("launch", suite, "--on", "slurm", *where)
+    text = sambench("status", suite, *where)
+    assert text.count("queued: Priority") == ALIKE + 1
+    assert f"and {60 - ALIKE} more" in text
+    assert "60 runs: 60 pending" in text
+    assert (every := sambench("status", suite, "--all", *where)).count("queued: Priority") == 60
+    assert "more" not in every
 
 
 def test_logs_by_the_start_of_an_id(suite, running, tmp_path, until):

@@ -131,10 +131,12 @@ class Cluster:
         self._daemon(name, "slurmd", "-D", "-N", name)
 
     def reconfigure(self, **changes: object) -> None:
-        """Restart the controller with other choices."""
+        """Restart the controller with other choices, and wait until it knows its nodes again and takes jobs."""
         self.write_configuration(**changes)
         self.daemons["slurmctld"].stop()
         self.start_controller()
+        ask = ["sbatch", "--test-only", f"--partition={configuration.PREEMPTIBLE}", "--wrap=true"]
+        self._until("slurmctld", lambda: self.all_nodes_up() and self.does(*ask))
 
     def heal(self) -> None:
         """Bring everything to where it was at the start: no jobs, all nodes, the usual signals."""
