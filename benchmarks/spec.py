@@ -181,7 +181,9 @@ def make_spec(given: Mapping[str, Any]) -> RunSpec:
     try:
         spec = RunSpec.model_validate(fields)
     except ValidationError as error:
-        problems += [_explain(detail) for detail in error.errors()]
+        # a value that may be of several types has an error for each
+        first = {detail["loc"][:2]: detail for detail in reversed(error.errors())}
+        problems += [_explain(where, detail) for where, detail in reversed(first.items())]
         wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
         spec = RunSpec.model_validate({key: value for key, value in fields.items() if key not in wrong})
     updates: dict[str, Any] = {}
@@ -197,9 +199,8 @@ def defaults_for_here(device: torch.device) -> dict[str, Any]:
     return {"precision": best_precision(device)}
 
 
-def _explain(detail: Any) -> str:
-    where = ".".join(map(str, detail["loc"]))
-    return f"{where}={detail['input']!r} is not valid: {detail['msg'].lower()}"
+def _explain(where: tuple[int | str, ...], detail: Any) -> str:
+    return f"{'.'.join(map(str, where))}={detail['input']!r} is not valid: {detail['msg'].lower()}"
 
 
 def _collect(problems: list[str], action: Any) -> None:

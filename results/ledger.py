@@ -20,8 +20,6 @@ from .record import run_id_of
 FOLDER = "ledgers"
 """Folder of the ledgers, beside the records of a store."""
 
-STAGES = ("screen", "confirm")
-
 
 class Trial(BaseModel):
     """One training of a search, measured on the held-out part of the training set, never on the test set."""

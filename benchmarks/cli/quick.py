@@ -18,7 +18,7 @@ def quickstart(
     workers: Workers = None,
     device: Device = "cpu",
 ) -> None:
-    """Train a small network with many variants on embedded data and show the leaderboard. A few minutes."""
+    """Train a small network with many variants on embedded data and show the leaderboard. Two minutes or so."""
     from ...results import leaderboard as boards  # when they are needed: scipy and matplotlib take seconds
     from ...results import plots
     from ...results.board import gather

@@ -100,6 +100,7 @@ def test_all_wrong_hyper_parameters_come_at_once():
         ({"variant": "sam", "hyper": {"rho": -1}}, "rho=-1 is not valid: it must be a number >= 0"),
         ({"variant": "unified_sam", "hyper": {"lam": 1.5}}, r"a number in \[0, 1\] or one of '1/t', '1-1/t'"),
         ({"hyper": {"rho": 1}}, "unknown hyper-parameter .* Valid: none"),
+        ({"hyper": {"rho": float("nan")}}, r"^hyper\.rho=nan is not valid: input should be a finite number$"),
         ({"lr": float("inf")}, "lr=inf is not valid: input should be a finite number"),
         ({"milestones": [0.5, 2]}, r"milestones\.1=2 is not valid: input should be less than 1"),
         ({"base": "adamw", "momentum": 0.9}, "base optimizer 'adamw' has none"),
