@@ -23,7 +23,10 @@ MAY_IMPORT = {
 }
 EVERYONE = "benchmarks/cli/"  # the command line
 LOOP = 80
-DEAR = {"torchvision", "torch._dynamo", "timm", "scipy", "sklearn", "numba", "pandas", "matplotlib", "submitit"}
+DEAR = {
+    *("torchvision", "torch._dynamo", "timm", "scipy", "sklearn", "numba"),
+    *("pandas", "matplotlib", "seaborn", "submitit"),
+}
 STARTED = """
 import sys
 import sambench.benchmarks.cli, sambench.slurm.job

@@ -49,6 +49,7 @@ def test_a_job_comes_to_its_end_by_itself(disturb, cluster, lab, reference, meas
     disturb(cluster, job)
     took = time.monotonic() - start
     bench.finish()
+    assert bench.done() == 4
     measured(disturbance_seconds=took, back_seconds=bench.gap(job), total_seconds=bench.since_launch())
     check(bench, reference, measured)
 
@@ -126,5 +127,6 @@ def test_all_of_it_at_random_moments(seed, cluster, lab, reference, measured):
         disturb(cluster, job)
         struck.append(disturb.__name__)
     retries = retry_until_done(bench, 40)
+    assert bench.done() == 40
     measured(disturbances=" ".join(struck), retries=retries, total_seconds=bench.since_launch())
     check(bench, reference, measured)
