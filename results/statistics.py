@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import special
 
 from ..errors import ConfigError
 
@@ -180,16 +180,19 @@ def detectable_difference(n: int, m: int | None = None, *, power: float = 0.8, a
     if min(n, m) < 1 or n + m < 3:
         raise ConfigError(f"a two-sample test needs at least 3 runs in all, got {n} and {m}")
     degrees, scale = n + m - 2, math.sqrt(1 / n + 1 / m)
-    critical = stats.t.ppf(1 - alpha / 2, degrees)
+    critical = special.stdtrit(degrees, 1 - alpha / 2)
 
-    def lacking(delta: float) -> float:
-        found = stats.nct.sf(critical, degrees, delta / scale) + stats.nct.cdf(-critical, degrees, delta / scale)
-        return float(found) - power
+    def found(delta: float) -> float:
+        near, far = special.nctdtr(degrees, delta / scale, [critical, -critical])
+        return float(1 - near + np.nan_to_num(far))  # scipy has nan for some far tails below 1e-7: they are nothing
 
-    highest = 1.0
-    while lacking(highest) < 0:
-        highest *= 2
-    return float(optimize.root_scalar(lacking, bracket=(0.0, highest), xtol=1e-9).root)
+    low, high = 0.0, 1.0
+    while found(high) < power:
+        high *= 2
+    # Halved down to neighbouring floats: scipy.optimize would take half a second of `plan` to load.
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if found(middle) < power else (low, middle)
+    return high
 
 
 def expected_best(values: ArrayLike) -> Floats:

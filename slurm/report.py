@@ -99,7 +99,7 @@ def detectable(suite: Suite) -> str:
     fewest = min(methods.values(), default=0)
     if fewest < 2:
         return "one seed a method shows no difference; plan at least 3"
-    from ..results.statistics import detectable_difference  # scipy, a second that `status` need not pay
+    from ..results.statistics import detectable_difference  # scipy, which `status` need not load
 
     value = detectable_difference(fewest)
     return f"{value:.1f} standard deviations between seeds, with {fewest} seeds a method (80 % power, 5 % level)"

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
 
@@ -127,6 +127,21 @@ def test_pooled_deviation_is_the_root_of_anovas_error() -> None:
 def test_detectable_difference_is_statsmodels(n: int, m: int, power: float, alpha: float) -> None:
     expected = TTestIndPower().solve_power(nobs1=n, ratio=m / n, alpha=alpha, power=power)
     assert detectable_difference(n, m, power=power, alpha=alpha) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("n", "m", "alpha"), [(1, 2, 0.05), (2, 2, 0.001), (2, 3, 0.01)])
+def test_detectable_difference_of_the_fewest_runs(n: int, m: int, alpha: float) -> None:
+    degrees, shift = n + m - 2, detectable_difference(n, m, alpha=alpha) / math.sqrt(1 / n + 1 / m)
+    critical = stats.t.ppf(1 - alpha / 2, degrees)
+    missed = integrate.quad(
+        lambda v: stats.norm.cdf(critical * math.sqrt(v / degrees) - shift) * stats.chi2.pdf(v, degrees), 0, math.inf
+    )
+    assert missed[0] == pytest.approx(0.2, rel=1e-5)
+
+
+def test_detectable_difference_of_many_runs_is_the_normal_ones() -> None:
+    normal = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * math.sqrt(2 / 5000)
+    assert detectable_difference(5000) == pytest.approx(normal, rel=1e-3)
 
 
 def test_detectable_difference_is_found_as_often_as_it_says() -> None:
