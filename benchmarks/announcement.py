@@ -7,7 +7,7 @@ from .suite import Suite
 
 
 def announce(suite: Suite, store: Store, command: str) -> None:
-    """Write the roster of a suite to its store; a suite without tracks compares nothing at equal cost and has none.
+    """Write the roster of a suite to its store.
 
     Args:
         suite: about to be run.
@@ -19,8 +19,6 @@ def announce(suite: Suite, store: Store, command: str) -> None:
         StateError: runs that are done would be left out.
     """
     check_ready(suite)
-    if not suite.lanes:
-        return
     tracks = [
         Track.model_validate(
             {
@@ -39,6 +37,7 @@ def announce(suite: Suite, store: Store, command: str) -> None:
         command=command,
         seeds=suite.seeds,
         tracks=tuple(tracks),
+        loose=() if suite.lanes else suite.run_ids,
         tuning=suite.tuned,
     )
     write_roster(store, roster)

@@ -160,10 +160,12 @@ def _board(
     trials: Sequence[Trial],
     retracted: Mapping[str, str] | None,
 ) -> Board:
+    compared = [(track, track.runs) for track in roster.tracks]
     sections = [
         _section(track, workload, runs, reruns, trials)
-        for track in roster.tracks
-        for workload in tables(collection, frozenset(track.runs), retracted)
+        for track, promised in [*compared, (None, roster.loose)]
+        if promised
+        for workload in tables(collection, frozenset(promised), retracted)
     ]
     titles = list(dict.fromkeys(section.workload.title for section in sections))
     sections.sort(key=lambda section: (titles.index(section.workload.title), _rank(section.track)))

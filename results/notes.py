@@ -48,9 +48,11 @@ def origin(board: Board) -> str:
     code = ", ".join(f"{commit}" for commit in sorted(commits)) or "unknown"
     parts = [f"{count(board.runs, 'run')}, made with the code of commit {code}."]
     if board.roster is None:
-        parts.insert(0, "No suite of this store promised these runs at a common budget.")
+        parts.insert(0, "No suite here lists these runs; `sambench run` with the settings of a row makes it again.")
     else:
         parts.insert(0, f"`{board.roster.command}`:")
+        if board.roster.loose:
+            parts.append("The suite has no track: nothing is held equal, every run trains for the epochs it says.")
     if any(commit.endswith("+") for commit in commits):
         parts.append("A + marks a checkout with changes since that commit.")
     if board.missing:

@@ -1,4 +1,4 @@
-"""The roster of a suite: which runs belong to which track, written down before the first of them starts.
+"""The roster of a suite: its runs and the tracks they belong to, written down before the first of them starts.
 
 A run does not know what it is compared in: one training of SAM is a row of the table at equal epochs and of that at
 equal gradient evaluations. The roster says so, and since it is there before the runs are, it also says what is missing.
@@ -82,12 +82,13 @@ class Roster(_Frozen):
     command: str = Field(description="what makes the runs")
     seeds: tuple[int, ...]
     tracks: tuple[Track, ...]
+    loose: tuple[RunId, ...] = Field((), description="run ids of a suite without tracks, which holds nothing equal")
     tuning: Tuning | None = Field(None, description="absent where nothing was tuned")
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Every run of every track, each once."""
-        return tuple(dict.fromkeys(run for track in self.tracks for run in track.runs))
+        """Every run, each once."""
+        return tuple(dict.fromkeys((*(run for track in self.tracks for run in track.runs), *self.loose)))
 
 
 def read_rosters(root: str | Path) -> list[Roster]:
@@ -100,15 +101,16 @@ def read_rosters(root: str | Path) -> list[Roster]:
 
 
 def write_roster(store: Store, roster: Roster) -> None:
-    """Write a roster to its store, unless that would make finished runs disappear from it.
+    """Write a roster to its store, unless that would make finished runs disappear from its tracks.
 
     Raises:
-        StateError: the store holds another roster of this name with runs that this one leaves out and that are
-            done: results may not be dropped after they were seen.
+        StateError: the store holds another roster of this name with tracks, this one leaves out runs of them, and
+            they are done: results may not be dropped after they were seen.
     """
     path = store.root / FOLDER / f"{roster.name}.json"
     if path.is_file():
-        dropped = [run for run in _read(path).runs if run not in set(roster.runs) and store.has(run)]
+        kept, compared = set(roster.runs), (run for track in _read(path).tracks for run in track.runs)
+        dropped = [run for run in dict.fromkeys(compared) if run not in kept and store.has(run)]
         if dropped:
             raise StateError(
                 f"suite {roster.name!r} would lose {len(dropped)} runs that are done (the first is {dropped[0][:12]}): "

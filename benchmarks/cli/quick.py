@@ -5,6 +5,7 @@ from pathlib import Path
 from ...results.store import Store
 from ...slurm.attempt import Site
 from ...slurm.profile import Profile
+from ..announcement import announce
 from ..suite import load_suite
 from ..theory.commands import quick_figure
 from .boards import conformance_checks, good_records, print_board
@@ -25,9 +26,9 @@ def quickstart(
 
     store = Store(results)
     store.check_writable()
-    start(
-        load_suite("quickstart"), store, "local", Profile.model_validate({}), Site(store.root, device=device), workers
-    )
+    suite = load_suite("quickstart")
+    announce(suite, store, "sambench quickstart")
+    start(suite, store, "local", Profile.model_validate({}), Site(store.root, device=device), workers)
     board, figures = results / "LEADERBOARD.md", results / "figures"
     found = gather(store)
     boards.write(boards.render(found, conformance_checks()), board)

@@ -123,6 +123,15 @@ def test_records_prove_the_budget_and_the_roster_knows_them(written, tmp_path):
     assert [spec.seed for spec in suite.specs] == [3] * 5
 
 
+def test_a_suite_without_tracks_lists_its_runs(written, tmp_path):
+    text = TEXT.replace('tracks = ["E", "G"]\n', "").replace('track = "G"\n', "")
+    suite = load_suite(written(text))
+    announce(suite, Store(tmp_path), "sambench launch s.toml")
+    (roster,) = read_rosters(tmp_path)
+    assert (roster.tracks, roster.runs, roster.loose) == ((), suite.run_ids, suite.run_ids)
+    assert suite.run_ids
+
+
 def test_a_suite_may_not_lose_a_finished_run(written, tmp_path):
     suite, store = load_suite(written(TEXT)), Store(tmp_path / "r")
     announce(suite, store, "c")

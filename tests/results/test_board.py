@@ -86,6 +86,19 @@ def test_the_board_says_what_was_asked_how_and_with_how_many_runs(runs: dict[str
     assert "Other runs" not in text
 
 
+def test_a_suite_without_tracks_has_one_table_a_workload(runs: dict[str, list[RunRecord]]) -> None:
+    promised = promise(runs)
+    boards = assemble(every(runs), [promised.model_copy(update={"tracks": (), "loose": promised.runs})])
+    (board,) = boards.boards
+    (section,) = board.sections
+    assert (board.runs, board.missing, section.track) == (9, 0, None)
+    assert len(section.workload.rows) == 3
+    text = leaderboard.render(boards)
+    assert "`sambench go s`: 9 runs, made with the code of commit 0123456." in text
+    assert "The suite has no track: nothing is held equal" in text
+    assert "Other runs" not in text
+
+
 def test_what_was_promised_and_is_not_there_is_said(runs: dict[str, list[RunRecord]], make_record: Make) -> None:
     failed = make_record(variant="sgd", epochs=8, seed=2, status="failed")
     records = [record for record in every(runs) if record.run_id != failed.run_id]

@@ -92,7 +92,7 @@ at 5 %; standard deviation over seeds 0.41).
     )
     assert text.startswith("# Leaderboard\n\nWhat was measured, method by method. `sambench leaderboard` builds this")
     assert "Below: 6 runs on 1 workload.\n" in text
-    assert "## Other runs\n\nNo suite of this store promised these runs at a common budget. 6 runs, made with " in text
+    assert "## Other runs\n\nNo suite here lists these runs; `sambench run` with " in text
     assert "made with the code of commit 0123456.\n" in text
 
 

@@ -41,6 +41,14 @@ def test_finished_runs_are_not_dropped(tmp_path, make_record):
     assert read_rosters(tmp_path) == [full]
 
 
+def test_runs_that_are_compared_at_no_budget_may_be_listed_no_longer(tmp_path, make_record):
+    store, record = Store(tmp_path), make_record()
+    write_roster(store, roster(loose=(record.run_id, "b" * 64)))
+    store.write(record)
+    write_roster(store, roster(loose=("b" * 64,)))
+    assert read_rosters(tmp_path)[0].runs == ("b" * 64,)
+
+
 def test_a_damaged_roster_is_named(tmp_path):
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "s.json").write_text('{"name": "s"}')
