@@ -47,7 +47,7 @@ def read_retractions(root: str | Path) -> list[Retraction]:
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("retracted", [])
         return [Retraction.model_validate(entry) for entry in entries]
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         problem = str(error).replace("\n", " ")
         raise StateError(
             f"{path} is not a list of retractions: {problem:.300}. Each [[retracted]] has runs = [ids], reason and date"

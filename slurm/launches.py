@@ -23,6 +23,7 @@ from typing import Any
 
 from ..benchmarks.source import Source
 from ..benchmarks.spec import RunSpec
+from ..errors import StateError
 from ..results.files import atomic_write_bytes, make_folder
 from .attempt import Site
 from .pack import Packed
@@ -163,7 +164,13 @@ def new_launch(results: Path, suite: str) -> Launch:
 
 
 def list_launches(results: Path, suite: str | None = None) -> list[Launch]:
-    """Return the launches under a results folder, the newest last; of one suite, if it is named."""
+    """Return the launches under a results folder, the newest last; of one suite, if it is named.
+
+    Raises:
+        StateError: there is something else than a folder.
+    """
+    if results.exists() and not results.is_dir():
+        raise StateError(f"{results} is not a folder of results; name one with --results")
     folder = results.absolute() / LAUNCHES
     if not folder.is_dir():
         return []

@@ -156,15 +156,14 @@ def _read(name_or_path: str) -> dict[str, Any]:
     if path.suffix == ".toml":
         if not path.is_file():
             raise ConfigError(f"profile {name_or_path!r} does not exist; give a TOML file or: {_names()}")
-        text = path.read_text()
     elif name_or_path in list_profiles():
-        text = (files(profiles) / f"{name_or_path}.toml").read_text()
+        path = files(profiles) / f"{name_or_path}.toml"
     else:
         raise unknown("profile", name_or_path, list_profiles())
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"profile {name_or_path!r} is not valid TOML: {error}") from error
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"profile {name_or_path!r} is not valid TOML in UTF-8: {error}") from error
 
 
 def _names() -> str:

@@ -180,8 +180,11 @@ def test_reruns_and_retractions_are_read_from_the_store(
     assert text.count("| verified ") == 2
 
 
-def test_a_damaged_list_of_retractions_is_named(tmp_path: Path) -> None:
-    (tmp_path / RETRACTED).write_text('[[retracted]]\nruns = []\nreason = "because it is so"\ndate = "2026-11-20"\n')
+@pytest.mark.parametrize(
+    "content", [b'[[retracted]]\nruns = []\nreason = "because it is so"\ndate = "2026-11-20"\n', b'reason = "\xff"\n']
+)
+def test_a_damaged_list_of_retractions_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / RETRACTED).write_bytes(content)
     with pytest.raises(StateError, match=r"retracted\.toml is not a list of retractions"):
         read_retractions(tmp_path)
     assert read_retractions(tmp_path / "elsewhere") == []

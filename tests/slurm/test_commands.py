@@ -81,6 +81,12 @@ def test_a_plan_says_all_that_matters_and_submits_nothing(suite, cluster, tmp_pa
     assert not (cluster / "jobs.db").exists()
 
 
+@pytest.mark.parametrize("command", ["status", "cancel", "plan"])
+def test_a_file_in_place_of_the_results_is_refused(suite, cluster, tmp_path, command):
+    (tmp_path / "r").write_text("")
+    assert str(tmp_path / "r") in sambench(command, suite, "--results", tmp_path / "r", code=2)
+
+
 def test_the_life_of_a_launch(suite, cluster, tmp_path):
     where = ["--results", tmp_path / "r"]
     sambench("launch", suite, "--on", "slurm", *where, "--extra", "nice=5", "--partition", "gpu")

@@ -41,6 +41,12 @@ def test_what_is_wrong_is_told_at_once(name, options, message):
         load_profile(name, options)
 
 
+def test_a_profile_that_is_no_text(tmp_path):
+    (tmp_path / "latin.toml").write_bytes(b'partition = "\xff"')
+    with pytest.raises(ConfigError, match="not valid TOML in UTF-8"):
+        load_profile(str(tmp_path / "latin.toml"), {})
+
+
 @pytest.mark.parametrize("text", ["", "0", "0:30", "1:2:3:4", "2h", "-5"])
 def test_times_that_slurm_would_not_read(text):
     with pytest.raises(ConfigError, match="is not valid"):
