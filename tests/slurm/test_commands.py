@@ -11,6 +11,7 @@ from sambench.errors import SambenchError
 from sambench.results.store import Store
 from sambench.slurm import scheduler
 from sambench.slurm.attempt import Site, attempt
+from sambench.slurm.launches import list_launches
 from sambench.slurm.plan import Planned
 
 SUITE = """
@@ -104,8 +105,8 @@ def test_the_life_of_a_launch(suite, cluster, tmp_path):
     assert "4 runs: 4 lost" in sambench("status", suite, *where)
     text = sambench("retry", suite, "--on", "slurm", "--most", 5, "--backoff", 30, *where)
     assert "4 runs to try again" in text
-    launch = sorted((tmp_path / "r" / "launches").iterdir())[-1]
-    assert "--begin=now+60" in next(launch.glob("jobs/*_submission.sh")).read_text()
+    launch = list_launches(tmp_path / "r")[-1]
+    assert "--begin=now+60" in next(launch.folder.glob("jobs/*_submission.sh")).read_text()
     fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
     assert sambench("retry", suite, "--on", "slurm", "--most", 3, *where).count("given up after 3 attempts") == 4
 
