@@ -41,12 +41,12 @@ def test_intervals_cover_the_mean_in_95_percent(n: int) -> None:
     assert 0.93 <= covered / len(values) <= 0.97
 
 
-@pytest.mark.parametrize(("n", "m"), [(3, 3), (5, 5), (3, 10)])
+@pytest.mark.parametrize(("n", "m"), [(3, 3), (5, 5), (3, 10), (10, 10)])
 def test_difference_intervals_cover_with_unequal_variances(n: int, m: int) -> None:
     rng = np.random.default_rng(n)
     first, second = rng.normal(1, 1, (1500, n)), rng.normal(0, 2, (1500, m))
     intervals = [welch(a, b) for a, b in zip(first, second, strict=True)]
-    assert 0.93 <= np.mean([low <= 1 <= high for _, low, high, _ in intervals]) <= 0.975
+    assert 0.93 <= np.mean([low <= 1 <= high for _, low, high, _ in intervals]) <= 0.97
 
 
 @pytest.mark.parametrize(("n", "m"), [(2, 2), (3, 8), (10, 10)])
