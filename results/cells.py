@@ -39,7 +39,7 @@ def cells(row: Row, section: Section, checks: Checks) -> dict[str, str]:
     half = " (n = 1)" if row.low is None else f" ± {100 * (row.accuracy - row.low):.2f}"
     return {
         "Group": row.group or "–",
-        "Variant": row.name + ("" if row.status == VERIFIED else f" {UNVERIFIED}"),
+        "Variant": row.label + ("" if row.status == VERIFIED else f" {UNVERIFIED}"),
         "Error, %": f"{100 * row.error:.2f}{half}",
         "n": str(row.n),
         **{f"vs {name}": _difference(row.against.get(name)) for name in BASELINES},

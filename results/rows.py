@@ -26,7 +26,6 @@ class Row:
         group: letters of the tie group, empty where there is nothing to compare with: a single run, or no run
             that got to an end.
         label: name of the method, unique in its table.
-        name: name without what tells apart two settings of the same variant.
         variant: name of the registered variant.
         status: ``reference``, or why the implementation is not proven.
         settings: the hyper-parameters, and what else differs between the rows of the table.
@@ -50,7 +49,6 @@ class Row:
 
     group: str
     label: str
-    name: str
     variant: str
     status: str
     settings: dict[str, Any]
@@ -176,7 +174,6 @@ def _row(group: str, counted: Counted, apart: set[str], baselines: Mapping[str, 
     return Row(
         group=group,
         label=label,
-        name=short_name(method),
         variant=str(method["variant"]),
         status=next((run.implementation for run in runs if run.implementation != VERIFIED), VERIFIED),
         settings={key.removeprefix("hyper."): method[key] for key in sorted(keys, key=_hyper_first)},

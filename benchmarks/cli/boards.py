@@ -133,7 +133,7 @@ def print_board(found: "Boards") -> None:
         for name in shown:
             table.add_column(name, justify="left" if name in LEFT else "right")
         for row in section.workload.rows:
-            texts = cells(row, section, checks) | {"Variant": row.label}
+            texts = cells(row, section, checks)
             table.add_row(*(texts[name] for name in shown))
         out.print(table)
         for note in notes.notes(section):

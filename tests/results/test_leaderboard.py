@@ -233,7 +233,6 @@ def test_settings_tell_apart_what_the_name_does_not(make_record: Make) -> None:
         "unified_sam (lam=0.5)",
         "unified_sam (lam=1-1/t)",
     ]
-    assert rows["unified_sam (lam=0.5)"].name == "unified_sam"
     assert settings(runs)["unified_sam (lam=0.5)"] == "lam=0.5 rho=0.2 lr=0.1"
     assert settings(runs)["sam on adamw"] == "rho=0.05 lr=1e-3"
 
