@@ -81,15 +81,16 @@ def calibrated(name: str, text: str, calibration: Calibration) -> str:
     return f"{text.rstrip()}\n\n[time.calibration]\n{head}\n[time.calibration.seconds]\n{times}"
 
 
-def check_device(suite: Suite, device_name: str, threads: int) -> None:
-    """Refuse to make runs of track T anywhere but on the device of its calibration."""
+def check_device(suite: Suite, here: Environment, threads: int) -> None:
+    """Refuse to make runs of track T anywhere but on the device of its calibration, in the machine that it was in."""
+    this = f"{here.device_name} with {threads} threads, host {here.host}"
     for lane in suite.lanes:
-        there = lane.calibration
-        if there is not None and (there.device_name, there.threads) != (device_name, threads):
+        if (there := lane.calibration) is None:
+            continue
+        if (that := f"{there.device_name} with {there.threads} threads, host {there.host}") != this:
             raise ConfigError(
-                f"track T of suite {suite.name!r} was calibrated on {there.device_name} with {there.threads} threads, "
-                f"this is {device_name} with {threads}: times do not compare. Run it there, or calibrate it here under "
-                "another name"
+                f"track T of suite {suite.name!r} was calibrated on {that}, this is {this}: times do not compare. Run "
+                "it there, or calibrate it here under another name"
             )
 
 

@@ -24,7 +24,8 @@ _HOW_TO_READ = f"""\
 - **Error**: mean over seeds of the test error at the last epoch ± half the 95 % t-interval. A run that diverged
   counts with the error of guessing. **n**: runs.
 - **vs sgd, vs sam**: difference of the mean errors in points with its 95 % interval (Welch), negative where the row is
-  better. Each interval holds for itself; groups judge all pairs at once.
+  better. Each interval holds for itself; groups judge all pairs at once. Of several rows of a baseline, that with the
+  most gradient evaluations is meant.
 - **Grad. evals**: forward and backward passes over one full batch, as counted, mean over the runs that completed;
   **ms / eval**: training time over gradient evaluations, everything but evaluation included; **Memory**: largest peak
   of a run, on CUDA of the allocator, on the CPU of the whole process.

@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
@@ -108,8 +109,35 @@ def ledger_hash(path: str | Path) -> str:
         raise StateError(f"cannot read the ledger {path}: {error.strerror}") from error
 
 
+def choose(trials: Sequence[Trial]) -> int:
+    """Return the number of the setting that is best on average over the seeds, among those tried at all seeds.
+
+    Of equal accuracies the one with less loss is better, then the one tried first.
+
+    Args:
+        trials: all of one method on one track.
+
+    Raises:
+        StateError: no trial came to an end.
+    """
+    if all(trial.accuracy is None for trial in trials):
+        raise StateError(f"no trial of {trials[0].method!r} came to an end; widen its ranges or train for longer")
+    by_number: dict[int, list[Trial]] = {}
+    for trial in trials:
+        by_number.setdefault(trial.trial, []).append(trial)
+    most = max(map(len, by_number.values()))
+    candidates = {number: some for number, some in by_number.items() if len(some) == most}
+    return min(candidates, key=lambda number: (*(-value for value in _mean_score(candidates[number])), number))
+
+
+def _mean_score(trials: Sequence[Trial]) -> tuple[float, float]:
+    """Average over seeds; as many right answers are as good, whatever order their shares are added in."""
+    accuracy, loss = (fmean(trial.score[part] for trial in trials) for part in (0, 1))
+    return round(accuracy, 12), loss
+
+
 def check_budgets(trials: Sequence[Trial]) -> None:
-    """Make sure that within each suite and track every method was tried equally often, with the same seeds.
+    """Make sure that within each suite and track every method was tried equally often, alike, with the same seeds.
 
     A trial that diverged or failed counts: it was spent.
 
@@ -118,7 +146,7 @@ def check_budgets(trials: Sequence[Trial]) -> None:
     """
     spent: dict[tuple[str, str], dict[str, Counter]] = defaultdict(lambda: defaultdict(Counter))
     for trial in trials:
-        spent[trial.suite, trial.track][trial.method][trial.stage, trial.seed] += 1
+        spent[trial.suite, trial.track][trial.method][trial.search, trial.stage, trial.seed] += 1
     for (suite, track), methods in sorted(spent.items()):
         budgets = {method: sorted(count.items()) for method, count in sorted(methods.items())}
         if len({repr(budget) for budget in budgets.values()}) > 1:
@@ -130,7 +158,9 @@ def check_budgets(trials: Sequence[Trial]) -> None:
 
 
 def _budget(count: Counter) -> str:
-    return ", ".join(f"{number} {stage} at seed {seed}" for (stage, seed), number in sorted(count.items()))
+    return ", ".join(
+        f"{number} {search} {stage} at seed {seed}" for (search, stage, seed), number in sorted(count.items())
+    )
 
 
 def _schema() -> pa.Schema:

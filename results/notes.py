@@ -9,6 +9,9 @@ from .roster import TRACKS, Track
 from .rows import Excluded, Row
 from .summary import Workload
 
+UNSTEADY = 1.5
+"""Ratio of the times of two runs of one method from which on times are said not to compare."""
+
 
 def notes(section: Section) -> list[str]:
     """Say what the reader of a table has to know, one sentence or two each."""
@@ -16,6 +19,7 @@ def notes(section: Section) -> list[str]:
     return [
         _power(workload),
         _hardware(workload),
+        *_busy(workload.rows),
         *_forward_passes(workload.rows),
         *_sources(workload.rows),
         *_edges(section),
@@ -82,10 +86,12 @@ def exclusions(board: Board) -> list[str]:
 def _power(workload: Workload) -> str:
     if not workload.detectable or workload.deviation is None:
         return "No row has two finished runs: there is no spread to compare with, and no difference is evidence."
-    found = ", ".join(f"{100 * difference:.2f} points with {n} runs each" for n, difference in workload.detectable)
+    found = ", ".join(f"{100 * alone:.2f} points with {n} runs each" for n, alone, _ in workload.detectable)
+    joint = ", ".join(f"{100 * together:.2f}" for _, _, together in workload.detectable)
     return (
         f"Smallest difference between two rows that is found with 80 % power: {found} (one comparison at 5 %; "
-        f"standard deviation over seeds {100 * workload.deviation:.2f})."
+        f"standard deviation over seeds {100 * workload.deviation:.2f}); by the groups, which judge all pairs at once, "
+        f"{joint}."
     )
 
 
@@ -94,6 +100,16 @@ def _hardware(workload: Workload) -> str:
         return f"Times were measured on: {workload.hardware[0][0]}."
     kinds = "; ".join(f"{name} ({count(runs, 'run')})" for name, runs in workload.hardware)
     return f"**Times mix hardware** and do not compare: {kinds}."
+
+
+def _busy(rows: Sequence[Row]) -> list[str]:
+    worst = max((row.unsteadiness for row in rows if row.unsteadiness), default=1.0)
+    if worst < UNSTEADY:
+        return []
+    return [
+        f"**Times do not compare**: a gradient evaluation took {worst:.1f} times as long in one run of a row as in "
+        "another, so other work shared the machine."
+    ]
 
 
 def _forward_passes(rows: Sequence[Row]) -> list[str]:

@@ -97,7 +97,28 @@ def read_rosters(root: str | Path) -> list[Roster]:
     Raises:
         StateError: a file is no roster; the message names it.
     """
-    return [_read(path) for path in sorted((Path(root) / FOLDER).glob("*.json"))]
+    return [read_roster(path) for path in roster_files(root)]
+
+
+def roster_files(root: str | Path) -> list[Path]:
+    """List the files of the rosters of a store, in the order of their names."""
+    return sorted((Path(root) / FOLDER).glob("*.json"))
+
+
+def read_roster(path: Path) -> Roster:
+    """Read one roster.
+
+    Raises:
+        StateError: the file is no roster; the message names it.
+    """
+    try:
+        return Roster.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise StateError(
+            f"{path} is not a roster: {where}: {first['msg']}. Restore it, or launch its suite again to write it anew"
+        ) from error
 
 
 def write_roster(store: Store, roster: Roster) -> None:
@@ -109,8 +130,9 @@ def write_roster(store: Store, roster: Roster) -> None:
     """
     path = store.root / FOLDER / f"{roster.name}.json"
     if path.is_file():
-        kept, compared = set(roster.runs), (run for track in _read(path).tracks for run in track.runs)
-        dropped = [run for run in dict.fromkeys(compared) if run not in kept and store.has(run)]
+        kept = {(track.name, run) for track in roster.tracks for run in track.runs}
+        before = [(track.name, run) for track in read_roster(path).tracks for run in track.runs]
+        dropped = [run for track, run in before if (track, run) not in kept and store.has(run)]
         if dropped:
             raise StateError(
                 f"suite {roster.name!r} would lose {len(dropped)} runs that are done (the first is {dropped[0][:12]}): "
@@ -119,14 +141,3 @@ def write_roster(store: Store, roster: Roster) -> None:
             )
     make_folder(path.parent)
     atomic_write_bytes(path, roster.model_dump_json(indent=1).encode() + b"\n")
-
-
-def _read(path: Path) -> Roster:
-    try:
-        return Roster.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise StateError(
-            f"{path} is not a roster: {where}: {first['msg']}. Restore it, or launch its suite again to write it anew"
-        ) from error

@@ -43,6 +43,7 @@ class Row:
         forward_evaluations: forward-only passes over one full batch.
         train_seconds: evaluation excluded.
         seconds_per_gradient: training time over gradient evaluations.
+        unsteadiness: the longest time that a run took for a gradient evaluation over the shortest, at least 1.
         memory: largest peak of a run in bytes, ``None`` where no run has one.
         sources: number of different source files of the variant among the runs; more than 1 is a warning.
     """
@@ -65,6 +66,7 @@ class Row:
     forward_evaluations: float | None
     train_seconds: float | None
     seconds_per_gradient: float | None
+    unsteadiness: float | None
     memory: int | None
     sources: int
 
@@ -170,6 +172,7 @@ def _row(group: str, counted: Counted, apart: set[str], baselines: Mapping[str, 
     interval = t_interval(accuracies, resolution=resolution) if len(runs) > 1 else None
     done = [run for run in runs if run.status == "completed"]
     gradients = sum(run.gradients for run in done)
+    paces = [run.seconds / run.gradients for run in done if run.seconds and run.gradients]
     keys = [key for key in method if key.startswith("hyper.") or key in apart]
     return Row(
         group=group,
@@ -195,6 +198,7 @@ def _row(group: str, counted: Counted, apart: set[str], baselines: Mapping[str, 
         forward_evaluations=fmean(run.forwards for run in done) if done else None,
         train_seconds=fmean(run.seconds for run in done) if done else None,
         seconds_per_gradient=sum(run.seconds for run in done) / gradients if gradients else None,
+        unsteadiness=max(paces) / min(paces) if paces else None,
         memory=max((run.memory for run in done if run.memory is not None), default=None),
         sources=len({run.source for run in runs}),
     )

@@ -75,4 +75,5 @@ def tier(row: Row, runs: Mapping[str, Run], again: Mapping[str, Run]) -> str:
     if len(pairs) < LEAST_AGAIN or any(first.status != second.status for first, second in pairs):
         return "reproduced"
     first, second = zip(*((one.accuracy, other.accuracy) for one, other in pairs), strict=True)
-    return "verified" if welch(first, second).p >= 0.05 else "reproduced"
+    resolution = max(one.resolution for pair in pairs for one in pair)
+    return "verified" if welch(first, second, resolution=resolution).p >= 0.05 else "reproduced"

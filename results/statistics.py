@@ -179,11 +179,16 @@ def detectable_difference(n: int, m: int | None = None, *, power: float = 0.8, a
     m = n if m is None else m
     if min(n, m) < 1 or n + m < 3:
         raise ConfigError(f"a two-sample test needs at least 3 runs in all, got {n} and {m}")
-    degrees, scale = n + m - 2, math.sqrt(1 / n + 1 / m)
-    critical = special.stdtrit(degrees, 1 - alpha / 2)
+    degrees = n + m - 2
+    critical = float(special.stdtrit(degrees, 1 - alpha / 2))
+    return math.sqrt(1 / n + 1 / m) * noncentrality(critical, degrees, power)
+
+
+def noncentrality(critical: float, degrees: float, power: float) -> float:
+    """Find the δ for which P(|T| > critical) = power, where T follows the noncentral t-distribution with that δ."""
 
     def found(delta: float) -> float:
-        near, far = special.nctdtr(degrees, delta / scale, [critical, -critical])
+        near, far = special.nctdtr(degrees, delta, [critical, -critical])
         return float(1 - near + np.nan_to_num(far))  # scipy has nan for some far tails below 1e-7: they are nothing
 
     low, high = 0.0, 1.0

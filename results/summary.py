@@ -9,6 +9,7 @@ from .collection import Collection
 from .record import RunRecord
 from .rows import Counted, Excluded, Row, deviation, make_rows, select
 from .statistics import detectable_difference
+from .ties import detectable_in_groups
 from .workloads import common, titles
 
 
@@ -26,8 +27,8 @@ class Workload:
         hardware: kinds of machine and the number of runs on each.
         commits: of the code, and the number of runs with each.
         deviation: standard deviation over seeds, pooled over the rows without divergence; ``None`` without any.
-        detectable: for the smallest and the largest number of runs in a row, the difference that a comparison
-            of two such rows finds with 80 % power.
+        detectable: for the smallest and the largest number of runs in a row, the difference of two such rows that
+            is found with 80 % power: by a comparison of these two alone, and by that of all rows at once.
     """
 
     key: str
@@ -39,7 +40,7 @@ class Workload:
     hardware: tuple[tuple[str, int], ...]
     commits: tuple[tuple[str, int], ...]
     deviation: float | None
-    detectable: tuple[tuple[int, float], ...]
+    detectable: tuple[tuple[int, float, float], ...]
 
     @property
     def runs(self) -> int:
@@ -76,7 +77,8 @@ def _workload(
     key: str, title: str, shared: dict[str, Any], counted: list[Counted], excluded: list[Excluded]
 ) -> Workload:
     spread = deviation(counted)
-    sizes = sorted({len(runs) for *_, runs in counted if len(runs) > 1})
+    compared = [len(runs) for *_, runs in counted if len(runs) > 1]
+    sizes = sorted({min(compared), max(compared)}) if compared and spread is not None else []
     shown = [run for *_, runs in counted for run in runs]
     return Workload(
         key=key,
@@ -88,7 +90,9 @@ def _workload(
         hardware=tuple(sorted(Counter(run.hardware for run in shown).items())),
         commits=tuple(sorted(Counter(run.commit or "unknown" for run in shown).items())),
         deviation=spread,
-        detectable=()
-        if spread is None
-        else tuple((n, spread * detectable_difference(n)) for n in sorted({*sizes[:1], *sizes[-1:]})),
+        detectable=tuple(
+            (n, spread * detectable_difference(n), spread * detectable_in_groups(n, max(2, len(compared))))
+            for n in sizes
+            if spread is not None
+        ),
     )

@@ -4,6 +4,7 @@ Judging every method against the best one by plain tests splits ten equal method
 studentised range does not: it is the distribution of the largest difference among k equal methods.
 """
 
+import math
 import string
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ..errors import ConfigError
-from .statistics import Floats, as_sample
+from .statistics import Floats, as_sample, noncentrality
 
 Bools = NDArray[np.bool_]
 
@@ -48,6 +49,27 @@ def tukey(groups: Sequence[ArrayLike], alpha: float = 0.05, resolution: float = 
     degrees = summary.counts.sum() - len(summary.counts)
     pooled = ((summary.counts - 1) * summary.variances).sum() / degrees
     return _exceeds(summary.means, np.full(len(summary.counts), pooled) / summary.counts, degrees, alpha)
+
+
+@lru_cache(maxsize=1024)
+def detectable_in_groups(n: int, k: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """Find the difference of two of k means, in standard deviations, that :func:`tukey` finds with this power.
+
+    It grows with k: telling all pairs apart at once takes more than one comparison
+    (:func:`~sambench.results.statistics.detectable_difference`, which it is for k = 2).
+
+    Args:
+        n: runs of each method, n >= 2.
+        k: methods, k >= 2.
+        power: the probability of telling two means of this difference apart.
+        alpha: the probability of telling any pair apart when all k means are equal.
+
+    Example:
+        >>> [round(detectable_in_groups(10, k), 2) for k in (2, 10, 20)]
+        [1.32, 1.83, 1.99]
+    """
+    degrees = k * (n - 1)
+    return math.sqrt(2 / n) * noncentrality(_quantile(k, degrees, alpha) / math.sqrt(2), degrees, power)
 
 
 def games_howell(groups: Sequence[ArrayLike], alpha: float = 0.05, resolution: float = 0.0) -> Bools:

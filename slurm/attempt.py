@@ -52,6 +52,7 @@ class Site:
         checkpoint_seconds: least time between two checkpoints of a run.
         plugins: files that register variants.
         device_name: the only kind of device that may make these runs, or any.
+        host: with a device name, the only machine that may, by its hash.
     """
 
     results: Path
@@ -63,6 +64,7 @@ class Site:
     checkpoint_seconds: float = 60.0
     plugins: tuple[str, ...] = ()
     device_name: str = ""
+    host: str = ""
 
     def check(self, device: torch.device) -> None:
         """Refuse a device whose times do not compare with those that a suite of track T was calibrated to.
@@ -70,10 +72,14 @@ class Site:
         Raises:
             ConfigError: this is another one.
         """
-        if self.device_name and self.device_name != (name := describe_environment(device).device_name):
+        if not self.device_name:
+            return
+        here = describe_environment(device)
+        if (self.device_name, self.host) != (here.device_name, here.host):
             raise ConfigError(
-                f"the suite was calibrated on {self.device_name}, this is {name}: times do not compare. Ask for nodes "
-                "that have it (--constraint), or calibrate for these under another name"
+                f"the suite was calibrated on {self.device_name}, host {self.host}, this is {here.device_name}, host "
+                f"{here.host}: times do not compare. Ask for that node (--extra nodelist=NAME), or calibrate for this "
+                "one under another name"
             )
 
     def load_plugins(self) -> None:

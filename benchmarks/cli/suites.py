@@ -76,7 +76,7 @@ def launch(
     loaded, store = open_suite(suite, source), Store(results)
     check_ready(loaded)
     store.check_writable()
-    announce(loaded, store, f"sambench launch {suite}")
+    announce(loaded, store, f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}")
     site = _site(store, device, data, checkpoint_seconds, plugin)
     start(loaded, store, on, asked, site, workers)
 
@@ -137,13 +137,14 @@ def start(suite: Suite, store: Store, on: str, profile: Profile, site: Site, wor
     """Print the plan of a suite and carry it out."""
     timed = next((lane.calibration for lane in suite.lanes if lane.calibration), None)
     if timed is not None:  # track T: one run at a time, as it was calibrated
-        workers, profile = 1, profile.model_copy(update={"threads": timed.threads, "runs_per_gpu": 1})
-        site = replace(site, device_name=timed.device_name)
+        alone = {"threads": timed.threads, "runs_per_gpu": 1, "array_parallelism": 1}
+        workers, profile = 1, profile.model_copy(update=alone)
+        site = replace(site, device_name=timed.device_name, host=timed.host)
     site = replace(site, threads=profile.threads, devices=profile.devices)
     if on == "slurm":
         scheduler.check_present()
     else:
-        check_device(suite, describe_environment(pick_device(site.device)).device_name, profile.threads)
+        check_device(suite, describe_environment(pick_device(site.device)), profile.threads)
     made = plan_for(suite, store, on, profile, site.device, site.data_root)
     workers = 1 if on == "debug" else workers or default_workers()
     most = array_size(on)

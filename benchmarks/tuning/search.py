@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from ...errors import ConfigError, StateError
-from ...results.ledger import Trial, check_budgets
+from ...results.ledger import Trial, check_budgets, choose
 from ...results.record import RunRecord, canonical_json
 from ...results.store import Store
 from ...variants import get_info
@@ -110,26 +109,6 @@ def finalists(screened: Sequence[Trial], count: int) -> list[int]:
     """Return the numbers of the best settings, best first; of equal ones the first tried."""
     ranked = sorted(screened, key=lambda trial: (*(-value for value in trial.score), trial.trial))
     return [trial.trial for trial in ranked[:count]]
-
-
-def choose(trials: Sequence[Trial]) -> int:
-    """Return the number of the setting that is best on average over the seeds, among those tried at all seeds.
-
-    Raises:
-        StateError: no trial came to an end.
-    """
-    if all(trial.accuracy is None for trial in trials):
-        raise StateError(f"no trial of {trials[0].method!r} came to an end; widen its ranges or train for longer")
-    by_number: dict[int, list[Trial]] = {}
-    for trial in trials:
-        by_number.setdefault(trial.trial, []).append(trial)
-    most = max(map(len, by_number.values()))
-    candidates = {number: some for number, some in by_number.items() if len(some) == most}
-    return min(candidates, key=lambda number: (*(-value for value in _mean_score(candidates[number])), number))
-
-
-def _mean_score(trials: Sequence[Trial]) -> tuple[float, float]:
-    return fmean(trial.score[0] for trial in trials), fmean(trial.score[1] for trial in trials)
 
 
 def _screen(

@@ -40,7 +40,8 @@ def draw(boards: Boards, records: Iterable[RunRecord], folder: str | Path) -> li
     ``ranks-<track>``               critical differences, where there are at least six
     ==============================  =================================================================
 
-    ``<table>`` is the name of the suite with the track (``digits-G``), or the workload's.
+    ``<table>`` is the name of the suite with the track (``digits-G``), and the workload's where it has several; for
+    runs of no suite it is the workload's.
 
     Args:
         boards: the tables.
@@ -115,10 +116,11 @@ def _title(section: Section) -> str:
 
 def _stem(board: Board, section: Section) -> str:
     name = _slug(section.workload.title)
-    if board.roster is None or section.track is None:
+    if board.roster is None:
         return name
     several = len({s.workload.key for s in board.sections}) > 1
-    return f"{_slug(board.roster.name)}{f'-{name}' if several else ''}-{section.track.name}"
+    parts = [_slug(board.roster.name), *([name] if several else []), *([section.track.name] if section.track else [])]
+    return "-".join(parts)
 
 
 def _slug(text: str) -> str:

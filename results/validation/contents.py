@@ -9,7 +9,7 @@ from ..ledger import FOLDER as LEDGERS
 from ..ledger import Trial, ledger_hash, read_ledger
 from ..record import Environment, RunRecord
 from ..roster import FOLDER as SUITES
-from ..roster import Roster, read_rosters
+from ..roster import Roster, read_roster, roster_files
 from ..standing import RETRACTED, VERIFICATION, Retraction, read_retractions
 from ..store import Damaged, Store
 from ..workloads import key_of, method_of, workload_of
@@ -95,10 +95,11 @@ def read(root: Path) -> Contents:
     _read_records(Store(root), root, found.entries, found.findings)
     if (root / VERIFICATION).is_dir():
         _read_records(Store(root / VERIFICATION), root, found.again, found.findings)
-    try:
-        found.rosters = read_rosters(root)
-    except StateError as error:
-        found.findings.append(_unreadable(SUITES, error))
+    for path in roster_files(root):
+        try:
+            found.rosters.append(read_roster(path))
+        except StateError as error:
+            found.findings.append(_unreadable(f"{SUITES}/{path.name}", error))
     try:
         found.retractions = read_retractions(root)
     except StateError as error:

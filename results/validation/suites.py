@@ -4,9 +4,9 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from ...errors import ConfigError
+from ...errors import ConfigError, StateError
 from ..ledger import FOLDER as LEDGERS
-from ..ledger import check_budgets
+from ..ledger import Trial, check_budgets, choose
 from ..roster import FOLDER as SUITES
 from ..roster import Roster, Track
 from ..workloads import setting_of
@@ -15,6 +15,9 @@ from .finding import Finding
 
 OVERSPENT = 0.1
 """Share of the budget that a run of track G may exceed it by: costs that are drawn at random scatter that much."""
+
+OF_THE_BASE = ("lr", "momentum", "nesterov", "weight_decay")
+"""Spec keys of the base optimizer, which a tuning chooses for every method or the suite sets for all."""
 
 UNSTEADY = 0.15
 """Share of the time budget that a run of track T may miss it by: machines are not steadier than that."""
@@ -35,12 +38,16 @@ def check_suite(found: Contents, roster: Roster) -> Iterator[Finding]:
         )
     for track in roster.tracks:
         entries = [found.entries[run] for run in track.runs if run in found.entries]
-        yield from _seeds(roster, track, [entry for entry in entries if entry.status != "failed"], file)
+        yield from _seeds(roster, f"track {track.name}, ", entries, file, whole=not missing)
         yield from _trained_on_everything(entries)
         yield from _chosen(found, roster, entries)
+        if roster.tuning is None:
+            yield from _set_alike(track, entries, file)
         yield from _budget(track, [entry for entry in entries if entry.status == "completed"])
         if track.name == "T":
             yield from _hardware(track, entries)
+    loose = [found.entries[run] for run in roster.loose if run in found.entries]
+    yield from _seeds(roster, "", loose, file, whole=not missing, serious=False)
 
 
 def _tuning(found: Contents, roster: Roster, file: str) -> Iterator[Finding]:
@@ -57,6 +64,45 @@ def _tuning(found: Contents, roster: Roster, file: str) -> Iterator[Finding]:
         check_budgets(trials)
     except ConfigError as error:
         yield Finding(ledger, "trials", str(error), "Then run the suite again")
+    yield from _choice(trials, ledger)
+    yield from _tuned_as_it_ran(found, roster, trials, ledger)
+
+
+def _choice(trials: list[Trial], ledger: str) -> Iterator[Finding]:
+    """What is marked as chosen is what the trials say."""
+    searches: dict[tuple[str, str], list[Trial]] = defaultdict(list)
+    for trial in trials:
+        searches[trial.track, trial.method].append(trial)
+    for (track, method), tried in sorted(searches.items()):
+        marked = sorted({trial.trial for trial in tried if trial.chosen})
+        try:
+            best = choose(tried)
+        except StateError as error:
+            yield Finding(ledger, f"track {track}, {method}", str(error), "Then tune the suite again")
+            continue
+        if marked != [best]:
+            yield Finding(
+                ledger,
+                f"track {track}, {method}: chosen = {', '.join(map(str, marked)) or 'none'}",
+                f"by accuracy, then loss, on average over the seeds, it is trial {best}",
+                "Restore the ledger that the tuning wrote, or tune again",
+            )
+
+
+def _tuned_as_it_ran(found: Contents, roster: Roster, trials: list[Trial], ledger: str) -> Iterator[Finding]:
+    """The trials were made with the source of the variant that made the runs."""
+    made: dict[str, set[str]] = defaultdict(set)
+    for entry in (found.entries[run] for run in roster.runs if run in found.entries):
+        made[str(entry.spec.get("variant"))].add(entry.variant_source)
+    for variant, source in sorted({(trial.variant, trial.variant_source) for trial in trials}):
+        if made[variant] - {source}:
+            yield Finding(
+                ledger,
+                f"{variant}: variant_source = {source[:12]}",
+                f"its runs were made with the source {', '.join(sorted(s[:12] for s in made[variant]))}",
+                "Tune it again, or show that the change leaves results alone",
+                serious=False,
+            )
 
 
 def _chosen(found: Contents, roster: Roster, entries: list[Entry]) -> Iterator[Finding]:
@@ -72,18 +118,22 @@ def _chosen(found: Contents, roster: Roster, entries: list[Entry]) -> Iterator[F
             )
 
 
-def _seeds(roster: Roster, track: Track, entries: list[Entry], file: str) -> Iterator[Finding]:
-    methods: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
+def _seeds(
+    roster: Roster, where: str, entries: list[Entry], file: str, *, whole: bool, serious: bool = True
+) -> Iterator[Finding]:
+    """Every method has the promised seeds, all of them where no promised run is missing, and no others."""
+    methods: dict[tuple[str, str], set[int]] = defaultdict(set)
     for entry in entries:
-        methods[entry.workload, entry.method][int(entry.spec.get("seed", 0))] += 1
+        methods[entry.workload, entry.method].add(int(entry.spec.get("seed", 0)))
     names = {(entry.workload, entry.method): str(entry.spec.get("variant")) for entry in entries}
     for key, seeds in methods.items():
-        if foreign := sorted(seeds.keys() - set(roster.seeds)):
+        if seeds - set(roster.seeds) or (whole and seeds != set(roster.seeds)):
             yield Finding(
                 file,
-                f"track {track.name}, {names[key]}: seeds {', '.join(map(str, foreign))}",
+                f"{where}{names[key]}: seeds {', '.join(map(str, sorted(seeds)))}",
                 f"the suite promised seeds {', '.join(map(str, roster.seeds))}",
-                "List only the promised runs",
+                "Give every method the same seeds, and list only the promised runs",
+                serious,
             )
 
 
@@ -95,6 +145,23 @@ def _trained_on_everything(entries: list[Entry]) -> Iterator[Finding]:
                 f"split = {split!r}",
                 "final runs train on all training data; this one held some out",
                 "Run the suite with split 'full'",
+            )
+
+
+def _set_alike(track: Track, entries: list[Entry], file: str) -> Iterator[Finding]:
+    """What no search chose is one value for all methods on one base optimizer."""
+    settings: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for entry in entries:
+        written = " ".join(f"{key}={entry.spec.get(key)}" for key in OF_THE_BASE)
+        settings[entry.workload, str(entry.spec.get("base"))][written].add(str(entry.spec.get("variant")))
+    for found in settings.values():
+        if len(found) > 1:
+            listed = "; ".join(f"{written} ({', '.join(sorted(variants))})" for written, variants in found.items())
+            yield Finding(
+                file,
+                f"track {track.name}: {listed}",
+                "methods differ in what no search has chosen",
+                "Set it once, in [spec], or tune all methods",
             )
 
 

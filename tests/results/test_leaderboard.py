@@ -61,7 +61,8 @@ def test_rows_are_what_the_statistics_say(board: list[RunRecord]) -> None:
     assert (sam.gradient_evaluations, sgd.gradient_evaluations) == (88, 44)
     assert (sam.train_seconds, sam.seconds_per_gradient) == (4, 4 / 88)
     assert workload.deviation == pytest.approx(pooled_deviation([SGD, SAM]))
-    assert workload.detectable == ((3, pytest.approx(pooled_deviation([SGD, SAM]) * detectable_difference(3))),)
+    alone = pytest.approx(pooled_deviation([SGD, SAM]) * detectable_difference(3))
+    assert workload.detectable == ((3, alone, alone),)
 
 
 def test_the_table_to_the_letter(board: list[RunRecord]) -> None:
@@ -85,7 +86,7 @@ Memory, MiB | Diverged | Checks | Tier       | Settings |
         512 |      0/3 | ✗ ddp  | reproduced | –        |
 
 - Smallest difference between two rows that is found with 80 % power: 1.25 points with 3 runs each (one comparison \
-at 5 %; standard deviation over seeds 0.41).
+at 5 %; standard deviation over seeds 0.41); by the groups, which judge all pairs at once, 1.25.
 - Times were measured on: a CPU, 2 threads.
 """
         in text
@@ -247,6 +248,13 @@ def test_marks_and_warnings(make_record: Make) -> None:
     assert "**Times mix hardware** and do not compare: a CPU, 2 threads (1 run); a GPU (1 run)." in text
     assert "Forward-only passes, beside the gradient evaluations: sam 6.25." in text
     assert "**More than one version** of the variant's source: sam." in text
+
+
+def test_times_of_a_busy_machine_do_not_compare(make_record: Make) -> None:
+    runs = [make_record(seed=seed) for seed in range(3)]
+    assert "Times do not compare" not in render(runs)
+    slow = changed(runs[0], timing={"train_seconds": 3 * runs[0].timing.train_seconds})
+    assert "- **Times do not compare**: a gradient evaluation took 3.0 times as long" in render([slow, *runs[1:]])
 
 
 def test_markup_in_names_is_text(make_record: Make) -> None:

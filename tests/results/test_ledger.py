@@ -1,6 +1,7 @@
 """The ledger: every row proves itself, and unequal budgets are refused."""
 
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 
 import sambench
 from sambench.errors import ConfigError, StateError
-from sambench.results.ledger import COLUMNS, Trial, check_budgets, ledger_hash, read_ledger, write_ledger
+from sambench.results.ledger import COLUMNS, Trial, check_budgets, choose, ledger_hash, read_ledger, write_ledger
 from sambench.results.record import canonical_json, run_id_of
 
 
@@ -90,6 +91,7 @@ def test_equal_budgets_pass_and_failures_count_as_spent():
         trial("sam", 3),
         trial("sam", 0, stage="confirm", seed=1001),
         trial("gsam", 0),
+        trial("sam", 3, search="optuna"),
     ],
 )
 def test_unequal_budgets_are_refused(more):
@@ -97,4 +99,30 @@ def test_unequal_budgets_are_refused(more):
     with pytest.raises(ConfigError, match="unequal budgets") as caught:
         check_budgets([*trials, more])
     assert more.method in str(caught.value)
-    assert "3 screen at seed 1000" in str(caught.value)
+    assert "3 halton screen at seed 1000" in str(caught.value)
+
+
+def test_ties_go_to_the_lower_loss_and_then_to_the_first():
+    same = [trial("sgd", number, accuracy=0.5, loss=loss) for number, loss in enumerate((2.0, 1.0, 1.0))]
+    assert choose(same) == 1
+
+
+def test_as_many_right_answers_over_the_seeds_are_a_tie_in_any_order():
+    """138 + 137 + 138 = 141 + 138 + 134 of 143 each, and the means of the floats differ in their last bit."""
+    seeds, right = (1000, 1001, 1002), ((138, 137, 138), (141, 138, 134))
+    trials = [
+        trial("usam", number, seed=seed, accuracy=count / 143, loss=0.1 + 0.01 * number)
+        for number, counts in enumerate(right)
+        for seed, count in zip(seeds, counts, strict=True)
+    ]
+    means = [fmean(t.accuracy for t in trials if t.trial == number) for number in (0, 1)]
+    assert means[0] < means[1]
+    assert choose(trials) == 0
+    assert choose(trials[::-1]) == 0
+
+
+def test_only_settings_tried_at_all_seeds_are_chosen():
+    tried = [trial("sam", 0), trial("sam", 1), trial("sam", 0, stage="confirm", seed=1001)]
+    assert choose(tried) == 0
+    with pytest.raises(StateError, match="no trial of 'sam' came to an end"):
+        choose([trial("sam", 0, status="failed", accuracy=None)])

@@ -341,6 +341,20 @@ def test_a_suite_gets_its_figures_under_its_name(
     assert {path.name for path in paths} == expected
 
 
+def test_no_two_tables_write_the_same_figure(
+    tmp_path: Path, make_record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "save", lambda figure, stem: (stem,))
+    records = board(make_record, 3)
+    listed = [record.run_id for record in records if record.spec["variant"] == records[0].spec["variant"]]
+    quick = Roster(
+        name="quick", title="S", description="", command="c", seeds=(0, 1, 2), tracks=(), loose=tuple(listed)
+    )  # fmt: skip
+    paths = draw(assemble(records, [quick]), records, tmp_path)
+    assert len(set(paths)) == len(paths)
+    assert {path.name for path in paths} > {"quick-error", "digits-wrn10_1-error"}
+
+
 def test_an_interval_ends_where_an_error_does(make_record: Make) -> None:
     records = [make_record(seed=seed, accuracy=accuracy) for seed, accuracy in enumerate((0.98, 1.0))]
     (row,) = summarize(records)[0].rows

@@ -36,8 +36,11 @@ def test_finished_runs_are_not_dropped(tmp_path, make_record):
     write_roster(store, shorter)
     store.write(record)
     write_roster(store, full)
-    with pytest.raises(StateError, match="not dropped after they were seen"):
-        write_roster(store, roster(Track(name="E", budget=4, runs=("b" * 64,))))
+    listed = (record.run_id, "b" * 64)
+    elsewhere = (roster(Track(name="G", budget=8, runs=listed)), roster(loose=listed))
+    for other in (roster(Track(name="E", budget=4, runs=("b" * 64,))), *elsewhere):
+        with pytest.raises(StateError, match="not dropped after they were seen"):
+            write_roster(store, other)
     assert read_rosters(tmp_path) == [full]
 
 

@@ -5,7 +5,15 @@ import pytest
 from scipy import stats
 
 from sambench.errors import ConfigError
-from sambench.results.ties import Bools, compact_letters, different, games_howell, tukey
+from sambench.results.statistics import detectable_difference
+from sambench.results.ties import (
+    Bools,
+    compact_letters,
+    detectable_in_groups,
+    different,
+    games_howell,
+    tukey,
+)
 
 
 def table(seed: int, sizes: tuple[int, ...], spread: float) -> list[np.ndarray]:
@@ -112,3 +120,16 @@ def test_more_than_52_groups() -> None:
     letters = compact_letters(~np.eye(54, dtype=bool), np.arange(54))
     assert letters[25:28] == ["z", "A", "B"]
     assert letters[51:] == ["Z", "(53)", "(54)"]
+
+
+def test_the_detectable_difference_of_groups_is_found_as_often_as_it_says() -> None:
+    k, n = 6, 4
+    rng = np.random.default_rng(0)
+    shift = np.zeros((k, 1))
+    shift[0] = detectable_in_groups(n, k)
+    found = [tukey(list(rng.normal(shift, 1, (k, n))))[0, 1] for _ in range(2500)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.03)
+
+
+def test_the_groups_of_two_methods_are_one_comparison() -> None:
+    assert detectable_in_groups(5, 2) == pytest.approx(detectable_difference(5), rel=1e-9)

@@ -135,12 +135,12 @@ def test_seeds_that_tuning_used(folder: Folder) -> None:
 
 
 def test_unequal_tuning_budgets(folder: Folder) -> None:
-    folder.trials.append(build_trial("sam", 2))
+    folder.trials.append(build_trial("sam", 2, accuracy=0.5))
     folder.write()
     finding = folder.only()
     assert finding.file == "ledgers/s.parquet"
     assert "unequal budgets" in finding.problem
-    assert "sam: 3 screen at seed 1000" in finding.problem
+    assert "sam: 3 halton screen at seed 1000" in finding.problem
 
 
 def test_a_ledger_that_is_not_the_one_that_chose(folder: Folder) -> None:
@@ -156,11 +156,50 @@ def test_a_ledger_that_cannot_be_read(folder: Folder) -> None:
 
 
 def test_settings_that_no_tuning_chose(folder: Folder) -> None:
-    folder.trials = [trial.model_copy(update={"chosen": trial.method == "sgd"}) for trial in folder.trials]
+    folder.trials = [
+        build_trial(method, n, chosen=(method, n) == ("sgd", 1)) for method in ("sam", "sgd") for n in (0, 1)
+    ]
     folder.write()
-    found = folder.findings()
-    assert {finding.file for finding in found} == {folder.file(f"sam 4 {seed}") for seed in SEEDS}
-    assert all("chose no such setting" in finding.problem for finding in found)
+    found = {finding.file: finding for finding in folder.findings()}
+    ledger = found.pop("ledgers/s.parquet")
+    assert (ledger.value, ledger.serious) == ("track G, sam: chosen = none", True)
+    assert ledger.problem.endswith("it is trial 1")
+    assert found.keys() == {folder.file(f"sam 4 {seed}") for seed in SEEDS}
+    assert all("chose no such setting" in finding.problem for finding in found.values())
+
+
+def test_a_choice_that_the_trials_do_not_bear_out(folder: Folder) -> None:
+    folder.trials = [trial.model_copy(update={"chosen": trial.trial == 0}) for trial in folder.trials]
+    folder.write()
+    first, second = folder.findings()
+    assert (first.value, second.value) == ("track G, sam: chosen = 0", "track G, sgd: chosen = 0")
+    assert first.serious
+
+
+def test_trials_made_with_another_source(folder: Folder) -> None:
+    stale = {"variant_source": "c" * 64}
+    folder.trials = [trial.model_copy(update=stale if trial.method == "sam" else {}) for trial in folder.trials]
+    folder.write()
+    finding = folder.only(serious=False)
+    assert (finding.file, finding.value) == ("ledgers/s.parquet", "sam: variant_source = cccccccccccc")
+    assert SOURCES["sam"][:12] in finding.problem
+
+
+def test_settings_of_the_base_that_nobody_tuned(folder: Folder) -> None:
+    folder.records |= {f"asam 4 {seed}": build_record(variant="sgd", lr=0.3, epochs=4, seed=seed) for seed in SEEDS}
+    folder.roster |= {"tracks": [folder.track("E", 4, "sam 4", "asam 4")], "tuning": None}
+    folder.write()
+    finding = folder.only()
+    assert "lr=0.1 " in finding.value
+    assert "lr=0.3 " in finding.value
+    assert finding.problem == "methods differ in what no search has chosen"
+
+
+def test_a_damaged_roster_hides_no_other(folder: Folder) -> None:
+    folder.write()
+    folder.path("sam 4 2").unlink()
+    (folder.root / "suites" / "a.json").write_text("{}")
+    assert [finding.file for finding in folder.findings()] == ["suites/a.json", "suites/s.json"]
 
 
 @pytest.mark.parametrize(
@@ -214,8 +253,20 @@ def test_seeds_that_the_suite_did_not_promise(folder: Folder) -> None:
     found = folder.findings()
     assert len(found) == 4
     assert {finding.value for finding in found} == {
-        f"track {track}, {name}: seeds 2" for track in "EG" for name in ("sam", "sgd")
+        f"track {track}, {name}: seeds 0, 1, 2" for track in "EG" for name in ("sam", "sgd")
     }
+
+
+@pytest.mark.parametrize("loose", [False, True])
+def test_promised_seeds_that_a_method_lacks(folder: Folder, loose: bool) -> None:
+    runs = [run.run_id for name, run in folder.records.items() if name != "sgd 4 2" and not name.startswith("sgd 8")]
+    track = folder.track("E", 4, "sam 4").model_copy(update={"runs": tuple(runs)})
+    folder.records = {name: record for name, record in folder.records.items() if record.run_id in runs}
+    folder.roster |= {"tracks": [], "loose": runs} if loose else {"tracks": [track]}
+    folder.write()
+    finding = folder.only(serious=not loose)
+    assert finding.value == f"{'' if loose else 'track E, '}sgd: seeds 0, 1"
+    assert finding.problem == "the suite promised seeds 0, 1, 2"
 
 
 def test_duplicate_seeds(folder: Folder) -> None:
@@ -282,6 +333,14 @@ def test_a_cost_that_is_not_the_declared_one(folder: Folder) -> None:
     assert "declares 1.5" in finding.problem
 
 
+def test_a_cost_that_is_drawn_at_random_counts_with_the_mean_of_its_runs(folder: Folder) -> None:
+    steps = folder.records["sam 4 0"].counters.steps
+    for seed, cost in enumerate((1.9, 2.0, 2.1)):
+        folder.replace(f"sam 4 {seed}", counters={"gradient_evaluations": cost * steps})
+    folder.write()
+    assert folder.findings() == []
+
+
 def test_other_data_under_one_name(folder: Folder) -> None:
     folder.replace("sam 4 0", dataset_fingerprint="e" * 64)
     folder.write()
@@ -309,7 +368,7 @@ def test_damaged_promises_and_retractions(folder: Folder) -> None:
     folder.write()
     (folder.root / RETRACTED).write_text("[[retracted]\n")
     (folder.root / "suites" / "s.json").write_text("{}")
-    assert {finding.file for finding in folder.findings()} == {RETRACTED, "suites"}
+    assert {finding.file for finding in folder.findings()} == {RETRACTED, "suites/s.json"}
 
 
 def test_serious_findings_come_first(folder: Folder) -> None:

@@ -2,10 +2,13 @@
 
 import fake_slurm
 import pytest
+import torch
+from real_slurm.evidence import without_times
 from typer.testing import CliRunner
 
 from sambench.benchmarks import cli
 from sambench.benchmarks.cli.standing import ALIKE
+from sambench.benchmarks.environment import describe_environment
 from sambench.benchmarks.suite import load_suite
 from sambench.errors import SambenchError
 from sambench.results.store import Store
@@ -61,8 +64,9 @@ def test_local_debug_and_slurm_make_the_same_records(suite, running, tmp_path, u
     boards = []
     for place in ("local", "slurm"):
         sambench("leaderboard", "--results", tmp_path / place, "--output", tmp_path / "board.md")
-        boards.append((tmp_path / "board.md").read_text())
-    assert len(boards[0].splitlines()) == len(boards[1].splitlines())
+        boards.append(without_times((tmp_path / "board.md").read_text()))
+    assert boards[0] == boards[1]
+    assert "`sambench launch four.toml`: 4 runs" in boards[0]
 
 
 def test_a_plan_says_all_that_matters_and_submits_nothing(suite, cluster, tmp_path):
@@ -174,11 +178,27 @@ def test_merging(suite, tmp_path):
 def test_a_suite_of_track_t_is_made_on_its_device_alone(suite, tmp_path):
     spec = load_suite(str(suite)).specs[0]
     run = Planned(spec, None, 3, 3.0, 0.0, 1.0)
-    site = Site(tmp_path / "r", device="cpu", device_name="a device that nobody has")
-    event = attempt(run, site, site.prepare(), lambda event: None)
-    assert event.kind == "failed"
-    assert "was calibrated on a device that nobody has" in event.text
-    assert not Store(tmp_path / "r").run_ids()
+    here = describe_environment(torch.device("cpu"))
+    for name, host in (("a device that nobody has", here.host), (here.device_name, "elsewhere")):
+        site = Site(tmp_path / "r", device="cpu", device_name=name, host=host)
+        event = attempt(run, site, site.prepare(), lambda event: None)
+        assert event.kind == "failed"
+        assert f"was calibrated on {name}, host {host}, this is" in event.text
+        assert not Store(tmp_path / "r").run_ids()
+    site = Site(tmp_path / "r", device="cpu", device_name=here.device_name, host=here.host)
+    assert attempt(run, site, site.prepare(), lambda event: None).kind == "completed"
+
+
+def test_runs_of_track_t_take_turns(suite, cluster, tmp_path):
+    here = describe_environment(torch.device("cpu"))
+    suite.write_text(
+        SUITE.replace("seeds", 'tracks = ["T"]\nseeds').replace("epochs = 1\n", "").replace('split = "holdout"\n', "")
+        + f'[time]\nseconds = 4\n[time.calibration]\ndevice_name = "{here.device_name}"\nthreads = 1\n'
+        f'host = "{here.host}"\ntorch = "2"\nturns = 3\n[time.calibration.seconds]\nsgd = 1.0\nsam = 2.0\n'
+    )
+    sambench("launch", suite, "--on", "slurm", "--results", tmp_path / "r")
+    (launch,) = list_launches(tmp_path / "r")
+    assert "--array=0-3%1\n" in next(launch.folder.glob("jobs/*_submission.sh")).read_text()
 
 
 def test_every_question_to_slurm_has_a_time_limit(cluster, monkeypatch):

@@ -152,7 +152,8 @@ def build_trial(method: str, number: int, stage: str = "screen", seed: int = 100
         "trial": number, "seed": seed, "run_id": run_id_of(spec), "status": "completed", "error": None,
         "accuracy": 0.9 + 0.01 * number, "loss": 0.3, "lr": 0.1, "weight_decay": 5e-4,
         "hyper": canonical_json(hyper), "epochs": 4, "gradient_evaluations": 80.0,
-        "train_seconds": 1.5, "chosen": False, "edges": "", "variant_source": "a" * 64,
-        "dataset_fingerprint": "b" * 64, "spec": canonical_json(spec),
+        "train_seconds": 1.5, "chosen": False, "edges": "",
+        "variant_source": hashlib.sha256(method.encode()).hexdigest(), "dataset_fingerprint": "b" * 64,
+        "spec": canonical_json(spec),
     }  # fmt: skip
     return Trial.model_validate(fields | changes)

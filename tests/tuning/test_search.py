@@ -8,7 +8,7 @@ import pytest
 from sambench.benchmarks.suite import load_suite
 from sambench.benchmarks.tuning.final import final_suite
 from sambench.benchmarks.tuning.methods import Tried, method_named
-from sambench.benchmarks.tuning.search import choose, entrants, finalists, tune
+from sambench.benchmarks.tuning.search import entrants, finalists, tune
 from sambench.benchmarks.tuning.space import Axis
 from sambench.errors import ConfigError, StateError
 from sambench.results.ledger import read_ledger, write_ledger
@@ -150,14 +150,13 @@ def test_what_cannot_be_tuned_says_what_is_missing(contest, old, new, message):
         entrants(contest(contest.text.replace(old, new)))
 
 
-def test_ties_go_to_the_lower_loss_and_then_to_the_first(tuned):
+def test_ties_of_finalists_go_to_the_lower_loss_and_then_to_the_first(tuned):
     screened = [trial for trial in tuned[1] if trial.track == "E" and trial.method == "sgd" and trial.stage == "screen"]
     same = [
         trial.model_copy(update={"accuracy": 0.5, "loss": loss})
         for trial, loss in zip(screened, (2, 1, 1), strict=True)
     ]
     assert finalists(same, 2) == [1, 2]
-    assert choose(same) == 1
 
 
 def test_optuna_learns_from_scores_and_repeats_itself():
