@@ -49,8 +49,8 @@ def origin(board: Board) -> str:
     for section in board.sections:
         for commit, runs in section.workload.commits:
             commits[commit] = max(commits.get(commit, 0), runs)  # a run may be in the tables of two tracks
-    code = ", ".join(f"{commit}" for commit in sorted(commits)) or "unknown"
-    parts = [f"{count(board.runs, 'run')}, made with the code of commit {code}."]
+    code = f", made with the code of commit {', '.join(sorted(commits))}" if commits else ""
+    parts = [f"{count(board.runs, 'run')}{code}."]
     if board.roster is None:
         parts.insert(0, "No suite here lists these runs; `sambench run` with the settings of a row makes it again.")
     else:
