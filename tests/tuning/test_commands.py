@@ -47,7 +47,7 @@ def test_from_a_suite_to_a_ledger_to_the_final_runs(small, tmp_path):
     (roster,) = read_rosters(results)
     store = Store(results)
     assert sorted(roster.runs) == store.run_ids()
-    assert roster.command == f"sambench launch {final}"
+    assert roster.command == f"sambench launch {final.name}"
     assert roster.tuning.sha256 == ledger_hash(ledger)
     assert {record.metrics.split for record in store.records()} == {"test"}
     for track in roster.tracks:
