@@ -101,8 +101,9 @@ class Lease:
         self._released.set()
         with self._writing:
             if self._descriptor >= 0:
-                if not self.lost:
-                    lease_path(self.folder, self.generation).unlink(missing_ok=True)
+                with suppress(OSError):  # it cannot be removed: it will expire
+                    if not self.lost and not self._removed():
+                        lease_path(self.folder, self.generation).unlink(missing_ok=True)
                 os.close(self._descriptor)
                 self._descriptor = -1
         with suppress(OSError):  # it holds checkpoints, or somebody looks in to see whether the run is done
@@ -162,7 +163,7 @@ class Lease:
             if self._descriptor < 0 or self.lost:
                 return
             try:
-                if max(generations(self.folder), default=0) != self.generation:
+                if self._removed() or max(generations(self.folder), default=0) != self.generation:
                     self.lost = True
                     return
                 os.pwrite(self._descriptor, self._content(time.monotonic() - self._started), 0)
@@ -170,6 +171,10 @@ class Lease:
                 self._renewed = time.monotonic()
             except OSError:  # the file system is away or full: nobody could renew, until the time is over
                 self.lost = time.monotonic() - self._renewed > self.expiry
+
+    def _removed(self) -> bool:
+        """Tell whether our file is gone: who took over and released left the number of our generation to others."""
+        return os.fstat(self._descriptor).st_nlink == 0
 
 
 def _held_by(run: str, holder: Holder | None) -> str:

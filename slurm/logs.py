@@ -1,5 +1,6 @@
 """What the job of a run wrote: found by the run, read to its end, followed while it grows."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 from ..errors import ConfigError, StateError
 from ..results.store import Store
 from .launches import list_launches
+from .status import Queue, failed_since
 
 POLL = 0.5
 """Seconds between two looks at a log that is followed."""
+PATIENCE = 10.0
+"""Seconds between two questions to SLURM about its job."""
 
 
 def find_log(store: Store, start: str) -> tuple[str, Path]:
@@ -40,6 +44,25 @@ def find_log(store: Store, start: str) -> tuple[str, Path]:
     if path is None:
         raise StateError(f"the job of run {run_id[:12]} was never submitted; launch the suite again")
     return run_id, path
+
+
+def under_way(store: Store, run_id: str) -> Callable[[], bool]:
+    """Return what tells whether a run's newest job may still write about it; SLURM is asked every ten seconds at most.
+
+    It may not once the run has a record, that of an attempt of this job included, or the job has ended.
+    """
+    launch = next(launch for launch in reversed(list_launches(store.root)) if run_id in launch.job_of)
+    launched, asked, answer = launch.about["created"], -math.inf, True
+
+    def tell() -> bool:
+        nonlocal asked, answer
+        if store.has(run_id) or failed_since(store, run_id, launched):
+            return False
+        if time.monotonic() - asked > PATIENCE:
+            answer, asked = Queue.of([launch]).may_go_on(launch, run_id), time.monotonic()
+        return answer
+
+    return tell
 
 
 def follow(path: Path, go_on: Callable[[], bool]) -> Iterator[str]:

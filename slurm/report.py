@@ -42,18 +42,19 @@ class Resources:
 
 
 def resources(jobs: tuple[Packed, ...], profile: Profile, max_array_size: int) -> Resources:
-    """Add up what packed jobs take under a profile."""
+    """Add up what packed jobs take under a profile; several devices are taken to share a run without loss."""
     limit = 60.0 * profile.minutes - profile.warning_seconds
-    starts = [periods(job.seconds, limit) for job in jobs]
+    times = [job.seconds / profile.devices for job in jobs]
+    starts = [periods(seconds, limit) for seconds in times]
     parallel = max(1, min(len(jobs), profile.array_parallelism))
-    work = sum(job.seconds for job in jobs)
+    work = sum(times)
     return Resources(
         jobs=len(jobs),
         arrays=len(chunks(len(jobs), max_array_size)) if jobs else 0,
         device_hours=work * max(1, profile.job_gpus) / 3600,
         requeued=sum(start > 1 for start in starts),
         starts=sum(starts),
-        seconds=max(work / parallel, max((job.seconds for job in jobs), default=0.0)),
+        seconds=max(work / parallel, max(times, default=0.0)),
     )
 
 

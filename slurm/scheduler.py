@@ -137,6 +137,11 @@ def cancel(ids: list[str]) -> None:
         ask("scancel", *part)
 
 
+def cancel_named(name: str) -> None:
+    """Cancel the jobs of a name, whose ids nobody has noted."""
+    ask("scancel", f"--name={name}")
+
+
 def expand(id_: str) -> Iterator[str]:
     """Yield the elements that an id stands for.
 

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..benchmarks.checkpoint import Checkpoints
@@ -18,7 +19,9 @@ from .scheduler import ACTIVE, WAITING, Element
 STATES = ("done", "diverged", "failed", "running", "preempted", "pending", "lost", "cancelled")
 GRACE = 60.0
 """Seconds that SLURM may take to tell of a job, or to requeue one that ended with its node."""
-_NEVER = ("Limit", "BadConstraints", "Invalid", "Held", "held", "ReqNodeNotAvail", "NodeDown", "NeverSatisfied")
+_NEVER = ("PartitionTimeLimit", "PartitionNodeLimit", "WallDurationPerJobLimit", "PerJobLimit", "PerNodeLimit")
+"""Reasons of a limit that time does not lift; others, as that of an array's own parallelism, pass by themselves."""
+_NEVER += ("BadConstraints", "Invalid", "Held", "held", "ReqNodeNotAvail", "NodeDown", "NeverSatisfied")
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,17 @@ class LastJob:
 
 @dataclass(frozen=True)
 class Queue:
-    """What SLURM says of the jobs of some launches, asked once for all of them."""
+    """What SLURM says of the jobs of some launches, asked once for all of them.
+
+    Args:
+        elements: what it told, by id.
+        silent: why it told nothing.
+        asleep: whether it is there and did not answer: its jobs may go on.
+    """
 
     elements: dict[str, Element]
     silent: str = ""
+    asleep: bool = False
 
     @classmethod
     def of(cls, launches: Iterable[Launch]) -> "Queue":
@@ -82,25 +92,35 @@ class Queue:
         try:
             known = scheduler.queue(names)
         except SambenchError as error:
-            return cls({}, str(error))
+            return cls({}, str(error), asleep=isinstance(error, scheduler.NoAnswer))
         forgotten = [a.id for _, arrays in submitted for a in arrays if not known.keys() >= set(a.elements())]
         return cls({**scheduler.accounts(forgotten), **known})
+
+    def may_go_on(self, launch: Launch, run_id: str) -> bool:
+        """Tell whether the job of a run in one of the launches waits or runs, as far as SLURM says."""
+        number = launch.job_of[run_id]
+        if (array := launch.array_of(number)) is None:
+            return False
+        element = self.elements.get(array.elements()[number - array.first])
+        if element is None:
+            return self.asleep or time.time() - launch.about["created"] < GRACE
+        return element.state in (*WAITING, *ACTIVE)
 
 
 def standings(suite: Suite, store: Store) -> list[Standing]:
     """Return the standing of every run, in the order of the suite.
 
     ``done`` and ``diverged`` have a final record, ``failed`` that of a failed attempt that nobody is about to repeat.
-    ``running`` is held by a live process. ``preempted`` stopped with a checkpoint, or waits for another start of its
-    job. ``pending`` has not begun. ``lost`` was given to a job that ended without a record. ``cancelled`` is what this
-    suite's ``cancel`` took back.
+    ``running`` is held by a live process. ``preempted`` stopped with a checkpoint, or lost its node and is about to be
+    started again. ``pending`` has not begun. ``lost`` was given to a job that ended without a record. ``cancelled`` is
+    what this suite's ``cancel`` took back.
     """
     ids = suite.run_ids
     statuses = store.statuses()
     open_ids = {run_id for run_id in ids if statuses.get(run_id) in (None, "failed")}
     launches = [launch for launch in list_launches(store.root) if open_ids & launch.job_of.keys()]
     queue = Queue.of(launches)
-    jobs = _last_jobs(launches)
+    jobs = _jobs(launches)
     started = _started(store)
     now = filesystem_time(store.root) if started else time.time()
     found = []
@@ -111,20 +131,22 @@ def standings(suite: Suite, store: Store) -> list[Standing]:
             continue
         standing = _unfinished(spec, run_id, store, now) if run_id in started else Standing(spec, "pending")
         if standing.state != "running":
-            standing = _queued(standing, run_id, jobs.get(run_id), queue, status == "failed", store)
+            job = _which(jobs.get(run_id, ()), queue)
+            standing = _queued(standing, run_id, job, queue, status == "failed", store)
         found.append(standing)
     return found
 
 
-def _last_jobs(launches: list[Launch]) -> dict[str, LastJob | None]:
-    """Return the job of every run in its newest launch; None where that was not submitted yet."""
-    found: dict[str, LastJob | None] = {}
-    for launch in launches:
-        found |= dict.fromkeys(launch.job_of)
-        launched, cancelled = launch.about["created"], launch.cancelled()
+def _jobs(launches: list[Launch]) -> dict[str, list[LastJob | None]]:
+    """Return the jobs of every run, the newest first; None for a launch in which its job was not submitted yet."""
+    found: dict[str, list[LastJob | None]] = defaultdict(list)
+    for launch in reversed(launches):
+        launched, cancelled, submitted = launch.about["created"], launch.cancelled(), {}
         for array in launch.arrays():
             for number, id_ in enumerate(array.elements(), array.first):
-                found |= dict.fromkeys(launch.jobs[number], LastJob(id_, launched, array.id in cancelled))
+                submitted[number] = LastJob(id_, launched, array.id in cancelled)
+        for run_id, number in launch.job_of.items():
+            found[run_id].append(submitted.get(number))
     return found
 
 
@@ -155,27 +177,35 @@ def _unfinished(spec: RunSpec, run_id: str, store: Store, now: float) -> Standin
     return Standing(spec, "preempted" if step else "pending", step, total)
 
 
+def _which(jobs: Sequence[LastJob | None], queue: Queue) -> LastJob | None:
+    """Pick the job that tells where a run stands: the newest that waits or runs, else the newest."""
+    for job in jobs:
+        if job and (element := queue.elements.get(job.id)) and element.state in (*WAITING, *ACTIVE):
+            return job
+    return jobs[0] if jobs else None
+
+
 def _queued(standing: Standing, run_id: str, job: LastJob | None, queue: Queue, failed: bool, store: Store) -> Standing:
-    """Say what becomes of a run that nobody holds, from the newest job that was to make it."""
+    """Say what becomes of a run that nobody holds, from the job that was to make it."""
     error = (store.read(run_id).error or "") if failed else ""
     if job is None:
         return replace(standing, state="failed", text=error) if failed else standing
     element = queue.elements.get(job.id)
     standing = replace(standing, job=job.id)
     if element and element.state in (*WAITING, *ACTIVE):
-        return _alive(standing, element, failed and _since(store, run_id) > job.launched, error)
+        return _alive(standing, element, failed and failed_since(store, run_id, job.launched), error)
     if failed:
         return replace(standing, state="failed", text=error)
-    if job.cancelled:
+    if job.cancelled and (element is None or element.state == "CANCELLED"):
         return replace(standing, state="cancelled", text="by sambench cancel")
     if queue.silent:
-        return replace(standing, text=f"SLURM does not answer: {queue.silent}")
+        return replace(standing, text=f"SLURM does not answer: {queue.silent}", alive=queue.asleep)
     if element is None and time.time() - job.launched < GRACE:
-        return standing
+        return replace(standing, alive=True)
     if element is None:
         return replace(standing, state="lost", text="SLURM does not know its job")
     if element.ended is not None and time.time() - element.ended < GRACE and element.state == "NODE_FAIL":
-        return replace(standing, state="preempted", text="its node died; SLURM is about to start it again")
+        return replace(standing, state="preempted", text="its node died; SLURM is about to start it again", alive=True)
     if element.state == "PREEMPTED":
         return replace(standing, state="lost", text="preempted, and not requeued by this cluster: sambench retry")
     return replace(standing, state="lost", text=f"job ended as {element.state}, {element.reason}")
@@ -191,8 +221,9 @@ def _alive(standing: Standing, element: Element, failed: bool, error: str) -> St
     return replace(standing, text=f"job {element.state.lower()}", alive=True)
 
 
-def _since(store: Store, run_id: str) -> float:
+def failed_since(store: Store, run_id: str, launched: float) -> bool:
+    """Tell whether an attempt at a run has failed since a moment, in seconds since the epoch."""
     try:
-        return store.failed_path(run_id).stat().st_mtime
+        return store.failed_path(run_id).stat().st_mtime > launched
     except FileNotFoundError:
-        return 0.0
+        return False

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ trap '' USR2 TERM  # until Python listens: a signal that comes earlier must not 
 export PYTHONPATH={code}${{PYTHONPATH:+:$PYTHONPATH}}
 {exports}exec {python} -P "$@"
 """
+NOTHING = "Nothing was submitted"
 _REFUSALS = (
     "partition",
     "not available",
@@ -67,7 +69,7 @@ def submit(
     scheduler.check_present()
     submitit = _submitit()
     most = scheduler.max_array_size()
-    launch = new_launch(results, suite)
+    launch, under_way = new_launch(results, suite), ""
     try:
         plugins = take_snapshot(launch.code, site.plugins)
         there = replace(
@@ -82,7 +84,8 @@ def submit(
         spans = write_launch(launch, suite, jobs, profile, there)
         _write_start(launch)
         payloads = [Job(str(launch.folder), places) for places in spans]
-        parameters = _parameters(profile, delay)
+        arrays = chunks(len(jobs), most)
+        parameters = _parameters(profile, delay, max(1, profile.array_parallelism // len(arrays)))
         with scheduler.clean_environment(_options(profile)):
             executor = submitit.SlurmExecutor(
                 folder=launch.jobs_folder, max_num_timeout=10**6, python=f"sh {shlex.quote(str(launch.start))}"
@@ -90,11 +93,13 @@ def submit(
             launch.jobs_folder.mkdir()
             executor.update_parameters(**parameters, job_name=launch.name(0))
             _try_out(executor, launch, profile)
-            for number, (first, count) in enumerate(chunks(len(jobs), most)):
-                executor.update_parameters(**parameters, job_name=launch.name(number))
+            for number, (first, count) in enumerate(arrays):
+                under_way = launch.name(number)
+                executor.update_parameters(**parameters, job_name=under_way)
                 made = executor.submit_array(payloads[first : first + count])
                 array = Array(made[0].job_id.split("_")[0], first, count)
                 launch.add_array(array)
+                under_way = ""
                 tell(f"submitted {count} jobs as {'array' if count > 1 else 'job'} {array.id}")
     except submitit.core.utils.FailedSubmissionError as error:
         raise StateError(f"sbatch gave no job id: {error}; look into squeue before launching again") from error
@@ -104,19 +109,22 @@ def submit(
             shutil.rmtree(launch.folder, ignore_errors=True)
         else:
             _remove_unsubmitted(launch)
-        rest = f" {sum(a.count for a in done)} of {len(jobs)} jobs were submitted before." if done else ""
         if isinstance(error, OSError):
             raise write_failure(error, launch.folder) from error
-        raise ConfigError(f"{explain(str(error), profile)}{rest}") from error
+        ready = f"{sum(a.count for a in done)} of {len(jobs)} jobs were submitted before" if done else NOTHING
+        raise ConfigError(explain(str(error), profile, ready)) from error
     except (SambenchError, KeyboardInterrupt):
+        if under_way:  # sbatch may have taken what was not noted yet
+            with suppress(SambenchError):
+                scheduler.cancel_named(under_way)
         if not launch.arrays():
             shutil.rmtree(launch.folder, ignore_errors=True)
         raise
     return launch
 
 
-def explain(message: str, profile: Profile) -> str:
-    """Turn sbatch's refusal into what was asked for, what would be valid, and the way out."""
+def explain(message: str, profile: Profile, submitted: str = NOTHING) -> str:
+    """Turn sbatch's refusal into what was asked for, what would be valid, what was submitted, and the way out."""
     reason = " ".join(
         re.sub(r"^\s*(sbatch: )?(error: |allocation failure: )*", "", line).strip()
         for line in message.splitlines()
@@ -125,15 +133,15 @@ def explain(message: str, profile: Profile) -> str:
     low = message.lower()
     if "partition" in low and "invalid partition" in low:
         valid = ", ".join(scheduler.partitions()) or "see sinfo"
-        return f"SLURM does not know partition {profile.partition!r}; valid: {valid}. Nothing was submitted."
+        return f"SLURM does not know partition {profile.partition!r}; valid: {valid}. {submitted}."
     if "contact slurm" in low or "unable to contact" in low or "connection refused" in low:
-        return f"SLURM does not answer: {reason}. Nothing was submitted; try again when its controller is up."
+        return f"SLURM does not answer: {reason}. {submitted}; try again when its controller is up."
     asked = ", ".join(
         f"{key}={value}"
         for key, value in profile.model_dump(exclude_defaults=True).items()
         if key in ("partition", "account", "qos", "constraint", "gres", "gpus", "cpus", "memory_gb", "time", "extra")
     )
-    return f"SLURM refuses the request ({asked or 'all defaults'}): {reason}. Nothing was submitted."
+    return f"SLURM refuses the request ({asked or 'all defaults'}): {reason}. {submitted}."
 
 
 def _submitit() -> Any:
@@ -144,8 +152,8 @@ def _submitit() -> Any:
     return submitit
 
 
-def _parameters(profile: Profile, delay: int) -> dict[str, Any]:
-    """Translate a profile into the parameters of submitit's executor."""
+def _parameters(profile: Profile, delay: int, parallelism: int) -> dict[str, Any]:
+    """Translate a profile into the parameters of submitit's executor, for arrays of which each has so many at once."""
     extra: dict[str, Any] = {"requeue": True, **profile.extra}
     if delay:
         extra["begin"] = f"now+{delay}"
@@ -162,7 +170,7 @@ def _parameters(profile: Profile, delay: int) -> dict[str, Any]:
         "nodes": profile.nodes,
         "ntasks_per_node": profile.tasks_per_node,
         "signal_delay_s": profile.warning_seconds,
-        "array_parallelism": profile.array_parallelism,
+        "array_parallelism": parallelism,
         "setup": ["set -e", *profile.setup],
         "stderr_to_stdout": True,
         "wckey": None,

@@ -50,7 +50,7 @@ def run_together(run: Planned, site: Site, seat: Seat, listen: Listen, requeue: 
         tell(Event("interrupted", 0, run, text=str(stop)))
         if seat.rank == 0:
             requeue()
-        sys.exit(1)
+        sys.exit(int(seat.rank == 0))  # srun kills all tasks when one fails, and the first one is still at work
     except Held as error:
         event = Event("held", 0, run, text=str(error))
     except Exception as error:

@@ -18,7 +18,7 @@ Extra = Annotated[
 ]
 
 profile_options = model_options(
-    Profile, "options", "The jobs (every field of a cluster profile)", skip={"title", "setup", "extra", "device"}
+    Profile, "options", "The jobs (fields of a cluster profile)", skip={"title", "setup", "extra", "device"}
 )
 
 

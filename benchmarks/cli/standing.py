@@ -12,7 +12,7 @@ from rich.table import Table
 from ...results.store import Store
 from ...slurm import report
 from ...slurm.control import cancel_suite
-from ...slurm.logs import find_log, follow
+from ...slurm.logs import find_log, follow, under_way
 from ...slurm.status import STATES, Standing, standings
 from .console import grid, out, say
 from .options import Plugins, Results, Sources, SuiteName, open_suite
@@ -106,7 +106,7 @@ def logs(
     """Show what the job that makes a run has written."""
     store = Store(results)
     run_id, path = find_log(store, run)
-    for text in follow(path, lambda: follow_ and not store.has(run_id)):
+    for text in follow(path, under_way(store, run_id) if follow_ else lambda: False):
         out.print(text, end="", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -11,7 +11,7 @@ from ...errors import SambenchError
 from ...results.store import Store
 from ...slurm import report, scheduler
 from ...slurm.attempt import FINAL, Site, run_here
-from ...slurm.control import pick_for_retry
+from ...slurm.control import local_retries, note_retry, pick_for_retry
 from ...slurm.launches import list_launches
 from ...slurm.pack import pack
 from ...slurm.plan import Plan
@@ -104,23 +104,19 @@ def retry(
     asked = read_profile(on, profile, options, extra)
     loaded, store = open_suite(suite, source), Store(results)
     store.check_writable()
-    picked = pick_for_retry(standings(loaded, store), list_launches(store.root), most)
+    picked = pick_for_retry(standings(loaded, store), list_launches(store.root), most, local_retries(store))
     for text in picked.explain():
         say(text)
     if not picked.specs:
         return
     delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
-    site = _site(store, device, data, checkpoint_seconds, plugin)
-    part = picked.part_of(loaded)
-    if on == "slurm":
-        made = plan_for(part, store, on, asked, device, data)
-        print_plan(made, on, asked, 1, array_size(on))
-        _submit(made, store, asked, site, array_size(on), delay)
-    else:
+    if on != "slurm":
+        note_retry(store, picked.specs)
         if delay:
             say(f"starting in {report.duration(delay)}")
             time.sleep(delay)
-        start(part, store, on, asked, site, workers)
+    site = _site(store, device, data, checkpoint_seconds, plugin)
+    start(picked.part_of(loaded), store, on, asked, site, workers, delay)
 
 
 def _site(store: Store, device: str, data: str | None, checkpoint_seconds: float, plugin: list[str] | None) -> Site:
@@ -133,8 +129,10 @@ def _site(store: Store, device: str, data: str | None, checkpoint_seconds: float
     )
 
 
-def start(suite: Suite, store: Store, on: str, profile: Profile, site: Site, workers: int | None = None) -> None:
-    """Print the plan of a suite and carry it out."""
+def start(
+    suite: Suite, store: Store, on: str, profile: Profile, site: Site, workers: int | None = None, delay: int = 0
+) -> None:
+    """Print the plan of a suite and carry it out; jobs of a cluster wait for so many seconds at least."""
     timed = next((lane.calibration for lane in suite.lanes if lane.calibration), None)
     if timed is not None:  # track T: one run at a time, as it was calibrated
         alone = {"threads": timed.threads, "runs_per_gpu": 1, "array_parallelism": 1}
@@ -152,7 +150,7 @@ def start(suite: Suite, store: Store, on: str, profile: Profile, site: Site, wor
     if not made.runs:
         return
     if on == "slurm":
-        _submit(made, store, profile, site, most)
+        _submit(made, store, profile, site, most, delay)
         return
     report.check_room(store.root, report.disk_bytes(made, workers))
     with pool_progress(err, len(made.runs)) as listen:
@@ -168,7 +166,7 @@ def start(suite: Suite, store: Store, on: str, profile: Profile, site: Site, wor
         raise SambenchError(f"{bad} of {len(ended)} runs have no final record; the same command tries them again")
 
 
-def _submit(made: Plan, store: Store, profile: Profile, site: Site, most: int, delay: int = 0) -> None:
+def _submit(made: Plan, store: Store, profile: Profile, site: Site, most: int, delay: int) -> None:
     jobs = pack(made.runs, profile.runs_per_job, profile.at_a_time)
     at_once = min(len(jobs), profile.array_parallelism) * profile.at_a_time
     report.check_room(store.root, report.disk_bytes(made, at_once, len(jobs)))

@@ -1,6 +1,8 @@
 """From spec to record: exact resume, divergence, failure, interruption; the store decides what is done."""
 
 import os
+import platform
+import re
 import signal
 
 import pytest
@@ -194,3 +196,17 @@ def test_torch_keeps_its_random_state(tiny_spec, tmp_path):
     before = torch.get_rng_state()
     execute(tiny_spec(), Store(tmp_path))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_record_names_code_machine_and_libraries(tiny_spec, tmp_path):
+    record = execute(tiny_spec(variant="sgd"), Store(tmp_path))
+    here = record.environment
+    assert (here.python, here.torch) == (platform.python_version(), torch.__version__)
+    assert (here.device, here.driver, here.devices, here.threads) == ("cpu", None, 1, torch.get_num_threads())
+    assert here.device_name
+    assert re.fullmatch("[0-9a-f]{12}", here.host)
+    assert platform.node() not in record.model_dump_json()
+    assert {"numpy", "timm", "torchvision"} <= here.libraries.keys()
+    assert (here.commit is None) == (here.dirty is None)
+    assert here.commit is None or re.fullmatch("[0-9a-f]{40}", here.commit)
+    assert record.variant_source == get_info("sgd").source_hash()

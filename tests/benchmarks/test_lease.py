@@ -65,6 +65,19 @@ def test_a_silent_holder_elsewhere_loses_its_lease_after_the_expiry_and_stops(fo
         assert look(folder)[0]
 
 
+def test_a_generation_that_was_given_back_and_taken_again_is_not_ours(folder, elsewhere):
+    first = Lease(folder, beat=999).take()
+    age(folder, module.EXPIRY + 30)
+    with Lease(folder, beat=999) as second:
+        assert second.generation == 2
+    with Lease(folder, beat=999) as third:
+        assert third.generation == first.generation == 1
+        with pytest.raises(LeaseLost):
+            first.verify()
+        first.release()
+        third.verify()
+
+
 def test_a_dead_holder_on_this_machine_is_noticed_at_once(folder):
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()

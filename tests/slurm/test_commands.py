@@ -7,6 +7,7 @@ from real_slurm.evidence import without_times
 from typer.testing import CliRunner
 
 from sambench.benchmarks import cli
+from sambench.benchmarks.cli import suites
 from sambench.benchmarks.cli.standing import ALIKE
 from sambench.benchmarks.environment import describe_environment
 from sambench.benchmarks.suite import load_suite
@@ -15,6 +16,7 @@ from sambench.results.store import Store
 from sambench.slurm import scheduler
 from sambench.slurm.attempt import Site, attempt
 from sambench.slurm.launches import list_launches
+from sambench.slurm.logs import under_way
 from sambench.slurm.plan import Planned
 
 SUITE = """
@@ -42,6 +44,11 @@ def sambench(*words, code=0):
         return f"{result.output}{result.exception}"
     assert result.exit_code == code, result.output
     return result.output
+
+
+def submission(tmp_path):
+    """Return the text that sbatch got in the newest launch."""
+    return next(list_launches(tmp_path / "r")[-1].folder.glob("jobs/*_submission.sh")).read_text()
 
 
 @pytest.fixture
@@ -107,10 +114,12 @@ def test_the_life_of_a_launch(suite, cluster, tmp_path):
     sambench("launch", suite, "--on", "slurm", *where)
     fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
     assert "4 runs: 4 lost" in sambench("status", suite, *where)
+    assert "4 runs to try again" in sambench("retry", suite, "--on", "slurm", "--backoff", 30, *where)
+    assert "--begin=now+30" in submission(tmp_path)
+    fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
     text = sambench("retry", suite, "--on", "slurm", "--most", 5, "--backoff", 30, *where)
     assert "4 runs to try again" in text
-    launch = list_launches(tmp_path / "r")[-1]
-    assert "--begin=now+60" in next(launch.folder.glob("jobs/*_submission.sh")).read_text()
+    assert "--begin=now+60" in submission(tmp_path)
     fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
     assert sambench("retry", suite, "--on", "slurm", "--most", 3, *where).count("given up after 3 attempts") == 4
 
@@ -125,6 +134,43 @@ def test_runs_that_are_alike_are_counted_after_the_first_few(suite, cluster, tmp
     assert "60 runs: 60 pending" in text
     assert (every := sambench("status", suite, "--all", *where)).count("queued: Priority") == 60
     assert "more" not in every
+
+
+def test_retries_in_local_processes_are_counted_and_come_later_each_time(suite, tmp_path, monkeypatch):
+    plugin, waits = tmp_path / "fails.py", []
+    plugin.write_text(
+        "from sambench.variants import register\nfrom sambench.variants.sgd import SGD\n\n\n"
+        '@register("fails", summary="fails", paper=None, gradients=1, transient=0, hyper={}, neutral={})\n'
+        "class Fails(SGD):\n    def update(self, closure):\n        raise RuntimeError('on purpose')\n"
+    )
+    suite.write_text(SUITE.replace('"sam"', '"fails"'))
+    monkeypatch.setattr(suites.time, "sleep", waits.append)
+    where = ["--on", "debug", "--results", tmp_path / "r", "--plugin", plugin, "--device", "cpu"]
+    sambench("launch", suite, *where, code=2)
+    for _ in range(2):
+        assert "2 runs to try again" in sambench("retry", suite, *where, "--backoff", 5, code=2)
+    assert waits == [5, 10]
+    assert sambench("retry", suite, *where).count("given up after 3 attempts") == 2
+
+
+def test_a_log_is_followed_until_its_run_has_ended(suite, cluster, tmp_path, monkeypatch):
+    where = ["--results", tmp_path / "r"]
+    sambench("launch", suite, "--on", "slurm", *where)
+    store, run_id = Store(tmp_path / "r"), load_suite(str(suite)).run_ids[0]
+    assert under_way(store, run_id)()
+    fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
+    assert not under_way(store, run_id)()
+    assert sambench("logs", run_id, "--follow", *where) == ""
+
+
+def test_several_runs_at_a_time_in_one_job(suite, running, tmp_path, until, essence):
+    sambench("launch", suite, "--on", "local", "--results", tmp_path / "local", "--device", "cpu")
+    where = ["--results", tmp_path / "r"]
+    sambench("launch", suite, "--on", "slurm", *where, "--runs-per-job", 4, "--runs-per-gpu", 2)
+    until(lambda: len(Store(tmp_path / "r").run_ids()) == 4)
+    assert len(fake_slurm.jobs()) == 1
+    for run_id in load_suite(str(suite)).run_ids:
+        assert essence(Store(tmp_path / "r").read(run_id)) == essence(Store(tmp_path / "local").read(run_id))
 
 
 def test_logs_by_the_start_of_an_id(suite, running, tmp_path, until):
@@ -197,8 +243,10 @@ def test_runs_of_track_t_take_turns(suite, cluster, tmp_path):
         f'host = "{here.host}"\ntorch = "2"\nturns = 3\n[time.calibration.seconds]\nsgd = 1.0\nsam = 2.0\n'
     )
     sambench("launch", suite, "--on", "slurm", "--results", tmp_path / "r")
-    (launch,) = list_launches(tmp_path / "r")
-    assert "--array=0-3%1\n" in next(launch.folder.glob("jobs/*_submission.sh")).read_text()
+    assert "--array=0-3%1\n" in submission(tmp_path)
+    fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
+    sambench("retry", suite, "--on", "slurm", "--results", tmp_path / "r")
+    assert "--array=0-3%1\n" in submission(tmp_path)
 
 
 def test_every_question_to_slurm_has_a_time_limit(cluster, monkeypatch):

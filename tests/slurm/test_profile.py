@@ -122,6 +122,12 @@ def test_resources_say_what_fits(tiny_suite):
     assert needs.seconds == 39600
 
 
+def test_devices_share_a_run(tiny_suite):
+    jobs = tuple(Packed((run,), run.seconds) for run in planned(tiny_suite({}), [7200.0]))
+    needs = resources(jobs, Profile.model_validate({"time": "2:00:00", "gpus": 1, "devices": 4}), 1001)
+    assert (needs.device_hours, needs.seconds, needs.requeued) == (pytest.approx(2), 1800, 0)
+
+
 def test_no_room_is_told_before_anything_starts(tmp_path, tiny_suite):
     plan = Plan(tiny_suite({}), planned(tiny_suite({}), [1]), 0, 0, (), checkpoint_bytes=10**18, record_bytes=1)
     with pytest.raises(ConfigError, match=r"has room for .*the plan needs about 1000000.0 TB"):

@@ -11,6 +11,8 @@ from sambench.benchmarks.lease import Lease
 from sambench.results.store import Store
 from sambench.slurm import scheduler, status
 from sambench.slurm.attempt import Site
+from sambench.slurm.control import cancel_suite
+from sambench.slurm.launches import list_launches
 from sambench.slurm.pack import pack
 from sambench.slurm.plan import Planned
 from sambench.slurm.profile import Profile
@@ -75,6 +77,8 @@ def test_a_record_settles_it(two, store, launched):
     [
         ({"reason": "Priority"}, ("pending", "queued: Priority", True)),
         ({"reason": "PartitionTimeLimit"}, ("pending", "queued: PartitionTimeLimit (may never start)", True)),
+        ({"reason": "JobArrayTaskLimit"}, ("pending", "queued: JobArrayTaskLimit", True)),
+        ({"reason": "QOSMaxJobsPerUserLimit"}, ("pending", "queued: QOSMaxJobsPerUserLimit", True)),
         ({"state": "RUNNING", "accounted": 1}, ("pending", "job running", True)),
         ({"state": "COMPLETED", "accounted": 1, "ended": 1.0}, ("lost", "job ended as COMPLETED", False)),
         ({"state": "OUT_OF_MEMORY", "accounted": 1, "ended": 1.0}, ("lost", "job ended as OUT_OF_MEMORY", False)),
@@ -88,6 +92,24 @@ def test_states_of_jobs(two, store, launched, columns, expected):
     state, text, alive = expected
     for found in now(two, store):
         assert (found[0], text in found[1], found[2]) == (state, True, alive), found
+        assert ("may never start" in found[1]) == ("may never start" in text)
+
+
+def test_the_job_that_goes_on_tells_and_not_the_newest(two, store, launched):
+    """Two launches at once: the newer one's job left the held run alone and ended; the older one's was requeued."""
+    runs = tuple(Planned(spec, None, 6, 6.0, 0.0, 1.0) for spec in two.specs)
+    submit(store.root, two.name, pack(runs), Profile.model_validate({}), Site(store.root), lambda text: None)
+    newest = list_launches(store.root)[-1].arrays()[0].id
+    fake_slurm.sql("update jobs set state = 'COMPLETED', accounted = 1, ended = 1 where array = ?", int(newest))
+    assert [found[::2] for found in now(two, store)] == [("pending", True)] * 2
+    fake_slurm.set_jobs(state="FAILED", accounted=1, ended=1.0)
+    assert [found[::2] for found in now(two, store)] == [("lost", False)] * 2
+
+
+def test_what_ended_before_the_rest_was_cancelled_is_lost(two, store, launched):
+    fake_slurm.sql("update jobs set state = 'OUT_OF_MEMORY', accounted = 1, ended = 1 where element = 0")
+    cancel_suite(two, store)
+    assert sorted(found[0] for found in now(two, store)) == ["cancelled", "lost"]
 
 
 def test_a_requeued_job_is_preempted_and_not_lost(two, store, launched):
@@ -106,7 +128,7 @@ def test_a_dead_node_has_time_to_be_replaced(two, store, launched):
 
 def test_a_job_that_slurm_does_not_know_yet_is_not_lost(two, store, launched, monkeypatch):
     fake_slurm.sql("delete from jobs")
-    assert now(two, store)[0] == ("pending", "", False)
+    assert now(two, store)[0] == ("pending", "", True)
     older(launched, monkeypatch)
     assert now(two, store)[0] == ("lost", "SLURM does not know its job", False)
 

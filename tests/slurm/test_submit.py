@@ -15,7 +15,7 @@ from sambench.errors import ConfigError, StateError
 from sambench.results.store import Store
 from sambench.slurm import scheduler
 from sambench.slurm.attempt import Site
-from sambench.slurm.launches import list_launches
+from sambench.slurm.launches import Launch, list_launches
 from sambench.slurm.pack import pack
 from sambench.slurm.plan import Planned
 from sambench.slurm.profile import Profile
@@ -64,7 +64,13 @@ FULL = {
 
 @pytest.mark.parametrize(
     ("name", "seeds", "fields"),
-    [("defaults", 1, {}), ("array", 3, {"time": "90"}), ("everything", 5, FULL)],
+    [
+        ("defaults", 1, {}),
+        ("array", 3, {"time": "90"}),
+        ("everything", 5, FULL),
+        ("gres", 1, {"gres": "gpu:a100:1"}),
+        ("devices", 1, {"gpus": 1, "devices": 4, "nodes": 2}),
+    ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_text_for_sbatch_is_the_golden_one(launch, name, seeds, fields):
@@ -172,11 +178,31 @@ def test_a_refusal_in_the_middle_keeps_what_was_submitted(launch, cluster, monke
         )
     )
     (cluster / "calls.txt").touch()
-    with pytest.raises(ConfigError, match=r"violates accounting/QOS policy.*2 of 4 jobs were submitted before"):
+    with pytest.raises(ConfigError, match=r"violates accounting/QOS policy.*2 of 4 jobs were submitted before") as told:
         launch(4)
+    assert "Nothing was submitted" not in str(told.value)
     (made,) = list_launches(tmp_path / "r")
     assert [array.count for array in made.arrays()] == [2]
     assert len(list(made.jobs_folder.glob("*.pkl"))) == 2
+
+
+def test_an_interrupt_takes_back_what_was_not_noted_yet(launch, cluster, monkeypatch, tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Launch, "add_array", stop)
+    with pytest.raises(KeyboardInterrupt):
+        launch(3)
+    assert [job["state"] for job in fake_slurm.jobs()] == ["CANCELLED"] * 3
+    assert not list_launches(tmp_path / "r")
+
+
+def test_arrays_share_the_jobs_that_may_run_at_once(launch, monkeypatch):
+    monkeypatch.setattr(scheduler, "max_array_size", lambda: 2)
+    made = launch(4, array_parallelism=2)
+    texts = [path.read_text() for path in made.jobs_folder.glob("*_submission.sh")]
+    assert texts
+    assert all("--array=0-1%1\n" in text for text in texts)
 
 
 def test_without_slurm_the_message_says_so(launch, monkeypatch, tmp_path):

@@ -13,8 +13,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from zygote import ask
@@ -231,10 +232,21 @@ def srun(arguments):
         steps.append(home() / f"step-{own}-{task}")
         steps[-1].write_text(str(task))
         ends.append(end)
-    codes = []
-    for step, end in zip(steps, ends, strict=True):
-        codes.append(end())
-        step.unlink(missing_ok=True)
+    codes = [0] * count
+
+    def wait(number):
+        codes[number] = ends[number]()
+        steps[number].unlink(missing_ok=True)
+        if codes[number] and "--kill-on-bad-exit=1" in arguments:
+            for step in steps:
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    os.killpg(int(step.read_text()), signal.SIGKILL)
+
+    waiting = [threading.Thread(target=wait, args=(number,)) for number in range(count)]
+    for thread in waiting:
+        thread.start()
+    for thread in waiting:
+        thread.join()
     worst = max(codes, key=abs)
     sys.exit(worst if worst >= 0 else 128 - worst)
 
@@ -282,7 +294,13 @@ def stamp(seconds):
 
 def scancel(arguments):
     number = next((word.partition("=")[2] for word in arguments if word.startswith("--signal=")), None)
-    for job in named([word for word in arguments if not word.startswith("--")]):
+    name = next((word.partition("=")[2] for word in arguments if word.startswith("--name=")), None)
+    asked = (
+        sql("select rowid, * from jobs where name = ?", name)
+        if name
+        else named([w for w in arguments if w[:2] != "--"])
+    )
+    for job in asked:
         if number:
             signal_steps(job, getattr(signal, f"SIG{number}"))
         elif job["state"] == "PENDING":

@@ -9,6 +9,8 @@ from real_slurm.configuration import GRACE
 from real_slurm.evidence import assert_same_runs, courses
 from real_slurm.lab import watched
 
+from sambench.results.store import Store
+
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
 PAUSE = 0.25
@@ -91,6 +93,22 @@ def test_a_time_limit(lab, reference, measured):
     assert min(restarts) >= 1
     measured(restarts=restarts, total_seconds=bench.since_launch())
     check(bench, reference, measured)
+
+
+def test_a_run_on_two_devices_is_told_of_its_end_and_goes_on(cluster, lab, reference, measured):
+    """All tasks leave after the same step, and srun kills none of them before the first one has asked to go on."""
+    bench = lab(watched(1), pause=PAUSE)
+    bench.launch("--devices", "2")
+    for _ in range(2):
+        disturbances.announce(cluster, bench.wait_for_training())
+    bench.finish()
+    (job,) = bench.jobs()
+    (record,) = Store(bench.results).records()
+    (alone,) = Store(reference(bench.suite)).records()
+    assert job.restarts == 2
+    assert (record.status, record.environment.devices, record.counters.steps) == ("completed", 2, STEPS)
+    assert record.curve[-1].train_loss == pytest.approx(alone.curve[-1].train_loss, rel=0.05)
+    measured(restarts=job.restarts, total_seconds=bench.since_launch())
 
 
 def test_workers_killed_at_random_moments(cluster, lab, reference, measured):
