@@ -94,6 +94,21 @@ def partitions() -> list[str]:
         return []
 
 
+def time_limits() -> dict[str, str]:
+    """Return the longest time of a job in each partition, as far as SLURM says; of the default one under ``*``, too."""
+    try:
+        lines = ask("sinfo", "-h", "-o", "%P|%l").splitlines()
+    except SambenchError:
+        return {}
+    limits = {}
+    for line in lines:
+        name, limit = line.split("|", 1)
+        limits[name.rstrip("*")] = limit
+        if name.endswith("*"):
+            limits["*"] = limit
+    return limits
+
+
 def queue(names: list[str]) -> dict[str, Element]:
     """Return what SLURM's controller knows of jobs, by id: those that wait or run, and some minutes of the past.
 

@@ -19,7 +19,7 @@ from .attempt import Site
 from .job import Job
 from .launches import Array, Launch, new_launch, write_launch
 from .pack import Packed, chunks
-from .profile import Profile
+from .profile import Profile, parse_minutes
 from .snapshot import take_snapshot
 
 _START = """\
@@ -93,6 +93,7 @@ def submit(
             launch.jobs_folder.mkdir()
             executor.update_parameters(**parameters, job_name=launch.name(0))
             _try_out(executor, launch, profile)
+            _check_time(profile)
             for number, (first, count) in enumerate(arrays):
                 under_way = launch.name(number)
                 executor.update_parameters(**parameters, job_name=under_way)
@@ -216,6 +217,23 @@ def _try_out(executor: Any, launch: Launch, profile: Profile) -> None:
         script.unlink(missing_ok=True)
     if done.returncode and any(word in done.stderr.lower() for word in _REFUSALS):
         raise ConfigError(explain(done.stderr, profile))
+
+
+def _check_time(profile: Profile) -> None:
+    """Compare the time with what the partitions allow: SLURM may take a longer job, and let it wait for ever.
+
+    A quality of service may lift the limit of a partition, so that with one nothing is said here.
+
+    Raises:
+        ConfigError: no partition asked for allows it.
+    """
+    limits = scheduler.time_limits()
+    asked = [limits[name] for name in (profile.partition or "*").split(",") if name in limits]
+    endless = any(not limit[:1].isdigit() for limit in asked)  # infinite, or n/a
+    if asked and not endless and not profile.qos and profile.minutes > max(map(parse_minutes, asked)):
+        most = f"partition {profile.partition or 'by default'} allows {', '.join(asked)}"
+        reason = f"{most}. What a job does not finish in its time is checkpointed and requeued"
+        raise ConfigError(f"SLURM refuses the request (time={profile.time}): {reason}. {NOTHING}.")
 
 
 def _remove_unsubmitted(launch: Launch) -> None:

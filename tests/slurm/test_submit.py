@@ -155,6 +155,8 @@ def test_a_delay_is_asked_of_the_scheduler(launch):
     [
         ({"partition": "nope"}, r"does not know partition 'nope'; valid: debug, gpu"),
         ({"gpus": 64}, r"refuses the request \(gpus=64\): Requested node configuration is not available"),
+        ({"time": "8-0"}, r"refuses the request \(time=8-0\): partition by default allows 7-00:00:00"),
+        ({"time": "8-0", "partition": "debug,gpu"}, r"partition debug,gpu allows 7-00:00:00, 7-00:00:00"),
     ],
 )
 def test_a_refusal_says_what_was_asked_and_leaves_nothing(launch, tmp_path, fields, message):
@@ -163,6 +165,13 @@ def test_a_refusal_says_what_was_asked_and_leaves_nothing(launch, tmp_path, fiel
     assert list_launches(tmp_path / "r") == []
     assert not list((tmp_path / "r" / "launches").iterdir())
     assert not fake_slurm.jobs()
+
+
+@pytest.mark.parametrize(("limit", "fields"), [("infinite", {}), ("1:00:00", {"qos": "long"}), ("n/a", {})])
+def test_a_time_that_may_be_allowed_is_asked_for(launch, cluster, limit, fields):
+    settings = json.loads((cluster / "settings.json").read_text())
+    (cluster / "settings.json").write_text(json.dumps({**settings, "time_limit": limit}))
+    assert len(launch(1, time="8-0", **fields).arrays()) == 1
 
 
 def test_a_refusal_in_the_middle_keeps_what_was_submitted(launch, cluster, monkeypatch, tmp_path):

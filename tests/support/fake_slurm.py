@@ -22,6 +22,7 @@ from zygote import ask
 
 COMMANDS = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sinfo", "srun")
 DEFAULTS = {"MaxArraySize": 1001, "partitions": ["debug", "gpu"], "gpus": 4, "requeue_seconds": 0.2, "kill_wait": 1.0}
+DEFAULTS |= {"time_limit": "7-00:00:00"}
 TABLE = """create table if not exists jobs (
     array int, element int, name text, state text, reason text, script text, folder text, environment text, slots int,
     restarts int default 0, pid int default 0, wish text default '', ready real default 0, ended real,
@@ -84,7 +85,7 @@ def sbatch(arguments):
     options |= {
         name.removeprefix("SBATCH_").lower(): value for name, value in os.environ.items() if name.startswith("SBATCH_")
     }
-    if options.get("partition", "debug") not in setting("partitions"):
+    if not {*options.get("partition", "debug").split(",")} <= {*setting("partitions")}:
         fail("sbatch", f"invalid partition specified: {options['partition']}")
     if int(options.get("gpus-per-node", 0)) > setting("gpus"):
         fail("sbatch", "Batch job submission failed: Requested node configuration is not available")
@@ -344,7 +345,9 @@ def calls():
 
 
 def sinfo(arguments):
-    print("\n".join([f"{setting('partitions')[0]}*", *setting("partitions")[1:]]))
+    limit = f"|{setting('time_limit')}" if "%P|%l" in arguments else ""
+    first, *others = setting("partitions")
+    print("\n".join(f"{name}{limit}" for name in [f"{first}*", *others]))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,22 @@ def test_what_slurm_refuses(options, words, lab):
     assert not list(bench.results.glob("launches/*")), "nothing was submitted, so nothing stays behind"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--time", "30-0"), ("--cpus", "1000"), ("--gres", "unicorn:1"), ("--constraint", "unicorn")],
+    ids=lambda value: "-".join(value).strip("-"),
+)
+def test_what_slurm_would_let_wait_for_ever(options, lab, cluster):
+    """As many clusters are configured: a request beyond a partition's limits is taken, and never starts."""
+    if cluster.choices.limits != "NO":
+        cluster.reconfigure(limits="NO")
+    bench = lab(watched(2))
+    said = bench.sambench("launch", *bench.launch_options, *options, fails=True)
+    assert "SLURM refuses the request" in said
+    assert f"{options[0].strip('-')}={options[1]}" in said
+    assert not bench.jobs()
+
+
 def test_slurm_is_absent(lab, tmp_path):
     bench = lab(watched(2))
     said = bench.sambench("launch", *bench.launch_options, fails=True, PATH=str(tmp_path))

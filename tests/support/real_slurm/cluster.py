@@ -140,8 +140,8 @@ class Cluster:
 
     def heal(self) -> None:
         """Bring everything to where it was at the start: no jobs, all nodes, the usual signals."""
-        if not self.choices.user_signal:
-            self.reconfigure(user_signal=True)
+        if not self.choices.user_signal or self.choices.limits != "ALL":
+            self.reconfigure(user_signal=True, limits="ALL")
         elif not self.daemons["slurmctld"].alive:
             self.start_controller()
         self.run("scancel", "--quiet", "--user=root")

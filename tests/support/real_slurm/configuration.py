@@ -25,6 +25,7 @@ class Choices:
         cpus: of each node, as far as the scheduler believes.
         user_signal: whether a job that has to give way gets the signal that it asked for (``--signal``) or, as SLURM
             does by default, SIGTERM.
+        limits: whether requests beyond a partition's limits are refused (``ALL``) or wait for ever (``NO``).
         array: the longest array, plus one.
     """
 
@@ -33,6 +34,7 @@ class Choices:
     nodes: int = 4
     cpus: int = 2
     user_signal: bool = True
+    limits: str = "ALL"
     array: int = ARRAY
 
     @property
@@ -97,7 +99,7 @@ PriorityType=priority/basic
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobRequeue=1
-EnforcePartLimits=ALL
+EnforcePartLimits={choices.limits}
 MaxArraySize={choices.array}
 MaxJobCount=20000
 MinJobAge=600
