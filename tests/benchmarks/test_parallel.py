@@ -47,11 +47,13 @@ def test_a_run_is_that_of_one_device_to_rounding(name, made, specs, tmp_path):
     assert (record.environment.devices, alone.environment.devices) == (2, 1)
     assert record.run_id == alone.run_id
     assert record.counters == alone.counters
-    exact = 2e-2 if specs[name].precision == "bf16" else 1e-4
-    for point, other in zip(record.curve, alone.curve, strict=True):
+    # Three steps agree to the rounding of a sum; from there a perturbation of length one makes much of little, and how
+    # much depends on the processor: 1e-5 after six steps on one, 1e-4 on another.
+    first, later = (2e-2, 2e-2) if specs[name].precision == "bf16" else (1e-6, 1e-3)
+    for point, other, exact in zip(record.curve, alone.curve, (first, later), strict=True):
         assert point.train_loss == pytest.approx(other.train_loss, rel=exact)
         assert point.validation_loss == pytest.approx(other.validation_loss, rel=exact)
-    assert record.metrics.loss == pytest.approx(alone.metrics.loss, rel=exact)
+    assert record.metrics.loss == pytest.approx(alone.metrics.loss, rel=later)
     assert record.metrics.count == alone.metrics.count
 
 
