@@ -36,7 +36,7 @@ def track_text(track: Track) -> str:
                 "needs a single pass a step trains for twice the epochs of SAM, its schedule stretched"
             )
         case "E":
-            rule = f"every method trains for {budget} epochs, whatever a step costs"
+            rule = f"every method trains for {count(int(track.budget), 'epoch')}, whatever a step costs"
         case "T":
             where = f" on {track.calibration.device_name}" if track.calibration else ""
             rule = f"every method trains for the epochs that fit in {budget} s{where}, by a calibration before the runs"
