@@ -47,7 +47,7 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
     for variant in sorted({row.variant for row in rows}):
         own = [row for row in rows if row.variant == variant]
         keys = sorted(varying([row.settings for row in own]), key=lambda key: _has_texts(key, own))
-        if len(keys) == 2:
+        if len(keys) == 2 and all(key in row.settings for key in keys for row in own):
             down, across = (sorted({_ordered(row.settings[key]) for row in own}) for key in keys)
             if min(len(down), len(across)) > 1 and len(own) == len(down) * len(across):
                 found.append(_grid(variant, (keys[0], keys[1]), down, across, own))

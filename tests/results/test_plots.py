@@ -279,6 +279,12 @@ def test_rows_with_gaps_are_no_grid(make_record: Make) -> None:
     assert grids(rows([make_record(variant="sam", hyper={"rho": rho}) for rho in (0.1, 0.2)])) == []
 
 
+def test_rows_of_one_variant_with_different_hyper_parameters_are_no_grid(make_record: Make) -> None:
+    table = make_record(variant="is_sam", sampler="importance", hyper={"rho": 0.1, "refresh": 1})
+    presampled = make_record(variant="is_sam", sampler="presample", hyper={"rho": 0.1, "presample": 3})
+    assert grids(rows([table, presampled])) == []
+
+
 def test_profiles_are_over_the_methods_that_every_workload_has(make_record: Make) -> None:
     tables = [
         rows(board(make_record, 3)),
