@@ -76,8 +76,10 @@ def _apart(found: Sequence[Curve], name: str, x_name: str, note: str) -> Figure:
     behind = [
         np.concatenate([np.append(part, np.nan) for part in parts]) for parts in zip(*map(_path, found), strict=True)
     ]
+    points = any(len(curve.x) == 1 for curve in found)
     for axes, curve in zip(grid.flat, found, strict=False):
-        axes.plot(*behind, color=LIGHT, linewidth=0.6, zorder=1)  # one line with gaps: hundreds would take a minute
+        # One line with gaps: hundreds would take a minute.
+        axes.plot(*behind, color=LIGHT, linewidth=0.6, marker="." if points else "", markersize=3, zorder=1)
         _draw_curve(axes, curve, COLORS[0], "-")
         _name_axes(axes, found, "", "")
         axes.set_title(f"{curve.label}: {curve.mean[-1]:.3g}", size=8, color=INK)
@@ -93,6 +95,10 @@ def _path(curve: Curve) -> tuple[Floats, Floats]:
 
 
 def _draw_curve(axes: Axes, curve: Curve, color: str, dashes: object) -> None:
+    if len(curve.x) == 1:  # a run of one epoch: a line would have no length
+        ends = [curve.mean - curve.low, curve.high - curve.mean]
+        axes.errorbar(curve.x, curve.mean, ends, color=color, marker="o", markersize=4, zorder=3)
+        return
     sns.lineplot(x=curve.x, y=curve.mean, ax=axes, color=color, linestyle=dashes, errorbar=None, zorder=3)
     axes.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.18, linewidth=0, zorder=2)
 

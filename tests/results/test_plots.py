@@ -383,3 +383,11 @@ def test_the_legend_of_errors_ends_before_the_figure_does(make_record: Make) -> 
     figure.canvas.draw()
     (legend,) = (text for text in figure.findobj(Text) if "t-interval" in text.get_text())
     assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("methods", [2, 12])
+def test_runs_of_one_epoch_are_points_and_not_nothing(make_record: Make, methods: int) -> None:
+    records = [make_record(variant=f"v{i}", hyper={}, epochs=1, seed=s) for i in range(methods) for s in (0, 1)]
+    figure = curves(records, "digits", "epoch")
+    markers = [line.get_marker() for axes in figure.axes for line in axes.lines if len(line.get_xdata()) == 1]
+    assert markers.count("o") == methods
