@@ -70,6 +70,12 @@ class Profile(BaseModel):
         return max(self.gpus, self.devices) if self.gpus else 0
 
     @property
+    def charged_gpus(self) -> int:
+        """GPUs that one job takes up, also where they are asked for by ``gres`` (on each node)."""
+        asked = re.findall(r"(?:^|,)(?:gres[:/])?gpu(?::[A-Za-z][\w.-]*)?(?::(\d+))?(?=,|$)", self.gres or "")
+        return self.job_gpus or self.nodes * sum(int(number or 1) for number in asked)
+
+    @property
     def tasks_per_node(self) -> int:
         """Processes that srun starts on each node."""
         return self.devices // self.nodes

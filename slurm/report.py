@@ -51,7 +51,7 @@ def resources(jobs: tuple[Packed, ...], profile: Profile, max_array_size: int) -
     return Resources(
         jobs=len(jobs),
         arrays=len(chunks(len(jobs), max_array_size)) if jobs else 0,
-        device_hours=work * max(1, profile.job_gpus) / 3600,
+        device_hours=work * max(1, profile.charged_gpus) / 3600,
         requeued=sum(start > 1 for start in starts),
         starts=sum(starts),
         seconds=max(work / parallel, max(times, default=0.0)),

@@ -107,8 +107,13 @@ class Queue:
         return element.state in (*WAITING, *ACTIVE)
 
 
-def standings(suite: Suite, store: Store) -> list[Standing]:
+def standings(suite: Suite, store: Store, now: float | None = None) -> list[Standing]:
     """Return the standing of every run, in the order of the suite.
+
+    Args:
+        suite: whose runs.
+        store: where they are made.
+        now: seconds since the epoch by which leases expire; asked of the file system, by writing to it, unless given.
 
     ``done`` and ``diverged`` have a final record, ``failed`` that of a failed attempt that nobody is about to repeat.
     ``running`` is held by a live process. ``preempted`` stopped with a checkpoint, or lost its node and is about to be
@@ -122,7 +127,8 @@ def standings(suite: Suite, store: Store) -> list[Standing]:
     queue = Queue.of(launches)
     jobs = _jobs(launches)
     started = _started(store)
-    now = filesystem_time(store.root) if started else time.time()
+    if now is None:
+        now = filesystem_time(store.root) if started else time.time()
     found = []
     for spec, run_id in zip(suite.specs, ids, strict=True):
         status = statuses.get(run_id)

@@ -1,5 +1,7 @@
 """What a suite would run, as it is printed before anything starts."""
 
+import time
+
 import torch
 
 from ...results.store import Store
@@ -22,10 +24,10 @@ def plan_for(suite: Suite, store: Store, on: str, profile: Profile, device: str,
     """Plan for the device of the jobs, which need not be here."""
     if on == "slurm":
         kind = profile.job_device if device == "auto" else device
-        picked = torch.device("cuda" if profile.gpus and kind == "auto" else "cpu" if kind == "auto" else kind)
+        picked = torch.device("cuda" if profile.charged_gpus and kind == "auto" else "cpu" if kind == "auto" else kind)
     else:
         picked = pick_device(device)
-    alive = {s.spec.run_id for s in standings(suite, store) if s.alive}
+    alive = {s.spec.run_id for s in standings(suite, store, time.time()) if s.alive}  # writes nothing: a plan is pure
     return make_plan(suite, store, picked, data, alive)
 
 
@@ -71,7 +73,7 @@ def _cluster_rows(made: Plan, profile: Profile, most: int) -> list[tuple[str, st
     )
     return [
         ("jobs", f"{needs.jobs} in {needs.arrays} arrays, {profile.at_a_time} runs at a time in each"),
-        ("GPU hours" if profile.gpus else "job hours", f"{needs.device_hours:,.1f}"),
+        ("GPU hours" if profile.charged_gpus else "job hours", f"{needs.device_hours:,.1f}"),
         ("wall-clock time", f"{report.duration(needs.seconds)} at best, {profile.array_parallelism} jobs at a time"),
         (f"time limit {profile.time}", fits),
         ("disk", report.size(report.disk_bytes(made, at_once, len(jobs)))),

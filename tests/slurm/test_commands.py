@@ -10,10 +10,11 @@ from sambench.benchmarks import cli
 from sambench.benchmarks.cli import suites
 from sambench.benchmarks.cli.standing import ALIKE
 from sambench.benchmarks.environment import describe_environment
+from sambench.benchmarks.lease import Lease
 from sambench.benchmarks.suite import load_suite
 from sambench.errors import SambenchError
 from sambench.results.store import Store
-from sambench.slurm import scheduler
+from sambench.slurm import scheduler, status
 from sambench.slurm.attempt import Site, attempt
 from sambench.slurm.launches import list_launches
 from sambench.slurm.logs import under_way
@@ -89,8 +90,17 @@ def test_a_plan_says_all_that_matters_and_submits_nothing(suite, cluster, tmp_pa
         "for want of a GPU here",
     ):
         assert what in " ".join(text.split())
+    assert "GPU hours" in sambench("plan", suite, "--on", "slurm", "--results", tmp_path / "r", "--gres", "gpu:a100:1")
     assert not (tmp_path / "r").exists()
     assert not (cluster / "jobs.db").exists()
+
+
+def test_a_plan_writes_nothing_where_runs_are_under_way(suite, tmp_path, monkeypatch):
+    store = Store(tmp_path / "r")
+    monkeypatch.setattr(status, "filesystem_time", lambda folder: pytest.fail("it writes"))
+    with Lease(store.checkpoints(load_suite(str(suite)).run_ids[0])):
+        text = " ".join(sambench("plan", suite, "--results", store.root).split())
+    assert "under way already 1 to do 3" in text
 
 
 @pytest.mark.parametrize("command", ["status", "cancel", "plan"])

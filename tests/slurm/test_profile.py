@@ -92,6 +92,22 @@ def test_devices_that_cannot_be_had(options, message):
         load_profile(None, options)
 
 
+@pytest.mark.parametrize(
+    ("fields", "gpus"),
+    [
+        ({}, 0),
+        ({"gpus": 2}, 2),
+        ({"gres": "gpu"}, 1),
+        ({"gres": "gpu:2"}, 2),
+        ({"gres": "gpu:a100:2", "nodes": 2, "devices": 4}, 4),
+        ({"gres": "shard:3,gpu:a100"}, 1),
+        ({"gres": "tmpfs:100G"}, 0),
+    ],
+)
+def test_gpus_that_a_job_takes_up(fields, gpus):
+    assert Profile.model_validate(fields).charged_gpus == gpus
+
+
 def planned(suite, seconds):
     return tuple(Planned(spec, None, 6, 6.0, 0.0, s) for spec, s in zip(suite.specs, seconds, strict=True))
 
