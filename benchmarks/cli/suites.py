@@ -111,10 +111,10 @@ def retry(
         return
     delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
     if on != "slurm":
-        note_retry(store, picked.specs)
         if delay:
             say(f"starting in {report.duration(delay)}")
             time.sleep(delay)
+        note_retry(store, picked.specs)
     site = _site(store, device, data, checkpoint_seconds, plugin)
     start(picked.part_of(loaded), store, on, asked, site, workers, delay)
 
