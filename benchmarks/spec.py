@@ -18,10 +18,10 @@ from ..datasets import Augmentation, list_datasets
 from ..datasets.samplers import get_sampler
 from ..errors import ConfigError
 from ..hyper import Hyper, Value, resolve
-from ..results.record import run_id_of
+from ..results.records.record import run_id_of
 from ..variants import VariantInfo, get_info
+from ..variants._bases import base_hyper
 from ..variants.averages import AVERAGES
-from ..variants.bases import base_hyper
 from ..variants.hooks import HOOKS
 from .m_sharpness import M, check_m, without_whole_batch
 from .models import parameters_of

@@ -14,10 +14,9 @@ and ``normalize(images, dataset.mean, dataset.std)`` where nothing is augmented.
 
 from .augment import Augmentation, Decisions, normalize, take
 from .dataset import Dataset, DatasetInfo
-from .labels import NOISE_KINDS
-from .parts import Parts, prepare
+from .label_noise import NOISE_KINDS
 from .registry import list_datasets, load
-from .splits import SPLITS, validation_indices
+from .splits import SPLITS, Parts, prepare, validation_indices
 
 __all__ = [
     "NOISE_KINDS",

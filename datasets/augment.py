@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import ConfigError, unknown
 from ..seeding import generator
-from .policies import POLICIES, apply_policy
+from .augment_policies import POLICIES, apply_policy
 
 _SYNTAX = ("none", "crop:PAD", "crop:PAD:reflect", "flip", "cutout:SIZE", *POLICIES)
 

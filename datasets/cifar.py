@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from .archives import fetch
 from .cache import cached
 from .dataset import Dataset, DatasetInfo, build
+from .download import fetch
 
 if TYPE_CHECKING:
     from torchvision import datasets

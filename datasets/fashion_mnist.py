@@ -7,9 +7,9 @@ import zlib
 from pathlib import Path
 
 from ..errors import DataError
-from .archives import fetch
 from .cache import cached
 from .dataset import Dataset, DatasetInfo, build
+from .download import fetch
 
 INFO = DatasetInfo(
     name="fashion_mnist",

@@ -8,7 +8,7 @@ import torch
 from ..errors import DataError
 from .cache import cached
 from .dataset import Dataset, DatasetInfo, build
-from .images import decode
+from .decode import decode
 
 if TYPE_CHECKING:
     from torchvision.datasets import ImageFolder

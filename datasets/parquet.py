@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import DataError
 from .cache import cached
 from .dataset import Dataset, DatasetInfo, build
-from .images import decode
+from .decode import decode
 
 INFO = DatasetInfo(
     name="parquet:DIR",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..hyper import Hyper, Value
-from ..plugins import Kind
+from ..registry import Kind
 from ..seeding import generator
 
 Score = Callable[[Tensor, str], Tensor]

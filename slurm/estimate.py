@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from ..benchmarks import models
 from ..benchmarks.precision import autocast
-from ..benchmarks.source import Source
 from ..benchmarks.spec import RunSpec
 from ..datasets import list_datasets, load
-from ..results.record import RunRecord
+from ..datasets.source import Source
+from ..results.records.record import RunRecord
 from ..variants import get_info
 
 Shape = tuple[int, int, int]

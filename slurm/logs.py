@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import ConfigError, StateError
-from ..results.store import Store
-from .launches import list_launches
-from .status import Queue, failed_since
+from ..results.records.store import Store
+from .cluster.queue import Queue, failed_since
+from .cluster.submission import list_launches
 
 POLL = 0.5
 """Seconds between two looks at a log that is followed."""

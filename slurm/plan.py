@@ -7,13 +7,13 @@ from functools import cached_property
 
 import torch
 
-from ..benchmarks.source import Source
 from ..benchmarks.spec import RunSpec
-from ..benchmarks.suite import Suite
+from ..benchmarks.suites.suite import Suite
 from ..datasets.samplers import get_sampler
+from ..datasets.source import Source
 from ..errors import StateError
-from ..results.record import RunRecord
-from ..results.store import Store
+from ..results.records.record import RunRecord
+from ..results.records.store import Store
 from ..variants import AVERAGES, HOOKS, get_info
 from . import estimate
 from .estimate import Workload

@@ -11,10 +11,10 @@ from torch import nn
 from typer.testing import CliRunner
 
 import sambench
-from sambench.benchmarks import cli
+from sambench import cli
 from sambench.benchmarks.conformance import judge, list_checks
-from sambench.benchmarks.suite import list_suites, load_suite
-from sambench.results.store import Store
+from sambench.benchmarks.suites.suite import list_suites, load_suite
+from sambench.results.records.store import Store
 from sambench.variants import create, get_info, load_plugin
 
 TEXT = (Path(sambench.__file__).parent / "README.md").read_text()

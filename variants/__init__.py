@@ -7,9 +7,9 @@ loss = optimizer.step(closure)
 """
 
 from ..hyper import Hyper
-from ..plugins import load_plugin
+from ..registry import load_plugin
+from ._bases import list_bases
 from .averages import AVERAGES, WeightAverage, create_average
-from .bases import list_bases
 from .contract import TINY, Gradient, GradientOracle, StepRule, global_norm
 from .hooks import HOOKS, LossHook, create_hook
 from .info import Identity, Paper, VariantInfo

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..hyper import Hyper, Value, resolve
-from ..plugins import Kind
+from ..registry import Kind
 from .info import Paper, check_plugin
 
 AVERAGES: "Kind[type[WeightAverage]]" = Kind("weight average", __package__ or "sambench.variants")

@@ -22,11 +22,11 @@ from torch.optim import Optimizer
 from ..errors import ConfigError, StateError
 from ..hyper import Value
 from ..seeding import generator
-from .gradient import TINY, Gradient, global_norm
+from ._gradient import TINY, Gradient, global_norm
+from ._oracle import Closure, GradientOracle
+from ._param_groups import Owner, check_owners, read_parameters
+from ._reserved_names import STATE, check_assignment
 from .info import VariantInfo
-from .oracle import Closure, GradientOracle
-from .parameters import Owner, check_owners, read_parameters
-from .shadowing import STATE, check_assignment
 
 __all__ = ["TINY", "Closure", "Gradient", "GradientOracle", "Owner", "StepRule", "global_norm"]
 
@@ -160,7 +160,7 @@ class StepRule(Optimizer):
         if not hasattr(closure, what):
             raise ConfigError(
                 f"{self.info.name!r} asks its closure for {what!r}, which a plain function does not have; pass a "
-                "gradient oracle (sambench.benchmarks.oracle.Oracle, or an object with that attribute)"
+                "gradient oracle (sambench.benchmarks.training.oracle.Oracle, or an object with that attribute)"
             )
         return getattr(closure, what)
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol
 from torch import Tensor, nn
 
 from ..hyper import Hyper, Value, resolve
-from ..plugins import Kind
+from ..registry import Kind
 from .info import Paper, check_plugin
 
 HOOKS: "Kind[type[LossHook]]" = Kind("loss hook", __package__ or "sambench.variants")

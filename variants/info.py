@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..hyper import Hyper, Value
-from ..plugins import file_of, source_hash
+from ..registry import file_of, source_hash
 from .published import Published
 
 STATUSES = ("reference", "reimplementation, unverified")

@@ -7,12 +7,12 @@ from torch import nn
 
 from ..errors import unknown
 from ..hyper import Hyper, resolve
-from ..plugins import Kind
-from .bases import base_hyper, make_base
+from ..registry import Kind
+from ._bases import base_hyper, make_base
+from ._param_groups import check_owners, read_parameters
+from ._reserved_names import check_names
 from .contract import StepRule
 from .info import VariantInfo
-from .parameters import check_owners, read_parameters
-from .shadowing import check_names
 
 __all__ = [
     "VARIANTS",

@@ -8,10 +8,18 @@
 Each check is a function of the variant's metadata in a file of its own; importing the file registers it.
 """
 
-from . import buffers, circumstances, cost, dense, distributed, edges, neutral, restoration, resumption
-from .authoring import new_variant
-from .results import Check, CheckResult, list_checks
+from .check import Check, CheckResult, list_checks
+from .checks import data_parallel as distributed
+from .checks import declared_cost as cost
+from .checks import edge_cases as edges
+from .checks import equivalence as neutral
+from .checks import memory_and_syncs as buffers
+from .checks import numpy_reference as dense
+from .checks import state_dict_resume as resumption
+from .checks import training_options as circumstances
+from .checks import weights_restored as restoration
 from .runner import check, judge, report, run
+from .scaffold import new_variant
 
 __all__ = [
     "Check",

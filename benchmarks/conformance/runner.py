@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ...errors import unknown
 from ...variants import VariantInfo, get_info, list_variants
-from .results import Check, CheckResult, Failed, NotApplicable, Verdict, list_checks
+from .check import Check, CheckResult, Failed, NotApplicable, Verdict, list_checks
 
 MARKS: dict[Verdict, tuple[str, str]] = {"pass": ("✓", "green"), "fail": ("✗", "bold red"), "n/a": ("–", "dim")}
 

@@ -11,11 +11,11 @@ from torch import nn
 
 from ...errors import ConfigError, unknown
 from ...seeding import derive_seed
-from .external import timm_model
 from .layers import NORMS, norm_layer
 from .mlp import MLP
-from .preactivation import preactresnet18, wide_resnet
+from .preact_resnet import preactresnet18, wide_resnet
 from .resnet import ResNet18
+from .timm_models import timm_model
 
 __all__ = ["ModelInfo", "build", "list_models", "parameters_of"]
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sambench.benchmarks.checkpoint import Checkpoints
-from sambench.benchmarks.harness import train
 from sambench.benchmarks.precision import autocast, best_precision
 from sambench.benchmarks.spec import make_spec
-from sambench.benchmarks.training import Training
+from sambench.benchmarks.training.checkpoint import Checkpoints
+from sambench.benchmarks.training.loop import train
+from sambench.benchmarks.training.state import Training
 from sambench.datasets.dataset import build
 from sambench.variants import create
 

@@ -18,18 +18,19 @@ import fake_slurm
 import pytest
 import torch
 
-from sambench.benchmarks.holder import Holder
-from sambench.benchmarks.suite import load_suite
-from sambench.results.record import canonical_json
-from sambench.results.store import Store
-from sambench.slurm import report, scheduler
-from sambench.slurm.attempt import Site
-from sambench.slurm.launches import list_launches
-from sambench.slurm.pack import pack
+from sambench.benchmarks.suites.suite import load_suite
+from sambench.results.records.lease import Holder
+from sambench.results.records.record import canonical_json
+from sambench.results.records.store import Store
+from sambench.slurm import resources as report
+from sambench.slurm.cluster import commands as scheduler
+from sambench.slurm.cluster.packing import pack
+from sambench.slurm.cluster.profile import Profile
+from sambench.slurm.cluster.queue import standings
+from sambench.slurm.cluster.submission import list_launches
+from sambench.slurm.cluster.submit import submit
 from sambench.slurm.plan import make_plan
-from sambench.slurm.profile import Profile
-from sambench.slurm.status import standings
-from sambench.slurm.submit import submit
+from sambench.slurm.worker import Site
 
 SIZES = (1_000, 2_500, 10_000)
 EXAMPLE = next((Path(__file__).parents[2] / "results" / "runs").glob("*.json"))

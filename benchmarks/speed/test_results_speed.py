@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from synthetic import build_record
 
-from sambench.results.record import run_id_of
-from sambench.results.store import Store
+from sambench.results.records.record import run_id_of
+from sambench.results.records.store import Store
 
 SIZES = (10_000, 30_000, 100_000)
 SEEDS = 50
@@ -26,9 +26,9 @@ WORK = """
 import sys, time
 from pathlib import Path
 from sambench.results import leaderboard
-from sambench.results.board import gather
-from sambench.results.store import Store
-from sambench.results.table import frame
+from sambench.results.tables.boards import gather
+from sambench.results.records.store import Store
+from sambench.results.tables.dataframe import frame
 
 what, root = sys.argv[1:]
 wall, start = time.perf_counter(), time.process_time()

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sambench.benchmarks.theory.batched import solve
+from sambench.benchmarks.theory.batched_solver import solve
 from sambench.benchmarks.theory.experiments import importance
 from sambench.benchmarks.theory.figures import save, styled
 from sambench.benchmarks.theory.methods import Method, record_grid, sample_stream
 from sambench.benchmarks.theory.problems import LinearModel, published_importance
 from sambench.benchmarks.theory.sampling import Sampling, make_sampling
-from sambench.benchmarks.theory.stepsizes import Constants
+from sambench.benchmarks.theory.step_sizes import Constants
 
 STEPS, TRIALS, LAMBDAS, SAMPLINGS = 300_000, 5, (0.0, 0.5, 1.0), ("uniform", "importance")
 WORK = STEPS * TRIALS * len(LAMBDAS) * len(SAMPLINGS)

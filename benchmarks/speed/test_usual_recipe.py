@@ -22,13 +22,13 @@ from scipy import stats
 from torchvision import transforms
 from unifiedsam import unifiedSAM
 
-from sambench.benchmarks.checkpoint import Checkpoints
-from sambench.benchmarks.evaluation import measure, predict
-from sambench.benchmarks.harness import train
 from sambench.benchmarks.models import build
 from sambench.benchmarks.precision import best_precision
 from sambench.benchmarks.spec import make_spec
-from sambench.benchmarks.training import Training
+from sambench.benchmarks.training.checkpoint import Checkpoints
+from sambench.benchmarks.training.evaluation import measure, predict
+from sambench.benchmarks.training.loop import train
+from sambench.benchmarks.training.state import Training
 from sambench.datasets import load
 
 pytestmark = pytest.mark.timeout(0)

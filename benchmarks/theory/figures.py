@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ...results.files import atomic_write_bytes
+from ...atomic import atomic_write_bytes
 
 Frame = Any
 """A pandas DataFrame: the annotations that pandas ships make every column a union that no checker resolves."""

@@ -11,7 +11,7 @@ from ...errors import ConfigError
 from ...seeding import derive_seed
 from ...variants import get_info
 from .sampling import Floats, Integers, Sampling
-from .stepsizes import Constants, StepSize, get_step_size, lam_values
+from .step_sizes import Constants, StepSize, get_step_size, lam_values
 
 SAM_FAMILY = {"sgd": 0.0, "usam": 0.0, "sam": 1.0, "unified_sam": None}
 """The step rules that the batched path knows, with the lambda that each of them means."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from .experiments import list_experiments, read_data
 from .problems import Problem, list_problems, make_problem
 from .sampling import list_samplings
-from .stepsizes import list_step_sizes
+from .step_sizes import list_step_sizes
 
 INTRODUCTION = """\
 # The theory bench

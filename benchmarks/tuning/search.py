@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import ConfigError, StateError
-from ...results.ledger import Trial, check_budgets, choose
-from ...results.record import RunRecord, canonical_json
-from ...results.store import Store
+from ...results.records.record import RunRecord, canonical_json
+from ...results.records.store import Store
+from ...results.records.trials import Trial, check_budgets, choose
 from ...variants import get_info
-from ..contest import Contestant, Lane
 from ..spec import RunSpec
-from ..suite import Suite
-from ..tracks import fit
-from .budget import SHARED, Budget
-from .methods import Method, Settings, Tried
+from ..suites.entries import Contestant, Lane
+from ..suites.suite import Suite
+from ..suites.tracks import fit
+from ..suites.tuning_budget import SHARED, Budget
 from .space import space_of
+from .strategies import Method, Settings, Tried
 
 Run = Callable[[Sequence[RunSpec]], Mapping[str, str]]
 """Makes the runs that the store lacks; returns, by run id, what went wrong with those that failed."""

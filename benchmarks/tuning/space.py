@@ -8,8 +8,8 @@ from typing import Any
 from ...datasets.samplers import get_sampler
 from ...hyper import Hyper, Value
 from ...variants import get_info
-from ..contest import Contestant
-from .budget import SHARED, Budget
+from ..suites.entries import Contestant
+from ..suites.tuning_budget import SHARED, Budget
 
 EDGE = 0.1
 """Share of a range, at each end, that counts as its edge."""

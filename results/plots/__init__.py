@@ -8,20 +8,20 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ...errors import StateError
-from ..across import LEAST_WORKLOADS
-from ..board import HEADLINE, Board, Boards, Section
-from ..figures import save
-from ..overall import in_common
-from ..record import RunRecord
-from ..roster import TRACKS
-from ..workloads import chooses_hyper, key_of, workload_of
-from .cost import cost_figure, costs_differ, error_figure
-from .curves import curves
+from ..records.manifest import TRACKS
+from ..records.record import RunRecord
+from ..statistics.aggregate import LEAST_WORKLOADS
+from ..tables.boards import HEADLINE, Board, Boards, Section
+from ..tables.comparability import chooses_hyper, key_of, workload_of
+from ..tables.cross_workload import in_common
+from .critical_difference import rank_figure
+from .error_and_cost import cost_figure, costs_differ, error_figure
 from .heatmap import grids, heat_map
-from .profile import profile_figure, profiles
-from .ranks import rank_figure
-from .tuning import tuning_figure
-from .wins import win_figure
+from .learning_curves import curves
+from .performance_profile import profile_figure, profiles
+from .probability_of_improvement import win_figure
+from .style import save
+from .tuning_curve import tuning_figure
 
 _INTERVAL = "mean and half of its 95 % t-interval over seeds"
 

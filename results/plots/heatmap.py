@@ -8,10 +8,10 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from ...errors import ConfigError
-from ..figures import GREY, INK, new_figure, style
-from ..rows import Row
-from ..statistics import Floats
-from ..workloads import varying, write
+from ..statistics.intervals import Floats
+from ..tables.comparability import varying, write
+from ..tables.rows import Row
+from .style import GREY, INK, new_figure, style
 
 _Value = tuple[bool, float, str]
 """A hyper-parameter's value as it is ordered: numbers by size, texts after them."""

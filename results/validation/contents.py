@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import StateError
-from ..ledger import FOLDER as LEDGERS
-from ..ledger import Trial, ledger_hash, read_ledger
-from ..record import Environment, RunRecord
-from ..roster import FOLDER as SUITES
-from ..roster import Roster, read_roster, roster_files
-from ..standing import RETRACTED, VERIFICATION, Retraction, read_retractions
-from ..store import Damaged, Store
-from ..workloads import key_of, method_of, workload_of
+from ..records.manifest import FOLDER as SUITES
+from ..records.manifest import Roster, read_roster, roster_files
+from ..records.record import Environment, RunRecord
+from ..records.store import Damaged, Store
+from ..records.trials import FOLDER as LEDGERS
+from ..records.trials import Trial, ledger_hash, read_ledger
+from ..tables.comparability import key_of, method_of, workload_of
+from ..tables.tiers import RETRACTED, VERIFICATION, Retraction, read_retractions
 from .finding import Finding
 
 

@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from ...errors import ConfigError, StateError
-from ..ledger import FOLDER as LEDGERS
-from ..ledger import Trial, check_budgets, choose
-from ..roster import FOLDER as SUITES
-from ..roster import Roster, Track
-from ..workloads import setting_of
+from ..records.manifest import FOLDER as SUITES
+from ..records.manifest import Roster, Track
+from ..records.trials import FOLDER as LEDGERS
+from ..records.trials import Trial, check_budgets, choose
+from ..tables.comparability import setting_of
 from .contents import Contents, Entry
 from .finding import Finding
 

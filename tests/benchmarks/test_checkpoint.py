@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 
-from sambench.benchmarks.checkpoint import MAGIC, Checkpoints
+from sambench.benchmarks.training.checkpoint import MAGIC, Checkpoints
 from sambench.errors import StateError
 
 STATE = {"x": torch.arange(5.0), "n": 3, "list": [1.5, None, "text"]}
@@ -86,6 +86,6 @@ def test_a_read_only_folder_is_a_clear_error(checkpoints, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("sambench.results.files.os.open", refuse)
+    monkeypatch.setattr("sambench.atomic.os.open", refuse)
     with pytest.raises(StateError, match="read-only"):
         checkpoints.save(1, STATE)

@@ -9,13 +9,13 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from sambench.benchmarks import cli
-from sambench.benchmarks.cli import standing
+from sambench import cli
 from sambench.benchmarks.spec import RunSpec
-from sambench.benchmarks.suite import load_suite
+from sambench.benchmarks.suites.suite import load_suite
+from sambench.cli import status as standing
 from sambench.errors import SambenchError
-from sambench.results.store import Store
-from sambench.slurm.status import Standing
+from sambench.results.records.store import Store
+from sambench.slurm.cluster.queue import Standing
 from sambench.variants import list_variants
 
 TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs", "1", "--device", "cpu"]
@@ -174,7 +174,7 @@ def test_status_watches_until_nothing_is_under_way(tmp_path, monkeypatch):
 LISTENING = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from sambench.benchmarks.cli import main
+from sambench.cli import main
 main()
 """
 

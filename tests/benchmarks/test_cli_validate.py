@@ -6,8 +6,8 @@ import pytest
 from synthetic import build_record
 from typer.testing import CliRunner
 
-from sambench.benchmarks.cli import app
-from sambench.results.store import Store
+from sambench.cli import app
+from sambench.results.records.store import Store
 from sambench.variants import get_info
 
 

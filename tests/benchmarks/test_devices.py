@@ -10,8 +10,8 @@ import torch
 from device_steps import DEVICE, NAMES, STEPS, trial, work
 from together import together
 
-from sambench.benchmarks.conformance.trial import BATCH, all_same_bits, distance
-from sambench.benchmarks.oracle import Oracle
+from sambench.benchmarks.conformance.testbed import BATCH, all_same_bits, distance
+from sambench.benchmarks.training.oracle import Oracle
 from sambench.variants import universal_sam
 
 HALF = BATCH // 2

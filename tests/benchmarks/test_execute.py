@@ -8,14 +8,14 @@ import signal
 import pytest
 import torch
 
-from sambench.benchmarks import execute as module
-from sambench.benchmarks.checkpoint import Checkpoints
-from sambench.benchmarks.execute import execute
-from sambench.benchmarks.interrupt import Interrupted
+from sambench.benchmarks.training.checkpoint import Checkpoints
+from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.signals import Interrupted
+from sambench.benchmarks.training.state import run as module
 from sambench.datasets import load
 from sambench.errors import StateError
-from sambench.results.record import unpack_bits
-from sambench.results.store import Store
+from sambench.results.records.record import unpack_bits
+from sambench.results.records.store import Store
 from sambench.variants import get_info, list_variants
 
 NAMES = [info.name for info in list_variants()]

@@ -12,8 +12,8 @@ import signal
 import pytest
 from killable import work
 
-from sambench.benchmarks.execute import execute
-from sambench.results.store import Store
+from sambench.benchmarks.training.run import execute
+from sambench.results.records.store import Store
 from sambench.variants import list_variants
 
 QUICK = ("sgd", "sam", "is_sam", "unified_sam", "asam")
@@ -23,7 +23,7 @@ NAMES = [pytest.param(info.name, marks=[] if info.name in QUICK else pytest.mark
 @pytest.fixture(scope="module")
 def server():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sambench.benchmarks.execute", "sklearn.datasets"])
+    context.set_forkserver_preload(["sambench.benchmarks.training.run", "sklearn.datasets"])
     return context
 
 

@@ -9,12 +9,12 @@ import sys
 import pytest
 from pretending import DONE, FAILED, FOR_EVER, KILLED, REFUSED, UNTIL_ASKED, WITHOUT_A_WORD, by_rank
 
-from sambench.benchmarks import launcher as module
-from sambench.benchmarks import member
-from sambench.benchmarks.interrupt import Interrupted
-from sambench.benchmarks.launcher import execute_on
+from sambench.benchmarks.distributed import torchrun as module
+from sambench.benchmarks.distributed import worker as member
+from sambench.benchmarks.distributed.torchrun import execute_on
+from sambench.benchmarks.training.signals import Interrupted
 from sambench.errors import ConfigError, StateError
-from sambench.results.store import Store
+from sambench.results.records.store import Store
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_process_whose_parent_is_gone_writes_its_checkpoint_and_stops(monkeypa
     assert signals == [(os.getpid(), signal.SIGTERM)]
 
 
-COMMAND = [sys.executable, "-m", "sambench.benchmarks.cli", "run", "--variant", "sam", "--dataset", "digits"]
+COMMAND = [sys.executable, "-m", "sambench.cli", "run", "--variant", "sam", "--dataset", "digits"]
 TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs", "2", "--device", "cpu"]
 
 

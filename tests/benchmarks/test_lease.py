@@ -8,13 +8,12 @@ import time
 
 import pytest
 
-from sambench.benchmarks import holder
-from sambench.benchmarks import lease as module
-from sambench.benchmarks.checkpoint import Checkpoints
-from sambench.benchmarks.execute import execute
-from sambench.benchmarks.holder import filesystem_time, look
-from sambench.benchmarks.lease import Held, Lease, LeaseLost
-from sambench.results.store import Store
+from sambench.benchmarks.training.checkpoint import Checkpoints
+from sambench.benchmarks.training.run import execute
+from sambench.results.records import lease as holder
+from sambench.results.records import lease as module
+from sambench.results.records.lease import Held, Lease, LeaseLost, filesystem_time, look
+from sambench.results.records.store import Store
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sambench.benchmarks import meeting
-from sambench.benchmarks.meeting import Seat, find_seat, meet
+from sambench.benchmarks.distributed import rendezvous as meeting
+from sambench.benchmarks.distributed.rendezvous import Seat, find_seat, meet
 from sambench.errors import ConfigError
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}

@@ -4,9 +4,9 @@ import sys
 
 import torch
 
-from sambench.benchmarks.execute import execute
-from sambench.benchmarks.memory import PeakMemory
-from sambench.results.store import Store
+from sambench.benchmarks.training.meters import PeakMemory
+from sambench.benchmarks.training.run import execute
+from sambench.results.records.store import Store
 
 MB = 2**20
 

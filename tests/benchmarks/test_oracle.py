@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sambench.benchmarks.batchnorm import RunningStatistics
-from sambench.benchmarks.oracle import Batch, Oracle, sample_scores
 from sambench.benchmarks.precision import GradientOverflow
+from sambench.benchmarks.training.batch_norm import RunningStatistics
+from sambench.benchmarks.training.oracle import Batch, Oracle, sample_scores
 from sambench.variants import create
 
 

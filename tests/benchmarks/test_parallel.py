@@ -4,10 +4,10 @@ import pytest
 from device_runs import asked_to_stop, drifting, killed, make, raising
 from together import STEP, Pair, together
 
-from sambench.benchmarks.checkpoint import Checkpoints
-from sambench.benchmarks.execute import execute
+from sambench.benchmarks.training.checkpoint import Checkpoints
+from sambench.benchmarks.training.run import execute
 from sambench.errors import ConfigError, StateError
-from sambench.results.store import Store
+from sambench.results.records.store import Store
 
 SETTINGS = {
     "plain": {"variant": "sam", "augment": "crop:1,flip,cutout:3"},

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from sambench.benchmarks.execute import execute
 from sambench.benchmarks.spec import RunSpec, make_spec
-from sambench.benchmarks.training import Training
+from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.state import Training
 from sambench.datasets import load
 from sambench.errors import ConfigError
-from sambench.plugins import load_plugin, source_hash
-from sambench.results.record import RunRecord
-from sambench.results.store import Store
+from sambench.registry import load_plugin, source_hash
+from sambench.results.records.record import RunRecord
+from sambench.results.records.store import Store
 from sambench.variants import AVERAGES, HOOKS
 
 PLUGIN = '''

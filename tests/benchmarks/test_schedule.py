@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sambench.benchmarks.schedule import learning_rate
+from sambench.benchmarks.training.lr_schedule import learning_rate
 
 
 def curve(total=40, **settings):

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import sambench
-from sambench.benchmarks.source import Source
 from sambench.benchmarks.spec import ADDED, RunSpec, make_spec
+from sambench.datasets.source import Source
 from sambench.errors import ConfigError
-from sambench.results.record import run_id_of
-from sambench.results.store import Store
+from sambench.results.records.record import run_id_of
+from sambench.results.records.store import Store
 from sambench.variants import create, list_variants
 
 

@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from sambench.benchmarks.training import Training
+from sambench.benchmarks.training.state import Training
 from sambench.datasets import load
 from sambench.datasets.samplers import Draw
 from sambench.variants import list_variants

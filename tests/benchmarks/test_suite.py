@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from sambench.benchmarks.source import Source
 from sambench.benchmarks.spec import RunSpec, make_spec
-from sambench.benchmarks.suite import list_suites, load_suite
+from sambench.benchmarks.suites.suite import list_suites, load_suite
+from sambench.datasets.source import Source
 from sambench.errors import ConfigError
 from sambench.variants import list_variants
 

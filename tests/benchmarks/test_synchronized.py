@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sambench.benchmarks.synchronized import SynchronizedBatchNorm, batch_norm
-from sambench.benchmarks.team import ALONE
+from sambench.benchmarks.distributed.process_group import ALONE
+from sambench.benchmarks.distributed.sync_batch_norm import SynchronizedBatchNorm, batch_norm
 
 
 def inputs(dtype, shape=(6, 3, 4, 5)):

@@ -2,14 +2,14 @@
 
 import pytest
 
-from sambench.benchmarks.announcement import announce
-from sambench.benchmarks.execute import execute
 from sambench.benchmarks.spec import make_spec
-from sambench.benchmarks.suite import load_suite
-from sambench.benchmarks.tracks import budget_of, epochs_within, fit
+from sambench.benchmarks.suites.preregistration import announce
+from sambench.benchmarks.suites.suite import load_suite
+from sambench.benchmarks.suites.tracks import budget_of, epochs_within, fit
+from sambench.benchmarks.training.run import execute
 from sambench.errors import ConfigError, StateError
-from sambench.results.roster import read_rosters
-from sambench.results.store import Store
+from sambench.results.records.manifest import read_rosters
+from sambench.results.records.store import Store
 from sambench.variants import list_variants
 
 SMALL = {"model": "mlp", "subset": 96, "batch_size": 32}

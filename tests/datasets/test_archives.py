@@ -15,7 +15,7 @@ import torch
 from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
 
 from sambench.datasets import load
-from sambench.datasets.archives import fetch
+from sambench.datasets.download import fetch
 from sambench.errors import DataError
 
 from .builders import Archive, pixels
@@ -124,7 +124,7 @@ def test_a_download_of_something_else_is_not_kept(
 
 def test_a_server_that_never_answers_ends_the_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "download_url_to_file", real_download)
-    monkeypatch.setattr("sambench.datasets.archives._TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("sambench.datasets.download._TIMEOUT_SECONDS", 0.05)
     # The environment may route downloads through a proxy, which would answer in the server's place.
     monkeypatch.setattr(urllib.request, "_opener", urllib.request.build_opener(urllib.request.ProxyHandler({})))
     with socket.create_server(("127.0.0.1", 0)) as silent:

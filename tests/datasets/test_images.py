@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sambench.datasets.images import decode
+from sambench.datasets.decode import decode
 from sambench.errors import DataError
 
 from .builders import encode, pixels

@@ -4,8 +4,8 @@ import pytest
 import torch
 from scipy import stats
 
-from sambench.datasets.labels import NOISE_KINDS, corrupt, mistaken_for
-from sambench.datasets.superclasses import CIFAR100_SUPERCLASSES
+from sambench.datasets.cifar100_superclasses import CIFAR100_SUPERCLASSES
+from sambench.datasets.label_noise import NOISE_KINDS, corrupt, mistaken_for
 from sambench.errors import ConfigError
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

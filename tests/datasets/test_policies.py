@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sambench.datasets.policies import POLICIES, apply_policy
+from sambench.datasets.augment_policies import POLICIES, apply_policy
 
 from .builders import pixels
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from synthetic import build_record
 
-from sambench.results.record import RunRecord
+from sambench.results.records.record import RunRecord
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from sambench.errors import ConfigError
-from sambench.results.across import (
+from sambench.results.statistics.aggregate import (
     critical_difference,
     interquartile_mean,
     performance_profile,

@@ -10,13 +10,13 @@ import pytest
 from synthetic import build_trial
 
 from sambench.errors import StateError
-from sambench.results import leaderboard
-from sambench.results.board import assemble, gather, read_checks
-from sambench.results.ledger import write_ledger
-from sambench.results.record import RunRecord
-from sambench.results.roster import Roster, Track, Tuning, write_roster
-from sambench.results.standing import RETRACTED, VERIFICATION, read_retractions
-from sambench.results.store import Store
+from sambench.results.leaderboard.render import render as leaderboard
+from sambench.results.records.manifest import Roster, Track, Tuning, write_roster
+from sambench.results.records.record import RunRecord
+from sambench.results.records.store import Store
+from sambench.results.records.trials import write_ledger
+from sambench.results.tables.boards import assemble, gather, read_checks
+from sambench.results.tables.tiers import RETRACTED, VERIFICATION, read_retractions
 
 Make = Callable[..., RunRecord]
 SEEDS = range(3)

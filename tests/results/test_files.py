@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sambench.atomic import atomic_write_bytes, make_folder, remove_leftovers
 from sambench.errors import StateError
-from sambench.results.files import atomic_write_bytes, make_folder, remove_leftovers
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:

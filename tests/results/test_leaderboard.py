@@ -10,13 +10,13 @@ import pytest
 from scipy import stats
 
 from sambench.errors import StateError
-from sambench.results import leaderboard
-from sambench.results.board import assemble, gather
-from sambench.results.cells import cells
-from sambench.results.record import RunRecord
-from sambench.results.statistics import detectable_difference, pooled_deviation, t_interval
-from sambench.results.store import Store
-from sambench.results.summary import Workload, summarize
+from sambench.results.leaderboard.cells import cells
+from sambench.results.leaderboard.render import render as leaderboard
+from sambench.results.records.record import RunRecord
+from sambench.results.records.store import Store
+from sambench.results.statistics.intervals import detectable_difference, pooled_deviation, t_interval
+from sambench.results.tables.boards import assemble, gather
+from sambench.results.tables.workload_table import Workload, summarize
 
 Make = Callable[..., RunRecord]
 SGD, SAM = (0.92, 0.9225, 0.925), (0.95, 0.9525, 0.96)

@@ -9,8 +9,16 @@ from pydantic import ValidationError
 
 import sambench
 from sambench.errors import ConfigError, StateError
-from sambench.results.ledger import COLUMNS, Trial, check_budgets, choose, ledger_hash, read_ledger, write_ledger
-from sambench.results.record import canonical_json, run_id_of
+from sambench.results.records.record import canonical_json, run_id_of
+from sambench.results.records.trials import (
+    COLUMNS,
+    Trial,
+    check_budgets,
+    choose,
+    ledger_hash,
+    read_ledger,
+    write_ledger,
+)
 
 
 def trial(method="sam", number=0, *, stage="screen", seed=1000, split="search", **changes):

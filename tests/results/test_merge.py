@@ -3,8 +3,8 @@
 import pytest
 
 from sambench.errors import ConfigError
-from sambench.results.merge import merge
-from sambench.results.store import Store
+from sambench.results.records.merge import merge
+from sambench.results.records.store import Store
 
 
 def changed(record, **parts):

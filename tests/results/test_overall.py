@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sambench.results import leaderboard
-from sambench.results.board import Boards, assemble
-from sambench.results.overall import Overall, compare, in_common
-from sambench.results.record import RunRecord
-from sambench.results.roster import Roster, Track
+from sambench.results.leaderboard.render import render as leaderboard
+from sambench.results.records.manifest import Roster, Track
+from sambench.results.records.record import RunRecord
+from sambench.results.tables.boards import Boards, assemble
+from sambench.results.tables.cross_workload import Overall, compare, in_common
 
 Make = Callable[..., RunRecord]
 LEVELS = {"sgd": 0.90, "sam": 0.92, "asam": 0.915}

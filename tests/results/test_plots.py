@@ -15,22 +15,22 @@ from synthetic import build_trial
 
 from sambench.errors import ConfigError, StateError
 from sambench.results import plots
-from sambench.results.board import assemble
-from sambench.results.figures import clusters, spread
-from sambench.results.ledger import Trial
 from sambench.results.plots import draw
-from sambench.results.plots.cost import cost_figure, costs_differ, error_figure
-from sambench.results.plots.curves import curves, mean_curves
+from sambench.results.plots.critical_difference import rank_figure
+from sambench.results.plots.error_and_cost import cost_figure, costs_differ, error_figure
 from sambench.results.plots.heatmap import grids, heat_map
-from sambench.results.plots.profile import profile_figure, profiles
-from sambench.results.plots.ranks import rank_figure
-from sambench.results.plots.tuning import tuning_curves
-from sambench.results.plots.wins import win_figure, win_matrix
-from sambench.results.record import RunRecord
-from sambench.results.roster import Roster, Track, Tuning
-from sambench.results.rows import Row
-from sambench.results.statistics import t_interval
-from sambench.results.summary import summarize
+from sambench.results.plots.learning_curves import curves, mean_curves
+from sambench.results.plots.performance_profile import profile_figure, profiles
+from sambench.results.plots.probability_of_improvement import win_figure, win_matrix
+from sambench.results.plots.style import clusters, spread
+from sambench.results.plots.tuning_curve import tuning_curves
+from sambench.results.records.manifest import Roster, Track, Tuning
+from sambench.results.records.record import RunRecord
+from sambench.results.records.trials import Trial
+from sambench.results.statistics.intervals import t_interval
+from sambench.results.tables.boards import assemble
+from sambench.results.tables.rows import Row
+from sambench.results.tables.workload_table import summarize
 
 Make = Callable[..., RunRecord]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import sambench
-from sambench.benchmarks import cards
-from sambench.results import leaderboard
-from sambench.results.board import assemble
-from sambench.results.published import VALUE, by_source
-from sambench.results.workloads import write
+from sambench.benchmarks.conformance import variant_pages as cards
+from sambench.results.leaderboard.render import render as leaderboard
+from sambench.results.tables.boards import assemble
+from sambench.results.tables.comparability import write
+from sambench.results.tables.published import VALUE, by_source
 from sambench.variants import list_variants, published_results
 
 ROOT = Path(sambench.__file__).parent

@@ -3,8 +3,8 @@
 import pytest
 
 from sambench.errors import StateError
-from sambench.results.roster import FOLDER, Roster, Track, read_rosters, write_roster
-from sambench.results.store import Store
+from sambench.results.records.manifest import FOLDER, Roster, Track, read_rosters, write_roster
+from sambench.results.records.store import Store
 
 
 def roster(*tracks, **changes):

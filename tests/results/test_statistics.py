@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
 
 from sambench.errors import ConfigError
-from sambench.results.statistics import (
+from sambench.results.statistics.intervals import (
     detectable_difference,
     expected_best,
     hedges_g,

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from sambench.errors import StateError
-from sambench.results.record import RunRecord
-from sambench.results.store import Damaged, Store
+from sambench.results.records.record import RunRecord
+from sambench.results.records.store import Damaged, Store
 
 Make = Callable[..., RunRecord]
 
 # Writes the records of a file, one JSON a line, in an order of its own, and says which ones it wrote.
 WRITER = """
 import random, sys
-from sambench.results.record import RunRecord
-from sambench.results.store import Store
+from sambench.results.records.record import RunRecord
+from sambench.results.records.store import Store
 root, source, seed = sys.argv[1:]
 records = [RunRecord.model_validate_json(line) for line in open(source)]
 random.Random(int(seed)).shuffle(records)

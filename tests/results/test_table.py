@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from sambench.errors import ConfigError
-from sambench.results.record import RunRecord
-from sambench.results.table import COLUMNS, CURVE_COLUMNS, curves, export, frame
+from sambench.results.records.record import RunRecord
+from sambench.results.tables.dataframe import COLUMNS, CURVE_COLUMNS, curves, export, frame
 
 Make = Callable[..., RunRecord]
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from sambench.errors import ConfigError
-from sambench.results.statistics import detectable_difference
-from sambench.results.ties import (
+from sambench.results.statistics.intervals import detectable_difference
+from sambench.results.statistics.multiple_comparisons import (
     Bools,
     compact_letters,
     detectable_in_groups,

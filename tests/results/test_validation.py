@@ -9,11 +9,11 @@ import pytest
 from synthetic import build_record, build_trial
 
 from sambench.errors import StateError
-from sambench.results.ledger import write_ledger
-from sambench.results.record import RunRecord
-from sambench.results.roster import Calibration, Roster, Track, Tuning
-from sambench.results.standing import RETRACTED, VERIFICATION
-from sambench.results.store import Store
+from sambench.results.records.manifest import Calibration, Roster, Track, Tuning
+from sambench.results.records.record import RunRecord
+from sambench.results.records.store import Store
+from sambench.results.records.trials import write_ledger
+from sambench.results.tables.tiers import RETRACTED, VERIFICATION
 from sambench.results.validation import Finding, validate
 
 SEEDS = (0, 1, 2)

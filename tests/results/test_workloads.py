@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sambench.results.record import RunRecord, run_id_of
-from sambench.results.workloads import METHOD, REPETITION, key_of, method_of, protocol, workload_of, write
+from sambench.results.records.record import RunRecord, run_id_of
+from sambench.results.tables.comparability import METHOD, REPETITION, key_of, method_of, protocol, workload_of, write
 
 Make = Callable[..., RunRecord]
 VARIATIONS = {"variant": "asam", "base": "adamw", "sampler": "importance", "average": "ema", "hook": "saf"} | {

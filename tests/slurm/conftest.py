@@ -9,7 +9,7 @@ import fake_slurm
 import pytest
 
 from sambench.benchmarks.spec import make_spec
-from sambench.benchmarks.suite import Suite
+from sambench.benchmarks.suites.suite import Suite
 
 TINY = {"dataset": "digits", "model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
 

@@ -6,19 +6,20 @@ import torch
 from real_slurm.evidence import without_times
 from typer.testing import CliRunner
 
-from sambench.benchmarks import cli
-from sambench.benchmarks.cli import suites
-from sambench.benchmarks.cli.standing import ALIKE
-from sambench.benchmarks.environment import describe_environment
-from sambench.benchmarks.lease import Lease
-from sambench.benchmarks.suite import load_suite
+from sambench import cli
+from sambench.benchmarks.suites.suite import load_suite
+from sambench.benchmarks.training.environment import describe_environment
+from sambench.cli import launch as suites
+from sambench.cli.status import ALIKE
 from sambench.errors import SambenchError
-from sambench.results.store import Store
-from sambench.slurm import scheduler, status
-from sambench.slurm.attempt import Site, attempt
-from sambench.slurm.launches import list_launches
+from sambench.results.records.lease import Lease
+from sambench.results.records.store import Store
+from sambench.slurm.cluster import commands as scheduler
+from sambench.slurm.cluster import queue as status
+from sambench.slurm.cluster.submission import list_launches
 from sambench.slurm.logs import under_way
 from sambench.slurm.plan import Planned
+from sambench.slurm.worker import Site, attempt
 
 SUITE = """
 title = "Tiny runs"

@@ -7,19 +7,19 @@ from pathlib import Path
 import fake_slurm
 import pytest
 
-from sambench.benchmarks.execute import execute
+from sambench.benchmarks.training.run import execute
 from sambench.errors import SambenchError
-from sambench.results.store import Store
-from sambench.slurm import job as module
-from sambench.slurm.attempt import Site
-from sambench.slurm.control import cancel_suite, pick_for_retry
-from sambench.slurm.launches import list_launches
+from sambench.results.records.store import Store
+from sambench.slurm.cluster import job as module
+from sambench.slurm.cluster.cancel import cancel_suite, pick_for_retry
+from sambench.slurm.cluster.packing import pack
+from sambench.slurm.cluster.profile import Profile
+from sambench.slurm.cluster.queue import standings
+from sambench.slurm.cluster.submission import list_launches
+from sambench.slurm.cluster.submit import submit
 from sambench.slurm.logs import find_log, follow
-from sambench.slurm.pack import pack
 from sambench.slurm.plan import Planned
-from sambench.slurm.profile import Profile
-from sambench.slurm.status import standings
-from sambench.slurm.submit import submit
+from sambench.slurm.worker import Site
 from sambench.variants import load_plugin
 
 SLOW = '''
@@ -278,7 +278,7 @@ class Quiet:
 
 def test_a_job_waits_for_an_earlier_start_of_itself_and_not_for_another_job(tmp_path, tiny_suite, monkeypatch):
     """Two copies of one job: its node did not end the first. The second goes on as soon as the first one is gone."""
-    from sambench.benchmarks.lease import Lease
+    from sambench.results.records.lease import Lease
 
     suite = tiny_suite({})
     run = Planned(suite.specs[0], None, 6, 6.0, 0.0, 1.0)

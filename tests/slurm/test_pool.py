@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from sambench.benchmarks.spec import make_spec
-from sambench.benchmarks.suite import Suite
-from sambench.results.store import Store
-from sambench.slurm.attempt import Site
+from sambench.benchmarks.suites.suite import Suite
+from sambench.results.records.store import Store
+from sambench.slurm.cluster.queue import standings
+from sambench.slurm.local import run_pool
 from sambench.slurm.plan import make_plan
-from sambench.slurm.pool import run_pool
-from sambench.slurm.status import standings
+from sambench.slurm.worker import Site
 
 PLUGIN = '''
 import os

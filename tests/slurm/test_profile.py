@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from sambench.errors import ConfigError
-from sambench.slurm.pack import Packed, chunks, pack
+from sambench.slurm.cluster.packing import Packed, chunks, pack
+from sambench.slurm.cluster.profile import Profile, list_profiles, load_profile, parse_minutes
 from sambench.slurm.plan import Plan, Planned
-from sambench.slurm.profile import Profile, list_profiles, load_profile, parse_minutes
-from sambench.slurm.report import check_room, detectable, disk_bytes, resources, tell_full
+from sambench.slurm.resources import check_room, detectable, disk_bytes, resources, tell_full
 
 
 @pytest.mark.parametrize("name", list_profiles())

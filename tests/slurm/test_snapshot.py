@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import sambench
-from sambench.benchmarks.environment import source_state
+from sambench.benchmarks.training.environment import source_state
 from sambench.errors import StateError
-from sambench.slurm.snapshot import SOURCE, take_snapshot
+from sambench.slurm.cluster.snapshot import SOURCE, take_snapshot
 from sambench.variants import list_variants
 
 PACKAGE = Path(sambench.__file__).parent
@@ -72,6 +72,6 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sambench.slurm.snapshot.shutil.copyfile", full)
+    monkeypatch.setattr("sambench.slurm.cluster.snapshot.shutil.copyfile", full)
     with pytest.raises(StateError, match="no space left"):
         take_snapshot(tmp_path / "launch", ())

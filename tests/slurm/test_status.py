@@ -5,19 +5,20 @@ import time
 import fake_slurm
 import pytest
 
-from sambench.benchmarks.checkpoint import Checkpoints
-from sambench.benchmarks.execute import execute
-from sambench.benchmarks.lease import Lease
-from sambench.results.store import Store
-from sambench.slurm import scheduler, status
-from sambench.slurm.attempt import Site
-from sambench.slurm.control import cancel_suite
-from sambench.slurm.launches import list_launches
-from sambench.slurm.pack import pack
+from sambench.benchmarks.training.checkpoint import Checkpoints
+from sambench.benchmarks.training.run import execute
+from sambench.results.records.lease import Lease
+from sambench.results.records.store import Store
+from sambench.slurm.cluster import commands as scheduler
+from sambench.slurm.cluster import queue as status
+from sambench.slurm.cluster.cancel import cancel_suite
+from sambench.slurm.cluster.packing import pack
+from sambench.slurm.cluster.profile import Profile
+from sambench.slurm.cluster.queue import standings
+from sambench.slurm.cluster.submission import list_launches
+from sambench.slurm.cluster.submit import submit
 from sambench.slurm.plan import Planned
-from sambench.slurm.profile import Profile
-from sambench.slurm.status import standings
-from sambench.slurm.submit import submit
+from sambench.slurm.worker import Site
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import fake_slurm
 import pytest
 
 from sambench.errors import ConfigError, StateError
-from sambench.results.store import Store
-from sambench.slurm import scheduler
-from sambench.slurm.attempt import Site
-from sambench.slurm.launches import Launch, list_launches
-from sambench.slurm.pack import pack
+from sambench.results.records.store import Store
+from sambench.slurm.cluster import commands as scheduler
+from sambench.slurm.cluster.packing import pack
+from sambench.slurm.cluster.profile import Profile
+from sambench.slurm.cluster.submission import Launch, list_launches
+from sambench.slurm.cluster.submit import submit
 from sambench.slurm.plan import Planned
-from sambench.slurm.profile import Profile
-from sambench.slurm.submit import submit
+from sambench.slurm.worker import Site
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -246,7 +246,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_submitted(la
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sambench.slurm.snapshot.shutil.copyfile", full)
+    monkeypatch.setattr("sambench.slurm.cluster.snapshot.shutil.copyfile", full)
     with pytest.raises(StateError, match="no space left"):
         launch(1)
     assert not list((tmp_path / "r" / "launches").iterdir())

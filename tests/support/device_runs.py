@@ -5,10 +5,10 @@ import signal
 
 from together import STEP
 
-from sambench.benchmarks import team as team_module
-from sambench.benchmarks.checkpoint import Checkpoints
-from sambench.benchmarks.execute import execute
-from sambench.results.store import Store
+from sambench.benchmarks.distributed import process_group as team_module
+from sambench.benchmarks.training.checkpoint import Checkpoints
+from sambench.benchmarks.training.run import execute
+from sambench.results.records.store import Store
 
 
 def make(team, folder, specs, seconds=60.0, mishap=lambda team, run: None):

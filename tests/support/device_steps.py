@@ -1,8 +1,8 @@
 """Steps of every variant, in float64 on a small BatchNorm network, by a team of two."""
 
 from sambench.benchmarks.conformance.settings import small
-from sambench.benchmarks.conformance.trial import BATCH, Trial
-from sambench.benchmarks.oracle import Oracle
+from sambench.benchmarks.conformance.testbed import BATCH, Trial
+from sambench.benchmarks.training.oracle import Oracle
 from sambench.variants import get_info, list_variants
 
 STEPS = 5

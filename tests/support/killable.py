@@ -4,9 +4,9 @@ import signal
 
 import torch
 
-from sambench.benchmarks.execute import execute
-from sambench.results import files
-from sambench.results.store import Store
+from sambench import atomic as files
+from sambench.benchmarks.training.run import execute
+from sambench.results.records.store import Store
 
 
 def work(spec, folder, pipe, half_write):

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from sambench.results.ledger import Trial
-from sambench.results.record import RunRecord, canonical_json, pack_bits, run_id_of
+from sambench.results.records.record import RunRecord, canonical_json, pack_bits, run_id_of
+from sambench.results.records.trials import Trial
 
 SPEC: dict[str, Any] = {
     "variant": "sam",

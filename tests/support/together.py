@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 
-from sambench.benchmarks.meeting import find_seat, meet
+from sambench.benchmarks.distributed.rendezvous import find_seat, meet
 
 SIZE = 2
 STEP = "step"
@@ -20,7 +20,7 @@ STEP = "step"
 def server():
     """The server that pairs are forked from."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sambench.benchmarks.execute", "sklearn.datasets"])
+    context.set_forkserver_preload(["sambench.benchmarks.training.run", "sklearn.datasets"])
     return context
 
 

@@ -19,7 +19,7 @@ def serve(place):
     import torch
 
     # the data of the tasks, what torch imports with the first optimizer, and what the tasks run
-    for needed in ("sklearn.datasets", "torch._dynamo", "sambench.slurm.job"):
+    for needed in ("sklearn.datasets", "torch._dynamo", "sambench.slurm.cluster.job"):
         importlib.import_module(needed)
     torch.set_num_threads(1)
     listener = socket.socket(socket.AF_UNIX)

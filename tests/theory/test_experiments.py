@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from sambench.benchmarks.theory import commands
 from sambench.benchmarks.theory.experiments import (
     get_experiment,
     list_experiments,
@@ -23,6 +22,7 @@ from sambench.benchmarks.theory.experiments.normalization import floors
 from sambench.benchmarks.theory.experiments.rate import slopes
 from sambench.benchmarks.theory.figures import save, styled
 from sambench.benchmarks.theory.page import build_page
+from sambench.cli import theory as commands
 from sambench.errors import ConfigError, DataError, StateError
 
 ROOT = Path(__file__).parents[2]

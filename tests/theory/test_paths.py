@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from sambench.benchmarks.theory import batched, stepsizes
-from sambench.benchmarks.theory.batched import solve
+from sambench.benchmarks.theory import batched_solver as batched
+from sambench.benchmarks.theory import step_sizes as stepsizes
+from sambench.benchmarks.theory.batched_solver import solve
 from sambench.benchmarks.theory.methods import Method, record_grid
+from sambench.benchmarks.theory.reference_solver import solve_with_variant
 from sambench.benchmarks.theory.sampling import make_sampling
-from sambench.benchmarks.theory.solver import solve_with_variant
-from sambench.benchmarks.theory.stepsizes import Constants, fixed, lam_values, list_step_sizes, step_size
+from sambench.benchmarks.theory.step_sizes import Constants, fixed, lam_values, list_step_sizes, step_size
 from sambench.errors import ConfigError
 from sambench.variants import list_variants
 from tests.theory.conftest import build

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sambench.benchmarks.theory.problems import (
-    LinearModel,
-    list_problems,
-    make_problem,
-    matrices,
-)
+from sambench.benchmarks.theory.problems import LinearModel, list_problems, make_problem, matrices
 from sambench.errors import ConfigError
 from tests.theory.conftest import autograd, points_near
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sambench.benchmarks.theory.batched import solve
+from sambench.benchmarks.theory.batched_solver import solve
 from sambench.benchmarks.theory.methods import Method
 from sambench.benchmarks.theory.problems import published_decreasing, published_importance
 from sambench.benchmarks.theory.sampling import make_sampling
-from sambench.benchmarks.theory.stepsizes import Constants
+from sambench.benchmarks.theory.step_sizes import Constants
 from tests.theory import published_rule
 from tests.theory.conftest import build
 

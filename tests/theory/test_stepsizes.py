@@ -7,7 +7,7 @@ import torch
 from sambench.benchmarks.theory.bounds import Recursion, curve, recursion, stationarity
 from sambench.benchmarks.theory.problems import list_problems
 from sambench.benchmarks.theory.sampling import make_sampling
-from sambench.benchmarks.theory.stepsizes import Constants, fixed, get_step_size, list_step_sizes
+from sambench.benchmarks.theory.step_sizes import Constants, fixed, get_step_size, list_step_sizes
 from sambench.errors import ConfigError
 from sambench.variants import TINY
 from tests.theory.conftest import build, points_near

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sambench.benchmarks.execute import execute
-from sambench.benchmarks.suite import load_suite
+from sambench.benchmarks.suites.suite import load_suite
+from sambench.benchmarks.training.run import execute
 from sambench.errors import SambenchError
 
 TEXT = """

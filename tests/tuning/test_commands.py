@@ -5,12 +5,12 @@ import tomllib
 import pytest
 from typer.testing import CliRunner
 
-from sambench.benchmarks import cli
-from sambench.benchmarks.suite import load_suite
+from sambench import cli
+from sambench.benchmarks.suites.suite import load_suite
 from sambench.errors import SambenchError
-from sambench.results.ledger import ledger_hash, read_ledger
-from sambench.results.roster import read_rosters
-from sambench.results.store import Store
+from sambench.results.records.manifest import read_rosters
+from sambench.results.records.store import Store
+from sambench.results.records.trials import ledger_hash, read_ledger
 
 
 def sambench(*words, error=None):

@@ -5,14 +5,14 @@ from collections import Counter
 
 import pytest
 
-from sambench.benchmarks.suite import load_suite
-from sambench.benchmarks.tuning.final import final_suite
-from sambench.benchmarks.tuning.methods import Tried, method_named
+from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.tuning.search import entrants, finalists, tune
 from sambench.benchmarks.tuning.space import Axis
+from sambench.benchmarks.tuning.strategies import Tried, method_named
+from sambench.benchmarks.tuning.tuned_suite import final_suite
 from sambench.errors import ConfigError, StateError
-from sambench.results.ledger import read_ledger, write_ledger
-from sambench.results.store import Store
+from sambench.results.records.store import Store
+from sambench.results.records.trials import read_ledger, write_ledger
 from sambench.variants import StepRule, register
 
 

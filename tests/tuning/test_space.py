@@ -2,11 +2,11 @@
 
 import pytest
 
-from sambench.benchmarks.contest import contestants
 from sambench.benchmarks.spec import make_spec
-from sambench.benchmarks.tuning.budget import SHARED, Budget
-from sambench.benchmarks.tuning.methods import Halton
+from sambench.benchmarks.suites.entries import contestants
+from sambench.benchmarks.suites.tuning_budget import SHARED, Budget
 from sambench.benchmarks.tuning.space import Axis, space_of
+from sambench.benchmarks.tuning.strategies import Halton
 from sambench.variants import list_variants
 
 BUDGET = Budget(trials=4)

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sambench.benchmarks import cards, cli
-from sambench.benchmarks.conformance import distributed, judge, list_checks, new_variant
+from sambench import cli
+from sambench.benchmarks.conformance import judge, list_checks, new_variant
+from sambench.benchmarks.conformance import variant_pages as cards
+from sambench.benchmarks.conformance.checks import data_parallel as distributed
 from sambench.errors import ConfigError
 from sambench.variants import get_info, list_variants, load_plugin
 
@@ -99,7 +101,7 @@ def test_commands_of_the_page_run(tmp_path, monkeypatch):
 
 
 def test_pages_are_what_the_metadata_says():
-    assert cards.stale() == [], "run: python -m sambench.benchmarks.cards"
+    assert cards.stale() == [], "run: python -m sambench.benchmarks.conformance.variant_pages"
 
 
 def test_stale_pages_are_named(tmp_path):

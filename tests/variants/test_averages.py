@@ -8,7 +8,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from sambench.benchmarks.batchnorm import RunningStatistics
+from sambench.benchmarks.training.batch_norm import RunningStatistics
 from sambench.errors import ConfigError
 from sambench.variants import AVERAGES, Hyper, WeightAverage, create_average
 

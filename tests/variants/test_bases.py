@@ -6,7 +6,7 @@ from torch import nn
 
 from sambench.errors import ConfigError
 from sambench.variants import create, list_bases
-from sambench.variants.bases import base_hyper, make_base
+from sambench.variants._bases import base_hyper, make_base
 
 
 def test_sgd_is_torch_sgd_without_nesterov():

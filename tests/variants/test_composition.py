@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from sambench.benchmarks.conformance.trial import Trial, all_same_bits
+from sambench.benchmarks.conformance.testbed import Trial, all_same_bits
 from sambench.datasets.samplers import list_samplers
 from sambench.variants import AVERAGES, HOOKS, get_info, list_variants
 

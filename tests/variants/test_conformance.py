@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from sambench.benchmarks.conformance import CheckResult, check, distributed, judge, list_checks, report, run, runner
+from sambench.benchmarks.conformance import CheckResult, check, judge, list_checks, report, run, runner
+from sambench.benchmarks.conformance.checks import data_parallel as distributed
 from sambench.errors import ConfigError
 from sambench.variants import get_info, list_variants
 

@@ -1,4 +1,4 @@
-"""Every built-in variant has a transcription, dense/<name>.py; sambench.benchmarks.conformance.dense says how."""
+"""Every built-in variant has a transcription, dense/<name>.py; see benchmarks/conformance/checks/numpy_reference.py."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sambench.benchmarks.conformance import dense, network
-from sambench.benchmarks.conformance.results import Failed
+from sambench.benchmarks.conformance.check import Failed
+from sambench.benchmarks.conformance.checks import numpy_network as network
+from sambench.benchmarks.conformance.checks import numpy_reference as dense
 from sambench.variants import get_info, list_variants
 
 

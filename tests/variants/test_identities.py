@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sambench.benchmarks.conformance.trial import Trial, distance
+from sambench.benchmarks.conformance.testbed import Trial, distance
 from sambench.variants import TINY, create, get_info, list_variants
 
 DUE = {

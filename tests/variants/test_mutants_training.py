@@ -4,7 +4,8 @@ import pytest
 import torch
 from mutants import CHECKS, assert_fails, fresh, judged
 
-from sambench.benchmarks.conformance import distributed, judge
+from sambench.benchmarks.conformance import judge
+from sambench.benchmarks.conformance.checks import data_parallel as distributed
 from sambench.variants import get_info, load_plugin, registry
 from sambench.variants.sam import SAM
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from sambench.errors import ConfigError
 from sambench.variants import create
-from sambench.variants.parameters import read_parameters
+from sambench.variants._param_groups import read_parameters
 
 
 class Nested(nn.Module):

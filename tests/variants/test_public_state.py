@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from sambench.benchmarks.conformance.trial import Net, Trial, all_same_bits
+from sambench.benchmarks.conformance.testbed import Net, Trial, all_same_bits
 from sambench.variants import get_info, list_variants
 
 NAMES = [info.name for info in list_variants()]

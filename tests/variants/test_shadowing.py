@@ -5,7 +5,7 @@ import torch
 
 from sambench.errors import ConfigError
 from sambench.variants import StepRule, create, list_variants, load_plugin, register, registry
-from sambench.variants.shadowing import OPTIMIZER, STATE, VERBS, YOURS, check_names
+from sambench.variants._reserved_names import OPTIMIZER, STATE, VERBS, YOURS, check_names
 
 ONE = torch.zeros(2, requires_grad=True)
 TAKEN = sorted(

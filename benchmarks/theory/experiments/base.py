@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ....atomic import atomic_write_bytes, check_writable
 from ....errors import ConfigError, DataError, unknown
-from ....results.files import atomic_write_bytes, check_writable
-from ..batched import Trajectories
+from ..batched_solver import Trajectories
 from ..figures import Frame, save, styled
 from ..methods import Method
 from ..problems import Problem

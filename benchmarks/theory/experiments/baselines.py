@@ -2,12 +2,12 @@
 
 from matplotlib.figure import Figure
 
-from ..batched import solve
+from ..batched_solver import solve
 from ..figures import Frame, canvas, colors, draw_trials
 from ..methods import Method, record_grid
 from ..problems import published_logistic
 from ..sampling import make_sampling
-from ..stepsizes import Constants
+from ..step_sizes import Constants
 from .base import Experiment, at_end, tidy
 
 LINES = [

@@ -3,12 +3,12 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..batched import solve
+from ..batched_solver import solve
 from ..figures import Frame, canvas, colors, draw_trials
 from ..methods import Method, record_grid
 from ..problems import published_decreasing
 from ..sampling import make_sampling
-from ..stepsizes import Constants
+from ..step_sizes import Constants
 from .base import Experiment, at_end, tidy
 
 STEPS = {"constant": "theorem-3.2", "decreasing": "theorem-3.5"}

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..batched import has_compiled_path, solve
+from ..batched_solver import has_compiled_path, solve
 from ..bounds import Recursion, curve, recursion
 from ..figures import GUARANTEE, Frame, canvas, colors, draw_trials
 from ..methods import Method, record_grid
 from ..problems import Problem, make_problem
+from ..problems.default import model_problem
 from ..sampling import make_sampling
-from ..stepsizes import Constants, get_step_size
+from ..step_sizes import Constants, get_step_size
 from .base import Experiment, tidy
-from .models import model_problem
 
 LAMBDAS = (0.0, 0.5, 1.0)
 

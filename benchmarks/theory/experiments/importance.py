@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..batched import has_compiled_path, solve
+from ..batched_solver import has_compiled_path, solve
 from ..figures import Frame, canvas, colors, draw_trials
 from ..methods import Method, record_grid
 from ..problems import Problem, published_importance
 from ..sampling import make_sampling
-from ..stepsizes import Constants
+from ..step_sizes import Constants
 from .base import Experiment, at_end, tidy
 
 STEPS, TRIALS = 300_000, 5

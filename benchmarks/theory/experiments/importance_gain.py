@@ -6,12 +6,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from ....seeding import derive_seed
-from ..batched import solve
+from ..batched_solver import solve
 from ..figures import Frame, canvas, colors
 from ..methods import Method, record_grid
 from ..problems import LinearModel
 from ..sampling import make_sampling
-from ..stepsizes import Constants
+from ..step_sizes import Constants
 from .base import Experiment, tidy
 
 TARGET = 1e-2

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..batched import solve
+from ..batched_solver import solve
 from ..bounds import recursion
 from ..figures import GUARANTEE, Frame, canvas, colors
 from ..methods import Method
 from ..problems import Problem
+from ..problems.default import model_problem
 from ..sampling import Sampling, make_sampling
-from ..stepsizes import Constants, fixed, get_step_size
+from ..step_sizes import Constants, fixed, get_step_size
 from .base import Experiment
-from .models import model_problem
 
 LAMBDAS = (0.0, 0.5, 1.0)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..batched import solve
+from ..batched_solver import solve
 from ..bounds import stationarity
 from ..figures import GUARANTEE, Frame, canvas, colors
 from ..methods import Method
 from ..problems import make_problem
 from ..sampling import make_sampling
-from ..stepsizes import Constants, get_step_size
+from ..step_sizes import Constants, get_step_size
 from .base import Experiment
 
 LAMBDAS = (0.0, 0.5, 1.0)

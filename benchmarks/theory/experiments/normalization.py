@@ -3,12 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..batched import solve
+from ..batched_solver import solve
 from ..figures import Frame, canvas, colors, draw_trials
 from ..methods import Method, record_grid
 from ..problems import make_problem
 from ..sampling import make_sampling
-from ..stepsizes import Constants, StepSize, fixed
+from ..step_sizes import Constants, StepSize, fixed
 from .base import Experiment, tidy
 
 RHO = 0.1

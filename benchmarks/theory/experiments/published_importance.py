@@ -5,12 +5,12 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from ..batched import solve
+from ..batched_solver import solve
 from ..figures import Frame, canvas, colors, draw_trials
 from ..methods import Method, record_grid
 from ..problems import LinearModel, published_importance
 from ..sampling import make_sampling
-from ..stepsizes import Constants
+from ..step_sizes import Constants
 from .base import Experiment, at_end, tidy
 
 SAMPLINGS = {

@@ -5,15 +5,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from ..batched import solve
+from ..batched_solver import solve
 from ..bounds import curve, recursion
 from ..figures import GUARANTEE, Frame, canvas, colors, draw_trials
 from ..methods import Method, record_grid
 from ..problems import Problem, make_problem
+from ..problems.default import model_problem
 from ..sampling import make_sampling
-from ..stepsizes import Constants
+from ..step_sizes import Constants
 from .base import Experiment, tidy
-from .models import model_problem
 
 LAMBDAS = (0.0, 0.5, 1.0, "1/t", "1-1/t")
 

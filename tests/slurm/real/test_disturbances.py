@@ -9,7 +9,7 @@ from real_slurm.configuration import GRACE
 from real_slurm.evidence import assert_same_runs, courses
 from real_slurm.lab import watched
 
-from sambench.results.store import Store
+from sambench.results.records.store import Store
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 

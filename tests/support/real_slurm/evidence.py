@@ -7,8 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sambench.results.record import RunRecord
-from sambench.results.store import Store
+from sambench.results.records.record import RunRecord
+from sambench.results.records.store import Store
 
 
 def essence(record: RunRecord) -> dict[str, Any]:

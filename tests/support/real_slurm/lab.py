@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from sambench.results.store import Store
+from sambench.results.records.store import Store
 
 from .cluster import Cluster, Job
 from .configuration import PREEMPTIBLE
@@ -111,7 +111,7 @@ class Lab:
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{self.cluster.environment['PATH']}",
             **changes,
         }
-        command_line = [sys.executable, "-P", "-m", "sambench.benchmarks.cli", command, *suite]
+        command_line = [sys.executable, "-P", "-m", "sambench.cli", command, *suite]
         return {
             "args": [*command_line, "--results", str(self.results), *plugins, *options],
             "env": environment,

@@ -1,0 +1,1 @@
+"""The conformance checks, one question a file."""

@@ -1,0 +1,1 @@
+"""One run on several devices: process group, rendezvous, synchronized BatchNorm, torchrun."""

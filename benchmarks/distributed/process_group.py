@@ -1,0 +1,185 @@
+"""The processes that train one run together: one device each, the same steps, one answer to every question.
+
+Every process holds the whole model and the whole data set, and draws the same batches. What it must not do is decide
+anything alone: :class:`Team` is everything that the processes tell each other. A process on its own is a team of one,
+for which all of this is nothing, so that no caller asks whether there are others.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from ...errors import StateError
+
+Answer = TypeVar("Answer")
+ASK_EVERY = 50
+"""Most steps between two questions whether to stop."""
+ASK_SECONDS = 1.0
+"""Time between two such questions that is aimed at."""
+_FAILURE = "failure"
+
+
+class Team:
+    """What the processes of one run tell each other. All of them call the same methods in the same order.
+
+    Tensors on the CPU travel through gloo, tensors on a GPU through NCCL.
+
+    Args:
+        rank: number of this process, 0, 1, ..., size - 1.
+        size: number of processes, which is the number of devices.
+        store: the key-value store they met through; carries the reason why one of them failed.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, store: dist.Store | None = None):
+        self.rank, self.size, self.store = rank, size, store
+        self._asked_step, self._asked_at, self._ask_next = 0, time.monotonic(), 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that reads and writes files."""
+        return self.rank == 0
+
+    # -- tensors ---------------------------------------------------------------------------------------------
+
+    def share(self, count: int) -> slice:
+        """Return which of ``count`` rows are this process's: a contiguous part, of sizes that differ by one at most.
+
+        Example:
+            >>> [len(range(10)[Team(rank, 4).share(10)]) for rank in range(4)]
+            [2, 3, 2, 3]
+        """
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def sum_(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their sums over the processes, the same bits on each: one message for each type."""
+        if self.size == 1:
+            return
+        for dtype in dict.fromkeys(t.dtype for t in tensors):
+            alike = [t for t in tensors if t.dtype == dtype]
+            flat = torch.cat([t.reshape(-1) for t in alike])
+            dist.all_reduce(flat)
+            parts = flat.split([t.numel() for t in alike])
+            torch._foreach_copy_(alike, [part.view(t.shape) for part, t in zip(parts, alike, strict=True)])
+
+    def mean_(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their means over the processes."""
+        if self.size > 1 and tensors:
+            self.sum_(tensors)
+            torch._foreach_div_(tensors, self.size)
+
+    def assemble(self, rows: Tensor, at: Any, count: int) -> Tensor:
+        """Put the rows that every process has together.
+
+        Args:
+            rows: (b, ...), this process's.
+            at: where they belong: a slice, or int64 (b,). Together the processes fill every place once.
+            count: of all rows, n.
+
+        Returns:
+            (n, ...), every row the bits that its process gave.
+        """
+        if self.size == 1:
+            return rows
+        whole = rows.new_zeros(count, *rows.shape[1:])
+        whole[at] = rows
+        dist.all_reduce(whole)
+        return whole
+
+    # -- decisions -------------------------------------------------------------------------------------------
+
+    def told(self, act: Callable[[], Answer]) -> Answer:
+        """Let the leader do something, and return its result on every process, or raise its error on every one."""
+        if self.size == 1:
+            return act()
+        box: list[Any] = [None]
+        if self.leads:
+            try:
+                box = [(act(), None)]
+            except Exception as error:
+                box = [(None, error)]
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        answer, error = box[0]
+        if error is not None:
+            raise error
+        return answer
+
+    def collect(self, value: Any) -> list[Any]:
+        """Return the values of all processes, in the order of their ranks, in the one that leads; none in others."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size if self.leads else []
+        dist.gather_object(value, values if self.leads else None, dst=0)
+        return values
+
+    def agree(self, step: int, stop: bool, save: bool, *, now: bool = False) -> tuple[bool, bool]:
+        """Decide whether all stop (one was asked to) and whether a checkpoint is due (the leader says so).
+
+        A process alone decides at once. Several would have to wait for each other to ask, so they ask about once a
+        second, at steps that all of them know from the pace so far; between those the answer is no.
+
+        Args:
+            step: how many were made; the same on all processes.
+            stop: whether this process was asked to stop.
+            save: whether a checkpoint is due by this process's clock.
+            now: ask in any case.
+        """
+        if self.size == 1:
+            return stop, save
+        if step < self._ask_next and not now:
+            return False, False
+        elapsed = time.monotonic() - self._asked_at
+        wishes = torch.tensor([float(stop), float(save and self.leads), elapsed], dtype=torch.float64)
+        dist.all_reduce(wishes, dist.ReduceOp.MAX)
+        pace = (step - self._asked_step) / max(float(wishes[2]), 1e-6)
+        self._ask_next = step + min(ASK_EVERY, max(1, int(pace * ASK_SECONDS)))
+        self._asked_step, self._asked_at = step, time.monotonic()
+        return bool(wishes[0]), bool(wishes[1])
+
+    def check_same(self, tensors: list[Tensor], what: str) -> None:
+        """Make sure that tensors have the same bits on every process.
+
+        Raises:
+            StateError: they do not; compared are sums over their bytes, which a rounding error somewhere changes.
+        """
+        if self.size == 1:
+            return
+        sums = torch.stack([t.detach().reshape(-1).view(torch.uint8).sum(dtype=torch.int64) for t in tensors])
+        least, most = sums.clone(), sums.clone()
+        dist.all_reduce(least, dist.ReduceOp.MIN)
+        dist.all_reduce(most, dist.ReduceOp.MAX)
+        if not torch.equal(least, most):
+            raise StateError(
+                f"{what} differ between the {self.size} devices of this run: something that only one device sees "
+                "decides a step. A variant must move weights through descend(), or by what average() returned"
+            )
+
+    def reason(self, error: Exception) -> str:
+        """Say why a run failed: by this error, or by that of the process that failed first and took the others along.
+
+        Raises:
+            StateError: another process is gone and left no reason: it was killed, or its machine is down.
+        """
+        own = f"{type(error).__name__}: {error}"
+        if self.size == 1 or self.store is None:
+            return own
+        lost = isinstance(error, dist.DistError) or "gloo" in str(error)  # gloo's errors are plain RuntimeErrors
+        try:
+            if not lost:
+                return self.store.compare_set(_FAILURE, "", f"{own} (on device {self.rank})").decode()
+            if self.store.check([_FAILURE]):
+                return self.store.get(_FAILURE).decode()
+        except RuntimeError:  # the store was with the process that is gone
+            if not lost:
+                return own
+        raise StateError(
+            "another process of this run ended without a word; the run goes on from its last checkpoint when it is "
+            "started again"
+        ) from error
+
+
+ALONE = Team()
+"""A process that trains by itself."""

@@ -1,0 +1,101 @@
+"""What track T rests on: how long an epoch of each method takes on one device, measured before the runs."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from ...errors import ConfigError, StateError
+from ...results.records.manifest import Calibration
+from ...results.records.record import Environment
+from ...results.records.store import Store
+from ..spec import RunSpec, make_spec
+from ..training.run import execute
+from .suite import Suite
+
+TURNS = 3
+
+
+def calibrate(
+    suite: Suite,
+    device: torch.device,
+    data_root: str | None = None,
+    turns: int = TURNS,
+    watch: Callable[[int, RunSpec, float], None] = lambda turn, spec, seconds: None,
+) -> Calibration:
+    """Train one epoch of every method of track T, in turns, and return the median time of each.
+
+    A whole run of one epoch is timed, not some steps: what a method does only at times, or only towards its end, is in
+    it. Methods take turns, so that a disturbance of the machine meets all of them, and a slow first epoch is no median.
+
+    Args:
+        suite: with track T.
+        device: where the runs of the suite will be made.
+        data_root: folder of downloaded data sets.
+        turns: epochs of every method.
+        watch: told turn, run and its seconds after every epoch.
+
+    Raises:
+        ConfigError: the suite has no track T.
+        StateError: a method does not get through an epoch.
+    """
+    found: dict[str, list[float]] = {}
+    environment: Environment | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(turns):
+            for method, spec in _epochs(suite, turn):
+                record = execute(
+                    spec, Store(Path(folder)), source=suite.source(spec), data_root=data_root, device=device
+                )
+                if record.status != "completed":
+                    raise StateError(f"{method!r} does not get through one epoch: {record.error}")
+                found.setdefault(method, []).append(record.timing.train_seconds)
+                environment = record.environment
+                watch(turn, spec, record.timing.train_seconds)
+    if environment is None:
+        raise ConfigError(f"suite {suite.name!r} has no track T: write tracks = ['T'] and [time] seconds = ...")
+    return Calibration(
+        device_name=environment.device_name,
+        threads=environment.threads,
+        host=environment.host,
+        torch=environment.torch,
+        seconds={method: median(seconds) for method, seconds in found.items()},
+        turns=turns,
+    )
+
+
+def calibrated(name: str, text: str, calibration: Calibration) -> str:
+    """Return the TOML of a suite with its calibration added.
+
+    Raises:
+        ConfigError: the suite has one already.
+    """
+    if "[time.calibration]" in text:
+        raise ConfigError(f"suite {name!r} is calibrated already; start from the one without [time.calibration]")
+    values = calibration.model_dump(exclude={"seconds"})
+    head = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+    times = "".join(f"{json.dumps(method)} = {seconds!r}\n" for method, seconds in calibration.seconds.items())
+    return f"{text.rstrip()}\n\n[time.calibration]\n{head}\n[time.calibration.seconds]\n{times}"
+
+
+def check_device(suite: Suite, here: Environment, threads: int) -> None:
+    """Refuse to make runs of track T anywhere but on the device of its calibration, in the machine that it was in."""
+    this = f"{here.device_name} with {threads} threads, host {here.host}"
+    for lane in suite.lanes:
+        if (there := lane.calibration) is None:
+            continue
+        if (that := f"{there.device_name} with {there.threads} threads, host {there.host}") != this:
+            raise ConfigError(
+                f"track T of suite {suite.name!r} was calibrated on {that}, this is {this}: times do not compare. Run "
+                "it there, or calibrate it here under another name"
+            )
+
+
+def _epochs(suite: Suite, turn: int) -> Iterator[tuple[str, RunSpec]]:
+    if any(lane.name == "T" for lane in suite.lanes):
+        for one in suite.contestants:
+            if one.track in (None, "T"):
+                yield one.method, make_spec({**one.fields, "epochs": 1, "warmup_epochs": 0, "seed": turn})

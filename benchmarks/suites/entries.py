@@ -1,0 +1,162 @@
+"""What a suite compares: its entries multiplied out into contestants, and contestants into runs."""
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from ...datasets.samplers import get_sampler
+from ...errors import ConfigError
+from ...results.records.manifest import TRACKS, Calibration
+from ...variants import get_info
+from ..spec import RunSpec, make_spec
+from .tracks import budget_of, fit
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One line of a comparison: fields of a run, all but the seed.
+
+    Args:
+        method: its name in ledgers and calibrations: the variant, and what else the entry says.
+        fields: of :func:`~sambench.benchmarks.spec.make_spec`; those of the whole suite included.
+        own: the fields and hyper-parameters that the entry itself fixes.
+        track: the only track it takes part in, or nothing for all of the suite.
+        number: position of the entry in the file, from 1.
+    """
+
+    method: str
+    fields: Mapping[str, Any]
+    own: Mapping[str, Any]
+    track: str | None
+    number: int
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One track of a suite: its budget, and the runs that it compares."""
+
+    name: str
+    budget: float
+    specs: tuple[RunSpec, ...]
+    calibration: Calibration | None = None
+
+
+def contestants(entries: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -> Iterator[Contestant]:
+    """Multiply entries out over their grids, in the order of the file."""
+    for number, entry in enumerate(entries, 1):
+        axes = dict(entry.get("grid", {}))
+        fixed = {key: value for key, value in entry.items() if key not in ("grid", "track")}
+        for values in itertools.product(*axes.values()):
+            own = {**fixed, **dict(zip(axes, values, strict=True))}
+            fields = _sorted_out({**common, **own}, own, number)
+            own = {**own.pop("hyper", {}), **own}
+            shown = [f"{key}={value}" for key, value in own.items() if key not in ("variant", "seed")]
+            yield Contestant(" ".join([fields.get("variant", "sgd"), *shown]), fields, own, entry.get("track"), number)
+
+
+def plain(field: Sequence[Contestant], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
+    """Make the runs of a suite without tracks: each entry as it says, over the seeds unless it has its own."""
+    specs, problems = list[RunSpec](), list[str]()
+    for one in field:
+        try:
+            if "seed" in one.own:
+                specs.append(make_spec(one.fields))
+                continue
+            resolved = make_spec({**one.fields, "seed": seeds[0]}).model_dump() if seeds else {}
+            specs += [RunSpec.model_validate({**resolved, "seed": seed}) for seed in seeds]
+        except ConfigError as error:
+            problems += [f"[[runs]] number {one.number}: {line}" for line in str(error).splitlines()]
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
+    return tuple(specs)
+
+
+def lanes(
+    names: Sequence[str],
+    field: Sequence[Contestant],
+    seeds: Sequence[int],
+    seconds: float | None,
+    calibration: Calibration | None,
+) -> tuple[Lane, ...]:
+    """Give every contestant the epochs of its track. Seed by seed, so that the methods of a track take turns.
+
+    Raises:
+        ConfigError: all that is wrong, one problem a line.
+    """
+    if not names:
+        return ()
+    problems = [f"unknown track {name!r}; valid: {', '.join(TRACKS)}" for name in names if name not in TRACKS]
+    problems += [
+        f"[[runs]] number {one.number}: track {one.track!r} is not one of the suite's, {', '.join(names)}"
+        for one in field
+        if one.track is not None and one.track not in names
+    ]
+    problems += [
+        f"[[runs]] number {one.number} fixes {key!r}, which the suite decides for all; leave it out"
+        for one in field
+        for key in ("epochs", "warmup_epochs", "seed")
+        if key in one.own
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return tuple(_lane(name, field, seeds, seconds, calibration) for name in names)
+
+
+def _lane(
+    name: str,
+    field: Sequence[Contestant],
+    seeds: Sequence[int],
+    seconds: float | None,
+    calibration: Calibration | None,
+) -> Lane:
+    here = [one for one in field if one.track in (None, name)]
+    if name == "T" and calibration is None:  # the suite cannot be run yet, but it can be calibrated
+        return Lane(name, budget_of(name, 1, seconds), ())
+    times = calibration.seconds if calibration and name == "T" else {}
+    budget, fitted, problems = 0.0, list[RunSpec](), dict[str, None]()
+    for one in here:
+        try:
+            budget = budget_of(name, make_spec(one.fields).epochs, seconds)
+            fitted.append(fit(one.fields, name, budget, times.get(one.method)))
+        except ConfigError as error:
+            problems |= {f"[[runs]] number {one.number}: {line}": None for line in str(error).splitlines()}
+    if problems:
+        raise ConfigError("\n".join(problems))
+    specs = tuple(spec.model_copy(update={"seed": seed}) for seed in seeds for spec in fitted)
+    return Lane(name, budget, specs, calibration if name == "T" else None)
+
+
+def _sorted_out(given: Mapping[str, Any], own: Collection[str], number: int) -> dict[str, Any]:
+    """Tell fields of a run from hyper-parameters, which an entry gives side by side."""
+    declared = _declared(given)
+    for key in own:
+        if key in RunSpec.model_fields and key in declared:
+            raise ConfigError(
+                f"[[runs]] number {number}: {key!r} is a field of every run and a hyper-parameter of "
+                f"{given.get('variant')!r}; write hyper = {{ {key} = ... }} for the latter, and the field in [spec]"
+            )
+    fields: dict[str, Any] = {"hyper": dict(given.get("hyper", {}))}
+    for key, value in given.items():
+        if key in RunSpec.model_fields or (key not in declared and _resembles_field(key)):
+            fields.setdefault(key, value)
+        else:
+            fields["hyper"][key] = value
+    return fields
+
+
+def _declared(given: Mapping[str, Any]) -> set[str]:
+    """Return the hyper-parameters that an entry may name; of a variant nobody knows, none: the error comes later."""
+    try:
+        info = get_info(str(given.get("variant", "sgd")))
+        return {*info.hyper, *get_sampler(str(given.get("sampler") or info.sampler)).hyper}
+    except ConfigError:
+        return set()
+
+
+@cache
+def _resembles_field(key: str) -> bool:
+    """Treat a misspelt field as a field, so that the error suggests the right one."""
+    return bool(get_close_matches(key, RunSpec.model_fields, n=1, cutoff=0.75))

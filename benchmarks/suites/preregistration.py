@@ -1,0 +1,57 @@
+"""Before the first run of a suite starts: what has to come first is done, and what was promised is written down."""
+
+from ...errors import ConfigError
+from ...results.records.manifest import Roster, Track, write_roster
+from ...results.records.store import Store
+from .suite import Suite
+
+
+def announce(suite: Suite, store: Store, command: str) -> None:
+    """Write the roster of a suite to its store.
+
+    Args:
+        suite: about to be run.
+        store: where.
+        command: what makes the runs, as a reader would type it.
+
+    Raises:
+        ConfigError: a tuning or a calibration has to come first.
+        StateError: runs that are done would be left out.
+    """
+    check_ready(suite)
+    tracks = [
+        Track.model_validate(
+            {
+                "name": lane.name,
+                "budget": lane.budget,
+                "runs": tuple(dict.fromkeys(spec.run_id for spec in lane.specs)),
+                "calibration": lane.calibration,
+            }
+        )
+        for lane in suite.lanes
+    ]
+    roster = Roster(
+        name=suite.name,
+        title=suite.title,
+        description=suite.description,
+        command=command,
+        seeds=suite.seeds,
+        tracks=tuple(tracks),
+        loose=() if suite.lanes else suite.run_ids,
+        tuning=suite.tuned,
+    )
+    write_roster(store, roster)
+
+
+def check_ready(suite: Suite) -> None:
+    """Refuse to run a suite that is to be tuned or calibrated first, and say how."""
+    if suite.budget is not None:
+        raise ConfigError(
+            f"suite {suite.name!r} is to be tuned before it is run: `sambench tune {suite.name}` writes a suite with "
+            "the chosen settings, and `sambench launch` takes that one"
+        )
+    if any(lane.name == "T" and lane.calibration is None for lane in suite.lanes):
+        raise ConfigError(
+            f"track T of suite {suite.name!r} needs the time that an epoch of every method takes on your device: "
+            f"`sambench calibrate {suite.name}` writes a suite that has it, and `sambench launch` takes that one"
+        )

@@ -1,0 +1,235 @@
+"""Suites: a TOML file that expands, always in the same order, into run specs.
+
+title = "What the suite answers"
+tracks = ["E", "G"]              # what is held equal; without, epochs are as each run says
+seeds = [0, 1, 2]
+
+[sources]                        # where data sets come from that are not known by name
+cifar10-jpeg = "parquet:data"    # relative to the folder of the suite
+
+[spec]                           # any field of a run, for all of them
+dataset = "cifar10-jpeg"
+epochs = 20                      # with tracks: of SAM; the tracks derive those of the others
+
+[tuning]                         # one budget for every method; `sambench tune` spends it
+trials = 12
+
+[time]                           # track T
+seconds = 3600
+
+[[runs]]                         # any field of a run; `grid` multiplies; other names are hyper-parameters
+variant = "unified_sam"
+grid = { rho = [0.1, 0.2], lam = [0.0, "1-1/t"] }
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ...datasets.source import Source
+from ...errors import ConfigError, unknown
+from ...results.records.manifest import Calibration, Tuning
+from .. import suites
+from ..spec import RunSpec
+from .entries import Contestant, Lane, contestants, lanes, plain
+from .tuning_budget import Budget, read_budget
+
+
+class _File(BaseModel):
+    """What the file of a suite holds, as far as it can be said without knowing variants and data sets."""
+
+    model_config = ConfigDict(strict=True)
+
+    title: str = ""
+    description: str = ""
+    tracks: list[str] = []
+    seeds: list[int] = []
+    sources: dict[str, str] = {}
+    spec: dict[str, Any] = {}
+    tuning: dict[str, Any] = {}
+    tuned: dict[str, Any] = {}
+    time: dict[str, Any] = {}
+    runs: list[dict[str, Any]] = []
+
+
+_TOP = tuple(_File.model_fields)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named, ordered list of runs.
+
+    Args:
+        name: the file's name without its ending.
+        title: one line.
+        description: what the suite shows and what it does not.
+        specs: the runs, without repetition.
+        sources: data sets by name, for those that are not known by name.
+        seeds: of the runs.
+        lanes: its tracks; one run may be in several.
+        common: the table ``[spec]``, as it was written.
+        contestants: what is compared, before seeds and tracks.
+        budget: of the tuning that has to come first, or None.
+        tuned: the ledger that its settings come from, or None.
+        seconds: time budget of track T, or None.
+    """
+
+    name: str
+    title: str
+    description: str
+    specs: tuple[RunSpec, ...]
+    sources: tuple[Source, ...] = ()
+    seeds: tuple[int, ...] = ()
+    lanes: tuple[Lane, ...] = ()
+    common: Mapping[str, Any] = field(default_factory=dict)
+    contestants: tuple[Contestant, ...] = ()
+    budget: Budget | None = None
+    tuned: Tuning | None = None
+    seconds: float | None = None
+
+    @cached_property
+    def run_ids(self) -> tuple[str, ...]:
+        """The ids of the runs, in their order; each is a hash that takes time in large suites."""
+        return tuple(spec.run_id for spec in self.specs)
+
+    def source(self, spec: RunSpec) -> Source | None:
+        """Where the data of a run comes from, if the suite says so."""
+        return next((source for source in self.sources if source.name == spec.dataset), None)
+
+
+def list_suites() -> list[str]:
+    """Names of the suites that ship with sambench."""
+    return sorted(entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml"))
+
+
+def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
+    """Read a suite by name or from a file.
+
+    Args:
+        name_or_path: a shipped suite (``quickstart``) or the path of a TOML file.
+        sources: data sets whose place differs from what the suite says.
+
+    Raises:
+        ConfigError: an unknown suite, or all that is wrong in the file, each with the nearest valid name.
+    """
+    name, text, folder = find_suite(name_or_path)
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"suite {name_or_path!r} is not valid TOML: {error}") from error
+    return _expand(name, content, folder, sources)
+
+
+def find_suite(name_or_path: str) -> tuple[str, str, Path]:
+    """Return name and text of a suite, and the folder that its places are relative to.
+
+    Raises:
+        ConfigError: an unknown suite, or a file that is missing or no text.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ConfigError(f"suite {name_or_path!r} does not exist; give a TOML file or one of: {_names()}")
+        try:
+            return path.stem, path.read_text(encoding="utf-8"), path.resolve().parent
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"suite {name_or_path!r} cannot be read: {error}; a suite is TOML in UTF-8") from error
+    if name_or_path not in list_suites():
+        raise unknown("suite", name_or_path, list_suites())
+    return name_or_path, (_folder() / f"{name_or_path}.toml").read_text(), Path.cwd()
+
+
+def _folder() -> Any:
+    return files(suites)
+
+
+def _names() -> str:
+    return ", ".join(list_suites())
+
+
+def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[Source, ...]) -> Suite:
+    problems = [_unknown_key(name, key) for key in content if key not in _TOP]
+    try:
+        _File.model_validate(content)
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(map(str, p['loc']))}={p['input']!r} is not valid: {p['msg'].lower()}" for p in error.errors()
+        ]
+        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems, *wrong])) from error
+    if not content.get("runs"):
+        problems.append(f"suite {name!r} has no [[runs]]")
+    seeds = tuple(content.get("seeds", [0]))
+    common = content.get("spec", {})
+    entries: tuple[Contestant, ...] = ()
+    try:
+        entries = tuple(contestants(content.get("runs", []), common))
+    except ConfigError as error:
+        problems.append(str(error))
+    time, given = content.get("time", {}), {source.name: source for source in overrides}
+    places = {key: Source(key, _absolute(place, folder)) for key, place in content.get("sources", {}).items()}
+    found: dict[str, Any] = {}
+    for part, read in {
+        "lanes": lambda: _lanes(content.get("tracks", []), entries, seeds, time),
+        "specs": lambda: () if content.get("tracks") else plain(entries, seeds),
+        "budget": lambda: read_budget(content["tuning"], entries, seeds) if "tuning" in content else None,
+        "tuned": lambda: _table(Tuning, "tuned", content["tuned"]) if "tuned" in content else None,
+    }.items():
+        try:
+            found[part] = read()
+        except ConfigError as error:
+            problems += str(error).splitlines()
+    if problems:
+        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems]))
+    of_tracks = [spec for lane in found["lanes"] for spec in lane.specs]
+    ordered = [*found.pop("specs"), *sorted(of_tracks, key=lambda spec: seeds.index(spec.seed))]
+    datasets = {spec.dataset for spec in ordered}
+    for source in given.keys() - datasets:
+        raise unknown(f"data set of suite {name!r} with a place of its own", source, datasets)
+    unique = {spec.run_id: spec for spec in ordered}
+    suite = Suite(
+        name=name,
+        title=content.get("title", name),
+        description=content.get("description", "").strip(),
+        specs=tuple(unique.values()),
+        sources=tuple({**places, **given}.values()),
+        seeds=seeds,
+        common=common,
+        contestants=entries,
+        seconds=time.get("seconds"),
+        **found,
+    )
+    suite.__dict__["run_ids"] = tuple(unique)  # the cached property: 10,000 hashes take half a second
+    return suite
+
+
+def _lanes(
+    names: Sequence[str], entries: Sequence[Contestant], seeds: Sequence[int], time: Mapping[str, Any]
+) -> tuple[Lane, ...]:
+    table = time.get("calibration")
+    calibration = None if table is None else _table(Calibration, "time.calibration", table)
+    return lanes(names, entries, seeds, time.get("seconds"), calibration)
+
+
+def _table(kind: type[Any], name: str, content: Any) -> Any:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        lines = [f"[{name}] {'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _unknown_key(name: str, key: str) -> str:
+    near = get_close_matches(key, _TOP, n=1)
+    return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(_TOP)}")
+
+
+def _absolute(place: str, folder: Path) -> str:
+    kind, colon, where = place.partition(":")
+    return f"{kind}:{folder / where}" if colon else place

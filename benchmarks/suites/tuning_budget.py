@@ -1,0 +1,72 @@
+"""What a tuning may spend: the same for every method of the suite, by construction."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...errors import ConfigError
+from .entries import Contestant
+
+Range = tuple[float, float, str]
+
+
+class Budget(BaseModel):
+    """The table ``[tuning]`` of a suite. There is one, and it holds for all methods."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trials: int = Field(gt=0, description="settings that are tried of every method, at the first seed")
+    finalists: int = Field(3, gt=0, description="of these, how many are tried at the other seeds too")
+    seeds: tuple[int, ...] = Field((1000, 1001, 1002), min_length=1, description="no final run may have one of them")
+    lr: Range = Field((0.01, 1.0, "log"), description="range of the learning rate, for every method")
+    weight_decay: Range = Field((5e-5, 5e-3, "log"), description="range of the weight decay, for every method")
+
+
+SHARED = ("lr", "weight_decay")
+
+
+def read_budget(table: Mapping[str, Any], field: Sequence[Contestant], final_seeds: Sequence[int]) -> Budget:
+    """Read and check the tuning of a suite.
+
+    Raises:
+        ConfigError: with all problems, one a line: values, seeds that tuning and final runs share, an entry with a
+            budget or a learning rate of its own, two entries of one name.
+    """
+    try:
+        budget = Budget.model_validate(table)
+    except ValidationError as error:
+        lines = [
+            f"[tuning] {'.'.join(map(str, p['loc']))}: {p['msg'].lower()}; valid keys: {', '.join(Budget.model_fields)}"
+            for p in error.errors()
+        ]
+        raise ConfigError("\n".join(lines)) from error
+    problems = []
+    if common := sorted(set(budget.seeds) & set(final_seeds)):
+        problems.append(
+            f"seeds {common} are used for tuning and for final runs: a setting that won with a seed has seen it"
+        )
+    for one in field:
+        for key in one.own:
+            if key in SHARED:
+                problems.append(
+                    f"[[runs]] number {one.number} fixes {key!r}, which is tuned for every method alike; leave it out"
+                )
+            elif key in ("trials", "finalists"):
+                problems.append(
+                    f"[[runs]] number {one.number} asks for {key}={one.own[key]!r} of its own: budgets are equal, "
+                    "and stand in [tuning]"
+                )
+    names = [one.method for one in field]
+    problems += [
+        f"two entries are called {name!r}: both would be tuned" for name in set(names) if names.count(name) > 1
+    ]
+    if len(bases := {str(one.fields.get("base", "sgd")) for one in field}) > 1:
+        problems.append(
+            f"base optimizers {sorted(bases)} do not share a range of learning rates; tune one suite for each"
+        )
+    if budget.finalists > budget.trials:
+        problems.append(f"finalists={budget.finalists} is more than trials={budget.trials}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return budget

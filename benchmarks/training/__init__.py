@@ -1,0 +1,1 @@
+"""One run: the loop, its state, the gradient oracle, the loader, evaluation, checkpoints."""

@@ -1,0 +1,144 @@
+"""Checkpoints: all of a run in progress, written so that a kill at any moment leaves a readable one behind."""
+
+import hashlib
+import io
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...atomic import atomic_write_bytes, remove_leftovers
+from ...errors import StateError
+from ...results.records.lease import Lease, look
+
+log = logging.getLogger("sambench")
+MAGIC = b"sambench checkpoint 1 "
+
+
+class Checkpoints:
+    """The checkpoints of one run: ``step-<number>.pt``, the newest two.
+
+    A file starts with a line that holds the sha256 of the rest, so that truncation and bit rot are both noticed; the
+    rest is read with ``weights_only=True``. The older one is removed only when the newer one has been read back.
+
+    Args:
+        folder: of this run.
+        run_id: checkpoints of another run are refused.
+        fingerprint: of the data set; checkpoints made on other data are refused.
+        seconds: least time between two periodic checkpoints, the most that a kill can cost.
+    """
+
+    def __init__(self, folder: Path, run_id: str, fingerprint: str, seconds: float = 60.0):
+        self.folder, self.run_id, self.fingerprint, self.seconds = folder, run_id, fingerprint, seconds
+        self.last = time.monotonic()
+        self.lease: Lease | None = None
+
+    @contextmanager
+    def claimed(self) -> Iterator[Lease]:
+        """Keep everybody else off this run inside the block, on this machine and on others; see :mod:`.lease`.
+
+        Raises:
+            Held: somebody else is training this run.
+        """
+        with Lease(self.folder) as self.lease:
+            remove_leftovers(self.folder)
+            yield self.lease
+
+    def verify(self) -> None:
+        """Make sure, before anything is written, that nobody has taken over.
+
+        Raises:
+            LeaseLost: somebody has.
+        """
+        if self.lease is not None:
+            self.lease.verify()
+
+    def held(self) -> bool:
+        """Tell whether a process is training this run."""
+        return look(self.folder)[0]
+
+    def newest_step(self) -> int:
+        """Return the step of the newest checkpoint, 0 if there is none."""
+        return max((int(path.stem.removeprefix("step-")) for path in self._files()), default=0)
+
+    def due(self) -> bool:
+        """Tell whether the time for the next periodic checkpoint has come.
+
+        Raises:
+            LeaseLost: somebody else has taken over the run.
+        """
+        if self.lease is not None and self.lease.lost:
+            self.lease.verify()
+        return time.monotonic() - self.last >= self.seconds
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Write a checkpoint, read it back, and only then remove all but the newest two."""
+        buffer = io.BytesIO()
+        torch.save({"run_id": self.run_id, "fingerprint": self.fingerprint, "state": state}, buffer)
+        payload = buffer.getvalue()
+        self.verify()
+        path = self.folder / f"step-{step:09d}.pt"
+        atomic_write_bytes(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+        _payload(path)
+        for old in self._files()[2:]:
+            old.unlink(missing_ok=True)
+        self.last = time.monotonic()
+        return path
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Read one checkpoint.
+
+        Raises:
+            StateError: it is damaged, or belongs to another run or other data.
+        """
+        try:
+            content = torch.load(io.BytesIO(_payload(path)), map_location="cpu", weights_only=True)
+        except StateError:
+            raise
+        except Exception as error:
+            raise StateError(f"checkpoint {path} cannot be read: {error}") from error
+        if content["run_id"] != self.run_id:
+            raise StateError(f"checkpoint {path} belongs to run {content['run_id'][:12]}, not to {self.run_id[:12]}")
+        if content["fingerprint"] != self.fingerprint:
+            raise StateError(
+                f"checkpoint {path} was made on other data (fingerprint {content['fingerprint'][:12]}, now "
+                f"{self.fingerprint[:12]}): give the data set that it was made on, or another name to the new one"
+            )
+        return content["state"]
+
+    def latest(self) -> dict[str, Any] | None:
+        """Return the newest state that can be used, or None; each refused file is reported by a warning."""
+        for path in self._files():
+            try:
+                return self.load(path)
+            except StateError as error:
+                log.warning("%s; trying the one before it", error)
+        return None
+
+    def clear(self) -> None:
+        """Remove the checkpoints of a run whose record is written."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+        if self.lease is not None:
+            self.lease.release()
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.pt"), reverse=True)
+
+
+def _payload(path: Path) -> bytes:
+    """Return what stands behind the first line, if it is what the first line says."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StateError(f"checkpoint {path} cannot be read: {error}") from error
+    head, _, payload = data.partition(b"\n")
+    if not head.startswith(MAGIC):
+        raise StateError(f"{path} is not a sambench checkpoint")
+    if hashlib.sha256(payload).hexdigest().encode() != head[len(MAGIC) :]:
+        raise StateError(f"checkpoint {path} is damaged: its content does not match its checksum")
+    return payload

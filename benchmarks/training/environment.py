@@ -1,0 +1,115 @@
+"""What a run ran on: recorded, so that times are compared only where they can be."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from ... import __version__
+from ...errors import ConfigError
+from ...results.records.record import Environment
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return a device by name; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {name!r} cannot be used: {reason}; valid here: auto, cpu") from error
+    return device
+
+
+def describe_environment(device: torch.device, devices: int = 1) -> Environment:
+    """Collect what the record says about the machine and the software."""
+    commit, dirty = source_state(Path(__file__).resolve().parent.parent)
+    return Environment(
+        sambench=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        platform=f"{platform.system()} {platform.machine()}",
+        device=device.type,
+        device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        driver=_driver() if device.type == "cuda" else None,
+        devices=devices,
+        threads=torch.get_num_threads(),
+        host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
+        commit=commit,
+        dirty=dirty,
+        libraries=_libraries(),
+    )
+
+
+def cores() -> int:
+    """Number of CPU cores that this process may use: those that ``taskset``, a container or SLURM left to it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@cache
+def source_state(root: Path) -> tuple[str | None, bool | None]:
+    """Return the commit of the checkout that a package lies in, and whether its code has changes since.
+
+    New results, boards and pages do not make it dirty: no run depends on them. A copy that was made for a cluster
+    carries what was true of its original (``SOURCE.json``). Outside a checkout there is neither.
+    """
+    with suppress(OSError, ValueError, KeyError):
+        content = json.loads((root / "SOURCE.json").read_text())
+        return content["commit"], content["dirty"]
+    if not (root / ".git").exists():
+        return None, None
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", "*.py", "benchmarks/suites", "pyproject.toml")
+        return git("rev-parse", "HEAD"), bool(changed)
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+@cache
+def _driver() -> str | None:
+    """Return the version of NVIDIA's kernel driver, where there is one."""
+    with suppress(OSError):
+        found = re.search(r"Module\s+(\d+(?:\.\d+)+)", Path("/proc/driver/nvidia/version").read_text())
+        return found[1] if found else None
+    return None
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    """Return the versions of what results may depend on beside torch itself."""
+    versions = {name: version(name) for name in ("numpy", "timm", "torchvision")}
+    if torch.version.cuda is not None:
+        versions["cuda"] = torch.version.cuda
+    if torch.backends.cudnn.is_available():
+        versions["cudnn"] = str(torch.backends.cudnn.version())
+    return versions

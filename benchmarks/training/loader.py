@@ -1,0 +1,73 @@
+"""The training set of a run on its device, as augmented and normalized batches.
+
+Order and augmentation come from streams that are seeded by what they are for: whatever is drawn here is a function of
+the seed and the position in the run alone.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ...datasets import Augmentation, Dataset, Decisions, Parts, take
+from ...datasets.samplers import Draw
+from ...seeding import derive_seed, generator
+from ..spec import RunSpec
+from .batch import Batch
+
+
+class Feed:
+    """Batches of the training set.
+
+    Args:
+        spec: of the run.
+        dataset: whose mean and deviation normalize the images.
+        parts: what the run trains on.
+        device: where the batches are needed.
+    """
+
+    def __init__(self, spec: RunSpec, dataset: Dataset, parts: Parts, device: torch.device):
+        self.spec, self.dataset, self.device = spec, dataset, device
+        self.images = parts.train_images.to(device).contiguous(memory_format=torch.channels_last)
+        self.labels, self.ids = parts.train_labels.to(device), parts.train_ids.to(device)
+        self.augmentation = Augmentation.parse(spec.augment)
+        self.layout = torch.channels_last if spec.channels_last else torch.contiguous_format
+
+    def begin_epoch(self, epoch: int, count: int) -> None:
+        """Draw the augmentation of an epoch of ``count`` samples."""
+        self.decisions = self._decide("augmentation", (epoch,), count)
+
+    def batch(self, draw: Draw, step: int) -> Batch:
+        """Return the batch of a step of the epoch."""
+        at = draw.positions.to(self.device)
+        first = step * self.spec.batch_size
+        weights = None if draw.weights is None else draw.weights.to(self.device)
+        images = self._images(at, self.decisions[first : first + len(at)])
+        return Batch(images, self.labels[at], self.ids[at], weights)
+
+    def fresh(self, step: int, number: int) -> Batch:
+        """Return a further batch of a step of the run, drawn uniformly: number 1, 2, ..."""
+        at, decisions = self._uniform("fresh", (step, number), self.spec.batch_size)
+        return Batch(self._images(at, decisions), self.labels[at], self.ids[at])
+
+    def uniform(self, step: int) -> Iterator[Tensor]:
+        """Yield the images of the whole training set in batches, in an order that belongs to this step of the run."""
+        size, count = self.spec.batch_size, len(self.labels)
+        order, decisions = self._uniform("statistics", (step,), count)
+        for first in range(0, max(1, count - size + 1), size):
+            yield self._images(order[first : first + size], decisions[first : first + size])
+
+    def _uniform(self, purpose: str, index: tuple[int, ...], count: int) -> tuple[Tensor, Decisions]:
+        """Draw that many samples without repetition, and their augmentation."""
+        stream = generator(f"{purpose} order", self.spec.seed, *index)
+        at = torch.randperm(len(self.labels), generator=stream)[:count].to(self.device)
+        return at, self._decide(f"{purpose} augmentation", index, len(at))
+
+    def _decide(self, purpose: str, index: tuple[int, ...], count: int) -> Decisions:
+        seed = derive_seed(purpose, self.spec.seed, *index)
+        return self.augmentation.draw(count, self.dataset.shape[1:], seed).to(self.device)
+
+    def _images(self, at: Tensor, decisions: Decisions) -> Tensor:
+        """Gather, augment and normalize the images at some positions (B,)."""
+        images = self.augmentation(take(self.images, at), decisions, self.dataset.mean, self.dataset.std)
+        return images.contiguous(memory_format=self.layout)

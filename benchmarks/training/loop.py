@@ -1,0 +1,68 @@
+"""The training loop: one for every variant, data set and model."""
+
+import math
+
+import torch
+
+from ..precision import GradientOverflow
+from .checkpoint import Checkpoints
+from .signals import Interrupted, StopRequest
+from .state import Advance, Training
+
+CHECK_EVERY = 50
+"""Steps between looks at the loss: each look waits for the device."""
+
+
+class Diverged(ArithmeticError):
+    """The training loss is not finite."""
+
+
+def train(run: Training, checkpoints: Checkpoints, *, advance: Advance = lambda run: None) -> None:
+    """Train a run to its end, from wherever it stands.
+
+    Args:
+        run: a fresh or restored state; it is advanced in place.
+        checkpoints: where to save, by time and on request.
+        advance: called after every step and every epoch (progress bars).
+
+    Raises:
+        Diverged: the loss is not finite.
+        Interrupted: SIGINT or SIGTERM came, to one process of the run at least; the checkpoint is written.
+    """
+    sampler, optimizer, oracle = run.sampler, run.optimizer, run.oracle
+    run.model.train()
+    with StopRequest(once=run.team.size > 1) as stop, torch.random.fork_rng():
+        for epoch in range(run.epoch, run.spec.epochs):
+            run.clock.start()
+            run.begin_epoch(epoch)
+            for step in range(run.step - epoch * sampler.steps, sampler.steps):
+                draw = sampler.draw(step, run.score)
+                oracle.bind(run.batch(draw, step), epoch=epoch, step=run.step, more=run.fresh)
+                run.set_lr()
+                try:
+                    run.loss_sum += optimizer.step(oracle)
+                except GradientOverflow:
+                    oracle.skip_step()
+                else:
+                    oracle.finish_step()
+                    sampler.observe(draw, oracle.scores)
+                run.step += 1
+                advance(run)
+                last = step + 1 == sampler.steps
+                if (last or run.step % CHECK_EVERY == 0) and not math.isfinite(run.total_loss()):
+                    run.clock.stop()
+                    raise Diverged(f"the training loss is not finite in epoch {epoch + 1}, by step {run.step}")
+                stopping, due = run.team.agree(run.step, stop.requested, checkpoints.due())
+                if stopping or (due and not last):
+                    run.clock.stop()
+                    run.save(checkpoints)
+                    if stopping:
+                        raise Interrupted(f"stopped after step {run.step} of {oracle.total_steps}")
+                    run.clock.start()
+            run.end_epoch()
+            advance(run)
+            stopping, due = run.team.agree(run.step, stop.requested, checkpoints.due(), now=True)
+            if (stopping or due) and run.epoch < run.spec.epochs:
+                run.save(checkpoints)
+                if stopping:
+                    raise Interrupted(f"stopped after step {run.step} of {oracle.total_steps}")

@@ -1,0 +1,173 @@
+"""From a spec to a record in the store: skip what is done, resume what was interrupted, record whatever happens."""
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...datasets import Dataset, load
+from ...datasets.source import Source
+from ...errors import SambenchError
+from ...registry import source_hash
+from ...results.records.lease import Lease
+from ...results.records.record import Counters, Metrics, RunRecord, Timing, pack_bits
+from ...results.records.store import Store
+from ...variants import get_info
+from ...variants.averages import AVERAGES
+from ...variants.hooks import HOOKS
+from ...variants.info import STATUSES
+from ..distributed.process_group import ALONE, Team
+from ..spec import RunSpec
+from .checkpoint import Checkpoints
+from .environment import describe_environment
+from .loop import Diverged, train
+from .state import Advance, Training
+from .weight_averaging import describe_average
+
+log = logging.getLogger("sambench")
+
+
+def execute(
+    spec: RunSpec,
+    store: Store,
+    *,
+    source: Source | None = None,
+    data_root: str | Path | None = None,
+    device: torch.device | None = None,
+    checkpoint_seconds: float = 60.0,
+    watch: Callable[[Training], Advance] = lambda run: lambda run: None,
+    team: Team = ALONE,
+) -> RunRecord:
+    """Make one run and return its record; a run that the store has is returned as it is.
+
+    The processes of a team all call this alike; one of them reads and writes the store, and all return the record.
+
+    Args:
+        spec: the run.
+        store: where records and checkpoints lie.
+        source: where the data set comes from; by default its name.
+        data_root: folder of downloaded archives.
+        device: where to train; by default the CPU.
+        checkpoint_seconds: least time between checkpoints.
+        watch: given the run before it starts, returns what to call after every step.
+        team: the processes that make this run together.
+
+    Raises:
+        SambenchError: the run cannot be made; nothing that was there is lost.
+        Interrupted: a signal came; the run can be resumed by the same call.
+        Exception: whatever the training raised, after a record with status ``failed`` was written.
+    """
+    if (record := team.told(lambda: _finished(spec, store))) is not None:
+        return record
+    team.told(store.check_writable)
+    dataset = load(source.location if source else spec.dataset, name=spec.dataset, root=data_root)
+    checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
+    with contextlib.ExitStack() as claim:
+
+        def begin() -> tuple[RunRecord | None, dict[str, Any] | None]:
+            claim.enter_context(checkpoints.claimed())
+            record = _finished(spec, store)  # another process finished it just before this one held it
+            return record, None if record else checkpoints.latest()
+
+        record, state = team.told(begin)
+        if record is not None:
+            return record
+        run = Training(spec, dataset, device or torch.device("cpu"), team)
+        if state is not None:
+            run.load_state_dict(state)
+            log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
+        try:
+            train(run, checkpoints, advance=_reporting(run, checkpoints.lease, watch(run)))
+            record = make_record(run, dataset, "completed")
+        except Diverged as error:
+            record = make_record(run, dataset, "diverged", str(error))
+        except SambenchError as error:
+            team.reason(error)
+            raise
+        except Exception as error:
+            reason = team.reason(error)
+            if team.leads:
+                checkpoints.verify()
+                store.write(make_record(run, dataset, "failed", reason))
+            raise
+
+        def end() -> RunRecord:
+            checkpoints.verify()
+            store.write(record)
+            checkpoints.clear()
+            return record
+
+        return team.told(end)
+
+
+def _finished(spec: RunSpec, store: Store) -> RunRecord | None:
+    return store.read(spec.run_id) if store.has(spec.run_id) else None
+
+
+def _reporting(run: Training, lease: Lease | None, tell: Advance) -> Advance:
+    """Write into the lease, which one process of the run has, how far it is, and tell whoever watches."""
+    if lease is None:
+        return tell
+    lease.first, lease.total = run.step, run.oracle.total_steps
+
+    def advance(state: Training) -> None:
+        lease.step = state.step
+        tell(state)
+
+    return advance
+
+
+def make_record(run: Training, dataset: Dataset, status: str, error: str | None = None) -> RunRecord:
+    """Write down a run; a completed one is measured on the split that its protocol reports, once, here."""
+    spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counted
+    plugins = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
+    parts, metrics, weights, passes = (info, *plugins.values()), None, None, 0
+    if status == "completed":
+        split = "validation" if spec.split == "search" else "test"
+        run.evaluation_clock.start()
+        with run.evaluated() as passes:
+            measured, weights = run.evaluate(split), run.weights_digest()
+        run.evaluation_clock.stop()
+        counted.forward_evaluations += passes
+        metrics = Metrics(
+            split=split,
+            accuracy=measured.accuracy,
+            loss=measured.loss,
+            ece=measured.ece,
+            count=len(measured.correct),
+            correct=pack_bits(measured.correct),
+        )
+    seconds = run.clock.stop()
+    held_out = [point.validation_accuracy for point in run.curve if point.validation_accuracy is not None]
+    return RunRecord.model_validate(
+        {
+            "run_id": spec.run_id,
+            "spec": spec.model_dump(mode="json"),
+            "status": status,
+            "error": error,
+            "declared_gradients": info.declared_gradients(spec.hyper),
+            "variant_source": info.source_hash(),
+            "variant_status": next((one.status for one in parts if one.status != STATUSES[0]), STATUSES[0]),
+            "dataset_fingerprint": dataset.fingerprint,
+            "classes": len(dataset.classes),
+            "parameters": sum(p.numel() for p in run.model.parameters()),
+            "curve": tuple(run.curve),
+            "metrics": metrics,
+            "best_validation_accuracy": max(held_out, default=None),
+            "evaluated": describe_average(run.average, passes) if metrics else None,
+            "plugin_sources": {kind: source_hash(p) for kind, p in plugins.items() if p.name != "none"},
+            "weights": weights,
+            "counters": Counters(steps=run.step, **asdict(counted)),
+            "timing": Timing(
+                train_seconds=seconds,
+                evaluation_seconds=run.evaluation_clock.seconds,
+                images_per_second=counted.samples / seconds if seconds > 0 else 0.0,
+            ),
+            "peak_memory": run.memory.bytes(),
+            "environment": describe_environment(run.device, run.team.size),
+        }
+    )

@@ -1,0 +1,278 @@
+"""The state of a run: everything the loop works on, built from the spec, saved and restored as one."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...datasets import Dataset, Parts, prepare, take
+from ...datasets.samplers import Draw, get_sampler
+from ...errors import StateError
+from ...results.records.record import CurvePoint
+from ...variants import StepRule, WeightAverage, create, create_average, create_hook
+from .. import models
+from ..distributed.process_group import ALONE, Team
+from ..m_sharpness import check_devices
+from ..spec import RunSpec
+from .batch import Batch, sample_scores
+from .checkpoint import Checkpoints
+from .evaluation import Measured, measure, predict
+from .loader import Feed
+from .lr_schedule import learning_rate
+from .meters import Clock, PeakMemory
+from .oracle import Oracle
+from .weight_averaging import evaluated
+
+
+class Training:
+    """Model, optimizer, oracle, sampler and position of one run.
+
+    At one seed every variant starts from the same weights and sees the same order and the same augmentations: each
+    comes from a stream of its own, seeded by what it is for.
+
+    Args:
+        spec: the run.
+        dataset: the data, whole.
+        device: where to train.
+        team: the processes that train this run together, this one among them.
+
+    Raises:
+        ConfigError: the spec asks for another number of devices.
+    """
+
+    def __init__(self, spec: RunSpec, dataset: Dataset, device: torch.device, team: Team = ALONE):
+        check_devices(spec.m, spec.batch_size, team.size)
+        self.spec, self.dataset, self.device, self.team = spec, dataset, device, team
+        self.memory = PeakMemory(device)
+        self.parts: Parts = prepare(
+            dataset,
+            split=spec.split,
+            subset=spec.subset,
+            noise=spec.noise,
+            noise_kind=spec.noise_kind,
+            imbalance=spec.imbalance,
+            seed=spec.seed,
+        )
+        self.feed = Feed(spec, dataset, self.parts, device)
+        self.labels = self.feed.labels
+        channels, size, _ = dataset.shape
+        model = models.build(
+            spec.model,
+            classes=len(dataset.classes),
+            channels=channels,
+            image_size=size,
+            norm=spec.norm,
+            seed=spec.seed,
+        )
+        self.model: nn.Module = model.to(device, memory_format=self.feed.layout)  # pyright: ignore[reportCallIssue]
+        self.optimizer: StepRule = create(
+            spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
+        )
+        self.whole = spec.m is None
+        if not self.whole:
+            self.optimizer.mean_over_devices = team.mean_
+        if spec.clip is not None:
+            self.optimizer.base.register_step_pre_hook(self._clip)
+        self.oracle = Oracle(
+            self.model,
+            seed=spec.seed,
+            label_smoothing=spec.label_smoothing,
+            precision=spec.precision,
+            bn_update=spec.bn_update,
+            weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
+            accumulate=spec.accumulate,
+            team=team,
+            whole=self.whole,
+        )
+        self.sampler = get_sampler(spec.sampler)(
+            len(self.labels), spec.batch_size, spec.seed, spec.drop_last, spec.sampler_hyper
+        )
+        self.oracle.total_steps = spec.epochs * self.sampler.steps
+        self.average = self._attach_plugins()
+        self.clock, self.evaluation_clock = Clock(device), Clock(device)
+        self.epoch = self.step = 0
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.lr = spec.lr
+        self.curve: list[CurvePoint] = []
+
+    def _attach_plugins(self) -> WeightAverage:
+        """Make the loss hook and the weight average of the run, and give them to the oracle."""
+        spec, classes = self.spec, len(self.dataset.classes)
+        hook = create_hook(spec.hook, self.model, ids=self.feed.ids, classes=classes, **spec.hook_hyper)
+        average = create_average(
+            spec.average,
+            self.model,
+            steps_per_epoch=self.sampler.steps,
+            total_steps=self.oracle.total_steps,
+            **spec.average_hyper,
+        )
+        self.oracle.attach(hook, average, remember="previous" in self.optimizer.info.needs)
+        return average
+
+    # -- the verbs of the loop -------------------------------------------------------------------------------
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the epoch's order and its augmentation decisions; the same ones when an epoch is taken up again."""
+        self.epoch = epoch
+        self.sampler.begin_epoch(epoch, self.score)
+        self.feed.begin_epoch(epoch, self.sampler.steps * self.spec.batch_size)
+
+    def batch(self, draw: Draw, step: int) -> Batch:
+        """Gather, augment and normalize the batch of a step of the epoch."""
+        return self.feed.batch(draw, step)
+
+    def fresh(self, number: int) -> Batch:
+        """Return a further batch of the present step, for a rule that asks for more than one."""
+        return self.feed.fresh(self.step, number)
+
+    def set_lr(self) -> None:
+        """Give the optimizer the learning rate of this step."""
+        spec = self.spec
+        self.lr = learning_rate(
+            self.step,
+            self.oracle.total_steps,
+            lr=spec.lr,
+            schedule=spec.schedule,
+            steps_per_epoch=self.sampler.steps,
+            warmup_epochs=spec.warmup_epochs,
+            milestones=spec.milestones,
+            gamma=spec.gamma,
+            unit=spec.schedule_unit,
+            shape=self.average.schedule,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+
+    def score(self, positions: Tensor, kind: str) -> Tensor:
+        """Score training samples by a forward pass, without augmentation; counted as forward evaluations."""
+        at = positions.to(self.device)
+        self.oracle.counted.forward_evaluations += len(positions) / self.spec.batch_size
+        return sample_scores(kind, self.predict(self.feed.images, at), self.labels[at]).cpu()
+
+    def predict(self, images: Tensor, at: Tensor | None = None) -> Tensor:
+        """Return the logits (n, classes) of images, or of those at the given places; each device predicts its share."""
+        count = len(images if at is None else at)
+        mine = self.team.share(count)
+        part = images[mine] if at is None else take(images, at[mine])
+        logits = predict(self.model, part, self.dataset.mean, self.dataset.std, precision=self.spec.precision)
+        return self.team.assemble(logits, mine, count)
+
+    def evaluate(self, part: str) -> Measured:
+        """Measure the model as it is on ``"validation"`` or ``"test"``."""
+        images, labels = getattr(self.parts, part)
+        return measure(self.predict(images), labels)
+
+    def evaluated(self) -> AbstractContextManager[int]:
+        """Put into the model what the run evaluates; see :func:`.weight_averaging.evaluated`."""
+        passes = (partial(self.oracle.forward, images) for images in self.feed.uniform(self.step))
+        return evaluated(self.average, self.model, self.oracle.statistics, passes)
+
+    def total_loss(self) -> float:
+        """Return the sum of the epoch's losses so far, the same on every device; it is waited for."""
+        total = self.loss_sum.clone()
+        if not self.whole:
+            self.team.mean_([total])
+        return float(total)
+
+    def end_epoch(self) -> None:
+        """Close the epoch: its mean loss, and a measurement on the held-out part when one is due."""
+        seconds = self.clock.stop()
+        self.evaluation_clock.start()
+        done = self.epoch + 1
+        self.team.check_same([*self.model.parameters(), *self.model.buffers()], "the weights")
+        loss = self.total_loss() / max(1, self.step - self.epoch * self.sampler.steps)
+        due = self.parts.validation is not None and (done % self.spec.eval_every == 0 or done == self.spec.epochs)
+        held_out = None
+        if due:
+            with self.evaluated():
+                held_out = self.evaluate("validation")
+        self.curve.append(
+            CurvePoint(
+                epoch=done,
+                step=self.step,
+                gradient_evaluations=self.oracle.counted.gradient_evaluations,
+                seconds=seconds,
+                lr=self.lr,
+                train_loss=loss,
+                validation_loss=held_out.loss if held_out else None,
+                validation_accuracy=held_out.accuracy if held_out else None,
+            )
+        )
+        self.loss_sum.zero_()
+        self.epoch = done
+        self.evaluation_clock.stop()
+
+    def weights_digest(self) -> str:
+        """sha256 over the model's state, names and bits: equal exactly when every parameter and buffer is."""
+        digest = hashlib.sha256()
+        for name, tensor in self.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    # -- saving and restoring --------------------------------------------------------------------------------
+
+    def save(self, checkpoints: Checkpoints) -> None:
+        """Write a checkpoint; all processes of the run call this, and one of them writes."""
+        state = self.state_dict()
+        self.team.told(lambda: checkpoints.save(self.step, state))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on; whole only in the process that leads."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "oracle": self.oracle.state_dict(),
+            "sampler": self.sampler.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss_sum": self.loss_sum,
+            "lr": self.lr,
+            "curve": [point.model_dump() for point in self.curve],
+            "seconds": self.clock.seconds,
+            "evaluation_seconds": self.evaluation_clock.seconds,
+            "devices": self.team.size,
+            "apart": [] if self.whole else self.team.collect(self._apart()),
+        }
+
+    def _apart(self) -> dict[str, Any]:
+        """What devices that evaluate their own shares of a batch do not have in common."""
+        variant = dict(self.optimizer.state_dict()["variant"])
+        variant["own"] = {i: {key: t.cpu() for key, t in own.items()} for i, own in variant["own"].items()}
+        apart = {"variant": variant, "loss_sum": self.loss_sum.cpu()}
+        before = self.oracle.before
+        return apart if before is None else {**apart, "before": before.to(torch.device("cpu")).state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a saved state; what follows has the bits of a run that was never interrupted.
+
+        Raises:
+            StateError: it was saved on another number of devices.
+        """
+        if state["devices"] != self.team.size:
+            raise StateError(
+                f"run {self.spec.run_id[:12]} was begun on {state['devices']} device(s) and would go on to other bits "
+                f"on {self.team.size}: finish it with --devices {state['devices']}, or remove its checkpoints to begin "
+                "anew"
+            )
+        apart = state["apart"][self.team.rank] if state["apart"] else {}
+        variant = apart.get("variant", state["optimizer"]["variant"])
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict({**state["optimizer"], "variant": variant})
+        self.oracle.load_state_dict({**state["oracle"], **{k: v for k, v in apart.items() if k == "before"}})
+        self.sampler.load_state_dict(state["sampler"])
+        self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
+        self.loss_sum.copy_(apart.get("loss_sum", state["loss_sum"]))
+        self.curve = [CurvePoint.model_validate(point) for point in state["curve"]]
+        self.clock.seconds = state["seconds"]
+        self.evaluation_clock.seconds = state["evaluation_seconds"]
+
+    def _clip(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        torch.nn.utils.clip_grad_norm_(self.oracle.params, float(self.spec.clip or 0.0))
+
+
+Advance = Callable[[Training], None]

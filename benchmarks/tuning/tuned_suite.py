@@ -1,0 +1,74 @@
+"""The suite of the final runs: chosen settings on all training data, with seeds that no trial has had."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...results.records.trials import Trial
+from ..suites.entries import Contestant
+from ..suites.suite import Suite
+
+
+def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str) -> str:
+    """Write the tuned suite as TOML: the settings that the trials chose, and the ledger that proves it.
+
+    A method with the same setting on all tracks has one entry, else one a track. Track T takes the settings of G, or
+    of E where the suite has no G.
+
+    Args:
+        suite: that was tuned.
+        trials: of :func:`~sambench.benchmarks.tuning.search.tune`.
+        ledger: name of the file that they are in.
+        sha256: of that file.
+    """
+    tracks = [lane.name for lane in suite.lanes]
+    top = {"title": suite.title, "description": suite.description, "tracks": tracks, "seeds": list(suite.seeds)}
+    parts = [
+        f"# Written by `sambench tune {suite.name}`; the trials are in the ledger.\n{_table(top)}",
+        f"[spec]\n{_table(suite.common)}",
+        f"[tuned]\n{_table({'ledger': ledger, 'sha256': sha256})}",
+    ]
+    if suite.seconds is not None:
+        parts.append(f"[time]\n{_table({'seconds': suite.seconds})}")
+    chosen = {(trial.method, trial.track): trial for trial in trials if trial.chosen}
+    parts += [entry for one in suite.contestants for entry in _entries(one, tracks, chosen)]
+    return "\n".join(parts)
+
+
+def _entries(one: Contestant, tracks: Sequence[str], chosen: Mapping[tuple[str, str], Trial]) -> list[str]:
+    texts: dict[str, list[str]] = {}
+    mine = [track for track in tracks if one.track in (None, track)]
+    for track in mine:
+        source = next(t for t in (track, "G", "E") if (one.method, t) in chosen)
+        trial = chosen[one.method, source]
+        texts.setdefault(_settings(one, trial), []).append(track)
+    entries = []
+    for text, of in texts.items():
+        for track in [None] if of == tracks else of:
+            only = "" if track is None else _table({"track": track})
+            entries.append(f"[[runs]]\n{only}{text}")
+    return entries
+
+
+def _settings(one: Contestant, trial: Trial) -> str:
+    hyper = json.loads(trial.hyper)
+    fields = {key: value for key, value in one.own.items() if key not in hyper and key != "variant"}
+    values = {"variant": trial.variant, **fields, "lr": trial.lr, "weight_decay": trial.weight_decay}
+    values |= {"hyper": hyper} if hyper else {}
+    note = f"# at the edge of its range: {trial.edges}\n" if trial.edges else ""
+    return note + _table(values)
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    """Write a value as TOML, of which JSON's numbers, booleans and escaped strings are a part."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_value(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, str) and "\n" in value and '"""' not in value and "\\" not in value:
+        return f'"""\n{value}\n"""'
+    return json.dumps(value)

@@ -1,0 +1,177 @@
+"""``sambench plan``, ``launch`` and ``retry``: make the runs of a suite, here or on a cluster."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..benchmarks.suites.calibration import check_device
+from ..benchmarks.suites.preregistration import announce, check_ready
+from ..benchmarks.suites.suite import Suite
+from ..benchmarks.training.environment import describe_environment, pick_device
+from ..benchmarks.training.signals import Interrupted
+from ..errors import SambenchError
+from ..results.records.store import Store
+from ..slurm import resources as report
+from ..slurm.cluster import commands as scheduler
+from ..slurm.cluster.cancel import local_retries, note_retry, pick_for_retry
+from ..slurm.cluster.packing import pack
+from ..slurm.cluster.profile import Profile
+from ..slurm.cluster.queue import standings
+from ..slurm.cluster.submission import list_launches
+from ..slurm.cluster.submit import submit
+from ..slurm.local import run_pool
+from ..slurm.plan import Plan
+from ..slurm.worker import FINAL, Site, run_here
+from .console import err, out, say
+from .executor_options import Extra, Place, ProfileName, profile_options, read_profile
+from .options import DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
+from .plan import array_size, plan_for, print_plan
+from .progress import pool_progress
+
+
+@profile_options
+def plan(
+    suite: SuiteName,
+    options: dict[str, Any],
+    on: Place = "local",
+    profile: ProfileName = None,
+    extra: Extra = None,
+    results: Results = Path("results"),
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+) -> None:
+    """Print what a suite would run, what it costs and about how long it takes. Starts nothing."""
+    asked = read_profile(on, profile, options, extra)
+    loaded, store = open_suite(suite, source), Store(results)
+    made = plan_for(loaded, store, on, asked, device, data)
+    print_plan(made, on, asked, workers or default_workers(), array_size(on))
+
+
+@profile_options
+def launch(
+    suite: SuiteName,
+    options: dict[str, Any],
+    on: Place = "local",
+    profile: ProfileName = None,
+    extra: Extra = None,
+    results: Results = Path("results"),
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    checkpoint_seconds: Every = 60.0,
+) -> None:
+    """Run what is missing of a suite: here, several processes at a time, or as job arrays of a cluster.
+
+    Runs in the store are skipped, those that somebody makes already too; interrupted ones resume, and one that fails
+    never stops another. On a cluster nothing depends on this command after it returns.
+    """
+    asked = read_profile(on, profile, options, extra)
+    loaded, store = open_suite(suite, source), Store(results)
+    check_ready(loaded)
+    store.check_writable()
+    announce(loaded, store, f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}")
+    site = _site(store, device, data, checkpoint_seconds, plugin)
+    start(loaded, store, on, asked, site, workers)
+
+
+@profile_options
+def retry(
+    suite: SuiteName,
+    options: dict[str, Any],
+    on: Place = "local",
+    profile: ProfileName = None,
+    extra: Extra = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="attempts at a run, the first one included")] = 3,
+    backoff: Annotated[
+        float, typer.Option("--backoff", min=0, help="seconds before the second attempt; then doubled")
+    ] = 60,
+    results: Results = Path("results"),
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    checkpoint_seconds: Every = 60.0,
+) -> None:
+    """Make the failed and lost runs of a suite again, each at most so often, and later each time."""
+    asked = read_profile(on, profile, options, extra)
+    loaded, store = open_suite(suite, source), Store(results)
+    store.check_writable()
+    picked = pick_for_retry(standings(loaded, store), list_launches(store.root), most, local_retries(store))
+    for text in picked.explain():
+        say(text)
+    if not picked.specs:
+        return
+    delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
+    if on != "slurm":
+        if delay:
+            say(f"starting in {report.duration(delay)}")
+            time.sleep(delay)
+        note_retry(store, picked.specs)
+    site = _site(store, device, data, checkpoint_seconds, plugin)
+    start(picked.part_of(loaded), store, on, asked, site, workers, delay)
+
+
+def _site(store: Store, device: str, data: str | None, checkpoint_seconds: float, plugin: list[str] | None) -> Site:
+    return Site(
+        results=store.root,
+        device=device,
+        data_root=data,
+        checkpoint_seconds=checkpoint_seconds,
+        plugins=tuple(plugin or ()),
+    )
+
+
+def start(
+    suite: Suite, store: Store, on: str, profile: Profile, site: Site, workers: int | None = None, delay: int = 0
+) -> None:
+    """Print the plan of a suite and carry it out; jobs of a cluster wait for so many seconds at least."""
+    timed = next((lane.calibration for lane in suite.lanes if lane.calibration), None)
+    if timed is not None:  # track T: one run at a time, as it was calibrated
+        alone = {"threads": timed.threads, "runs_per_gpu": 1, "array_parallelism": 1}
+        workers, profile = 1, profile.model_copy(update=alone)
+        site = replace(site, device_name=timed.device_name, host=timed.host)
+    site = replace(site, threads=profile.threads, devices=profile.devices)
+    if on == "slurm":
+        scheduler.check_present()
+    else:
+        check_device(suite, describe_environment(pick_device(site.device)), profile.threads)
+    made = plan_for(suite, store, on, profile, site.device, site.data_root)
+    workers = 1 if on == "debug" else workers or default_workers()
+    most = array_size(on)
+    print_plan(made, on, profile, workers, most)
+    if not made.runs:
+        return
+    if on == "slurm":
+        _submit(made, store, profile, site, most, delay)
+        return
+    report.check_room(store.root, report.disk_bytes(made, workers))
+    with pool_progress(err, len(made.runs)) as listen:
+        if on == "debug":
+            ended = run_here(made.runs, site, listen)
+        else:
+            ended = run_pool(made.runs, site, workers, listen)
+    counts = {kind: list(ended.values()).count(kind) for kind in dict.fromkeys(ended.values())}
+    out.print("  ".join(f"{count} {kind}" for kind, count in counts.items()), highlight=False)
+    if "interrupted" in counts:
+        raise Interrupted(f"{len(ended) - counts['interrupted']} of {len(made.runs)} runs ended")
+    if bad := sum(count for kind, count in counts.items() if kind not in (*FINAL, "held")):
+        raise SambenchError(f"{bad} of {len(ended)} runs have no final record; the same command tries them again")
+
+
+def _submit(made: Plan, store: Store, profile: Profile, site: Site, most: int, delay: int) -> None:
+    jobs = pack(made.runs, profile.runs_per_job, profile.at_a_time)
+    at_once = min(len(jobs), profile.array_parallelism) * profile.at_a_time
+    report.check_room(store.root, report.disk_bytes(made, at_once, len(jobs)))
+    profile = profile if site.device == "auto" else profile.model_copy(update={"device": site.device})
+    launched = submit(store.root, made.suite.name, jobs, profile, site, say, delay)
+    say(f"launch {launched.id}; its folder is {launched.folder}")
+    say(f"nothing depends on this terminal any more; see: sambench status {made.suite.name} --watch")

@@ -1,0 +1,140 @@
+"""``sambench leaderboard``, ``plot``, ``export`` and ``validate``: what the records say, and whether they may.
+
+What draws and what computes tables is imported by the command that needs it: it takes seconds.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from ..errors import ConfigError, StateError
+from ..results.records.record import RunRecord
+from ..results.records.store import Store
+from ..variants import list_variants, published_results
+from .console import err, out
+from .options import Plugins, Results
+
+if TYPE_CHECKING:
+    from ..results.tables.boards import Boards, Checks
+
+CHECKS = Path(__file__).resolve().parents[1] / "docs" / "variants" / "conformance.json"
+"""What the conformance suite found, where this package is a checkout that has it."""
+WIDE = ("Memory, MiB", "Checks", "Tier", "Settings")
+"""Columns for which a terminal is not wide enough."""
+
+
+def leaderboard(
+    results: Results = Path("results"),
+    output: Annotated[Path, typer.Option("--output", help="the file to write")] = Path("LEADERBOARD.md"),
+    check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
+) -> None:
+    """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
+    from ..results.leaderboard import render as boards
+    from ..results.tables.boards import gather
+
+    text = boards.render(gather(_filled(results)), conformance_checks(), published_results())
+    if check:
+        boards.check(text, output)
+        out.print(f"{output} is up to date", highlight=False)
+    else:
+        boards.write(text, output)
+        out.print(f"wrote {output}", highlight=False)
+
+
+def plot(
+    results: Results = Path("results"),
+    output: Annotated[
+        Path | None, typer.Option("--output", help="folder for the figures [default: figures in the results]")
+    ] = None,
+) -> None:
+    """Draw the figures: errors and their cost, learning curves, who beats whom, heat maps, profiles, tuning curves."""
+    from ..results import plots
+    from ..results.tables.boards import gather
+
+    store = Store(results)
+    for path in plots.draw(gather(store), good_records(store), output or results / "figures"):
+        out.print(str(path), highlight=False)
+
+
+def export(
+    output: Annotated[Path, typer.Argument(help="the file to write")],
+    results: Results = Path("results"),
+    format_: Annotated[str, typer.Option("--format", help="csv | parquet [default: by the file's ending]")] = "",
+) -> None:
+    """Write a tidy table with one row a run, for pandas; docs/results.md says what its columns are."""
+    from ..results.tables import dataframe as tables
+
+    kind = format_ or output.suffix.removeprefix(".")
+    if kind not in ("csv", "parquet"):
+        raise ConfigError(f"format {kind!r} is not valid; choose csv or parquet")
+    table = tables.export(good_records(_filled(results)), output, kind)
+    out.print(f"wrote {len(table)} rows to {output}", highlight=False)
+
+
+def validate(
+    results: Annotated[Path, typer.Argument(metavar="DIR", help="folder of records")] = Path("results"),
+    plugin: Plugins = None,
+    strict: Annotated[bool, typer.Option("--strict", help="fail on warnings, too, as for a contribution")] = False,
+) -> None:
+    """Hold a folder of records to docs/rules.md: hashes, seeds, budgets, hardware, code. Fails when one is broken.
+
+    Each finding names the file, the value in it, what is wrong, and the way out.
+    """
+    from ..results import validation as rules
+
+    findings = rules.validate(results, {info.name: info.source_hash() for info in list_variants()})
+    for finding in findings:
+        out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
+        out.print(str(finding), highlight=False, markup=False, soft_wrap=True)
+    broken = sum(finding.serious for finding in findings)
+    out.print(f"{broken} broken rules, {len(findings) - broken} warnings in {results}", highlight=False, soft_wrap=True)
+    if broken or (strict and findings):
+        raise typer.Exit(1)
+
+
+def _filled(results: Path) -> Store:
+    """Open a results folder that has records: nothing must replace a board or a table for a mistyped name."""
+    store = Store(results)
+    if not any(store.runs.glob("*.json")):
+        raise StateError(f"there are no records in {store.runs}; `sambench run` and `launch` write them there")
+    return store
+
+
+def good_records(store: Store) -> Iterator[RunRecord]:
+    """Yield the records that can be read; name the files that cannot."""
+    for record in store.scan():
+        if isinstance(record, RunRecord):
+            yield record
+        else:
+            err.print(f"[yellow]left out:[/] {record}", highlight=False)
+
+
+def conformance_checks() -> "Checks":
+    """Read what the conformance suite found about every variant."""
+    from ..results.tables.boards import read_checks
+
+    return read_checks(CHECKS)
+
+
+def print_board(found: "Boards") -> None:
+    """Show on the terminal what the leaderboard says."""
+    from ..results.leaderboard import footnotes as notes
+    from ..results.leaderboard.cells import COLUMNS, LEFT, cells
+
+    shown = [name for name in COLUMNS if name not in WIDE]
+    checks = conformance_checks()
+    for section in found.sections:
+        track = f": track {section.track.name}" if section.track else ""
+        title = f"{section.workload.title}{track}"
+        table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+        for name in shown:
+            table.add_column(name, justify="left" if name in LEFT else "right")
+        for row in section.workload.rows:
+            texts = cells(row, section, checks)
+            table.add_row(*(texts[name] for name in shown))
+        out.print(table)
+        for note in notes.notes(section):
+            out.print(f"- {note}", highlight=False, markup=False)

@@ -1,0 +1,34 @@
+"""``sambench merge``: bring the records of several clusters together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import StateError
+from ..results.records.merge import merge as merge_records
+from ..results.records.store import Store
+from .console import err, say
+from .options import Results
+
+
+def merge(
+    sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="results folders of other clusters")],
+    results: Results = Path("results"),
+) -> None:
+    """Add the records of other results folders to this one. Nothing is overwritten; different results are explained."""
+    store, conflicts = Store(results), 0
+    store.check_writable()
+    for source in sources:
+        merged = merge_records(store, source)
+        failed = f", {merged.failed} failed attempts" if merged.failed else ""
+        say(f"{source}: {merged.added} new{failed}, {merged.same} here already, {len(merged.conflicts)} conflicts")
+        for problem in (*merged.conflicts, *merged.damaged):
+            err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
+        conflicts += len(merged.conflicts)
+    if conflicts:
+        raise StateError(
+            f"{conflicts} runs have different results in different places; the lines above say in what, and who made "
+            "them. Different code, data, hardware or numbers of threads are the usual reasons. Nothing here was "
+            "changed: to take the other result, move the record here away and merge again"
+        )

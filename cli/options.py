@@ -1,0 +1,57 @@
+"""Options that commands share. The command gets what is ready to use: plugins are loaded, places are read.
+
+An option that may be repeated is None where it was not given: no command has a list as its default.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..benchmarks.suites.suite import Suite, load_suite
+from ..benchmarks.training.environment import cores
+from ..datasets.source import Source
+from ..variants import load_plugin
+
+
+def _load(plugins: list[str] | None) -> list[str] | None:
+    for path in plugins or ():
+        load_plugin(path)
+    return plugins
+
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
+Results = Annotated[
+    Path, typer.Option("--results", envvar="SAMBENCH_RESULTS", help="folder of records and checkpoints")
+]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin", metavar="FILE", callback=_load, help="Python file that registers variants; may be repeated"
+    ),
+]
+Sources = Annotated[
+    list[Source] | None,
+    typer.Option(
+        "--source",
+        metavar="NAME=KIND:DIR",
+        parser=Source.parse,
+        help="where a data set lies, as in cifar10-jpeg=parquet:DIR; may be repeated",
+    ),
+]
+DataRoot = Annotated[str | None, typer.Option("--data", envvar="SAMBENCH_DATA", help="folder of downloaded data sets")]
+Device = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ... [dim](slurm: as the profile says)[/]")
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes \\[default: one per core, at most 4]")]
+Every = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="least time between two checkpoints")]
+
+
+def open_suite(name: str, sources: list[Source] | None) -> Suite:
+    """Read a suite whose data sets lie where ``--source`` says."""
+    return load_suite(name, tuple(sources or ()))
+
+
+def default_workers() -> int:
+    """One process per core, but no more than four: a small model uses one core well, and memory is shared."""
+    return min(4, cores())

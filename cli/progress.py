@@ -1,0 +1,85 @@
+"""Progress on a terminal, and nothing anywhere else."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ..benchmarks.training.state import Advance, Training
+
+if TYPE_CHECKING:
+    from ..slurm.worker import Event
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+@contextmanager
+def run_progress(console: Console) -> Iterator[Callable[[Training], Advance]]:
+    """Show one run: its steps, and the losses of the last epoch."""
+    with _bars(console) as bars:
+
+        def watch(run: Training) -> Advance:
+            task = bars.add_task(run.spec.label(), total=run.oracle.total_steps, completed=run.step, note="")
+
+            def advance(state: Training) -> None:
+                bars.update(task, completed=state.step, note=_note(state))
+
+            return advance
+
+        yield watch
+
+
+@contextmanager
+def step_progress(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show one run whose steps are made by other processes."""
+    with _bars(console) as bars:
+        task = bars.add_task(label, total=None, note="")
+        yield lambda step, total: bars.update(task, completed=step, total=total)
+
+
+def _note(run: Training) -> str:
+    if not run.curve:
+        return ""
+    point = run.curve[-1]
+    parts = [f"epoch {point.epoch}", f"loss {point.train_loss:.3f}"]
+    if point.validation_accuracy is not None:
+        parts.append(f"validation {point.validation_accuracy:.2%}")
+    return "  ".join(parts)
+
+
+@contextmanager
+def pool_progress(console: Console, total: int) -> Iterator[Callable[["Event"], None]]:
+    """Show a plan at work: all runs, and what every worker is at. A run that fails is told in a line of its own."""
+    with _bars(console) as bars:
+        overall = bars.add_task("[bold]all runs", total=total, note="")
+        lines: dict[int, TaskID] = {}
+        ends: dict[str, int] = {}
+
+        def listen(event: "Event") -> None:
+            if event.kind in ("started", "step"):
+                line = lines.get(event.worker)
+                if line is None:
+                    line = lines[event.worker] = bars.add_task("", total=None, note="")
+                bars.update(
+                    line, description=event.run.spec.label(), total=event.run.steps, completed=event.step, note=""
+                )
+                return
+            ends[event.kind] = ends.get(event.kind, 0) + 1
+            bars.update(overall, advance=1, note="  ".join(f"{count} {kind}" for kind, count in ends.items()))
+            if event.kind != "completed":
+                console.print(f"[yellow]{event.kind}[/] {event.run.spec.label()}: {event.text}", highlight=False)
+
+        yield listen

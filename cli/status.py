@@ -1,0 +1,122 @@
+"""``sambench status``, ``logs`` and ``cancel``: where the runs of a suite stand."""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from ..results.records.store import Store
+from ..slurm import resources as report
+from ..slurm.cluster.cancel import cancel_suite
+from ..slurm.cluster.queue import STATES, Standing, standings
+from ..slurm.logs import find_log, follow, under_way
+from .console import grid, out, say
+from .options import Plugins, Results, Sources, SuiteName, open_suite
+
+ALIKE = 40
+"""Runs of one state, for one reason, that are listed one by one without ``--all``."""
+
+
+def status(
+    suite: SuiteName,
+    results: Results = Path("results"),
+    source: Sources = None,
+    plugin: Plugins = None,
+    watch: Annotated[bool, typer.Option("--watch", help="show it anew every few seconds until all have ended")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="list every run, also those that are done or alike")] = False,
+) -> None:
+    """Show where every run of a suite stands."""
+    loaded, store = open_suite(suite, source), Store(results)
+    found = standings(loaded, store)
+    if not watch:
+        if (table := _status_table(found, all_)).row_count:
+            out.print(table)
+        say(_counts(found))
+        if any(s.state in ("failed", "lost") for s in found) and (full := report.tell_full(results)):
+            say(full)
+        return
+    with Live(console=out, auto_refresh=False) as live:
+        while True:
+            table = _status_table(found, all_, most=out.height - 4)
+            table.caption = _counts(found)
+            live.update(table, refresh=True)
+            if not any(s.alive for s in found):
+                return
+            time.sleep(3)
+            found = standings(loaded, store)
+
+
+def _status_table(found: list[Standing], all_: bool, most: int | None = None) -> Table:
+    """Show the runs that ask for attention first; of runs that are alike, the first few and how many more there are."""
+    order = {state: number for number, state in enumerate(("running", "preempted", "failed", "lost", "cancelled"))}
+    shown = [s for s in found if all_ or s.state not in ("done", "pending") or s.text]
+    shown.sort(key=lambda s: order.get(s.state, len(order)))
+    shown, more = (shown, Counter()) if all_ else _first_few(shown)
+    rows = [
+        (
+            s.spec.run_id[:12],
+            s.spec.label(),
+            s.state,
+            f"{s.step}/{s.total}" if s.total else str(s.step or ""),
+            "" if s.seconds is None else report.duration(s.seconds),
+            s.job,
+            s.text,
+        )
+        for s in shown
+    ]
+    rows += [("", f"and {count:,} more", state, "", "", "", text) for (state, text), count in more.items()]
+    return grid(["run", "variant", "state", "step", "to go", "job", ""], rows[:most])
+
+
+def _first_few(shown: list[Standing]) -> tuple[list[Standing], Counter[tuple[str, str]]]:
+    """Return the first ``ALIKE`` runs of each state and reason, and how many of each are left out."""
+    seen: Counter[tuple[str, str]] = Counter()
+    few = []
+    for s in shown:
+        seen[s.state, s.text] += 1
+        if seen[s.state, s.text] <= ALIKE:
+            few.append(s)
+    return few, Counter({kind: count - ALIKE for kind, count in seen.items() if count > ALIKE})
+
+
+def _counts(found: list[Standing]) -> str:
+    counts = {state: sum(s.state == state for s in found) for state in STATES}
+    text = "  ".join(f"{count} {state}" for state, count in counts.items() if count)
+    running = [s.seconds for s in found if s.state == "running" and s.seconds is not None]
+    left = sum(s.state in ("pending", "preempted", "running") for s in found)
+    to_go = ""
+    if running and left:
+        whole = [s.seconds / max(1, s.total - s.step) * s.total for s in found if s.seconds is not None and s.total]
+        waiting = (left - len(running)) * sum(whole) / max(1, len(whole))
+        to_go = (
+            f"; about {report.duration(max(*running, (sum(running) + waiting) / len(running), 0))} to go at this pace"
+        )
+    return f"{len(found)} runs: {text}{to_go}"
+
+
+def logs(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the first characters of a run's id, as status shows it")],
+    results: Results = Path("results"),
+    follow_: Annotated[bool, typer.Option("--follow", help="go on until the run has ended")] = False,
+) -> None:
+    """Show what the job that makes a run has written."""
+    store = Store(results)
+    run_id, path = find_log(store, run)
+    for text in follow(path, under_way(store, run_id) if follow_ else lambda: False):
+        out.print(text, end="", highlight=False, markup=False, soft_wrap=True)
+
+
+def cancel(
+    suite: SuiteName,
+    results: Results = Path("results"),
+    source: Sources = None,
+    plugin: Plugins = None,
+) -> None:
+    """Cancel the jobs of a suite that wait or run. Records and checkpoints stay; launch goes on with them."""
+    loaded = open_suite(suite, source)
+    cancelled = cancel_suite(loaded, Store(results))
+    say(f"cancelled {cancelled} jobs" if cancelled else "no job of this suite waits or runs")

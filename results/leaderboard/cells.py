@@ -1,0 +1,77 @@
+"""The rows of a table as texts, column by column."""
+
+from collections.abc import Mapping
+
+from ...markdown import number
+from ..statistics.intervals import Difference
+from ..tables.boards import Checks, Section
+from ..tables.comparability import write
+from ..tables.rows import BASELINES, VERIFIED, Row
+
+COLUMNS = (
+    "Group",
+    "Variant",
+    "Error, %",
+    "n",
+    *(f"vs {name}" for name in BASELINES),
+    "Grad. evals",
+    "ms / eval",
+    "Memory, MiB",
+    "Diverged",
+    "Checks",
+    "Tier",
+    "Settings",
+)
+LEFT = ("Group", "Variant", "Checks", "Tier", "Settings")
+"""Columns of texts; the others are numbers."""
+
+UNVERIFIED, EDGE = "†", "‡"
+
+
+def cells(row: Row, section: Section, checks: Checks) -> dict[str, str]:
+    """Write a row, one text for each of :data:`COLUMNS`, without padding.
+
+    Args:
+        row: of the section.
+        section: the table that it stands in.
+        checks: what the conformance suite found.
+    """
+    half = " (n = 1)" if row.low is None else f" ± {100 * (row.accuracy - row.low):.2f}"
+    return {
+        "Group": row.group or "–",
+        "Variant": row.label + ("" if row.status == VERIFIED else f" {UNVERIFIED}"),
+        "Error, %": f"{100 * row.error:.2f}{half}",
+        "n": str(row.n),
+        **{f"vs {name}": _difference(row.against.get(name)) for name in BASELINES},
+        "Grad. evals": number(row.gradient_evaluations),
+        "ms / eval": number(None if row.seconds_per_gradient is None else 1000 * row.seconds_per_gradient),
+        "Memory, MiB": number(None if row.memory is None else row.memory / 2**20),
+        "Diverged": f"{row.diverged}/{row.n}",
+        "Checks": _mark(checks.get(row.variant)),
+        "Tier": section.tiers.get(row.label, "reproduced"),
+        "Settings": _settings(row, section.edges.get(row.label, "").split(",")) or "–",
+    }
+
+
+def failing(found: Mapping[str, str]) -> list[str]:
+    """List the conformance checks that a variant does not pass, those that do not apply to it aside."""
+    return sorted(check for check, result in found.items() if result not in ("pass", "n/a"))
+
+
+def _difference(accuracy: Difference | None) -> str:
+    """Write a difference of accuracies as one of errors, in points: negative is better than the baseline."""
+    if accuracy is None:
+        return "–"
+    estimate, low, high = (-100 * value + 0.0 for value in (accuracy.estimate, accuracy.high, accuracy.low))
+    return f"{estimate:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+
+
+def _mark(found: Mapping[str, str] | None) -> str:
+    if not found:
+        return "–"
+    return f"✗ {' '.join(wrong)}" if (wrong := failing(found)) else "✓"
+
+
+def _settings(row: Row, edges: list[str]) -> str:
+    names = [edge.strip().partition(" ")[0] for edge in edges]  # "rho (low)" is the lower end of rho
+    return " ".join(f"{key}={write(value)}{EDGE if key in names else ''}" for key, value in row.settings.items())

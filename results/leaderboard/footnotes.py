@@ -1,0 +1,133 @@
+"""What the reader of a table has to know: what its seeds can show, what does not compare, what is missing."""
+
+from collections.abc import Sequence
+
+from ...markdown import count, escape, number
+from ..records.manifest import TRACKS, Track
+from ..tables.boards import Board, Section
+from ..tables.rows import Excluded, Row
+from ..tables.workload_table import Workload
+from .cells import EDGE
+
+UNSTEADY = 1.5
+"""Ratio of the times of two runs of one method from which on times are said not to compare."""
+
+
+def notes(section: Section) -> list[str]:
+    """Say what the reader of a table has to know, one sentence or two each."""
+    workload = section.workload
+    return [
+        _power(workload),
+        _hardware(workload),
+        *_busy(workload.rows),
+        *_forward_passes(workload.rows),
+        *_sources(workload.rows),
+        *_edges(section),
+    ]
+
+
+def track_text(track: Track) -> str:
+    """Say what the runs of a track hold equal."""
+    budget = f"{track.budget:g}"
+    match track.name:
+        case "G":
+            rule = (
+                f"every method may spend {budget} passes of the training set forward and backward, so that one that "
+                "needs a single pass a step trains for twice the epochs of SAM, its schedule stretched"
+            )
+        case "E":
+            rule = f"every method trains for {count(int(track.budget), 'epoch')}, whatever a step costs"
+        case "T":
+            where = f" on {track.calibration.device_name}" if track.calibration else ""
+            rule = f"every method trains for the epochs that fit in {budget} s{where}, by a calibration before the runs"
+    return f"Track {track.name}, {TRACKS[track.name]}: {rule}."
+
+
+def origin(board: Board) -> str:
+    """Say what made the runs of a board, with which code, how many there are, and how settings were chosen."""
+    commits: dict[str, int] = {}
+    for section in board.sections:
+        for commit, runs in section.workload.commits:
+            commits[commit] = max(commits.get(commit, 0), runs)  # a run may be in the tables of two tracks
+    code = f", made with the code of commit {', '.join(sorted(commits))}" if commits else ""
+    parts = [f"{count(board.runs, 'run')}{code}."]
+    if board.roster is None:
+        parts.insert(0, "No suite here lists these runs; `sambench run` with the settings of a row makes it again.")
+    else:
+        parts.insert(0, f"`{board.roster.command}`:")
+        if board.roster.loose:
+            parts.append("The suite has no track: nothing is held equal, every run trains for the epochs it says.")
+    if any(commit.endswith("+") for commit in commits):
+        parts.append("A + marks a checkout with changes since that commit.")
+    if board.missing:
+        parts.append(f"**{count(board.missing, 'promised run')} not done yet**: the tables may change.")
+    if board.budget:
+        stages = ", ".join(f"{trials} ({stage}, seed {seed})" for (stage, seed), trials in board.budget.items())
+        ledger = board.roster.tuning.ledger if board.roster and board.roster.tuning else ""
+        parts.append(
+            f"Settings were tuned on held-out training images, with the same trials for every method: {stages}; all "
+            f"of them are in `ledgers/{ledger}`."
+        )
+    elif board.roster is not None:
+        parts.append("Nothing was tuned: settings are the defaults or what the suite says.")
+    return " ".join(parts)
+
+
+def exclusions(board: Board) -> list[str]:
+    """List the runs of a board that are in no row, and why."""
+    lines = [
+        escape(f"{section.workload.title}: {item.label}, {_seeds(item)}: {item.reason[:300]}")
+        for section in board.sections
+        for item in section.workload.excluded
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _power(workload: Workload) -> str:
+    if not workload.detectable or workload.deviation is None:
+        return "No row has two finished runs: there is no spread to compare with, and no difference is evidence."
+    found = ", ".join(f"{100 * alone:.2f} points with {n} runs each" for n, alone, _ in workload.detectable)
+    joint = ", ".join(f"{100 * together:.2f}" for _, _, together in workload.detectable)
+    return (
+        f"Smallest difference between two rows that is found with 80 % power: {found} (one comparison at 5 %; "
+        f"standard deviation over seeds {100 * workload.deviation:.2f}); by the groups, which judge all pairs at once, "
+        f"{joint}."
+    )
+
+
+def _hardware(workload: Workload) -> str:
+    if len(workload.hardware) == 1:
+        return f"Times were measured on: {workload.hardware[0][0]}."
+    kinds = "; ".join(f"{name} ({count(runs, 'run')})" for name, runs in workload.hardware)
+    return f"**Times mix hardware** and do not compare: {kinds}."
+
+
+def _busy(rows: Sequence[Row]) -> list[str]:
+    worst = max((row.unsteadiness for row in rows if row.unsteadiness), default=1.0)
+    if worst < UNSTEADY:
+        return []
+    return [
+        f"**Times do not compare**: a gradient evaluation took {worst:.1f} times as long in one run of a row as in "
+        "another, so other work shared the machine."
+    ]
+
+
+def _forward_passes(rows: Sequence[Row]) -> list[str]:
+    found = [f"{row.label} {number(row.forward_evaluations)}" for row in rows if row.forward_evaluations]
+    return [f"Forward-only passes, beside the gradient evaluations: {', '.join(found)}."] if found else []
+
+
+def _sources(rows: Sequence[Row]) -> list[str]:
+    mixed = [row.label for row in rows if row.sources > 1]
+    return [f"**More than one version** of the variant's source: {', '.join(mixed)}."] if mixed else []
+
+
+def _edges(section: Section) -> list[str]:
+    found = [row.label for row in section.workload.rows if section.edges.get(row.label)]
+    if not found:
+        return []
+    return [f"{EDGE} a tuned value at the edge of its range, where a wider one might do better: {', '.join(found)}."]
+
+
+def _seeds(item: Excluded) -> str:
+    return f"seed{'s' if len(item.seeds) > 1 else ''} {', '.join(map(str, item.seeds))}"

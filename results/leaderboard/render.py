@@ -1,0 +1,156 @@
+"""The leaderboard: a store to one Markdown text, the same bytes for the same records in any order."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...atomic import atomic_write_bytes, make_folder
+from ...errors import StateError
+from ...markdown import count, escape, table
+from ..tables.boards import Board, Boards, Checks, Section
+from ..tables.comparability import protocol
+from ..tables.cross_workload import across_workloads
+from ..tables.published import VALUE, Source, by_source
+from .cells import COLUMNS, EDGE, LEFT, UNVERIFIED, cells
+from .footnotes import exclusions, notes, origin, track_text
+
+COMMAND = "sambench leaderboard"
+
+_HOW_TO_READ = f"""\
+- **Group**: rows that share a letter are not told apart by these runs (all pairs at 5 %: Tukey, Games-Howell where
+  the variances differ, both where that is unsure). The order within a group means nothing. A single run, or a row
+  without a run that completed, has no group.
+- **Error**: mean over seeds of the test error at the last epoch ± half the 95 % t-interval. A run that diverged
+  counts with the error of guessing. **n**: runs.
+- **vs sgd, vs sam**: difference of the mean errors in points with its 95 % interval (Welch), negative where the row is
+  better. Each interval holds for itself; groups judge all pairs at once. Of several rows of a baseline, that with the
+  most gradient evaluations is meant.
+- **Grad. evals**: forward and backward passes over one full batch, as counted, mean over the runs that completed;
+  **ms / eval**: training time over gradient evaluations, everything but evaluation included; **Memory**: largest peak
+  of a run, on CUDA of the allocator, on the CPU of the whole process.
+- **Checks**: ✓ passes the conformance suite, ✗ names what fails. **Tier**: *reproduced* ran here, *verified* was run
+  again from the same specs on another machine with the same result (`docs/rules.md`).
+- {UNVERIFIED} a reimplementation that nothing has verified yet; {EDGE} a tuned value at the edge of its range."""
+
+
+def render(boards: Boards, checks: Checks | None = None, published: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Write the leaderboard.
+
+    Args:
+        boards: as :func:`.board.gather` reads them from a store.
+        checks: what the conformance suite found, for the marks.
+        published: published numbers, for the end, as :func:`.published.by_source` takes them.
+
+    Returns:
+        Markdown, ending in a newline: a function of the arguments alone.
+    """
+    shown = [board for board in boards.boards if board.sections]
+    parts = [
+        "# Leaderboard",
+        f"What was measured, method by method. `{COMMAND}` builds this file from the records of the store: it is a "
+        "build product, and an edit is lost with the next build.",
+    ]
+    if ranked := boards.sections:
+        runs = sum(board.runs for board in shown)
+        workloads = len({section.workload.key for section in ranked})
+        parts.append(f"{_HOW_TO_READ}\n\nBelow: {count(runs, 'run')} on {count(workloads, 'workload')}.")
+    else:
+        parts.append(
+            "There is no finished run in the store yet. Train some with `sambench quickstart` (a few minutes), "
+            f"`sambench run` or `sambench launch SUITE`, then run `{COMMAND}` again."
+        )
+    for board in shown:
+        parts += _board(board, checks or {})
+    if ranked:
+        parts += across_workloads(ranked)
+    if boards.damaged:
+        lines = [escape(f"{item.path.name}: {item.problem[:200]}") for item in boards.damaged]
+        parts += ["## Files that are no records", _list(lines)]
+    if boards.search:
+        parts.append(
+            f"{count(boards.search, 'search run')} chose hyper-parameters and {'is' if boards.search == 1 else 'are'} "
+            "not ranked: the best of many trials looks better than it is."
+        )
+    if sources := by_source(published):
+        parts += [
+            "## Published numbers",
+            "What others printed, as each variant declares it. Nothing here ran in this suite, and nothing here is "
+            "ranked: no two sources share a protocol, so compare within one only. Spreads are the sources' own, over "
+            "seeds; what a source gives as an error stands here as an accuracy.",
+            *(part for source in sources for part in _published(source)),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(text: str, path: str | Path) -> None:
+    """Write the leaderboard to a file.
+
+    Raises:
+        StateError: the file cannot be written.
+    """
+    make_folder(Path(path).parent)
+    atomic_write_bytes(path, text.encode())
+
+
+def check(text: str, path: str | Path) -> None:
+    """Make sure that a file is this leaderboard, byte for byte.
+
+    Raises:
+        StateError: it is missing or stale; the message shows the first differences and the way out.
+    """
+    path = Path(path)
+    expected = text.encode()
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        raise StateError(f"{path} does not exist; `{COMMAND}` writes it") from None
+    except OSError as error:
+        raise StateError(f"cannot read {path}: {error.strerror}") from error
+    if found != expected:
+        raise StateError(f"{path} is stale; `{COMMAND}` writes it anew. It differs in:\n{_changes(found, expected)}")
+
+
+def _board(board: Board, checks: Checks) -> list[str]:
+    roster = board.roster
+    parts = [f"## {escape(roster.title)}"] if roster else ["## Other runs"]
+    if roster and roster.description:
+        parts.append(roster.description)
+    parts.append(origin(board))
+    for section in board.sections:
+        if section.workload.rows:
+            parts += _section(section, checks)
+    if left_out := exclusions(board):
+        parts += ["### Excluded, and why", _list(left_out)]
+    return parts
+
+
+def _section(section: Section, checks: Checks) -> list[str]:
+    workload, track = section.workload, section.track
+    rows = [list(cells(row, section, checks).values()) for row in workload.rows]
+    return [
+        f"### {escape(workload.title)}{f': track {track.name}' if track else ''}",
+        *([track_text(track)] if track else []),
+        f"All runs: `{protocol(workload.shared | workload.common)}`",
+        table(COLUMNS, rows, LEFT),
+        _list(notes(section)),
+    ]
+
+
+def _published(source: Source) -> list[str]:
+    shared = ". ".join(f"{heading}: {text}" for heading, text in source.shared.items())
+    left = [heading for heading in source.columns if heading != VALUE]
+    text = table(source.columns, [[cell or "–" for cell in row] for row in source.rows], left)
+    return [f"### {escape(source.name)}", *([escape(f"{shared}.")] if shared else []), text]
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _changes(found: bytes, expected: bytes, most: int = 20) -> str:
+    there, wanted = found.decode(errors="replace").splitlines(), expected.decode().splitlines()
+    lines = difflib.unified_diff(there, wanted, "there", "should be", n=0, lineterm="")
+    changes = [line for line in lines if not line.startswith("@@")]
+    more = [f"... and {len(changes) - most} more lines"] if len(changes) > most else []
+    return "\n".join([*changes[:most], *more]) or "the ends of its lines"

@@ -1,0 +1,171 @@
+"""How figures look and how they are stored, without touching matplotlib's global state.
+
+A figure is an object with a canvas of its own; the style holds while one is drawn or written; the same figure
+gives the same bytes.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Transform, blended_transform_factory
+from numpy.typing import ArrayLike
+from scipy.optimize import isotonic_regression
+
+from ...atomic import atomic_write_bytes, make_folder
+from ..statistics.intervals import Floats
+
+INK, GREY, LIGHT = "#333333", "#767676", "#cfcfcf"
+COLORS: list[str] = [sns.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 3, 4, 9)]
+"""Six colours that stay apart for colour-blind readers, with line styles beside them."""
+
+_STYLE: dict[str, Any] = {
+    "axes.edgecolor": GREY,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "figure.dpi": 150,
+    "font.family": "DejaVu Sans",  # it comes with matplotlib: every machine has it
+    "grid.color": "#e6e6e6",
+    "savefig.dpi": 150,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "sambench",  # ids in the file are hashes of their content and this, instead of random
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Hold the look of all figures for the time of a ``with`` block."""
+    settings: Any = {**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), **_STYLE}
+    with mpl.rc_context(settings):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of this size in inches, for the Agg backend and for nobody's window."""
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.08)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
+    """Write a figure to ``stem.png`` and ``stem.svg`` and return the two paths.
+
+    Raises:
+        StateError: the folder cannot be written.
+    """
+    stem = Path(stem)
+    make_folder(stem.parent)
+    paths = (stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg"))
+    for path, metadata in zip(paths, ({"Software": None}, {"Date": None, "Creator": None}), strict=True):
+        buffer = io.BytesIO()
+        with style():
+            figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
+        atomic_write_bytes(path, buffer.getvalue())
+    return paths
+
+
+def spread(wanted: ArrayLike, gap: float, low: float, high: float) -> Floats:
+    """Move positions apart to at least ``gap``, each as little as possible, inside [low, high].
+
+    It minimizes the sum of squared moves: isotonic regression of the positions less the room below them.
+
+    Args:
+        wanted: (n,) positions.
+        gap: smallest distance; smaller where n positions would not fit.
+        low: lower limit.
+        high: upper limit.
+
+    Returns:
+        (n,) positions in the order given.
+
+    Example:
+        >>> spread([0.5, 0.5, 0.9], 0.1, 0, 1).round(2).tolist()
+        [0.45, 0.55, 0.9]
+    """
+    positions = np.asarray(wanted, dtype=np.float64)
+    if len(positions) < 2:
+        return positions.clip(low, high)
+    order = np.argsort(positions, kind="stable")
+    room = min(gap, (high - low) / (len(positions) - 1)) * np.arange(len(positions))
+    placed = isotonic_regression(positions[order] - room).x.clip(low, high - room[-1]) + room
+    result = np.empty_like(placed)
+    result[order] = placed
+    return result
+
+
+def clusters(values: Sequence[float], share: float = 0.15) -> list[list[int]]:
+    """Group positions on an axis that stand so close that their labels need one column: indices, left to right.
+
+    Example:
+        >>> clusters([200, 100, 205])
+        [[1], [0, 2]]
+    """
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    reach = share * (max(values, default=0) - min(values, default=0))
+    result: list[list[int]] = []
+    for i in order:
+        if result and values[i] - values[result[-1][-1]] <= reach:
+            result[-1].append(i)
+        else:
+            result.append([i])
+    return result
+
+
+def label_points(
+    axes: Axes,
+    texts: Sequence[str],
+    points: Sequence[tuple[float, float]],
+    anchors: Sequence[Transform],
+    places: Transform,
+    x: float,
+    colors: Sequence[str],
+) -> None:
+    """Write one label a point in a column beside them, spread so that none covers another, with leader lines.
+
+    Args:
+        axes: their y-axis must have its final limits.
+        texts: of the labels.
+        points: where the leader lines end, each in the coordinates of its anchor.
+        anchors: from the points to the display.
+        places: from the x of the column to the display.
+        x: of the column, in ``places`` coordinates.
+        colors: of the texts.
+    """
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    figure.draw_without_rendering()  # settles the layout, which says how many inches the axes are high
+    height = axes.get_window_extent().height / figure.dpi * 72
+    inside = axes.transAxes.inverted()
+    fractions = [inside.transform(a.transform(point))[1] for a, point in zip(anchors, points, strict=True)]
+    heights = spread(fractions, 1.25 * mpl.rcParams["font.size"] / height, 0.03, 0.97)
+    for text, point, anchor, y, color in zip(texts, points, anchors, heights, colors, strict=True):
+        axes.annotate(
+            text,
+            xy=point,
+            xycoords=anchor,
+            xytext=(x, float(y)),
+            textcoords=blended_transform_factory(places, axes.transAxes),
+            arrowprops={
+                "arrowstyle": "-",
+                "color": LIGHT,
+                "linewidth": 0.7,
+                "shrinkA": 1,
+                "shrinkB": 3,
+                "relpos": (0, 0.5),  # from the label's left edge: from its middle, a line would cross its neighbours
+            },
+            color=color,
+            va="center",
+            ha="left",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
+            annotation_clip=False,
+        )

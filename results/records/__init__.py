@@ -1,0 +1,1 @@
+"""What training writes: the record of a run, the store, leases, manifests, tuning trials; and merging stores."""

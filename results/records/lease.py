@@ -1,0 +1,321 @@
+"""Leases: who makes a run now, on any machine that sees the folder, and how everybody else can tell when nobody does.
+
+A lease is a file ``lease-<generation>`` in the folder of a run. Whoever creates the next generation holds the run; the
+file system lets only one do that, on one machine as over NFS. The holder renews it every few seconds. It is free again
+
+- when it was released;
+- when it was not renewed for longer than ``EXPIRY``, by the clock of the file system, so that no two machines need
+  agree on the time;
+- at once, when its holder was on this machine and is dead: the kernel then dropped the lock on the file.
+
+A holder that was held up for so long that another took over (suspended, cut off from the file system) finds a higher
+generation and must stop: :meth:`Lease.verify` before anything is written.
+"""
+
+import json
+import os
+import platform
+import secrets
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...atomic import give_name, make_folder, write_failure
+from ...errors import StateError
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: a dead holder is then noticed by the time alone
+    fcntl = None
+
+EXPIRY = 120.0
+"""Seconds without a renewal after which a lease is free; several renewals may fail before that."""
+
+_PREFIX = "lease-"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a run, and how far it is.
+
+    Args:
+        host: name of the machine.
+        boot: of the running kernel: equal exactly for processes that see the same locks.
+        pid: process.
+        job: of the scheduler, or empty.
+        first: step at which this holder took the run up.
+        step: step that is done.
+        total: steps of the whole run, 0 before it is known.
+        seconds: that this holder has held the run.
+    """
+
+    host: str
+    boot: str
+    pid: int
+    job: str = ""
+    first: int = 0
+    step: int = 0
+    total: int = 0
+    seconds: float = 0.0
+
+    @property
+    def remaining(self) -> float | None:
+        """Estimated seconds to the end, from the steps made so far; None before there are any."""
+        made = self.step - self.first
+        return self.seconds / made * (self.total - self.step) if made > 0 else None
+
+
+def look(folder: Path, now: float | None = None) -> tuple[bool, Holder | None]:
+    """Tell whether somebody holds the run of a folder, and who did last.
+
+    Args:
+        folder: of the run.
+        now: the time of the file system, when the caller has asked for it (:func:`filesystem_time`).
+    """
+    found = generations(folder)
+    if not found:
+        return False, None
+    path = lease_path(folder, found[-1])
+    try:
+        return is_held(path, now), read_holder(path)
+    except FileNotFoundError:
+        return False, None
+
+
+def filesystem_time(folder: Path) -> float:
+    """Return what time it is for the file system that a folder is on, in seconds since the epoch."""
+    probe = folder / f".time-{secrets.token_hex(8)}"
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            os.write(descriptor, b"?")
+            os.fsync(descriptor)
+            return os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
+            probe.unlink(missing_ok=True)
+    except OSError:
+        return time.time()  # a folder that may only be read: its times are compared with this machine's
+
+
+def is_held(path: Path, now: float | None = None, expiry: float = EXPIRY) -> bool:
+    """Tell whether the holder of one lease is alive: renewed within ``expiry`` seconds, and no dead process of ours."""
+    try:
+        with path.open("rb") as file:
+            if fcntl is not None and _same_kernel(_parse(file.read())):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    return False
+                except OSError:
+                    pass
+            renewed = os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
+        return False
+    return (filesystem_time(path.parent) if now is None else now) - renewed <= expiry
+
+
+def _same_kernel(holder: Holder | None) -> bool:
+    return holder is not None and holder.boot == boot_id()
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Read who holds, or held, a run; None if the file is gone or being written."""
+    try:
+        return _parse(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _parse(data: bytes) -> Holder | None:
+    """Read a holder; a file that is being written this moment says nothing yet."""
+    try:
+        content: dict[str, Any] = json.loads(data)
+        return Holder(**content)
+    except (ValueError, TypeError):
+        return None
+
+
+def generations(folder: Path) -> list[int]:
+    """List the generations of leases in the folder of a run, in order; the last one counts."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(int(name.removeprefix(_PREFIX)) for name in names if name.startswith(_PREFIX))
+
+
+def lease_path(folder: Path, generation: int) -> Path:
+    """Return the file of one generation."""
+    return folder / f"{_PREFIX}{generation:06d}"
+
+
+def boot_id() -> str:
+    """Identify the running kernel, whose locks tell which processes are alive."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return platform.node()
+
+
+def job_id() -> str:
+    """Name the scheduler's job that this process is in: ``123_4`` for element 4 of array 123."""
+    array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{element}" if array else os.environ.get("SLURM_JOB_ID", "")
+
+
+BEAT = 15.0
+"""Seconds between two renewals."""
+
+_SIZE = 512
+
+
+class Held(StateError):
+    """Somebody else is making this run."""
+
+
+class LeaseLost(StateError):
+    """Another process has taken over this run, because this one gave no sign of life; nothing may be written."""
+
+
+class Lease:
+    """The right to make a run, from :meth:`take` to :meth:`release`, renewed by a thread of its own.
+
+    Args:
+        folder: of the run, whose name is that of the run.
+        beat: seconds between renewals.
+        expiry: seconds without one after which others may take over.
+    """
+
+    def __init__(self, folder: Path, *, beat: float = BEAT, expiry: float = EXPIRY):
+        self.folder, self.beat, self.expiry = folder, beat, expiry
+        self.generation = 0
+        self.lost = False
+        self.first = self.step = self.total = 0
+        self._descriptor = -1
+        self._released = threading.Event()
+        self._writing = threading.Lock()
+
+    def take(self) -> "Lease":
+        """Become the one who makes the run.
+
+        Raises:
+            Held: somebody else is, and alive.
+            StateError: the folder cannot be written.
+        """
+        while True:
+            make_folder(self.folder)
+            newest = max(generations(self.folder), default=0)
+            if newest and is_held(lease_path(self.folder, newest), expiry=self.expiry):
+                raise Held(_held_by(self.folder.name, read_holder(lease_path(self.folder, newest))))
+            with suppress(FileNotFoundError):  # the folder went away: the run came to its end just now
+                if self._create(newest + 1):
+                    break
+        self._started = self._renewed = time.monotonic()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._thread.start()
+        return self
+
+    def verify(self) -> None:
+        """Renew the lease and make sure that it is still ours; to be called before anything is written.
+
+        Raises:
+            LeaseLost: it is not.
+        """
+        self._touch()
+        if self.lost:
+            raise LeaseLost(
+                f"run {self.folder.name[:12]} was taken over by another process while this one gave no sign of life "
+                f"for {self.expiry:.0f} s; this one stops and writes nothing"
+            )
+
+    def release(self) -> None:
+        """Let others have the run; a second call does nothing."""
+        self._released.set()
+        with self._writing:
+            if self._descriptor >= 0:
+                with suppress(OSError):  # it cannot be removed: it will expire
+                    if not self.lost and not self._removed():
+                        lease_path(self.folder, self.generation).unlink(missing_ok=True)
+                os.close(self._descriptor)
+                self._descriptor = -1
+        with suppress(OSError):  # it holds checkpoints, or somebody looks in to see whether the run is done
+            self.folder.rmdir()
+
+    def __enter__(self) -> "Lease":
+        return self.take()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _create(self, generation: int) -> bool:
+        """Create one generation, its content and its lock in one step; return whether we were the first."""
+        path = lease_path(self.folder, generation)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
+        descriptor = -1
+        try:
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            if fcntl is not None:
+                with suppress(OSError):  # a file system without locks: the time alone decides
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(descriptor, self._content(0.0))
+            os.fsync(descriptor)
+            ours = give_name(temporary, path)
+        except OSError as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise write_failure(error, self.folder) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        # Listings may be late by a moment: of two that meet here the higher generation wins.
+        if not ours or max(generations(self.folder), default=0) > generation:
+            os.close(descriptor)
+            if ours:
+                path.unlink(missing_ok=True)
+            return False
+        for older in generations(self.folder):
+            if older < generation:
+                lease_path(self.folder, older).unlink(missing_ok=True)
+        self.generation, self._descriptor = generation, descriptor
+        return True
+
+    def _content(self, seconds: float) -> bytes:
+        holder = Holder(
+            platform.node(), boot_id(), os.getpid(), job_id(), self.first, self.step, self.total, round(seconds, 1)
+        )
+        return json.dumps(asdict(holder)).encode().ljust(_SIZE - 1) + b"\n"
+
+    def _renew(self) -> None:
+        while not self._released.wait(self.beat) and not self.lost:
+            self._touch()
+
+    def _touch(self) -> None:
+        with self._writing:
+            if self._descriptor < 0 or self.lost:
+                return
+            try:
+                if self._removed() or max(generations(self.folder), default=0) != self.generation:
+                    self.lost = True
+                    return
+                os.pwrite(self._descriptor, self._content(time.monotonic() - self._started), 0)
+                os.fsync(self._descriptor)
+                self._renewed = time.monotonic()
+            except OSError:  # the file system is away or full: nobody could renew, until the time is over
+                self.lost = time.monotonic() - self._renewed > self.expiry
+
+    def _removed(self) -> bool:
+        """Tell whether our file is gone: who took over and released left the number of our generation to others."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
+
+def _held_by(run: str, holder: Holder | None) -> str:
+    where = f" on {holder.host}, process {holder.pid}" if holder else ""
+    where += f", job {holder.job}" if holder and holder.job else ""
+    return (
+        f"run {run[:12]} is being trained by another process{where}; "
+        "wait for it, or stop it and run this again: it goes on where the other one was"
+    )

@@ -1,0 +1,123 @@
+"""Records of several machines brought together: the new ones come in, differences are explained, nothing changes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError
+from .record import RunRecord
+from .store import Damaged, Store
+
+MEASURED = ("timing", "peak_memory", "environment")
+"""Parts of a record that say where and how fast a run was made, not what came out."""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two final records of one run whose results differ: the field, here, and there."""
+
+    run_id: str
+    label: str
+    differences: tuple[tuple[str, Any, Any], ...]
+    ours: str
+    theirs: str
+
+    def __str__(self) -> str:
+        lines = [f"run {self.run_id[:12]} ({self.label}) has two results; the one that was here stays:"]
+        lines += [f"  {name}: {here} here, {there} there" for name, here, there in self.differences]
+        if self.ours != self.theirs:
+            lines.append(f"  made by: {self.ours} here, {self.theirs} there")
+        return "\n".join(lines)
+
+
+@dataclass
+class Merged:
+    """What a merge did.
+
+    Args:
+        added: final records that are new.
+        failed: records of failed attempts that are new.
+        same: runs that both have, with the same result.
+        conflicts: runs that both have, with different results.
+        damaged: files over there that are no records.
+    """
+
+    added: int = 0
+    failed: int = 0
+    same: int = 0
+    conflicts: list[Conflict] = field(default_factory=list)
+    damaged: list[Damaged] = field(default_factory=list)
+
+
+def merge(into: Store, source: Path) -> Merged:
+    """Add the records of another results folder to a store.
+
+    The first final record of a run stays for good, so a run that is here is never replaced. Where both have it, the
+    results are compared: everything but times, memory and machine.
+
+    Args:
+        into: the store that grows.
+        source: a results folder, or its folder ``runs``.
+
+    Raises:
+        ConfigError: the source is no results folder, or the store itself.
+        StateError: a record here is damaged, or the folder cannot be written.
+    """
+    root = source.parent if source.name == "runs" else source
+    other = Store(root)
+    if not other.runs.is_dir():
+        raise ConfigError(f"{source} is no results folder: it has no folder 'runs' with records")
+    if other.runs.resolve() == into.runs.resolve():
+        raise ConfigError(f"{source} is the results folder itself; name the folder that another cluster wrote")
+    merged = Merged()
+    for record in other.scan():
+        if isinstance(record, Damaged):
+            merged.damaged.append(record)
+        elif into.has(record.run_id):
+            _compare(into.read(record.run_id), record, merged)
+        elif record.status == "failed":
+            merged.failed += record.run_id not in into.failed_ids() and into.write(record)
+        else:
+            merged.added += into.write(record)
+    return merged
+
+
+def _compare(ours: RunRecord, theirs: RunRecord, merged: Merged) -> None:
+    if theirs.status == "failed":  # an attempt that failed there says nothing against a result here
+        merged.same += 1
+        return
+    differences = tuple(_differences(_results(ours), _results(theirs)))
+    if differences:
+        label = f"{ours.spec['variant']} seed {ours.spec['seed']}"
+        merged.conflicts.append(Conflict(ours.run_id, label, differences, _maker(ours), _maker(theirs)))
+    else:
+        merged.same += 1
+
+
+def _results(record: RunRecord) -> dict[str, Any]:
+    """Flatten what came out of a run; the curve counts by its last point, without its times."""
+    content = record.model_dump(mode="json", exclude={*MEASURED, "spec", "run_id", "schema_version"})
+    curve = [{key: value for key, value in point.items() if key != "seconds"} for point in content.pop("curve")]
+    metrics = content.pop("metrics") or {}
+    counters = content.pop("counters")
+    return {**content, "points of the curve": len(curve), "curve": curve, **metrics, **counters}
+
+
+def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for name in sorted(ours.keys() | theirs.keys()):
+        here, there = ours.get(name), theirs.get(name)
+        if here != there:
+            long = isinstance(here, list) or (isinstance(here, str) and len(here) > 16)
+            yield name, _short(here) if long else here, _short(there) if long else there
+
+
+def _short(value: Any) -> str:
+    return "another" if isinstance(value, list) else f"{str(value)[:12]}..."
+
+
+def _maker(record: RunRecord) -> str:
+    environment = record.environment
+    commit = f", commit {environment.commit[:9]}" if environment.commit else ""
+    dirty = " with changes" if environment.dirty else ""
+    return f"{environment.device_name}, {environment.threads} threads, torch {environment.torch}{commit}{dirty}"

@@ -1,0 +1,219 @@
+"""The store: a folder of records, one file a run, written once, read by anybody at any time."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ...atomic import atomic_write_bytes, check_writable, make_folder, remove_leftovers
+from ...errors import StateError
+from .record import RunRecord
+
+_FINAL = ".json"
+_FAILED = ".failed.json"
+_CHUNK = 1 << 17  # bytes of a read: nearly every record has fewer
+_STATUS = re.compile(rb'"status":"(completed|diverged|failed)"')
+_HEAD = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A file of the store that cannot be read as a record."""
+
+    path: Path
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"the record {self.path} cannot be used: {self.problem}. "
+            f"Restore the file, or move it away and run again; nothing else depends on it."
+        )
+
+
+class Store:
+    """Records of runs under one folder, safe for any number of processes at once.
+
+    ======================================  ===========================================================
+    ``root/runs/<run_id>.json``             the run's record, final: completed or diverged, never changed
+    ``root/runs/<run_id>.failed.json``      its last failed attempt, until an attempt gets to an end
+    ``root/checkpoints/<run_id>/``          where a run in progress keeps its checkpoints
+    ======================================  ===========================================================
+
+    Failed attempts have a name of their own, so that the names alone tell which runs are done, and a retry
+    that fails can never race with one that ends well.
+
+    Args:
+        root: the folder; it is created by the first write or by :meth:`check_writable`.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.runs = self.root / "runs"
+
+    def path(self, run_id: str) -> Path:
+        """Return where the final record of a run is, or would be."""
+        return self.runs / f"{run_id}{_FINAL}"
+
+    def failed_path(self, run_id: str) -> Path:
+        """Return where the last failed attempt of a run is, or would be."""
+        return self.runs / f"{run_id}{_FAILED}"
+
+    def checkpoints(self, run_id: str) -> Path:
+        """Return the folder for the checkpoints of a run; it need not exist."""
+        return self.root / "checkpoints" / run_id
+
+    def has(self, run_id: str) -> bool:
+        """Tell whether the run is done: it has a final record. A failed attempt does not count."""
+        return self.path(run_id).is_file()
+
+    def run_ids(self) -> list[str]:
+        """List the runs that are done, sorted, by the names of the files alone."""
+        return sorted(name.removesuffix(_FINAL) for name in self._names() if not name.endswith(_FAILED))
+
+    def failed_ids(self) -> list[str]:
+        """List the runs whose attempts all failed, sorted, by the names of the files alone."""
+        names = self._names()
+        failed = {name.removesuffix(_FAILED) for name in names if name.endswith(_FAILED)}
+        return sorted(run_id for run_id in failed if f"{run_id}{_FINAL}" not in names)
+
+    def statuses(self) -> dict[str, str]:
+        """Return the status of every run by its id, from the first bytes of the files, which are not validated.
+
+        It is ``"damaged"`` where they do not say; who reads that record is told what is wrong with it.
+        """
+        found = {}
+        for name in sorted(self._names(), reverse=True):  # the final record of a run comes after its failed attempt
+            with suppress(OSError), open(f"{self.runs}/{name}", "rb") as file:
+                said = _STATUS.search(file.read(_HEAD))
+                found[name.split(".")[0]] = said[1].decode() if said else "damaged"
+        return found
+
+    def read(self, run_id: str) -> RunRecord:
+        """Read and validate the record of a run: the final one, else that of its last failed attempt.
+
+        Raises:
+            StateError: there is no such record, or its file is damaged.
+        """
+        record = self._read(run_id)
+        if record is None:
+            raise StateError(f"there is no record of run {run_id} in {self.runs}; `sambench run` writes one")
+        return _strict(record)
+
+    def scan(self) -> Iterator[RunRecord | Damaged]:
+        """Read every run in the order of its id: the record, or what is wrong with its file.
+
+        One damaged file hides nothing but itself.
+        """
+        for run_id in sorted({*self.run_ids(), *self.failed_ids()}):
+            if (record := self._read(run_id)) is not None:
+                yield record
+
+    def records(self) -> Iterator[RunRecord]:
+        """Read every run in the order of its id, failed ones included.
+
+        Raises:
+            StateError: a file is damaged; the message names it, what is wrong with it, and the way out.
+        """
+        for record in self.scan():
+            yield _strict(record)
+
+    def write(self, record: RunRecord) -> bool:
+        """Add a record to the store: all of it, or nothing; the first final record of a run stays for good.
+
+        Returns:
+            Whether it was written: ``False`` when the run already had its final record.
+
+        Raises:
+            StateError: the record does not survive being read back, or the folder cannot be written.
+        """
+        text = record.model_dump_json()
+        try:
+            RunRecord.model_validate_json(text)
+        except ValidationError as error:
+            raise StateError(
+                f"run {record.run_id} made a record that cannot be read back: {_summary(error)}"
+            ) from error
+        make_folder(self.runs)
+        data = f"{text}\n".encode()
+        if record.status == "failed":
+            return not self.has(record.run_id) and atomic_write_bytes(self.failed_path(record.run_id), data)
+        written = atomic_write_bytes(self.path(record.run_id), data, overwrite=False)
+        if written:
+            self.failed_path(record.run_id).unlink(missing_ok=True)
+        return written
+
+    def check_writable(self) -> None:
+        """Make sure, before a run spends hours, that its record can be written; clear up after the killed.
+
+        Raises:
+            StateError: the folder cannot be created or written, with the reason and the way out.
+        """
+        check_writable(self.runs)
+        make_folder(self.root / "checkpoints")
+        remove_leftovers(self.runs)
+
+    def _read(self, run_id: str) -> RunRecord | Damaged | None:
+        # Texts, not paths: putting paths together takes as long as reading small files.
+        final, failed = f"{self.runs}/{run_id}{_FINAL}", f"{self.runs}/{run_id}{_FAILED}"
+        for path in (final, failed, final):  # a failed attempt may give way to the final record meanwhile
+            try:
+                return _parse(path, _bytes(path))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                return Damaged(Path(path), error.strerror or str(error))
+        return None
+
+    def _names(self) -> set[str]:
+        try:
+            names = os.listdir(self.runs)
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise StateError(f"cannot read the results in {self.runs}: {error.strerror}") from error
+        return {name for name in names if name.endswith(_FINAL) and not name.startswith(".")}
+
+
+def _bytes(path: str) -> bytes:
+    """Read a whole file without a file object, which costs more than the reading where files are many and small."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        data = os.read(descriptor, _CHUNK)
+        while more := os.read(descriptor, _CHUNK):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def _parse(path: str, data: bytes) -> RunRecord | Damaged:
+    try:
+        record = RunRecord.model_validate_json(data)
+    except ValidationError as error:
+        return Damaged(Path(path), _summary(error))
+    ending = _FAILED if path.endswith(_FAILED) else _FINAL
+    if not path.endswith(f"/{record.run_id}{ending}"):
+        return Damaged(Path(path), f"it holds the record of another run, {record.run_id}")
+    if (record.status == "failed") != (ending == _FAILED):
+        return Damaged(Path(path), f"a record of status {record.status!r} does not belong under this name")
+    return record
+
+
+def _strict(record: RunRecord | Damaged) -> RunRecord:
+    if isinstance(record, Damaged):
+        raise StateError(str(record))
+    return record
+
+
+def _summary(error: ValidationError, most: int = 3) -> str:
+    """Put what pydantic found into one line: where, what, and how many more."""
+    problems = [
+        f"{'.'.join(map(str, problem['loc'])) or 'the record'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+    more = f"; and {len(problems) - most} more" if len(problems) > most else ""
+    return "; ".join(problems[:most]) + more

@@ -1,0 +1,207 @@
+"""Boards: what a suite promised, with the tables of the runs that came out of it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..records.manifest import Roster, Track, read_rosters
+from ..records.record import RunRecord
+from ..records.store import Damaged, Store
+from ..records.trials import FOLDER as LEDGERS
+from ..records.trials import Trial, read_ledger
+from .comparability import setting_of
+from .grouping import Collection, Run
+from .tiers import VERIFICATION, read_retractions, reasons, tier
+from .workload_table import Workload, tables
+
+HEADLINE = ("G", "E", "T")
+"""Order of the tracks: equal gradient evaluations first."""
+
+Checks = Mapping[str, Mapping[str, str]]
+"""Conformance results: variant -> check -> ``pass``, ``n/a`` or what failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table: a workload, at the budget of a track or, without one, whatever was run.
+
+    Attributes:
+        track: the budget that the runs share, if the suite had one.
+        workload: its rows.
+        tiers: label of a row -> reproduced or verified.
+        edges: label of a row -> tuned hyper-parameters that ended at the edge of their range.
+    """
+
+    track: Track | None
+    workload: Workload
+    tiers: dict[str, str]
+    edges: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The tables of one suite, or of the runs that no suite of the store lists.
+
+    Attributes:
+        roster: what the suite promised; ``None`` for runs of no suite.
+        sections: workload by workload, the headline track first.
+        runs: number of different runs in the tables.
+        missing: number of promised runs that have no final record.
+        trials: of its tuning; none where nothing was tuned.
+    """
+
+    roster: Roster | None
+    sections: tuple[Section, ...]
+    runs: int
+    missing: int
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def budget(self) -> dict[tuple[str, int], int]:
+        """``(stage, seed)`` -> trials of one method; validation makes sure that all methods have the same."""
+        spent: dict[tuple[str, int], int] = {}
+        for trial in self.trials:
+            if (trial.track, trial.method) == (self.trials[0].track, self.trials[0].method):
+                spent[trial.stage, trial.seed] = spent.get((trial.stage, trial.seed), 0) + 1
+        return dict(sorted(spent.items(), key=lambda item: (item[0][0] != "screen", item[0][1])))
+
+
+@dataclass(frozen=True, slots=True)
+class Boards:
+    """Everything a leaderboard shows that comes out of a store.
+
+    Attributes:
+        boards: those of suites, by name, then the runs of no suite.
+        damaged: files that are no records.
+        search: number of search runs.
+    """
+
+    boards: tuple[Board, ...]
+    damaged: tuple[Damaged, ...]
+    search: int
+
+    @property
+    def sections(self) -> list[Section]:
+        """All tables with at least one row."""
+        return [section for board in self.boards for section in board.sections if section.workload.rows]
+
+
+def gather(store: Store) -> Boards:
+    """Read a store: records, rosters, ledgers, re-runs and retractions.
+
+    Raises:
+        StateError: a roster, ledger or list of retractions is damaged. Damaged records are listed, not raised.
+    """
+    rosters = read_rosters(store.root)
+    names = {roster.tuning.ledger for roster in rosters if roster.tuning}
+    return assemble(
+        store.scan(),
+        rosters,
+        {name: read_ledger(store.root / LEDGERS / name) for name in sorted(names)},
+        Store(store.root / VERIFICATION).scan(),
+        reasons(read_retractions(store.root)),
+    )
+
+
+def assemble(
+    records: Iterable[RunRecord | Damaged],
+    rosters: Sequence[Roster] = (),
+    ledgers: Mapping[str, Sequence[Trial]] | None = None,
+    again: Iterable[RunRecord | Damaged] = (),
+    retracted: Mapping[str, str] | None = None,
+) -> Boards:
+    """Make the boards of some records: a function of its arguments, whatever order the records come in.
+
+    Args:
+        records: of the runs, one in memory at a time.
+        rosters: of the suites.
+        ledgers: file name -> trials.
+        again: records of re-runs.
+        retracted: run id -> why it was taken back.
+    """
+    damaged: list[Damaged] = []
+    collection, repeated = (_collect(part, damaged) for part in (records, again))
+    runs = {run.run_id: run for run in collection.runs()}
+    reruns = {run.run_id: run for run in repeated.runs()}
+    listed = {run for roster in rosters for run in roster.runs}
+    boards = [
+        _board(
+            roster,
+            collection,
+            runs,
+            reruns,
+            (ledgers or {}).get(roster.tuning.ledger if roster.tuning else "", ()),
+            retracted,
+        )
+        for roster in rosters
+    ]
+    if rest := frozenset(runs.keys() - listed):
+        sections = [_section(None, workload, runs, reruns, ()) for workload in tables(collection, rest, retracted)]
+        boards.append(Board(None, tuple(sections), len(rest), 0))
+    return Boards(tuple(boards), tuple(sorted(damaged, key=lambda item: item.path.name)), collection.search)
+
+
+def _collect(records: Iterable[RunRecord | Damaged], damaged: list[Damaged]) -> Collection:
+    collection = Collection()
+    for record in records:
+        if isinstance(record, Damaged):
+            damaged.append(record)
+        else:
+            collection.add(record)
+    return collection
+
+
+def _board(
+    roster: Roster,
+    collection: Collection,
+    runs: Mapping[str, Run],
+    reruns: Mapping[str, Run],
+    trials: Sequence[Trial],
+    retracted: Mapping[str, str] | None,
+) -> Board:
+    compared = [(track, track.runs) for track in roster.tracks]
+    sections = [
+        _section(track, workload, runs, reruns, trials)
+        for track, promised in [*compared, (None, roster.loose)]
+        if promised
+        for workload in tables(collection, frozenset(promised), retracted)
+    ]
+    titles = list(dict.fromkeys(section.workload.title for section in sections))
+    sections.sort(key=lambda section: (titles.index(section.workload.title), _rank(section.track)))
+    done = [run for run in roster.runs if run in runs and runs[run].status != "failed"]
+    return Board(roster, tuple(sections), len(done), len(roster.runs) - len(done), tuple(trials))
+
+
+def _rank(track: Track | None) -> int:
+    return HEADLINE.index(track.name) if track else 0
+
+
+def _section(
+    track: Track | None,
+    workload: Workload,
+    runs: Mapping[str, Run],
+    reruns: Mapping[str, Run],
+    trials: Sequence[Trial],
+) -> Section:
+    edges = _edges(trials, track)
+    return Section(
+        track,
+        workload,
+        {row.label: tier(row, runs, reruns) for row in workload.rows},
+        {row.label: found for row in workload.rows if (found := edges.get(setting_of(row.spec)))},
+    )
+
+
+def _edges(trials: Sequence[Trial], track: Track | None) -> dict[str, str]:
+    """Map the chosen settings to what stands at the edge of its range; those of this track's own search go first."""
+    chosen = sorted(
+        (trial for trial in trials if trial.chosen), key=lambda t: track is not None and t.track == track.name
+    )
+    return {setting_of(json.loads(trial.spec)): trial.edges for trial in chosen}
+
+
+def read_checks(path: str | Path) -> Checks:
+    """Read what the conformance suite found; nothing where the file is not there, as in an installed package."""
+    path = Path(path)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,0 +1,210 @@
+"""Which runs may be compared: a workload is everything two runs must share, a method everything they may not.
+
+A spec falls into three parts. The *method* is what is compared: the variant and how it was set. ``seed`` and
+``eval_every`` say which run of the method this is and how often it was watched; they change neither. All the
+rest, with the fingerprint of the data, is the *workload*, keys nobody here has heard of included: in doubt two
+runs are not compared.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..records.record import RunRecord, canonical_json, frozen
+
+METHOD = (
+    "variant",
+    "base",
+    "sampler",
+    "average",
+    "hook",
+    "hyper",
+    "lr",
+    "momentum",
+    "nesterov",
+    "weight_decay",
+    "epochs",
+)
+"""Spec keys that belong to the method. Epochs do: at equal cost a cheaper variant trains for more of them."""
+
+SETTING = ("variant", "base", "sampler", "hyper", "lr", "momentum", "nesterov", "weight_decay")
+"""Spec keys that a search may choose, and what it chooses them for."""
+
+REPETITION = ("seed", "eval_every")
+"""Spec keys that tell apart runs of one method on one workload."""
+
+_TITLE = ("dataset", "model")
+_NEUTRAL = {"accumulate": 1, "imbalance": 1, "norm": "batch", "sampler": "uniform", "split": "full"}
+_ONLY_WITH = {
+    "noise_kind": lambda spec: spec.get("noise"),
+    "milestones": lambda spec: spec.get("schedule") == "multistep",
+    "gamma": lambda spec: spec.get("schedule") == "multistep",
+}
+
+
+def workload_of(record: RunRecord) -> dict[str, Any]:
+    """Return what a run shares with every run it may be compared with.
+
+    Warm-up stands in it as a share of the run, so that a method that trains for more epochs at the same cost,
+    its schedule stretched, stays on the same workload.
+    """
+    apart = {*METHOD, *REPETITION, "warmup_epochs"}
+    shared = {key: value for key, value in record.spec.items() if key not in apart}
+    shared["data"] = record.dataset_fingerprint
+    if "warmup_epochs" in record.spec and "epochs" in record.spec:
+        shared["warmup"] = round(record.spec["warmup_epochs"] / record.spec["epochs"], 9)
+    return shared
+
+
+def method_of(record: RunRecord) -> dict[str, Any]:
+    """Return what was compared: the spec's :data:`METHOD` keys, each hyper-parameter as ``hyper.<name>``."""
+    method = {key: record.spec[key] for key in METHOD if key in record.spec and key != "hyper"}
+    return method | {f"hyper.{key}": value for key, value in record.spec.get("hyper", {}).items()}
+
+
+def chooses_hyper(record: RunRecord) -> bool:
+    """Tell whether a run is a trial of a search, measured on the held-out part of the training set."""
+    return record.spec.get("split") == "search"
+
+
+def key_of(part: Mapping[str, Any]) -> str:
+    """Return a text that two workloads, or two methods, share exactly when they are the same."""
+    return canonical_json(part)
+
+
+def identity_of(record: RunRecord) -> bytes:
+    """Return bytes that are equal only for runs of one method on one workload: cheap, where :func:`key_of` is not.
+
+    Runs of one method may have different ones, where their specs list the same keys in another order.
+    """
+    spec = record.spec.copy()
+    for key in REPETITION:
+        spec.pop(key, None)
+    return frozen((record.dataset_fingerprint, spec))
+
+
+def setting_of(spec: Mapping[str, Any]) -> str:
+    """Return a text that two runs share exactly when they are the same variant, set the same, for however long.
+
+    Example:
+        >>> setting_of({"variant": "sam", "hyper": {"rho": 1}}) == setting_of({"variant": "sam", "hyper": {"rho": 1.0}})
+        True
+    """
+    return canonical_json([_as_float(spec.get(key)) for key in SETTING])
+
+
+def titles(workloads: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name workloads by data set and model, and those with equal names by what else they differ in.
+
+    Example:
+        >>> titles([{"dataset": "digits", "model": "a", "noise": n} for n in (0.0, 0.2)])
+        ['digits, a (noise=0)', 'digits, a (noise=0.2)']
+    """
+    names = [", ".join(str(workload[key]) for key in _TITLE if key in workload) for workload in workloads]
+    return _distinct(names, workloads)
+
+
+def labels(methods: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name methods by variant and plug-ins, and those with equal names by what else they differ in.
+
+    One key is enough where it tells them all apart: one with texts among its values first, then hyper-parameters.
+
+    Example:
+        >>> labels([{"variant": "sgd", "epochs": 20}, {"variant": "sgd", "epochs": 40}, {"variant": "sam"}])
+        ['sgd (epochs=20)', 'sgd (epochs=40)', 'sam']
+    """
+    return _distinct([short_name(method) for method in methods], methods)
+
+
+def short_name(method: Mapping[str, Any]) -> str:
+    """Name a method by its variant and, where they are not the usual ones, what it is combined with."""
+    base, sampler = method.get("base") or "sgd", method.get("sampler") or "uniform"
+    parts = [str(method["variant"]), *([f"on {base}"] if base != "sgd" else [])]
+    parts += [f"+ {sampler}"] if sampler != "uniform" else []
+    absent = (None, "", "none", method["variant"])  # a variant that is its base with a plug-in is called like it
+    parts += [f"+ {method[key]}" for key in ("average", "hook") if method.get(key) not in absent]
+    return " ".join(parts)
+
+
+def common(methods: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what all methods of a table share, apart from the variant and its hyper-parameters."""
+    keys = [key for key in METHOD if key not in ("variant", "hyper")]
+    return {key: methods[0][key] for key in keys if methods and key in methods[0] and key not in varying(methods, keys)}
+
+
+def varying(parts: Sequence[Mapping[str, Any]], keys: Iterable[str] | None = None) -> list[str]:
+    """List the keys in which some of the given parts differ, absent and present included, sorted."""
+    candidates = {key for part in parts for key in part} if keys is None else keys
+    return sorted(key for key in candidates if len({_text(part.get(key)) for part in parts}) > 1)
+
+
+def protocol(workload: Mapping[str, Any]) -> str:
+    """Write what matters of a workload in one line: ``batch_size=128 schedule=cosine``; defaults that change
+    nothing, and what only matters together with something that is off, are left out."""
+    shown = {
+        key: value
+        for key, value in sorted(workload.items())
+        if key not in (*_TITLE, "data")
+        and value not in (None, False, "", 0)
+        and _NEUTRAL.get(key) != value
+        and _ONLY_WITH.get(key, lambda _: True)(workload)
+    }
+    return " ".join(f"{key}={write(value)}" for key, value in shown.items())
+
+
+def write(value: Any) -> str:
+    """Write a value of a spec as briefly as it can be read: 0.0005 as ``5e-4``, lists with commas.
+
+    Example:
+        >>> [write(value) for value in (0.0005, 0.1, 20, True, None, "1-1/t", [0.5, 0.75])]
+        ['5e-4', '0.1', '20', 'on', 'none', '1-1/t', '0.5,0.75']
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "on", False: "off"}[value]
+    if isinstance(value, float):
+        text = f"{value:.6g}"
+        mantissa, letter, exponent = f"{value:e}".partition("e")
+        short = f"{float(mantissa):.6g}{letter}{int(exponent)}"
+        return short if len(short) < len(text) else text
+    if isinstance(value, list | tuple):
+        return ",".join(map(write, value))
+    return str(value) if isinstance(value, str | int) else canonical_json(value)
+
+
+def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    count = Counter(names)
+    result = []
+    for name, part in zip(names, parts, strict=True):
+        if count[name] > 1:
+            keys = _telling([other for other, alike in zip(parts, names, strict=True) if alike == name])
+            details = [f"{key.removeprefix('hyper.')}={_brief(key, part.get(key))}" for key in keys]
+            name = f"{name} ({' '.join(details)})"
+        result.append(name)
+    return result
+
+
+def _telling(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Find the key that tells all parts apart, or else all keys in which they differ."""
+
+    def preference(key: str) -> tuple[bool, bool, str]:
+        return not any(isinstance(part.get(key), str) for part in parts), not key.startswith("hyper."), key
+
+    keys = varying(parts)
+    alone = [key for key in keys if len({_text(part.get(key)) for part in parts}) == len(parts)]
+    return sorted(alone, key=preference)[:1] or keys
+
+
+def _text(value: Any) -> str:
+    """Return a text that two values share exactly when their canonical JSON is the same; most are numbers or texts."""
+    return canonical_json(value) if isinstance(value, dict | list | tuple) else repr(value)
+
+
+def _as_float(value: Any) -> Any:
+    """Write whole numbers as floats: a suite in TOML may lose that difference."""
+    if isinstance(value, Mapping):
+        return {key: _as_float(part) for key, part in value.items()}
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _brief(key: str, value: Any) -> str:
+    return write(value)[:8] if key == "data" else write(value)

@@ -1,0 +1,122 @@
+"""Records, reduced to what a board needs of them and sorted by what may be compared."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from ..records.record import RunRecord
+from .comparability import chooses_hyper, identity_of, key_of, method_of, workload_of
+
+Methods = list[tuple[dict[str, Any], list["Run"]]]
+
+
+class Run(NamedTuple):
+    """What a board needs of a record, which is small: 100,000 of them fit in memory where their curves would not.
+
+    Attributes:
+        run_id: hash of the spec.
+        seed: of the run.
+        status: completed, diverged or failed.
+        reason: why it did not complete, one line.
+        accuracy: share; that of guessing for a run that did not complete.
+        resolution: step of the accuracy, one over the number of examples; 0 for a run that did not complete.
+        gradients: gradient evaluations, counted.
+        forwards: forward-only passes, counted.
+        seconds: training time.
+        memory: peak in bytes, ``None`` in records from before it was measured.
+        source: hash of the variant's source file.
+        implementation: status of the variant.
+        hardware: device and, on a CPU, threads.
+        host: hash of the machine.
+        commit: of the code, with a ``+`` where it had changes since; empty outside a checkout.
+    """
+
+    run_id: str
+    seed: int
+    status: str
+    reason: str
+    accuracy: float
+    resolution: float
+    gradients: float
+    forwards: float
+    seconds: float
+    memory: int | None
+    source: str
+    implementation: str
+    hardware: str
+    host: str
+    commit: str
+
+
+class Collection:
+    """Runs by workload and method, whatever order they come in. Search runs choose hyper-parameters: only counted.
+
+    Attributes:
+        search: number of search runs.
+        shared: what each workload shares, by its key.
+    """
+
+    def __init__(self, records: Iterable[RunRecord] = ()) -> None:
+        self.search = 0
+        self.shared: dict[str, dict[str, Any]] = {}
+        self._methods: dict[str, dict[str, Any]] = {}
+        self._runs: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+        self._keys: dict[bytes, tuple[str, str]] = {}
+        for record in records:
+            self.add(record)
+
+    def add(self, record: RunRecord) -> None:
+        """Take in one record; it can be forgotten afterwards."""
+        if chooses_hyper(record):
+            self.search += 1
+            return
+        if (identity := identity_of(record)) not in self._keys:
+            workload, method = workload_of(record), method_of(record)
+            self._keys[identity] = key, method_key = key_of(workload), key_of(method)
+            self.shared[key], self._methods[method_key] = workload, method
+        key, method_key = self._keys[identity]
+        self._runs[key][method_key].append(reduce(record))
+
+    def workloads(self) -> list[str]:
+        """List the keys of all workloads, by data set and model."""
+        return sorted(self.shared, key=lambda key: (*(str(self.shared[key].get(k)) for k in ("dataset", "model")), key))
+
+    def methods(self, workload: str, only: frozenset[str] | None = None) -> Methods:
+        """List the methods of a workload with their runs, all of them or those of the given ids."""
+        found = []
+        for key, runs in sorted(self._runs[workload].items()):
+            kept = runs if only is None else [run for run in runs if run.run_id in only]
+            if kept:
+                found.append((self._methods[key], kept))
+        return found
+
+    def runs(self) -> Iterable[Run]:
+        """Yield every run."""
+        for methods in self._runs.values():
+            for runs in methods.values():
+                yield from runs
+
+
+def reduce(record: RunRecord) -> Run:
+    """Keep of a record what a board shows."""
+    metrics, environment = record.metrics, record.environment
+    threads = f", {environment.threads} threads" if environment.device == "cpu" else ""
+    return Run(
+        run_id=record.run_id,
+        seed=int(record.spec.get("seed", 0)),
+        status=record.status,
+        reason=(record.error or "no reason recorded").strip().partition("\n")[0],
+        accuracy=1 / record.classes if metrics is None else metrics.accuracy,
+        resolution=0.0 if metrics is None else 1 / metrics.count,
+        gradients=record.counters.gradient_evaluations,
+        forwards=record.counters.forward_evaluations,
+        seconds=record.timing.train_seconds,
+        memory=record.peak_memory,
+        source=record.variant_source,
+        implementation=record.variant_status,
+        hardware=f"{environment.devices} x {environment.device_name}{threads}"
+        if environment.devices > 1
+        else f"{environment.device_name}{threads}",
+        host=environment.host,
+        commit=f"{environment.commit[:7]}{'+' if environment.dirty else ''}" if environment.commit else "",
+    )

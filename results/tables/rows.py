@@ -1,0 +1,208 @@
+"""Rows of a table: methods with their runs, what they scored and cost, and what differs from the baselines."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from ..statistics import multiple_comparisons as ties
+from ..statistics.intervals import Difference, pooled_deviation, t_interval, welch
+from .comparability import labels, short_name, varying
+from .grouping import Methods, Run
+
+VERIFIED = "reference"
+BASELINES = ("sgd", "sam")
+"""Methods that every row is compared with, by their short names."""
+
+_IN_THE_NAME = {"variant", "base", "sampler", "average", "hook"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One method on one workload. Accuracies are shares; costs are means over the runs that completed.
+
+    Attributes:
+        group: letters of the tie group, empty where there is nothing to compare with: a single run, or no run
+            that got to an end.
+        label: name of the method, unique in its table.
+        variant: name of the registered variant.
+        status: ``reference``, or why the implementation is not proven.
+        settings: the hyper-parameters, and what else differs between the rows of the table.
+        spec: the whole method, under the keys of a spec.
+        accuracies: one a run in the order of the seeds; a diverged run counts as chance.
+        seeds: of these runs.
+        runs: their ids.
+        accuracy: mean of ``accuracies``.
+        low: lower end of its 95 % t-interval, ``None`` for a single run.
+        high: upper end.
+        against: baseline -> difference of the mean accuracies, this row less the baseline's, with its 95 % interval
+            (Welch); a baseline that is not in the table, is this row or has a single run is left out.
+        diverged: number of runs that diverged.
+        gradient_evaluations: forward and backward passes over one full batch, as counted.
+        forward_evaluations: forward-only passes over one full batch.
+        train_seconds: evaluation excluded.
+        seconds_per_gradient: training time over gradient evaluations.
+        unsteadiness: the longest time that a run took for a gradient evaluation over the shortest, at least 1.
+        memory: largest peak of a run in bytes, ``None`` where no run has one.
+        sources: number of different source files of the variant among the runs; more than 1 is a warning.
+    """
+
+    group: str
+    label: str
+    variant: str
+    status: str
+    settings: dict[str, Any]
+    spec: dict[str, Any]
+    accuracies: tuple[float, ...]
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...]
+    accuracy: float
+    low: float | None
+    high: float | None
+    against: dict[str, Difference]
+    diverged: int
+    gradient_evaluations: float | None
+    forward_evaluations: float | None
+    train_seconds: float | None
+    seconds_per_gradient: float | None
+    unsteadiness: float | None
+    memory: int | None
+    sources: int
+
+    @property
+    def n(self) -> int:
+        """Number of runs, diverged ones included."""
+        return len(self.accuracies)
+
+    @property
+    def error(self) -> float:
+        """Mean error, a share."""
+        return 1 - self.accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """Runs that are in no row, and why."""
+
+    label: str
+    seeds: tuple[int, ...]
+    reason: str
+
+
+Counted = tuple[str, dict[str, Any], list[Run]]
+"""A method that has runs which count: its label, the method, and these runs by seed."""
+
+
+def select(methods: Methods, retracted: Mapping[str, str] | None = None) -> tuple[list[Counted], list[Excluded]]:
+    """Split the runs of all methods into those that count, best method first, and those that do not.
+
+    Of two runs of one method with one seed, which can differ only in how often they were measured, the one with the
+    smaller id counts.
+
+    Args:
+        methods: with all their runs.
+        retracted: run id -> why the run was taken back.
+    """
+    counted: list[Counted] = []
+    excluded: list[Excluded] = []
+    names = labels([method for method, _ in methods])
+    for name, (method, runs) in zip(names, methods, strict=True):
+        kept: dict[int, Run] = {}
+        reasons: dict[str, list[int]] = defaultdict(list)
+        for run in sorted(runs, key=lambda run: (run.seed, run.run_id)):
+            if run.run_id in (retracted or {}):
+                reasons[f"retracted: {(retracted or {})[run.run_id]}"].append(run.seed)
+            elif run.status == "failed":
+                reasons[f"failed: {run.reason}"].append(run.seed)
+            elif run.seed in kept:
+                reasons[f"the same run as {kept[run.seed].run_id[:12]}, measured at other epochs"].append(run.seed)
+            else:
+                kept[run.seed] = run
+        excluded += [Excluded(name, tuple(seeds), reason) for reason, seeds in reasons.items()]
+        if kept:
+            counted.append((name, method, list(kept.values())))
+    counted.sort(key=lambda item: (-fmean(run.accuracy for run in item[2]), item[0]))
+    return counted, sorted(excluded, key=lambda item: (item.label, item.seeds, item.reason))
+
+
+def make_rows(counted: Sequence[Counted]) -> list[Row]:
+    """Make the rows of a table, in the order given."""
+    apart = set(varying([method for _, method, _ in counted])) - _IN_THE_NAME
+    baselines = {name: runs for name in BASELINES if (runs := _baseline(counted, name)) is not None and len(runs) > 1}
+    return [
+        _row(group, item, apart, baselines)
+        for group, item in zip(_groups([runs for *_, runs in counted]), counted, strict=True)
+    ]
+
+
+def deviation(counted: Iterable[Counted]) -> float | None:
+    """Pool the standard deviation over seeds of the methods without divergence; ``None`` without any.
+
+    It is never below that of rounding: runs with the same number of right answers are no proof of precision.
+    """
+    clean = [runs for *_, runs in counted if len(runs) > 1 and all(run.status == "completed" for run in runs)]
+    if not clean:
+        return None
+    rounding = max(run.resolution for runs in clean for run in runs) / 12**0.5
+    return max(pooled_deviation([[run.accuracy for run in runs] for runs in clean]), rounding)
+
+
+def _baseline(counted: Sequence[Counted], name: str) -> list[Run] | None:
+    """Find the runs of a baseline; of several, the one that was given the most gradient evaluations."""
+    found = [runs for _, method, runs in counted if short_name(method) == name]
+    return max(found, key=lambda runs: fmean(run.gradients for run in runs), default=None)
+
+
+def _groups(rows: Sequence[Sequence[Run]]) -> list[str]:
+    """Letter the rows, best first; a row without a measured spread takes no part."""
+    judged = [i for i, runs in enumerate(rows) if len(runs) > 1 and any(run.status == "completed" for run in runs)]
+    resolution = max((run.resolution for i in judged for run in rows[i]), default=0.0)
+    differ = ties.different([[run.accuracy for run in rows[i]] for i in judged], resolution=resolution)
+    groups = [""] * len(rows)
+    for i, letters in zip(judged, ties.compact_letters(differ, range(len(judged))), strict=True):
+        groups[i] = letters
+    return groups
+
+
+def _row(group: str, counted: Counted, apart: set[str], baselines: Mapping[str, list[Run]]) -> Row:
+    label, method, runs = counted
+    accuracies = tuple(run.accuracy for run in runs)
+    resolution = max(run.resolution for run in runs)
+    interval = t_interval(accuracies, resolution=resolution) if len(runs) > 1 else None
+    done = [run for run in runs if run.status == "completed"]
+    gradients = sum(run.gradients for run in done)
+    paces = [run.seconds / run.gradients for run in done if run.seconds and run.gradients]
+    keys = [key for key in method if key.startswith("hyper.") or key in apart]
+    return Row(
+        group=group,
+        label=label,
+        variant=str(method["variant"]),
+        status=next((run.implementation for run in runs if run.implementation != VERIFIED), VERIFIED),
+        settings={key.removeprefix("hyper."): method[key] for key in sorted(keys, key=_hyper_first)},
+        spec={key: value for key, value in method.items() if not key.startswith("hyper.")}
+        | {"hyper": {key.removeprefix("hyper."): value for key, value in method.items() if key.startswith("hyper.")}},
+        accuracies=accuracies,
+        seeds=tuple(run.seed for run in runs),
+        runs=tuple(run.run_id for run in runs),
+        accuracy=fmean(accuracies),
+        low=interval and interval.low,
+        high=interval and interval.high,
+        against={
+            name: welch(accuracies, [run.accuracy for run in other], resolution=resolution)
+            for name, other in baselines.items()
+            if len(runs) > 1 and other is not runs
+        },
+        diverged=len(runs) - len(done),
+        gradient_evaluations=fmean(run.gradients for run in done) if done else None,
+        forward_evaluations=fmean(run.forwards for run in done) if done else None,
+        train_seconds=fmean(run.seconds for run in done) if done else None,
+        seconds_per_gradient=sum(run.seconds for run in done) / gradients if gradients else None,
+        unsteadiness=max(paces) / min(paces) if paces else None,
+        memory=max((run.memory for run in done if run.memory is not None), default=None),
+        sources=len({run.source for run in runs}),
+    )
+
+
+def _hyper_first(key: str) -> tuple[bool, str]:
+    return not key.startswith("hyper."), key

@@ -1,0 +1,98 @@
+"""Collections to the tables of a leaderboard: typed values, no text; whatever is shown anywhere is computed here."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..records.record import RunRecord
+from ..statistics.intervals import detectable_difference
+from ..statistics.multiple_comparisons import detectable_in_groups
+from .comparability import common, titles
+from .grouping import Collection
+from .rows import Counted, Excluded, Row, deviation, make_rows, select
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The runs that may be compared, best first.
+
+    Attributes:
+        key: equal for runs that may be compared.
+        title: unique name.
+        shared: the part of the spec that all runs share, with the fingerprint of the data.
+        common: the part of the methods that all rows share.
+        rows: by mean accuracy, highest first; equal ones by name.
+        excluded: failed and retracted runs and repeated seeds.
+        hardware: kinds of machine and the number of runs on each.
+        commits: of the code, and the number of runs with each.
+        deviation: standard deviation over seeds, pooled over the rows without divergence; ``None`` without any.
+        detectable: for the smallest and the largest number of runs in a row, the difference of two such rows that
+            is found with 80 % power: by a comparison of these two alone, and by that of all rows at once.
+    """
+
+    key: str
+    title: str
+    shared: dict[str, Any]
+    common: dict[str, Any]
+    rows: tuple[Row, ...]
+    excluded: tuple[Excluded, ...]
+    hardware: tuple[tuple[str, int], ...]
+    commits: tuple[tuple[str, int], ...]
+    deviation: float | None
+    detectable: tuple[tuple[int, float, float], ...]
+
+    @property
+    def runs(self) -> int:
+        """Number of runs in all rows."""
+        return sum(row.n for row in self.rows)
+
+
+def summarize(records: Iterable[RunRecord]) -> list[Workload]:
+    """Group runs into workloads and rows, whatever order they come in; search runs are left out."""
+    return tables(Collection(records))
+
+
+def tables(
+    collection: Collection, only: frozenset[str] | None = None, retracted: Mapping[str, str] | None = None
+) -> list[Workload]:
+    """Make the table of every workload that has runs.
+
+    Args:
+        collection: of all runs.
+        only: ids of the runs to look at; all by default.
+        retracted: run id -> why the run was taken back.
+    """
+    keys = collection.workloads()
+    names = titles([collection.shared[key] for key in keys])
+    found = []
+    for name, key in zip(names, keys, strict=True):
+        if methods := collection.methods(key, only):
+            counted, excluded = select(methods, retracted)
+            found.append(_workload(key, name, collection.shared[key], counted, excluded))
+    return found
+
+
+def _workload(
+    key: str, title: str, shared: dict[str, Any], counted: list[Counted], excluded: list[Excluded]
+) -> Workload:
+    spread = deviation(counted)
+    compared = [len(runs) for *_, runs in counted if len(runs) > 1]
+    sizes = sorted({min(compared), max(compared)}) if compared and spread is not None else []
+    shown = [run for *_, runs in counted for run in runs]
+    return Workload(
+        key=key,
+        title=title,
+        shared=shared,
+        common=common([method for _, method, _ in counted]),
+        rows=tuple(make_rows(counted)),
+        excluded=tuple(excluded),
+        hardware=tuple(sorted(Counter(run.hardware for run in shown).items())),
+        commits=tuple(sorted(Counter(run.commit or "unknown" for run in shown).items())),
+        deviation=spread,
+        detectable=tuple(
+            (n, spread * detectable_difference(n), spread * detectable_in_groups(n, max(2, len(compared))))
+            for n in sizes
+            if spread is not None
+        ),
+    )

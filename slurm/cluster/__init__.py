@@ -1,0 +1,1 @@
+"""The SLURM executor: commands, submission, job, queue, snapshot of the code, profiles."""

@@ -1,0 +1,215 @@
+"""What a job does: make its runs, whatever happened before, and stop in good order when the scheduler says so.
+
+Every start is the same, be it the first, one after a preemption, or one after the death of a node: runs with a record
+are skipped, runs with a checkpoint go on from it. Nothing is handed from one start to the next but the results folder.
+
+Signals. ``USR2`` announces the time limit, or a preemption: checkpoint, ask for the requeue, end. ``TERM`` precedes a
+kill, which this job cannot tell from any other: checkpoint, and go on. If the kill comes, nothing is lost and the
+scheduler decides what becomes of the job; if not, no more than a second.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...atomic import atomic_write_bytes
+from ...benchmarks.distributed.rendezvous import Seat, find_seat
+from ...benchmarks.training.checkpoint import Checkpoints
+from ...benchmarks.training.signals import Note
+from ...errors import SambenchError
+from ...results.records.lease import Holder, job_id, look
+from ...results.records.store import Store
+from ..local import run_pool
+from ..plan import Planned
+from ..worker import FINAL, Event, Site, run_here
+from .srun_worker import run_together
+from .submission import Launch
+
+POLL = 5.0
+"""Seconds between two looks at a run that another process holds."""
+FRUITLESS = 3
+"""Starts in a row without a new step after which a job no longer asks for another."""
+SAY_EVERY = 30.0
+"""Seconds between two lines of the log about the steps of a run."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The payload of a job: where its launch lies, and which lines of ``runs.jsonl`` are its runs."""
+
+    folder: str
+    spans: tuple[tuple[int, int], ...]
+
+    def __call__(self) -> dict[str, str]:
+        launch = Launch(Path(self.folder))
+        _remove_half_results()
+        site, signals = launch.site, Signals()
+        site.load_plugins()  # this process names runs, whichever makes them
+        runs = launch.read_runs(self.spans)
+        if (seat := find_seat()) is not None:
+            return share(runs[0], site, seat, signals, self.notes)
+        return work(runs, site, launch.profile.at_a_time, signals, self.notes)
+
+    @property
+    def notes(self) -> Path:
+        """Where this job counts its starts that brought nothing."""
+        return Launch(Path(self.folder)).jobs_folder / f"{job_id()}_fruitless.txt"
+
+    def checkpoint(self) -> object:
+        """What submitit calls on a signal that comes before :class:`Signals` listens: start again, as always."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+class Signals:
+    """Notes that the scheduler wants the machine. Takes the place of submitit's handlers, which would stop a step half
+    way, count every signal in a short job as a time-out, and write their state in place."""
+
+    def __init__(self) -> None:
+        self._end = Note()
+        signal.signal(signal.SIGUSR2, self._end)
+        signal.signal(signal.SIGTERM, lambda *_: None)  # before a run has begun there is nothing to save
+
+    @property
+    def leave(self) -> bool:
+        """Whether the scheduler announced the end of this job."""
+        return self._end.came
+
+
+def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals, notes: Path) -> dict[str, str]:
+    """Make runs until all have ended, or the scheduler wants the machine.
+
+    Args:
+        runs: of this job.
+        site: how they are made.
+        at_a_time: how many at the same time.
+        signals: what the scheduler said.
+        notes: file in which starts without a new step are counted.
+
+    Returns:
+        How each run ended, by run id.
+
+    Raises:
+        SambenchError: some have no final record, though all were tried; the others are not affected.
+        SystemExit: the job was requeued.
+    """
+    ended: dict[str, str] = {}
+    diary, before, todo = Diary(), _progress(runs, site), runs
+    while todo:
+        if signals.leave:
+            _requeue(_progress(runs, site) > before, notes)
+        if len(runs) > 1:  # a run that dies takes its process along, and no other run
+            ended |= run_pool(todo, site, at_a_time, diary, lambda: signals.leave)
+        else:
+            ended |= run_here(todo, site, diary)
+        # Interrupted or not reached: a signal came, and unless it was the one to leave, they go on.
+        todo = tuple(run for run in todo if ended.get(run.spec.run_id, "interrupted") == "interrupted")
+        todo = todo or tuple(
+            run for run in runs if ended[run.spec.run_id] == "held" and _comes_free(run, site, signals)
+        )
+    bad = {run_id: kind for run_id, kind in ended.items() if kind not in (*FINAL, "held")}
+    if bad:
+        raise SambenchError("; ".join(f"run {run_id[:12]} {kind}" for run_id, kind in bad.items()))
+    return ended
+
+
+def share(run: Planned, site: Site, seat: Seat, signals: Signals, notes: Path) -> dict[str, str]:
+    """Make a run together with the other tasks of this job; see :mod:`.together`.
+
+    ``TERM`` is left alone here: tasks that stopped for it could not meet again to go on.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    site.prepare()
+    store, before = Store(site.results), _progress((run,), site)
+    if look(store.checkpoints(run.spec.run_id))[0] and not _comes_free(run, site, signals):
+        return {run.spec.run_id: "held"}
+    return run_together(run, site, seat, Diary(), lambda: _requeue(_progress((run,), site) > before, notes))
+
+
+class Diary:
+    """Writes the log of a job: starts and ends of runs, and from time to time their steps."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        run_id, now = event.run.spec.run_id, time.monotonic()
+        if event.kind == "step" and now - self._said.get(run_id, now) < SAY_EVERY:
+            self._said.setdefault(run_id, now)
+            return
+        self._said[run_id] = now
+        what = f"step {event.step} of {event.run.steps}" if event.kind == "step" else event.kind
+        text = f": {event.text}" if event.text else ""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        print(f"{stamp} {run_id[:12]} {event.run.spec.label()} {what}{text}", flush=True)
+
+
+def _comes_free(run: Planned, site: Site, signals: Signals) -> bool:
+    """Wait until it is clear what becomes of a run that another process holds; return whether it is to be made here.
+
+    It is not when its record appears, or when its holder, in another job, is seen alive. A holder in this very job is
+    an earlier start of it that its node did not end; that one may be ended at any moment, so this one waits.
+    """
+    store, first = Store(site.results), None
+    while not signals.leave:
+        if store.has(run.spec.run_id):
+            return False
+        held, holder = look(store.checkpoints(run.spec.run_id))
+        if not held:
+            return True
+        first = first or holder
+        if _is_alive_elsewhere(first, holder):
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def _is_alive_elsewhere(first: Holder | None, holder: Holder | None) -> bool:
+    return first is not None and holder is not None and holder.job != job_id() and holder.seconds != first.seconds
+
+
+def _progress(runs: tuple[Planned, ...], site: Site) -> tuple[int, int]:
+    """Return how many runs have ended, and the steps of the checkpoints of the others."""
+    store = Store(site.results)
+    open_ids = [run.spec.run_id for run in runs if not store.has(run.spec.run_id)]
+    steps = sum(Checkpoints(store.checkpoints(run_id), run_id, "").newest_step() for run_id in open_ids)
+    return len(runs) - len(open_ids), steps
+
+
+def _requeue(fruitful: bool, notes: Path) -> None:
+    """Ask the scheduler to start this job again, and end.
+
+    Raises:
+        SystemExit: it will.
+        SambenchError: it will not, or many starts in a row have brought nothing.
+    """
+    job = job_id()
+    count = 0 if fruitful else 1 + int(notes.read_text() if notes.exists() else 0)
+    atomic_write_bytes(notes, str(count).encode())
+    if count >= FRUITLESS:
+        raise SambenchError(
+            f"job {job} was started {count} times in a row without making a step: the time limit is too short for one "
+            "step with start-up and checkpoint; launch again with a longer --time"
+        )
+    print(f"job {job} asks to be started again; its checkpoints are written", flush=True)
+    try:
+        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = (getattr(error, "stderr", None) or str(error)).strip()
+        raise SambenchError(
+            f"job {job} cannot be requeued: {reason}. Its checkpoints are written; `sambench retry` goes on with them"
+        ) from error
+    sys.exit(1)
+
+
+def _remove_half_results() -> None:
+    """Remove what a killed write of submitit left: it refuses to write beside such a file, at every later start."""
+    folder, job, task = (os.environ.get(key) for key in ("SUBMITIT_FOLDER", "SLURM_JOB_ID", "SLURM_PROCID"))
+    if folder and job:
+        for name in (f"{job_id()}_{task or 0}_result.pkl", f"{job_id()}_submitted.pkl"):
+            (Path(folder) / f"{name}.save_tmp").unlink(missing_ok=True)

@@ -1,0 +1,176 @@
+"""Cluster profiles: what to ask a scheduler for, in a TOML file that names no person, no path and no secret."""
+
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ...errors import ConfigError, unknown
+from . import profiles
+
+
+class Profile(BaseModel):
+    """What one job asks for, and how runs are put into jobs. Every field is also an option of ``launch``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field("", description="what the profile is for")
+    partition: str | None = Field(None, description="partition, or several with commas between them")
+    account: str | None = Field(None, description="account that is charged")
+    qos: str | None = Field(None, description="quality of service")
+    constraint: str | None = Field(None, description="features that nodes must have")
+    gres: str | None = Field(None, description="generic resources, as in 'gpu:a100:1'; or use gpus")
+    gpus: int = Field(0, ge=0, description="GPUs of one job")
+    cpus: int | None = Field(None, gt=0, description="CPUs of one job \\[default: threads x runs at a time]")
+    memory_gb: float | None = Field(None, gt=0, description="memory of one job in GB \\[default: the cluster's]")
+    time: str = Field("4:00:00", description="time limit of one job, in SLURM's forms; longer runs are requeued")
+    signal_seconds: int = Field(120, ge=10, description="seconds before the time limit at which checkpoints are made")
+    array_parallelism: int = Field(256, gt=0, description="jobs of one array at the same time, at most")
+    runs_per_job: int = Field(1, gt=0, description="runs that one job makes")
+    runs_per_gpu: int = Field(1, gt=0, description="runs at a time on one GPU (without GPUs: in one job)")
+    devices: int = Field(1, gt=0, description="devices that train one run together, one process each")
+    nodes: int = Field(1, gt=0, description="nodes that these devices are on, evenly")
+    threads: int = Field(1, gt=0, description="CPU threads of one run; the same number gives the same bits")
+    device: str | None = Field(None, description="cpu, cuda, auto \\[default: cuda if the job has GPUs, else cpu]")
+    setup: tuple[str, ...] = Field((), description="shell lines before Python, as in 'module load cuda'")
+    extra: dict[str, str | int | bool] = Field(default_factory=dict, description="any other option of sbatch")
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _readable(cls, value: Any) -> str:
+        parse_minutes(str(value))
+        return str(value)
+
+    @model_validator(mode="after")
+    def _one_run_of_many_devices(self) -> "Profile":
+        if self.devices > 1 and (self.runs_per_job > 1 or self.runs_per_gpu > 1):
+            raise ValueError(
+                f"a run on {self.devices} devices has a job of its own: leave runs_per_job and runs_per_gpu at 1"
+            )
+        if self.devices % self.nodes:
+            raise ValueError(f"{self.devices} devices cannot be spread evenly over {self.nodes} nodes")
+        return self
+
+    @property
+    def minutes(self) -> int:
+        """The time limit, rounded down to minutes as submitit counts them."""
+        return parse_minutes(self.time)
+
+    @property
+    def warning_seconds(self) -> int:
+        """Seconds before the time limit at which the job is warned: at most a quarter of it."""
+        return min(self.signal_seconds, 15 * self.minutes)
+
+    @property
+    def job_gpus(self) -> int:
+        """GPUs of one job: one for each process of a run on several, if there are GPUs at all."""
+        return max(self.gpus, self.devices) if self.gpus else 0
+
+    @property
+    def charged_gpus(self) -> int:
+        """GPUs that one job takes up, also where they are asked for by ``gres`` (on each node)."""
+        asked = re.findall(r"(?:^|,)(?:gres[:/])?gpu(?::[A-Za-z][\w.-]*)?(?::(\d+))?(?=,|$)", self.gres or "")
+        return self.job_gpus or self.nodes * sum(int(number or 1) for number in asked)
+
+    @property
+    def tasks_per_node(self) -> int:
+        """Processes that srun starts on each node."""
+        return self.devices // self.nodes
+
+    @property
+    def cpus_per_task(self) -> int:
+        """CPUs of each of these processes."""
+        return -(-self.cpus // self.devices) if self.cpus else self.threads * self.at_a_time
+
+    @property
+    def at_a_time(self) -> int:
+        """Runs that one job makes at the same time."""
+        return 1 if self.devices > 1 else min(self.runs_per_job, self.runs_per_gpu * max(1, self.gpus))
+
+    @property
+    def job_device(self) -> str:
+        """The device of the runs; a job that has GPUs must use them and never falls back to the CPU in silence."""
+        return self.device or ("cuda" if self.gpus else "auto" if self.gres else "cpu")
+
+
+_TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<fields>\d+(?::\d+){0,2})")
+
+
+def parse_minutes(text: str) -> int:
+    """Read a time limit in one of SLURM's forms: minutes, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
+
+    Raises:
+        ConfigError: another form, or less than a minute.
+
+    Example:
+        >>> [parse_minutes(text) for text in ("90", "4:00:00", "2-0", "1-06:30", "10:30")]
+        [90, 240, 2880, 1830, 10]
+    """
+    found = _TIME.fullmatch(text.strip())
+    if not found:
+        raise ConfigError(f"time {text!r} is not valid; write minutes, H:M:S or D-H:M:S, as in 4:00:00")
+    fields = [int(field) for field in found["fields"].split(":")]
+    if found["days"] is not None:
+        hours, minutes = fields[0], fields[1] if len(fields) > 1 else 0
+    else:
+        hours, minutes = (fields[0], fields[1]) if len(fields) == 3 else (0, fields[0])
+    total = int(found["days"] or 0) * 1440 + hours * 60 + minutes
+    if total < 1:
+        raise ConfigError(f"time {text!r} is not valid: a job needs a minute at least")
+    return total
+
+
+def list_profiles() -> list[str]:
+    """Names of the profiles that ship with sambench."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in files(profiles).iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
+    """Read a profile by name or from a file, with single fields replaced.
+
+    Args:
+        name_or_path: a shipped profile, a TOML file, or None for the defaults.
+        options: fields that replace those of the profile; ``extra`` is merged.
+
+    Raises:
+        ConfigError: an unknown profile, or all that is wrong with its fields.
+    """
+    content: dict[str, Any] = {}
+    if name_or_path is not None:
+        content = _read(name_or_path)
+    fields = {**content, **options, "extra": {**content.get("extra", {}), **options.get("extra", {})}}
+    try:
+        return Profile.model_validate(fields)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg'].lower()}" if e["loc"] else e["msg"]
+            for e in error.errors()
+        ]
+        valid = ", ".join(Profile.model_fields)
+        raise ConfigError(
+            "\n".join([f"profile {name_or_path or '(options)'!r} cannot be used:", *lines, f"valid fields: {valid}"])
+        ) from error
+
+
+def _read(name_or_path: str) -> dict[str, Any]:
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ConfigError(f"profile {name_or_path!r} does not exist; give a TOML file or: {_names()}")
+    elif name_or_path in list_profiles():
+        path = files(profiles) / f"{name_or_path}.toml"
+    else:
+        raise unknown("profile", name_or_path, list_profiles())
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"profile {name_or_path!r} is not valid TOML in UTF-8: {error}") from error
+
+
+def _names() -> str:
+    return ", ".join(list_profiles())

@@ -1,0 +1,235 @@
+"""Where every run of a suite stands: records first, then leases, then SLURM's queue, then its accounts, then lost."""
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ...benchmarks.spec import RunSpec
+from ...benchmarks.suites.suite import Suite
+from ...benchmarks.training.checkpoint import Checkpoints
+from ...errors import SambenchError
+from ...results.records.lease import filesystem_time, look
+from ...results.records.store import Store
+from . import commands as scheduler
+from .commands import ACTIVE, WAITING, Element
+from .submission import Launch, list_launches
+
+STATES = ("done", "diverged", "failed", "running", "preempted", "pending", "lost", "cancelled")
+GRACE = 60.0
+"""Seconds that SLURM may take to tell of a job, or to requeue one that ended with its node."""
+_NEVER = ("PartitionTimeLimit", "PartitionNodeLimit", "WallDurationPerJobLimit", "PerJobLimit", "PerNodeLimit")
+"""Reasons of a limit that time does not lift; others, as that of an array's own parallelism, pass by themselves."""
+_NEVER += ("BadConstraints", "Invalid", "Held", "held", "ReqNodeNotAvail", "NodeDown", "NeverSatisfied")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One run, and all that is known of it.
+
+    Args:
+        spec: the run.
+        state: one of ``STATES``.
+        step: that is done, or that the newest checkpoint has.
+        total: steps of the whole run, 0 where they are not known.
+        seconds: estimated to its end, while it runs.
+        job: the scheduler's id of the job that makes it, or made it last.
+        text: what more there is to say.
+        alive: whether somebody makes it, or a job that waits or runs will.
+    """
+
+    spec: RunSpec
+    state: str
+    step: int = 0
+    total: int = 0
+    seconds: float | None = None
+    job: str = ""
+    text: str = ""
+    alive: bool = False
+
+
+@dataclass(frozen=True)
+class LastJob:
+    """The job that was to make a run last.
+
+    Args:
+        id: the scheduler's.
+        launched: seconds since the epoch.
+        cancelled: whether ``sambench cancel`` took it back.
+    """
+
+    id: str
+    launched: float
+    cancelled: bool
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What SLURM says of the jobs of some launches, asked once for all of them.
+
+    Args:
+        elements: what it told, by id.
+        silent: why it told nothing.
+        asleep: whether it is there and did not answer: its jobs may go on.
+    """
+
+    elements: dict[str, Element]
+    silent: str = ""
+    asleep: bool = False
+
+    @classmethod
+    def of(cls, launches: Iterable[Launch]) -> "Queue":
+        """Ask about launches; one that cannot be asked about leaves every job unknown and says why.
+
+        The accounts are asked about the arrays that the queue does not know every job of: their answer takes long.
+        """
+        launches = list(launches)
+        if not launches:
+            return cls({})
+        submitted = [(launch, launch.arrays()) for launch in launches]
+        names = [launch.name(number) for launch, arrays in submitted for number in range(len(arrays))]
+        try:
+            known = scheduler.queue(names)
+        except SambenchError as error:
+            return cls({}, str(error), asleep=isinstance(error, scheduler.NoAnswer))
+        forgotten = [a.id for _, arrays in submitted for a in arrays if not known.keys() >= set(a.elements())]
+        return cls({**scheduler.accounts(forgotten), **known})
+
+    def may_go_on(self, launch: Launch, run_id: str) -> bool:
+        """Tell whether the job of a run in one of the launches waits or runs, as far as SLURM says."""
+        number = launch.job_of[run_id]
+        if (array := launch.array_of(number)) is None:
+            return False
+        element = self.elements.get(array.elements()[number - array.first])
+        if element is None:
+            return self.asleep or time.time() - launch.about["created"] < GRACE
+        return element.state in (*WAITING, *ACTIVE)
+
+
+def standings(suite: Suite, store: Store, now: float | None = None) -> list[Standing]:
+    """Return the standing of every run, in the order of the suite.
+
+    Args:
+        suite: whose runs.
+        store: where they are made.
+        now: seconds since the epoch by which leases expire; asked of the file system, by writing to it, unless given.
+
+    ``done`` and ``diverged`` have a final record, ``failed`` that of a failed attempt that nobody is about to repeat.
+    ``running`` is held by a live process. ``preempted`` stopped with a checkpoint, or lost its node and is about to be
+    started again. ``pending`` has not begun. ``lost`` was given to a job that ended without a record. ``cancelled`` is
+    what this suite's ``cancel`` took back.
+    """
+    ids = suite.run_ids
+    statuses = store.statuses()
+    open_ids = {run_id for run_id in ids if statuses.get(run_id) in (None, "failed")}
+    launches = [launch for launch in list_launches(store.root) if open_ids & launch.job_of.keys()]
+    queue = Queue.of(launches)
+    jobs = _jobs(launches)
+    started = _started(store)
+    if now is None:
+        now = filesystem_time(store.root) if started else time.time()
+    found = []
+    for spec, run_id in zip(suite.specs, ids, strict=True):
+        status = statuses.get(run_id)
+        if status not in (None, "failed"):
+            found.append(_ended(spec, status))
+            continue
+        standing = _unfinished(spec, run_id, store, now) if run_id in started else Standing(spec, "pending")
+        if standing.state != "running":
+            job = _which(jobs.get(run_id, ()), queue)
+            standing = _queued(standing, run_id, job, queue, status == "failed", store)
+        found.append(standing)
+    return found
+
+
+def _jobs(launches: list[Launch]) -> dict[str, list[LastJob | None]]:
+    """Return the jobs of every run, the newest first; None for a launch in which its job was not submitted yet."""
+    found: dict[str, list[LastJob | None]] = defaultdict(list)
+    for launch in reversed(launches):
+        launched, cancelled, submitted = launch.about["created"], launch.cancelled(), {}
+        for array in launch.arrays():
+            for number, id_ in enumerate(array.elements(), array.first):
+                submitted[number] = LastJob(id_, launched, array.id in cancelled)
+        for run_id, number in launch.job_of.items():
+            found[run_id].append(submitted.get(number))
+    return found
+
+
+def _ended(spec: RunSpec, status: str) -> Standing:
+    if status == "damaged":
+        return Standing(spec, "failed", text="its record cannot be read; restore the file, or move it away")
+    return Standing(spec, "done" if status == "completed" else status)
+
+
+def _started(store: Store) -> set[str]:
+    """The runs that have a folder of their own: held by somebody, or with a checkpoint."""
+    try:
+        return set(os.listdir(store.root / "checkpoints"))
+    except FileNotFoundError:
+        return set()
+
+
+def _unfinished(spec: RunSpec, run_id: str, store: Store, now: float) -> Standing:
+    folder = store.checkpoints(run_id)
+    held, holder = look(folder, now)
+    step = Checkpoints(folder, run_id, fingerprint="").newest_step()
+    total = holder.total if holder else 0
+    if held:
+        step = max(step, holder.step if holder else 0)
+        return Standing(
+            spec, "running", step, total, holder and holder.remaining, holder.job if holder else "", alive=True
+        )
+    return Standing(spec, "preempted" if step else "pending", step, total)
+
+
+def _which(jobs: Sequence[LastJob | None], queue: Queue) -> LastJob | None:
+    """Pick the job that tells where a run stands: the newest that waits or runs, else the newest."""
+    for job in jobs:
+        if job and (element := queue.elements.get(job.id)) and element.state in (*WAITING, *ACTIVE):
+            return job
+    return jobs[0] if jobs else None
+
+
+def _queued(standing: Standing, run_id: str, job: LastJob | None, queue: Queue, failed: bool, store: Store) -> Standing:
+    """Say what becomes of a run that nobody holds, from the job that was to make it."""
+    error = (store.read(run_id).error or "") if failed else ""
+    if job is None:
+        return replace(standing, state="failed", text=error) if failed else standing
+    element = queue.elements.get(job.id)
+    standing = replace(standing, job=job.id)
+    if element and element.state in (*WAITING, *ACTIVE):
+        return _alive(standing, element, failed and failed_since(store, run_id, job.launched), error)
+    if failed:
+        return replace(standing, state="failed", text=error)
+    if job.cancelled and (element is None or element.state == "CANCELLED"):
+        return replace(standing, state="cancelled", text="by sambench cancel")
+    if queue.silent:
+        return replace(standing, text=f"SLURM does not answer: {queue.silent}", alive=queue.asleep)
+    if element is None and time.time() - job.launched < GRACE:
+        return replace(standing, alive=True)
+    if element is None:
+        return replace(standing, state="lost", text="SLURM does not know its job")
+    if element.ended is not None and time.time() - element.ended < GRACE and element.state == "NODE_FAIL":
+        return replace(standing, state="preempted", text="its node died; SLURM is about to start it again", alive=True)
+    if element.state == "PREEMPTED":
+        return replace(standing, state="lost", text="preempted, and not requeued by this cluster: sambench retry")
+    return replace(standing, state="lost", text=f"job ended as {element.state}, {element.reason}")
+
+
+def _alive(standing: Standing, element: Element, failed: bool, error: str) -> Standing:
+    if failed:  # its job goes on with other runs
+        return replace(standing, state="failed", text=error)
+    if element.state in WAITING:
+        never = any(word in element.reason for word in _NEVER)
+        text = f"queued: {element.reason or element.state}" + (" (may never start)" if never else "")
+        return replace(standing, text=text, alive=True)
+    return replace(standing, text=f"job {element.state.lower()}", alive=True)
+
+
+def failed_since(store: Store, run_id: str, launched: float) -> bool:
+    """Tell whether an attempt at a run has failed since a moment, in seconds since the epoch."""
+    try:
+        return store.failed_path(run_id).stat().st_mtime > launched
+    except FileNotFoundError:
+        return False

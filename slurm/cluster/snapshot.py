@@ -1,0 +1,60 @@
+"""The code that was submitted is the code that runs: a copy of the package and of the plug-ins, made at submission.
+
+Jobs import ``sambench`` from the copy. What git says about the original (commit, uncommitted changes) is written beside
+it and goes into every record.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from ...atomic import make_folder, write_failure
+from ...benchmarks.training.environment import source_state
+
+SOURCE = "SOURCE.json"
+PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def take_snapshot(folder: Path, plugins: tuple[str, ...], package: Path = PACKAGE) -> tuple[str, ...]:
+    """Copy the package to ``folder/sambench`` and the plug-ins to ``folder/plugins``.
+
+    Only what can be imported is copied, with the data files of its packages: no records, tests or documents.
+
+    Args:
+        folder: where; it is put on ``PYTHONPATH``.
+        plugins: Python files that register variants.
+        package: the folder of the package.
+
+    Returns:
+        The paths of the copied plug-ins.
+
+    Raises:
+        StateError: the folder cannot be written.
+    """
+    target = make_folder(folder / "sambench")
+    commit, dirty = source_state(package)
+    try:
+        for entry in sorted(package.iterdir()):
+            if entry.is_dir() and (entry / "__init__.py").is_file():
+                _copy_package(entry, target / entry.name)
+            elif entry.is_file() and (entry.suffix == ".py" or entry.name == "py.typed"):
+                shutil.copyfile(entry, target / entry.name)
+        (target / SOURCE).write_text(json.dumps({"commit": commit, "dirty": dirty}))
+        copies = []
+        for number, plugin in enumerate(plugins):
+            place = make_folder(folder / "plugins" / str(number)) / Path(plugin).name
+            shutil.copyfile(plugin, place)
+            copies.append(str(place))
+    except OSError as error:
+        raise write_failure(error, folder) from error
+    return tuple(copies)
+
+
+def _copy_package(source: Path, target: Path) -> None:
+    """Copy a package and those of its folders that are packages too; records and figures stay where they are."""
+    target.mkdir()
+    for entry in sorted(source.iterdir()):
+        if entry.is_file() and not entry.name.startswith("."):
+            shutil.copyfile(entry, target / entry.name)
+        elif entry.is_dir() and (entry / "__init__.py").is_file():
+            _copy_package(entry, target / entry.name)

@@ -1,0 +1,127 @@
+"""Running a plan on this machine: several worker processes, each with its share of the cores.
+
+A worker takes one run after the other, so that Python and torch start once. A worker that dies (out of memory, a
+signal) takes its run with it and nothing else: the run counts as lost, and a new worker takes its place.
+"""
+
+import contextlib
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from ..benchmarks.training.signals import Interrupted, Note
+from .plan import Planned
+from .worker import TICK, Event, Listen, Site, attempt
+
+
+def run_pool(
+    runs: tuple[Planned, ...], site: Site, workers: int, listen: Listen, stop: Callable[[], bool] = lambda: False
+) -> dict[str, str]:
+    """Make all runs and return how each ended, by run id. One that fails never stops another.
+
+    An interrupt (Ctrl-C), or ``stop`` saying so, asks every worker to write a checkpoint and stop; the same call
+    resumes.
+
+    Raises:
+        Interrupted: Ctrl-C; every worker has stopped.
+    """
+    todo, ended = deque(runs), dict[str, str]()
+    crew = [_Worker(number, site) for number in range(min(workers, len(runs)))]
+    try:
+        for worker in crew:
+            worker.give(todo)
+        while any(worker.run for worker in crew):
+            if todo and stop():
+                todo.clear()
+            for worker in crew:
+                if stop() and worker.run:
+                    worker.ask_to_stop()
+            for ready in wait([worker.pipe for worker in crew if worker.run], timeout=TICK):
+                worker = next(w for w in crew if w.pipe is ready)
+                event = worker.hear()
+                listen(event)
+                if event.kind not in ("started", "step"):
+                    ended[event.run.spec.run_id] = event.kind
+                    if event.kind == "interrupted":  # this worker ends; the next run needs a new one
+                        worker.process.join()
+                    worker.give(todo)
+    except KeyboardInterrupt:
+        for worker in crew:
+            worker.ask_to_stop()
+        raise Interrupted(f"{len(ended)} of {len(runs)} runs ended, the others wrote checkpoints") from None
+    finally:
+        for worker in crew:
+            worker.close()
+    return ended
+
+
+class _Worker:
+    """The parent's side of one worker process."""
+
+    def __init__(self, number: int, site: Site):
+        self.number, self.site = number, site
+        self.run: Planned | None = None
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_work, args=(theirs, self.number, self.site), daemon=True)
+        self.process.start()
+        self.asked = False
+        theirs.close()
+
+    def give(self, todo: deque[Planned]) -> None:
+        self.run = todo.popleft() if todo else None
+        if self.run is not None:
+            if not self.process.is_alive():
+                self._start()
+            self.pipe.send(self.run)
+
+    def hear(self) -> Event:
+        """Receive the next event; the silence of a dead process is the loss of its run, unless it was asked to stop."""
+        assert self.run is not None
+        try:
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            code = self.process.exitcode
+            kind = "interrupted" if self.asked or code in (-signal.SIGTERM, -signal.SIGUSR2) else "lost"
+            return Event(kind, self.number, self.run, text=f"the worker process ended with exit code {code}")
+
+    def ask_to_stop(self) -> None:
+        """Ask for a checkpoint, once."""
+        if not self.asked:
+            self.asked = True
+            self.process.terminate()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.pipe.close()
+        self.process.join()
+
+
+def _work(pipe: Connection, number: int, site: Site) -> None:
+    """The worker process: make runs until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    # A signal between two runs stops the next one, and a second one must not end what the first one asked to stop.
+    for number_of_signal in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number_of_signal, Note())
+    device = site.prepare(number)
+
+    def tell(event: Event) -> None:
+        with contextlib.suppress(OSError):  # the parent is gone; the run goes on, its record matters
+            pipe.send(event)
+
+    while True:
+        try:
+            run: Planned = pipe.recv()
+        except (EOFError, OSError):
+            return
+        event = attempt(run, site, device, tell, number)
+        tell(event)
+        if event.kind == "interrupted":
+            return

@@ -1,0 +1,134 @@
+"""What a plan says: the work, the cost, the room it needs, whether it fits, and what its seeds can show."""
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..benchmarks.suites.suite import Suite
+from ..errors import ConfigError
+from ..results.records.record import canonical_json
+from .cluster.packing import Packed, chunks, periods
+from .cluster.profile import Profile
+from .plan import Plan
+
+JOB_BYTES = 20_000
+"""Room that one job takes: its payload, its log, what submitit keeps."""
+CODE_BYTES = 3_000_000
+"""Room that the copy of the code takes."""
+FULL = 1_000_000
+"""Room that is less than a record and a checkpoint of the smallest network take."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a plan takes on a cluster.
+
+    Args:
+        jobs: all of them, packed.
+        arrays: the number of arrays, which is that of calls of sbatch.
+        device_hours: hours of all GPUs (without GPUs: of all jobs), at the estimated speed.
+        requeued: jobs that need more than one period under the time limit.
+        starts: of all jobs together.
+        seconds: wall-clock time if everything starts at once, up to the array parallelism.
+    """
+
+    jobs: int
+    arrays: int
+    device_hours: float
+    requeued: int
+    starts: int
+    seconds: float
+
+
+def resources(jobs: tuple[Packed, ...], profile: Profile, max_array_size: int) -> Resources:
+    """Add up what packed jobs take under a profile; several devices are taken to share a run without loss."""
+    limit = 60.0 * profile.minutes - profile.warning_seconds
+    times = [job.seconds / profile.devices for job in jobs]
+    starts = [periods(seconds, limit) for seconds in times]
+    parallel = max(1, min(len(jobs), profile.array_parallelism))
+    work = sum(times)
+    return Resources(
+        jobs=len(jobs),
+        arrays=len(chunks(len(jobs), max_array_size)) if jobs else 0,
+        device_hours=work * max(1, profile.charged_gpus) / 3600,
+        requeued=sum(start > 1 for start in starts),
+        starts=sum(starts),
+        seconds=max(work / parallel, max(times, default=0.0)),
+    )
+
+
+def disk_bytes(plan: Plan, at_once: int, jobs: int = 0) -> int:
+    """Estimate the room that a plan needs at most: all records, and checkpoints of the runs that are made at once."""
+    code = CODE_BYTES if jobs else 0
+    return plan.record_bytes + plan.checkpoint_bytes * min(at_once, len(plan.runs)) + JOB_BYTES * jobs + code
+
+
+def check_room(results: Path, needed: int) -> None:
+    """Refuse to start what the file system has no room for.
+
+    Raises:
+        ConfigError: there is less room than records and checkpoints need.
+    """
+    if (free := _free(results)) < needed:
+        raise ConfigError(
+            f"{results} has room for {size(free)}, and the plan needs about {size(needed)}: free some space, choose "
+            "another folder with --results DIR, or let fewer runs go on at the same time"
+        )
+
+
+def tell_full(results: Path) -> str:
+    """Say that the file system of a folder is full, which runs that fail for it cannot write down; else nothing."""
+    free = _free(results)
+    if free >= FULL:
+        return ""
+    return f"no space left where {results} lies ({size(free)} free): free some, then `sambench retry`"
+
+
+def _free(folder: Path) -> int:
+    """Return the bytes that a folder, which need not be there yet, has room for."""
+    there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_dir())
+    return shutil.disk_usage(there).free
+
+
+def detectable(suite: Suite) -> str:
+    """Say what the seeds of a suite can show: the smallest difference of two methods that is found in 4 of 5 cases.
+
+    It is in units of the standard deviation over seeds: two-sided t-test at 5 %, the fewest seeds of any method.
+    """
+    methods = Counter(canonical_json({**spec.model_dump(mode="json"), "seed": None}) for spec in suite.specs)
+    fewest = min(methods.values(), default=0)
+    if fewest < 2:
+        return "one seed a method shows no difference; plan at least 3"
+    from ..results.statistics.intervals import detectable_difference  # scipy, which `status` need not load
+
+    value = detectable_difference(fewest)
+    return f"{value:.1f} standard deviations between seeds, with {fewest} seeds a method (80 % power, 5 % level)"
+
+
+def size(count: float) -> str:
+    """Write a number of bytes for people.
+
+    Example:
+        >>> size(1_500_000), size(2e12)
+        ('1.5 MB', '2.0 TB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people.
+
+    Example:
+        >>> duration(45), duration(600), duration(7200), duration(1e6)
+        ('45 s', '10.0 min', '2.0 h', '11.6 d')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 96 * 3600 else f"{seconds / 86400:.1f} d"

@@ -1,0 +1,156 @@
+"""One attempt at one run, and what is said about it; the same in this process, in a pool and in a job."""
+
+import time
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..benchmarks.training.environment import describe_environment, pick_device
+from ..benchmarks.training.run import execute
+from ..benchmarks.training.signals import Interrupted
+from ..benchmarks.training.state import Advance, Training
+from ..errors import ConfigError, SambenchError
+from ..results.records.lease import Held, LeaseLost
+from ..results.records.store import Store
+from ..variants import load_plugin
+from .plan import Planned
+
+TICK = 0.5
+"""Seconds between two reports of one worker."""
+FINAL = ("completed", "diverged")
+"""How a run ends for good."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is heard of a run: it ``started``, moved on (``step``), or ended as ``completed``, ``diverged``, ``failed``,
+    ``interrupted``, ``held`` (somebody else makes it) or ``lost`` (its process died)."""
+
+    kind: str
+    worker: int
+    run: Planned
+    step: int = 0
+    text: str = ""
+
+
+Listen = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where and how runs are made; the same for all of a plan.
+
+    Args:
+        results: folder of the store.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        threads: CPU threads of one process.
+        devices: processes that make one run together.
+        data_root: folder of downloaded data sets.
+        checkpoint_seconds: least time between two checkpoints of a run.
+        plugins: files that register variants.
+        device_name: the only kind of device that may make these runs, or any.
+        host: with a device name, the only machine that may, by its hash.
+    """
+
+    results: Path
+    _: KW_ONLY
+    device: str = "auto"
+    threads: int = 1
+    devices: int = 1
+    data_root: str | None = None
+    checkpoint_seconds: float = 60.0
+    plugins: tuple[str, ...] = ()
+    device_name: str = ""
+    host: str = ""
+
+    def check(self, device: torch.device) -> None:
+        """Refuse a device whose times do not compare with those that a suite of track T was calibrated to.
+
+        Raises:
+            ConfigError: this is another one.
+        """
+        if not self.device_name:
+            return
+        here = describe_environment(device)
+        if (self.device_name, self.host) != (here.device_name, here.host):
+            raise ConfigError(
+                f"the suite was calibrated on {self.device_name}, host {self.host}, this is {here.device_name}, host "
+                f"{here.host}: times do not compare. Ask for that node (--extra nodelist=NAME), or calibrate for this "
+                "one under another name"
+            )
+
+    def load_plugins(self) -> None:
+        """Register the variants of the plug-ins in this process; what is registered already stays."""
+        for plugin in self.plugins:
+            load_plugin(plugin)
+
+    def prepare(self, worker: int = 0) -> torch.device:
+        """Make this process ready, and return the device of a worker: with several GPUs they take turns."""
+        torch.set_num_threads(self.threads)
+        self.load_plugins()
+        device = pick_device(self.device)
+        if device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1:
+            return torch.device("cuda", worker % torch.cuda.device_count())
+        return device
+
+
+def attempt(run: Planned, site: Site, device: torch.device, listen: Listen, worker: int = 0) -> Event:
+    """Make a run as far as it goes, and return how it ended; nothing but a death of the process escapes."""
+    try:
+        listen(Event("started", worker, run))
+        site.check(device)
+        record = execute(
+            run.spec,
+            Store(site.results),
+            source=run.source,
+            data_root=site.data_root,
+            device=device,
+            checkpoint_seconds=site.checkpoint_seconds,
+            watch=report_steps(listen, worker, run),
+        )
+        return Event(record.status, worker, run, record.counters.steps, record.error or "")
+    except Interrupted as stop:
+        return Event("interrupted", worker, run, text=str(stop))
+    except (Held, LeaseLost) as error:
+        return Event("held", worker, run, text=str(error))
+    except SambenchError as error:
+        return Event("failed", worker, run, text=str(error))
+    except Exception as error:
+        return Event("failed", worker, run, text=f"{type(error).__name__}: {error}")
+
+
+def run_here(runs: tuple[Planned, ...], site: Site, listen: Listen) -> dict[str, str]:
+    """Make runs in this process, one after the other, until a signal interrupts one; how each ended, by run id."""
+    ended: dict[str, str] = {}
+    threads = torch.get_num_threads()
+    device = site.prepare()
+    try:
+        for run in runs:
+            event = attempt(run, site, device, listen)
+            listen(event)
+            ended[run.spec.run_id] = event.kind
+            if event.kind == "interrupted":
+                break
+    finally:
+        torch.set_num_threads(threads)
+    return ended
+
+
+def report_steps(listen: Listen, worker: int, run: Planned) -> Callable[[Training], Advance]:
+    """Return what a run is watched by: the listener hears of its steps, not more often than every ``TICK`` seconds."""
+
+    def watch(training: Training) -> Advance:
+        last = time.monotonic()
+
+        def advance(state: Any) -> None:
+            nonlocal last
+            if time.monotonic() - last >= TICK:
+                last = time.monotonic()
+                listen(Event("step", worker, run, state.step))
+
+        return advance
+
+    return watch

@@ -1,0 +1,79 @@
+"""The package as a whole: a loop that fits on a screen, cheap imports, examples that run, nothing but sambench in a wheel."""
+
+import ast
+import doctest
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import sambench
+
+ROOT = Path(sambench.__file__).parent
+COMMON = ("atomic", "errors", "hyper", "markdown", "registry", "seeding")
+ROOMS = ("variants", "datasets", "results", "benchmarks", "slurm", "cli")
+LOOP = 80
+DEAR = {
+    *("torchvision", "torch._dynamo", "timm", "scipy", "sklearn", "numba"),
+    *("pandas", "matplotlib", "seaborn", "submitit"),
+}
+STARTED = """
+import sys
+import sambench.cli, sambench.slurm.cluster.job
+from sambench.benchmarks.suites.suite import load_suite
+load_suite("cifar10-smoke")
+print(*sys.modules)
+"""
+
+
+def modules():
+    for room in ROOMS:
+        yield from sorted((ROOT / room).rglob("*.py"))
+
+
+def test_the_training_loop_fits_on_a_screen_and_knows_no_variant():
+    source = (ROOT / "benchmarks" / "training" / "loop.py").read_text()
+    loop = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "train")
+    assert loop.end_lineno - loop.lineno + 1 <= LOOP
+    from sambench.variants import list_variants
+
+    assert not [info.name for info in list_variants() if f'"{info.name}"' in source]
+
+
+def test_every_package_is_declared():
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    declared = set(config["tool"]["setuptools"]["packages"])
+    there = {
+        ".".join(["sambench", *path.parent.relative_to(ROOT).parts]) for path in modules() if path.name == "__init__.py"
+    }
+    assert there <= declared
+    assert declared - there == {"sambench"}
+
+
+def test_what_takes_seconds_to_import_is_imported_where_it_is_needed():
+    """Every job and every command starts with these imports, and reads a suite."""
+    ended = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, check=True)
+    assert "torch" in ended.stdout.split()
+    assert not DEAR & set(ended.stdout.split())
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_examples_in_docstrings_run(room):
+    attempted = 0
+    for path in sorted((ROOT / room).rglob("*.py")):
+        if "speed" in path.parts:
+            continue
+        name = ".".join(["sambench", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+        failed, tried = doctest.testmod(importlib.import_module(name))
+        assert failed == 0, name
+        attempted += tried
+    assert attempted > 0 or room == "slurm"
+
+
+@pytest.mark.parametrize("name", COMMON)
+def test_examples_of_the_common_ground_run(name):
+    failed, tried = doctest.testmod(importlib.import_module(f"sambench.{name}"))
+    assert (failed, tried > 0) == (0, True)
