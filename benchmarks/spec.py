@@ -1,31 +1,23 @@
 """RunSpec: everything that determines a run, fully resolved, and nothing that does not."""
 
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     model_serializer,
 )
 
-from ..datasets import Augmentation, list_datasets
 from ..datasets.samplers import get_sampler
-from ..errors import ConfigError
-from ..hyper import Hyper, Value, resolve
+from ..hyper import Hyper, Value
 from ..results.records.record import run_id_of
-from ..variants import VariantInfo, get_info
+from ..variants import get_info
 from ..variants._bases import base_hyper
 from ..variants.averages import AVERAGES
 from ..variants.hooks import HOOKS
-from .m_sharpness import M, check_m, without_whole_batch
-from .models import parameters_of
-from .precision import best_precision
 
 FIELD_OF_BASE = ("lr", "momentum", "nesterov", "weight_decay")
 """Hyper-parameters of the base optimizer that are fields of the spec; the rest stand in ``hyper``."""
@@ -158,134 +150,3 @@ class RunSpec(BaseModel):
         info = get_info(self.variant)
         extra = [f"+ {one}" for kind in ("hook", "average") if (one := getattr(self, kind)) != getattr(info, kind)]
         return " ".join(filter(None, [self.variant, own, *extra, f"seed {self.seed}"]))
-
-
-def make_spec(given: Mapping[str, Any]) -> RunSpec:
-    """Resolve a run: check every field, and fill in what depends on variant and data set.
-
-    Args:
-        given: fields of :class:`RunSpec`; ``hyper`` may be partial.
-
-    Raises:
-        ConfigError: with all errors at once, each with the nearest valid names.
-    """
-    problems: list[str] = []
-    valid = RunSpec.model_fields
-    for key in given:
-        if key not in valid:
-            near = get_close_matches(key, valid, n=1)
-            problems.append(
-                f"unknown field {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(valid)}")
-            )
-    fields = {key: value for key, value in given.items() if key in valid}
-    try:
-        spec = RunSpec.model_validate(fields)
-    except ValidationError as error:
-        # a value that may be of several types has an error for each
-        first = {detail["loc"][:2]: detail for detail in reversed(error.errors())}
-        problems += [_explain(where, detail) for where, detail in reversed(first.items())]
-        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
-        spec = RunSpec.model_validate({key: value for key, value in fields.items() if key not in wrong})
-    updates: dict[str, Any] = {}
-    _collect(problems, lambda: updates.update(_resolve_optimizer(spec, set(fields))))
-    _collect(problems, lambda: updates.update(_resolve_data(spec)))
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return RunSpec.model_validate({**spec.model_dump(), **updates})
-
-
-def defaults_for_here(device: torch.device) -> dict[str, Any]:
-    """Fields whose best value depends on the machine: the fastest safe precision."""
-    return {"precision": best_precision(device)}
-
-
-def _explain(where: tuple[int | str, ...], detail: Any) -> str:
-    return f"{'.'.join(map(str, where))}={detail['input']!r} is not valid: {detail['msg'].lower()}"
-
-
-def _collect(problems: list[str], action: Any) -> None:
-    try:
-        action()
-    except ConfigError as error:
-        problems.append(str(error))
-
-
-def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
-    info = get_info(spec.variant)
-    sampler = spec.sampler or info.sampler
-    policy = get_sampler(sampler)
-    plugins = {kind: _plugin(spec, info, kind, named) for kind in ("hook", "average")}
-    hook, average = HOOKS.get(plugins["hook"]), AVERAGES.get(plugins["average"])
-    known = _of_base(spec, info)
-    extra = {
-        key: Hyper(value, f"of {spec.base}")
-        for key, value in known.items()
-        if key not in FIELD_OF_BASE and isinstance(value, int | float | str)
-    }
-    of_base = {key: hyper for key, hyper in extra.items() if key in spec.hyper and key not in info.hyper}
-    published = {key: value for key, value in info.defaults.get(spec.dataset, {}).items() if key in info.hyper}
-    for name in set(info.hyper) & set(policy.hyper):
-        if info.hyper[name] != policy.hyper[name]:
-            raise ConfigError(f"{info.name!r} and sampler {sampler!r} both have a hyper-parameter {name!r}: rename one")
-    declared = {**({"m": M} if "m" in spec.hyper else {}), **info.hyper, **policy.hyper, **hook.hyper, **average.hyper}
-    used = [f"{kind} {name!r}" for kind, name in plugins.items() if name != "none"]
-    owner = f"{spec.variant!r} with {', '.join([f'sampler {sampler!r}', *used])} on base {spec.base!r}"
-    hyper = resolve(owner, {**declared, **of_base}, {**published, **spec.hyper})
-    if "m" in hyper and "m" not in info.hyper:
-        hyper = without_whole_batch(hyper, spec.batch_size)
-        check_m(hyper.get("m"), spec.batch_size, spec.drop_last, spec.precision, info)
-    if wrong := [f"{key}={getattr(spec, key)!r} is not valid: {why}" for key, why in _idle(spec, info, known, named)]:
-        raise ConfigError("\n".join(wrong))
-    return {
-        "sampler": sampler,
-        **plugins,
-        "hyper": hyper,
-        "momentum": spec.momentum if "momentum" in known else None,
-        "nesterov": spec.nesterov and "nesterov" in known,
-    }
-
-
-def _of_base(spec: RunSpec, info: VariantInfo) -> Mapping[str, Any]:
-    """Return what of the base optimizer acts: of one that never steps, learning rate and weight decay are read."""
-    known = base_hyper(spec.base)
-    return known if info.steps_base else {key: known[key] for key in ("lr", "weight_decay") if key in known}
-
-
-def _idle(spec: RunSpec, info: VariantInfo, known: Mapping[str, Any], named: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield the fields that would have no effect, with the reason: a run must not be told from another by its name."""
-    why = (
-        f"base optimizer {spec.base!r} has none" if info.steps_base else f"{info.name!r} never steps its base optimizer"
-    )
-    for key in ("momentum", "nesterov"):
-        if key in named and getattr(spec, key) and key not in known:
-            yield key, why
-    if info.steps_base:
-        return
-    if spec.clip is not None:
-        yield "clip", f"{why}, whose gradient would be clipped; leave it out"
-    if spec.base.lower() != "sgd":
-        yield "base", f"{why}; leave it at 'sgd', from which it reads the learning rate and the weight decay"
-
-
-def _plugin(spec: RunSpec, info: VariantInfo, kind: str, named: set[str]) -> str:
-    """Return the plug-in of a kind that a run has: what was asked for, or else the variant's own."""
-    asked, own = getattr(spec, kind), getattr(info, kind)
-    if kind not in named or not asked:
-        return own
-    if own not in ("none", asked):
-        raise ConfigError(
-            f"{kind}={asked!r} is not valid: {info.name!r} is its base with {kind} {own!r}; give another variant, such "
-            f"as 'sgd', the {kind} {asked!r}"
-        )
-    return asked
-
-
-def _resolve_data(spec: RunSpec) -> dict[str, Any]:
-    known = {info.name: info for info in list_datasets()}
-    info = known.get(spec.dataset)
-    default = info.augment if info else "crop:4,flip,cutout:16"
-    augment = spec.augment or default
-    augment = Augmentation.parse(augment).recipe
-    model = spec.model or ("wrn10_1" if spec.dataset == "digits" else "wrn16_1")
-    parameters_of(model, classes=10, norm=spec.norm)
-    return {"augment": augment, "model": model}

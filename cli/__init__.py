@@ -15,17 +15,26 @@ from rich.markup import escape
 from .. import __version__
 from ..benchmarks.training.signals import Interrupted
 from ..errors import SambenchError
-from .check import check, new
+from .calibrate import calibrate_
+from .cancel import cancel
+from .check import check
 from .console import err, out
 from .describe import describe, list_
-from .launch import launch, plan, retry
-from .leaderboard import export, leaderboard, plot, validate
+from .export import export
+from .launch import launch
+from .leaderboard import leaderboard
+from .logs import logs
 from .merge import merge
+from .new import new
+from .plan import plan
+from .plot import plot
 from .quickstart import quickstart
+from .retry import retry
 from .run import run
-from .status import cancel, logs, status
+from .status import status
 from .theory import app as theory
-from .tune import calibrate_, tune
+from .tune import tune
+from .validate import validate
 
 COMMANDS = {
     "Look": {"list": list_, "describe": describe},

@@ -1,56 +1,31 @@
 """``sambench plan``, ``launch`` and ``retry``: make the runs of a suite, here or on a cluster."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from ..benchmarks.device import pick_device
 from ..benchmarks.suites.calibration import check_device
 from ..benchmarks.suites.preregistration import announce, check_ready
 from ..benchmarks.suites.suite import Suite
-from ..benchmarks.training.environment import describe_environment, pick_device
+from ..benchmarks.training.environment import describe_environment
 from ..benchmarks.training.signals import Interrupted
 from ..errors import SambenchError
 from ..results.records.store import Store
 from ..slurm import resources as report
 from ..slurm.cluster import commands as scheduler
-from ..slurm.cluster.cancel import local_retries, note_retry, pick_for_retry
 from ..slurm.cluster.packing import pack
 from ..slurm.cluster.profile import Profile
-from ..slurm.cluster.queue import standings
-from ..slurm.cluster.submission import list_launches
 from ..slurm.cluster.submit import submit
+from ..slurm.events import FINAL
 from ..slurm.local import run_pool
 from ..slurm.plan import Plan
-from ..slurm.worker import FINAL, Site, run_here
+from ..slurm.worker import Site, run_here
 from .console import err, out, say
 from .executor_options import Extra, Place, ProfileName, profile_options, read_profile
 from .options import DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
 from .plan import array_size, plan_for, print_plan
 from .progress import pool_progress
-
-
-@profile_options
-def plan(
-    suite: SuiteName,
-    options: dict[str, Any],
-    on: Place = "local",
-    profile: ProfileName = None,
-    extra: Extra = None,
-    results: Results = Path("results"),
-    source: Sources = None,
-    plugin: Plugins = None,
-    data: DataRoot = None,
-    device: Device = "auto",
-    workers: Workers = None,
-) -> None:
-    """Print what a suite would run, what it costs and about how long it takes. Starts nothing."""
-    asked = read_profile(on, profile, options, extra)
-    loaded, store = open_suite(suite, source), Store(results)
-    made = plan_for(loaded, store, on, asked, device, data)
-    print_plan(made, on, asked, workers or default_workers(), array_size(on))
 
 
 @profile_options
@@ -80,44 +55,6 @@ def launch(
     announce(loaded, store, f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}")
     site = _site(store, device, data, checkpoint_seconds, plugin)
     start(loaded, store, on, asked, site, workers)
-
-
-@profile_options
-def retry(
-    suite: SuiteName,
-    options: dict[str, Any],
-    on: Place = "local",
-    profile: ProfileName = None,
-    extra: Extra = None,
-    most: Annotated[int, typer.Option("--most", min=1, help="attempts at a run, the first one included")] = 3,
-    backoff: Annotated[
-        float, typer.Option("--backoff", min=0, help="seconds before the second attempt; then doubled")
-    ] = 60,
-    results: Results = Path("results"),
-    source: Sources = None,
-    plugin: Plugins = None,
-    data: DataRoot = None,
-    device: Device = "auto",
-    workers: Workers = None,
-    checkpoint_seconds: Every = 60.0,
-) -> None:
-    """Make the failed and lost runs of a suite again, each at most so often, and later each time."""
-    asked = read_profile(on, profile, options, extra)
-    loaded, store = open_suite(suite, source), Store(results)
-    store.check_writable()
-    picked = pick_for_retry(standings(loaded, store), list_launches(store.root), most, local_retries(store))
-    for text in picked.explain():
-        say(text)
-    if not picked.specs:
-        return
-    delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
-    if on != "slurm":
-        if delay:
-            say(f"starting in {report.duration(delay)}")
-            time.sleep(delay)
-        note_retry(store, picked.specs)
-    site = _site(store, device, data, checkpoint_seconds, plugin)
-    start(picked.part_of(loaded), store, on, asked, site, workers, delay)
 
 
 def _site(store: Store, device: str, data: str | None, checkpoint_seconds: float, plugin: list[str] | None) -> Site:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from ..errors import ConfigError, StateError
+from ..errors import StateError
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
-from ..variants import list_variants, published_results
+from ..variants import published_results
 from .console import err, out
-from .options import Plugins, Results
+from .options import Results
 
 if TYPE_CHECKING:
     from ..results.tables.boards import Boards, Checks
@@ -42,57 +42,6 @@ def leaderboard(
     else:
         boards.write(text, output)
         out.print(f"wrote {output}", highlight=False)
-
-
-def plot(
-    results: Results = Path("results"),
-    output: Annotated[
-        Path | None, typer.Option("--output", help="folder for the figures [default: figures in the results]")
-    ] = None,
-) -> None:
-    """Draw the figures: errors and their cost, learning curves, who beats whom, heat maps, profiles, tuning curves."""
-    from ..results import plots
-    from ..results.tables.boards import gather
-
-    store = Store(results)
-    for path in plots.draw(gather(store), good_records(store), output or results / "figures"):
-        out.print(str(path), highlight=False)
-
-
-def export(
-    output: Annotated[Path, typer.Argument(help="the file to write")],
-    results: Results = Path("results"),
-    format_: Annotated[str, typer.Option("--format", help="csv | parquet [default: by the file's ending]")] = "",
-) -> None:
-    """Write a tidy table with one row a run, for pandas; docs/results.md says what its columns are."""
-    from ..results.tables import dataframe as tables
-
-    kind = format_ or output.suffix.removeprefix(".")
-    if kind not in ("csv", "parquet"):
-        raise ConfigError(f"format {kind!r} is not valid; choose csv or parquet")
-    table = tables.export(good_records(_filled(results)), output, kind)
-    out.print(f"wrote {len(table)} rows to {output}", highlight=False)
-
-
-def validate(
-    results: Annotated[Path, typer.Argument(metavar="DIR", help="folder of records")] = Path("results"),
-    plugin: Plugins = None,
-    strict: Annotated[bool, typer.Option("--strict", help="fail on warnings, too, as for a contribution")] = False,
-) -> None:
-    """Hold a folder of records to docs/rules.md: hashes, seeds, budgets, hardware, code. Fails when one is broken.
-
-    Each finding names the file, the value in it, what is wrong, and the way out.
-    """
-    from ..results import validation as rules
-
-    findings = rules.validate(results, {info.name: info.source_hash() for info in list_variants()})
-    for finding in findings:
-        out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
-        out.print(str(finding), highlight=False, markup=False, soft_wrap=True)
-    broken = sum(finding.serious for finding in findings)
-    out.print(f"{broken} broken rules, {len(findings) - broken} warnings in {results}", highlight=False, soft_wrap=True)
-    if broken or (strict and findings):
-        raise typer.Exit(1)
 
 
 def _filled(results: Path) -> Store:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ..benchmarks.device import cores
 from ..benchmarks.suites.suite import Suite, load_suite
-from ..benchmarks.training.environment import cores
 from ..datasets.source import Source
 from ..variants import load_plugin
 

@@ -1,19 +1,25 @@
 """What a suite would run, as it is printed before anything starts."""
 
 import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from ..benchmarks.device import pick_device
 from ..benchmarks.suites.suite import Suite
-from ..benchmarks.training.environment import pick_device
+from ..results.records.record import canonical_json
 from ..results.records.store import Store
 from ..slurm import resources as report
 from ..slurm.cluster import commands as scheduler
 from ..slurm.cluster.packing import pack
 from ..slurm.cluster.profile import Profile
-from ..slurm.cluster.queue import standings
 from ..slurm.plan import Plan, make_plan
+from ..slurm.status import standings
 from .console import facts, out
+from .executor_options import Extra, Place, ProfileName, profile_options, read_profile
+from .options import DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
 
 
 def array_size(on: str) -> int:
@@ -79,3 +85,39 @@ def _cluster_rows(made: Plan, profile: Profile, most: int) -> list[tuple[str, st
         (f"time limit {profile.time}", fits),
         ("disk", report.size(report.disk_bytes(made, at_once, len(jobs)))),
     ]
+
+
+def detectable(suite: Suite) -> str:
+    """Say what the seeds of a suite can show: the smallest difference of two methods that is found in 4 of 5 cases.
+
+    It is in units of the standard deviation over seeds: two-sided t-test at 5 %, the fewest seeds of any method.
+    """
+    methods = Counter(canonical_json({**spec.model_dump(mode="json"), "seed": None}) for spec in suite.specs)
+    fewest = min(methods.values(), default=0)
+    if fewest < 2:
+        return "one seed a method shows no difference; plan at least 3"
+    from ..results.statistics.intervals import detectable_difference  # scipy, which `status` need not load
+
+    value = detectable_difference(fewest)
+    return f"{value:.1f} standard deviations between seeds, with {fewest} seeds a method (80 % power, 5 % level)"
+
+
+@profile_options
+def plan(
+    suite: SuiteName,
+    options: dict[str, Any],
+    on: Place = "local",
+    profile: ProfileName = None,
+    extra: Extra = None,
+    results: Results = Path("results"),
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "auto",
+    workers: Workers = None,
+) -> None:
+    """Print what a suite would run, what it costs and about how long it takes. Starts nothing."""
+    asked = read_profile(on, profile, options, extra)
+    loaded, store = open_suite(suite, source), Store(results)
+    made = plan_for(loaded, store, on, asked, device, data)
+    print_plan(made, on, asked, workers or default_workers(), array_size(on))

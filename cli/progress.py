@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ..benchmarks.training.state import Advance, Training
 
 if TYPE_CHECKING:
-    from ..slurm.worker import Event
+    from ..slurm.events import Event
 
 
 def _bars(console: Console) -> Progress:

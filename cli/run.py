@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
+from ..benchmarks.device import defaults_for_here, pick_device
 from ..benchmarks.distributed.rendezvous import Seat, find_seat
 from ..benchmarks.distributed.torchrun import execute_on
 from ..benchmarks.distributed.worker import execute_here
 from ..benchmarks.m_sharpness import read_m
-from ..benchmarks.spec import RunSpec, defaults_for_here, make_spec
-from ..benchmarks.training.environment import pick_device
+from ..benchmarks.resolve import make_spec
+from ..benchmarks.spec import RunSpec
 from ..datasets.source import Source
 from ..errors import ConfigError
 from ..results.records.record import RunRecord

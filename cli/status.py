@@ -11,9 +11,7 @@ from rich.table import Table
 
 from ..results.records.store import Store
 from ..slurm import resources as report
-from ..slurm.cluster.cancel import cancel_suite
-from ..slurm.cluster.queue import STATES, Standing, standings
-from ..slurm.logs import find_log, follow, under_way
+from ..slurm.status import STATES, Standing, standings
 from .console import grid, out, say
 from .options import Plugins, Results, Sources, SuiteName, open_suite
 
@@ -96,27 +94,3 @@ def _counts(found: list[Standing]) -> str:
             f"; about {report.duration(max(*running, (sum(running) + waiting) / len(running), 0))} to go at this pace"
         )
     return f"{len(found)} runs: {text}{to_go}"
-
-
-def logs(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="the first characters of a run's id, as status shows it")],
-    results: Results = Path("results"),
-    follow_: Annotated[bool, typer.Option("--follow", help="go on until the run has ended")] = False,
-) -> None:
-    """Show what the job that makes a run has written."""
-    store = Store(results)
-    run_id, path = find_log(store, run)
-    for text in follow(path, under_way(store, run_id) if follow_ else lambda: False):
-        out.print(text, end="", highlight=False, markup=False, soft_wrap=True)
-
-
-def cancel(
-    suite: SuiteName,
-    results: Results = Path("results"),
-    source: Sources = None,
-    plugin: Plugins = None,
-) -> None:
-    """Cancel the jobs of a suite that wait or run. Records and checkpoints stay; launch goes on with them."""
-    loaded = open_suite(suite, source)
-    cancelled = cancel_suite(loaded, Store(results))
-    say(f"cancelled {cancelled} jobs" if cancelled else "no job of this suite waits or runs")

@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.table import Table
 
-from ..atomic import atomic_write_bytes, check_writable, make_folder
+from ..atomic import atomic_write_bytes, make_folder
+from ..benchmarks.device import cores, pick_device
 from ..benchmarks.spec import RunSpec
-from ..benchmarks.suites.calibration import TURNS, calibrate, calibrated
-from ..benchmarks.suites.suite import Suite, find_suite
-from ..benchmarks.training.environment import cores, pick_device
+from ..benchmarks.suites.suite import Suite
 from ..benchmarks.tuning.search import Run, entrants
 from ..benchmarks.tuning.search import tune as search
 from ..benchmarks.tuning.strategies import method_named
@@ -68,29 +66,6 @@ def tune(
     ended = {status: sum(trial.status == status for trial in trials) for status in ("completed", "diverged", "failed")}
     out.print("trials: " + ", ".join(f"{count} {status}" for status, count in ended.items() if count), highlight=False)
     out.print(f"ledger: {ledger}\nsuite: {final}; next: sambench launch {final}", highlight=False, soft_wrap=True)
-
-
-def calibrate_(
-    suite: SuiteName,
-    output: Annotated[Path, typer.Option("--output", help="the suite to write, with the times in it")],
-    turns: Annotated[int, typer.Option("--turns", min=1, help="epochs that are timed of every method")] = TURNS,
-    source: Sources = None,
-    plugin: Plugins = None,
-    data: DataRoot = None,
-    device: Device = "auto",
-) -> None:
-    """Time an epoch of every method on this device, in turns, and write the suite of track T that rests on it."""
-    loaded = open_suite(suite, source)
-    name, text, _ = find_suite(suite)
-    check_writable(output.parent)
-    torch.set_num_threads(cores())
-
-    def watch(turn: int, spec: RunSpec, seconds: float) -> None:
-        err.print(f"turn {turn + 1} of {turns}: {spec.label()} {seconds:.2f} s", highlight=False)
-
-    measured = calibrate(loaded, pick_device(device), data, turns, watch)
-    atomic_write_bytes(output, calibrated(name, text, measured).encode())
-    out.print(f"suite: {output}; next: sambench launch {output}", highlight=False, soft_wrap=True)
 
 
 def _pool(suite: Suite, store: Store, site: Site, workers: int) -> Run:

@@ -13,8 +13,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from ..benchmarks.training.signals import Interrupted, Note
+from .events import TICK, Event, Listen
 from .plan import Planned
-from .worker import TICK, Event, Listen, Site, attempt
+from .worker import Site, attempt
 
 
 def run_pool(

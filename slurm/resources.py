@@ -1,13 +1,11 @@
 """What a plan says: the work, the cost, the room it needs, whether it fits, and what its seeds can show."""
 
 import shutil
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmarks.suites.suite import Suite
+from ..cli.console import size
 from ..errors import ConfigError
-from ..results.records.record import canonical_json
 from .cluster.packing import Packed, chunks, periods
 from .cluster.profile import Profile
 from .plan import Plan
@@ -89,46 +87,3 @@ def _free(folder: Path) -> int:
     """Return the bytes that a folder, which need not be there yet, has room for."""
     there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_dir())
     return shutil.disk_usage(there).free
-
-
-def detectable(suite: Suite) -> str:
-    """Say what the seeds of a suite can show: the smallest difference of two methods that is found in 4 of 5 cases.
-
-    It is in units of the standard deviation over seeds: two-sided t-test at 5 %, the fewest seeds of any method.
-    """
-    methods = Counter(canonical_json({**spec.model_dump(mode="json"), "seed": None}) for spec in suite.specs)
-    fewest = min(methods.values(), default=0)
-    if fewest < 2:
-        return "one seed a method shows no difference; plan at least 3"
-    from ..results.statistics.intervals import detectable_difference  # scipy, which `status` need not load
-
-    value = detectable_difference(fewest)
-    return f"{value:.1f} standard deviations between seeds, with {fewest} seeds a method (80 % power, 5 % level)"
-
-
-def size(count: float) -> str:
-    """Write a number of bytes for people.
-
-    Example:
-        >>> size(1_500_000), size(2e12)
-        ('1.5 MB', '2.0 TB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """Write a time for people.
-
-    Example:
-        >>> duration(45), duration(600), duration(7200), duration(1e6)
-        ('45 s', '10.0 min', '2.0 h', '11.6 d')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 96 * 3600 else f"{seconds / 86400:.1f} d"

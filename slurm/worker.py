@@ -1,42 +1,20 @@
 """One attempt at one run, and what is said about it; the same in this process, in a pool and in a job."""
 
-import time
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from ..benchmarks.training.environment import describe_environment, pick_device
+from ..benchmarks.device import pick_device
+from ..benchmarks.training.environment import describe_environment
 from ..benchmarks.training.run import execute
 from ..benchmarks.training.signals import Interrupted
-from ..benchmarks.training.state import Advance, Training
 from ..errors import ConfigError, SambenchError
 from ..results.records.lease import Held, LeaseLost
 from ..results.records.store import Store
 from ..variants import load_plugin
+from .events import Event, Listen, report_steps
 from .plan import Planned
-
-TICK = 0.5
-"""Seconds between two reports of one worker."""
-FINAL = ("completed", "diverged")
-"""How a run ends for good."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """What is heard of a run: it ``started``, moved on (``step``), or ended as ``completed``, ``diverged``, ``failed``,
-    ``interrupted``, ``held`` (somebody else makes it) or ``lost`` (its process died)."""
-
-    kind: str
-    worker: int
-    run: Planned
-    step: int = 0
-    text: str = ""
-
-
-Listen = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -137,20 +115,3 @@ def run_here(runs: tuple[Planned, ...], site: Site, listen: Listen) -> dict[str,
     finally:
         torch.set_num_threads(threads)
     return ended
-
-
-def report_steps(listen: Listen, worker: int, run: Planned) -> Callable[[Training], Advance]:
-    """Return what a run is watched by: the listener hears of its steps, not more often than every ``TICK`` seconds."""
-
-    def watch(training: Training) -> Advance:
-        last = time.monotonic()
-
-        def advance(state: Any) -> None:
-            nonlocal last
-            if time.monotonic() - last >= TICK:
-                last = time.monotonic()
-                listen(Event("step", worker, run, state.step))
-
-        return advance
-
-    return watch

@@ -1,4 +1,4 @@
-"""The package as a whole: a loop that fits on a screen, cheap imports, examples that run, nothing but sambench in a wheel."""
+"""The package: a loop that fits on a screen, cheap imports, examples that run, nothing but sambench in a wheel."""
 
 import ast
 import doctest

@@ -13,7 +13,7 @@ from torch import distributed as dist
 
 from ...atomic import make_folder
 from ...errors import ConfigError, StateError
-from ..training.environment import pick_device
+from ..device import pick_device
 from .process_group import Team
 
 PATIENCE = timedelta(minutes=5)

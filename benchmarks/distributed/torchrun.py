@@ -26,9 +26,9 @@ from ...datasets.source import Source
 from ...errors import StateError
 from ...results.records.record import RunRecord
 from ...results.records.store import Store
+from ..device import cores
 from ..m_sharpness import check_devices
 from ..spec import RunSpec
-from ..training.environment import cores
 from ..training.signals import SIGNALS, Interrupted
 from .rendezvous import PATIENCE
 from .worker import Job

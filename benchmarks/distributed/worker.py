@@ -19,8 +19,8 @@ from ...errors import SambenchError
 from ...results.records.record import RunRecord
 from ...results.records.store import Store
 from ...variants import load_plugin
+from ..device import pick_device
 from ..spec import RunSpec
-from ..training.environment import pick_device
 from ..training.run import execute
 from ..training.signals import Interrupted
 from ..training.state import Advance, Training

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from sambench.benchmarks.precision import autocast, best_precision
-from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.loop import train
 from sambench.benchmarks.training.state import Training

@@ -26,10 +26,10 @@ from sambench.slurm import resources as report
 from sambench.slurm.cluster import commands as scheduler
 from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
-from sambench.slurm.cluster.queue import standings
 from sambench.slurm.cluster.submission import list_launches
 from sambench.slurm.cluster.submit import submit
 from sambench.slurm.plan import make_plan
+from sambench.slurm.status import standings
 from sambench.slurm.worker import Site
 
 SIZES = (1_000, 2_500, 10_000)

@@ -24,7 +24,7 @@ from unifiedsam import unifiedSAM
 
 from sambench.benchmarks.models import build
 from sambench.benchmarks.precision import best_precision
-from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.evaluation import measure, predict
 from sambench.benchmarks.training.loop import train

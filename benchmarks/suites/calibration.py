@@ -12,7 +12,8 @@ from ...errors import ConfigError, StateError
 from ...results.records.manifest import Calibration
 from ...results.records.record import Environment
 from ...results.records.store import Store
-from ..spec import RunSpec, make_spec
+from ..resolve import make_spec
+from ..spec import RunSpec
 from ..training.run import execute
 from .suite import Suite
 

@@ -11,7 +11,8 @@ from ...datasets.samplers import get_sampler
 from ...errors import ConfigError
 from ...results.records.manifest import TRACKS, Calibration
 from ...variants import get_info
-from ..spec import RunSpec, make_spec
+from ..resolve import make_spec
+from ..spec import RunSpec
 from .tracks import budget_of, fit
 
 

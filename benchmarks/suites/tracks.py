@@ -23,7 +23,8 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...variants import get_info
-from ..spec import RunSpec, make_spec
+from ..resolve import make_spec
+from ..spec import RunSpec
 
 REFERENCE_COST = 2.0
 """Gradient evaluations of a step of SAM: with them, the epochs of a suite are SAM's, and SGD gets twice as many."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import re
 import subprocess
@@ -14,25 +13,7 @@ from pathlib import Path
 import torch
 
 from ... import __version__
-from ...errors import ConfigError
 from ...results.records.record import Environment
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """Return a device by name; ``auto`` takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        ConfigError: the device is not there.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {name!r} cannot be used: {reason}; valid here: auto, cpu") from error
-    return device
 
 
 def describe_environment(device: torch.device, devices: int = 1) -> Environment:
@@ -53,11 +34,6 @@ def describe_environment(device: torch.device, devices: int = 1) -> Environment:
         dirty=dirty,
         libraries=_libraries(),
     )
-
-
-def cores() -> int:
-    """Number of CPU cores that this process may use: those that ``taskset``, a container or SLURM left to it."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

@@ -23,9 +23,10 @@ from ...benchmarks.training.signals import Note
 from ...errors import SambenchError
 from ...results.records.lease import Holder, job_id, look
 from ...results.records.store import Store
+from ..events import FINAL, Event
 from ..local import run_pool
 from ..plan import Planned
-from ..worker import FINAL, Event, Site, run_here
+from ..worker import Site, run_here
 from .srun_worker import run_together
 from .submission import Launch
 

@@ -1,52 +1,20 @@
 """Where every run of a suite stands: records first, then leases, then SLURM's queue, then its accounts, then lost."""
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ...benchmarks.spec import RunSpec
-from ...benchmarks.suites.suite import Suite
-from ...benchmarks.training.checkpoint import Checkpoints
 from ...errors import SambenchError
-from ...results.records.lease import filesystem_time, look
 from ...results.records.store import Store
+from ..status import GRACE, Standing
 from . import commands as scheduler
 from .commands import ACTIVE, WAITING, Element
-from .submission import Launch, list_launches
+from .submission import Launch
 
-STATES = ("done", "diverged", "failed", "running", "preempted", "pending", "lost", "cancelled")
-GRACE = 60.0
-"""Seconds that SLURM may take to tell of a job, or to requeue one that ended with its node."""
 _NEVER = ("PartitionTimeLimit", "PartitionNodeLimit", "WallDurationPerJobLimit", "PerJobLimit", "PerNodeLimit")
 """Reasons of a limit that time does not lift; others, as that of an array's own parallelism, pass by themselves."""
 _NEVER += ("BadConstraints", "Invalid", "Held", "held", "ReqNodeNotAvail", "NodeDown", "NeverSatisfied")
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One run, and all that is known of it.
-
-    Args:
-        spec: the run.
-        state: one of ``STATES``.
-        step: that is done, or that the newest checkpoint has.
-        total: steps of the whole run, 0 where they are not known.
-        seconds: estimated to its end, while it runs.
-        job: the scheduler's id of the job that makes it, or made it last.
-        text: what more there is to say.
-        alive: whether somebody makes it, or a job that waits or runs will.
-    """
-
-    spec: RunSpec
-    state: str
-    step: int = 0
-    total: int = 0
-    seconds: float | None = None
-    job: str = ""
-    text: str = ""
-    alive: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,42 +75,6 @@ class Queue:
         return element.state in (*WAITING, *ACTIVE)
 
 
-def standings(suite: Suite, store: Store, now: float | None = None) -> list[Standing]:
-    """Return the standing of every run, in the order of the suite.
-
-    Args:
-        suite: whose runs.
-        store: where they are made.
-        now: seconds since the epoch by which leases expire; asked of the file system, by writing to it, unless given.
-
-    ``done`` and ``diverged`` have a final record, ``failed`` that of a failed attempt that nobody is about to repeat.
-    ``running`` is held by a live process. ``preempted`` stopped with a checkpoint, or lost its node and is about to be
-    started again. ``pending`` has not begun. ``lost`` was given to a job that ended without a record. ``cancelled`` is
-    what this suite's ``cancel`` took back.
-    """
-    ids = suite.run_ids
-    statuses = store.statuses()
-    open_ids = {run_id for run_id in ids if statuses.get(run_id) in (None, "failed")}
-    launches = [launch for launch in list_launches(store.root) if open_ids & launch.job_of.keys()]
-    queue = Queue.of(launches)
-    jobs = _jobs(launches)
-    started = _started(store)
-    if now is None:
-        now = filesystem_time(store.root) if started else time.time()
-    found = []
-    for spec, run_id in zip(suite.specs, ids, strict=True):
-        status = statuses.get(run_id)
-        if status not in (None, "failed"):
-            found.append(_ended(spec, status))
-            continue
-        standing = _unfinished(spec, run_id, store, now) if run_id in started else Standing(spec, "pending")
-        if standing.state != "running":
-            job = _which(jobs.get(run_id, ()), queue)
-            standing = _queued(standing, run_id, job, queue, status == "failed", store)
-        found.append(standing)
-    return found
-
-
 def _jobs(launches: list[Launch]) -> dict[str, list[LastJob | None]]:
     """Return the jobs of every run, the newest first; None for a launch in which its job was not submitted yet."""
     found: dict[str, list[LastJob | None]] = defaultdict(list)
@@ -154,33 +86,6 @@ def _jobs(launches: list[Launch]) -> dict[str, list[LastJob | None]]:
         for run_id, number in launch.job_of.items():
             found[run_id].append(submitted.get(number))
     return found
-
-
-def _ended(spec: RunSpec, status: str) -> Standing:
-    if status == "damaged":
-        return Standing(spec, "failed", text="its record cannot be read; restore the file, or move it away")
-    return Standing(spec, "done" if status == "completed" else status)
-
-
-def _started(store: Store) -> set[str]:
-    """The runs that have a folder of their own: held by somebody, or with a checkpoint."""
-    try:
-        return set(os.listdir(store.root / "checkpoints"))
-    except FileNotFoundError:
-        return set()
-
-
-def _unfinished(spec: RunSpec, run_id: str, store: Store, now: float) -> Standing:
-    folder = store.checkpoints(run_id)
-    held, holder = look(folder, now)
-    step = Checkpoints(folder, run_id, fingerprint="").newest_step()
-    total = holder.total if holder else 0
-    if held:
-        step = max(step, holder.step if holder else 0)
-        return Standing(
-            spec, "running", step, total, holder and holder.remaining, holder.job if holder else "", alive=True
-        )
-    return Standing(spec, "preempted" if step else "pending", step, total)
 
 
 def _which(jobs: Sequence[LastJob | None], queue: Queue) -> LastJob | None:

@@ -11,8 +11,9 @@ from ...benchmarks.training.run import execute
 from ...benchmarks.training.signals import Interrupted
 from ...results.records.lease import Held
 from ...results.records.store import Store
+from ..events import Event, Listen, report_steps
 from ..plan import Planned
-from ..worker import Event, Listen, Site, report_steps
+from ..worker import Site
 
 
 def run_together(run: Planned, site: Site, seat: Seat, listen: Listen, requeue: Callable[[], None]) -> dict[str, str]:

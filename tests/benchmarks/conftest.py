@@ -2,7 +2,7 @@
 
 import pytest
 
-from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.resolve import make_spec
 
 TINY = {"dataset": "digits", "model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
 

@@ -15,7 +15,7 @@ from sambench.benchmarks.suites.suite import load_suite
 from sambench.cli import status as standing
 from sambench.errors import SambenchError
 from sambench.results.records.store import Store
-from sambench.slurm.cluster.queue import Standing
+from sambench.slurm.status import Standing
 from sambench.variants import list_variants
 
 TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs", "1", "--device", "cpu"]

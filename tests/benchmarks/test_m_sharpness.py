@@ -3,7 +3,7 @@
 import pytest
 
 from sambench.benchmarks.m_sharpness import check_devices, read_m
-from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.resolve import make_spec
 from sambench.errors import ConfigError
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from sambench.benchmarks.spec import RunSpec, make_spec
+from sambench.benchmarks.resolve import make_spec
+from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.training.run import execute
 from sambench.benchmarks.training.state import Training
 from sambench.datasets import load

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import sambench
-from sambench.benchmarks.spec import ADDED, RunSpec, make_spec
+from sambench.benchmarks.resolve import make_spec
+from sambench.benchmarks.spec import ADDED, RunSpec
 from sambench.datasets.source import Source
 from sambench.errors import ConfigError
 from sambench.results.records.record import run_id_of

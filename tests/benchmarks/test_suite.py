@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from sambench.benchmarks.spec import RunSpec, make_spec
+from sambench.benchmarks.resolve import make_spec
+from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.suites.suite import list_suites, load_suite
 from sambench.datasets.source import Source
 from sambench.errors import ConfigError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.preregistration import announce
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.suites.tracks import budget_of, epochs_within, fit

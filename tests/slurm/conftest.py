@@ -8,7 +8,7 @@ from pathlib import Path
 import fake_slurm
 import pytest
 
-from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import Suite
 
 TINY = {"dataset": "digits", "model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}

@@ -11,14 +11,15 @@ from sambench.benchmarks.training.run import execute
 from sambench.errors import SambenchError
 from sambench.results.records.store import Store
 from sambench.slurm.cluster import job as module
-from sambench.slurm.cluster.cancel import cancel_suite, pick_for_retry
+from sambench.slurm.cluster.cancel import cancel_suite
 from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
-from sambench.slurm.cluster.queue import standings
 from sambench.slurm.cluster.submission import list_launches
 from sambench.slurm.cluster.submit import submit
 from sambench.slurm.logs import find_log, follow
 from sambench.slurm.plan import Planned
+from sambench.slurm.retry import pick_for_retry
+from sambench.slurm.status import standings
 from sambench.slurm.worker import Site
 from sambench.variants import load_plugin
 

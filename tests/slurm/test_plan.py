@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import Suite, load_suite
 from sambench.benchmarks.training.run import execute
 from sambench.benchmarks.training.state import Training
 from sambench.datasets import load
 from sambench.results.records.store import Store
-from sambench.slurm.cluster.queue import standings
 from sambench.slurm.estimate import steps_per_epoch
 from sambench.slurm.plan import make_plan
+from sambench.slurm.status import standings
 
 CPU = torch.device("cpu")
 TINY = {"model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import Suite
 from sambench.results.records.store import Store
-from sambench.slurm.cluster.queue import standings
 from sambench.slurm.local import run_pool
 from sambench.slurm.plan import make_plan
+from sambench.slurm.status import standings
 from sambench.slurm.worker import Site
 
 PLUGIN = '''

@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from sambench.cli.plan import detectable
 from sambench.errors import ConfigError
 from sambench.slurm.cluster.packing import Packed, chunks, pack
 from sambench.slurm.cluster.profile import Profile, list_profiles, load_profile, parse_minutes
 from sambench.slurm.plan import Plan, Planned
-from sambench.slurm.resources import check_room, detectable, disk_bytes, resources, tell_full
+from sambench.slurm.resources import check_room, disk_bytes, resources, tell_full
 
 
 @pytest.mark.parametrize("name", list_profiles())

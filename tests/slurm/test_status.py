@@ -14,10 +14,10 @@ from sambench.slurm.cluster import queue as status
 from sambench.slurm.cluster.cancel import cancel_suite
 from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
-from sambench.slurm.cluster.queue import standings
 from sambench.slurm.cluster.submission import list_launches
 from sambench.slurm.cluster.submit import submit
 from sambench.slurm.plan import Planned
+from sambench.slurm.status import standings
 from sambench.slurm.worker import Site
 
 

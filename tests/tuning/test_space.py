@@ -2,7 +2,7 @@
 
 import pytest
 
-from sambench.benchmarks.spec import make_spec
+from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.entries import contestants
 from sambench.benchmarks.suites.tuning_budget import SHARED, Budget
 from sambench.benchmarks.tuning.space import Axis, space_of

@@ -1,0 +1,36 @@
+"""The devices of this machine: which one to train on, how many cores there are, what is chosen for want of a flag."""
+
+import os
+from typing import Any
+
+import torch
+
+from ..errors import ConfigError
+from .precision import best_precision
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return a device by name; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {name!r} cannot be used: {reason}; valid here: auto, cpu") from error
+    return device
+
+
+def cores() -> int:
+    """Number of CPU cores that this process may use: those that ``taskset``, a container or SLURM left to it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def defaults_for_here(device: torch.device) -> dict[str, Any]:
+    """Fields whose best value depends on the machine: the fastest safe precision."""
+    return {"precision": best_precision(device)}

@@ -1,0 +1,38 @@
+"""`sambench calibrate`: time an epoch of every method for track T."""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from ..atomic import atomic_write_bytes, check_writable
+from ..benchmarks.device import cores, pick_device
+from ..benchmarks.spec import RunSpec
+from ..benchmarks.suites.calibration import TURNS, calibrate, calibrated
+from ..benchmarks.suites.suite import find_suite
+from .console import err, out
+from .options import DataRoot, Device, Plugins, Sources, SuiteName, open_suite
+
+
+def calibrate_(
+    suite: SuiteName,
+    output: Annotated[Path, typer.Option("--output", help="the suite to write, with the times in it")],
+    turns: Annotated[int, typer.Option("--turns", min=1, help="epochs that are timed of every method")] = TURNS,
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "auto",
+) -> None:
+    """Time an epoch of every method on this device, in turns, and write the suite of track T that rests on it."""
+    loaded = open_suite(suite, source)
+    name, text, _ = find_suite(suite)
+    check_writable(output.parent)
+    torch.set_num_threads(cores())
+
+    def watch(turn: int, spec: RunSpec, seconds: float) -> None:
+        err.print(f"turn {turn + 1} of {turns}: {spec.label()} {seconds:.2f} s", highlight=False)
+
+    measured = calibrate(loaded, pick_device(device), data, turns, watch)
+    atomic_write_bytes(output, calibrated(name, text, measured).encode())
+    out.print(f"suite: {output}; next: sambench launch {output}", highlight=False, soft_wrap=True)

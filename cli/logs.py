@@ -1,0 +1,23 @@
+"""`sambench logs`: what the job of a run wrote."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..results.records.store import Store
+from ..slurm.logs import find_log, follow, under_way
+from .console import out
+from .options import Results
+
+
+def logs(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the first characters of a run's id, as status shows it")],
+    results: Results = Path("results"),
+    follow_: Annotated[bool, typer.Option("--follow", help="go on until the run has ended")] = False,
+) -> None:
+    """Show what the job that makes a run has written."""
+    store = Store(results)
+    run_id, path = find_log(store, run)
+    for text in follow(path, under_way(store, run_id) if follow_ else lambda: False):
+        out.print(text, end="", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,34 @@
+"""`sambench validate`: whether records keep the rules."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..variants import list_variants
+from .console import out
+from .options import Plugins
+
+if TYPE_CHECKING:
+    pass
+
+
+def validate(
+    results: Annotated[Path, typer.Argument(metavar="DIR", help="folder of records")] = Path("results"),
+    plugin: Plugins = None,
+    strict: Annotated[bool, typer.Option("--strict", help="fail on warnings, too, as for a contribution")] = False,
+) -> None:
+    """Hold a folder of records to docs/rules.md: hashes, seeds, budgets, hardware, code. Fails when one is broken.
+
+    Each finding names the file, the value in it, what is wrong, and the way out.
+    """
+    from ..results import validation as rules
+
+    findings = rules.validate(results, {info.name: info.source_hash() for info in list_variants()})
+    for finding in findings:
+        out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
+        out.print(str(finding), highlight=False, markup=False, soft_wrap=True)
+    broken = sum(finding.serious for finding in findings)
+    out.print(f"{broken} broken rules, {len(findings) - broken} warnings in {results}", highlight=False, soft_wrap=True)
+    if broken or (strict and findings):
+        raise typer.Exit(1)
