@@ -1,7 +1,7 @@
 """Plug-ins of every kind find themselves: as a file of their package, by entry point, or in a file that is named.
 
-A kind (step rules, loss hooks, sampling policies, weight averages) is one :class:`Kind`. Whatever registers itself is
-known by name from then on; nobody else is edited.
+A kind (step rules, loss hooks, sampling policies, weight averages) is one :class:`Registry`. Whatever registers itself
+is known by name from then on; nobody else is edited.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from .errors import ConfigError, unknown
 ENTRY_POINTS = "sambench.variants"
 """Group of entry points; the module that one names may register plug-ins of any kind."""
 
-KINDS: "list[Kind[Any]]" = []
+REGISTRIES: "list[Registry[Any]]" = []
 Member = TypeVar("Member")
 
 
@@ -38,7 +38,7 @@ def source_hash(member: Any) -> str:
     return hashlib.sha256(Path(file_of(member)).read_bytes()).hexdigest()
 
 
-class Kind(Generic[Member]):
+class Registry(Generic[Member]):
     """The plug-ins of one kind, by name.
 
     Args:
@@ -46,19 +46,19 @@ class Kind(Generic[Member]):
         package: a package whose modules are all imported before the members are first read.
 
     Example:
-        >>> hats = Kind("hat")
+        >>> hats = Registry("hat")
         >>> hats.add("bowler", dict)
         >>> hats.get("bowlr")
         Traceback (most recent call last):
         sambench.errors.ConfigError: unknown hat 'bowlr'; did you mean 'bowler'? Valid: bowler
-        >>> KINDS.remove(hats)
+        >>> REGISTRIES.remove(hats)
     """
 
     def __init__(self, noun: str, package: str = ""):
         self.noun, self.package = noun, package
         self.members: dict[str, Member] = {}
         self.found = False
-        KINDS.append(self)
+        REGISTRIES.append(self)
 
     def add(self, name: str, member: Member) -> None:
         """Register a member.
@@ -114,22 +114,22 @@ def load_plugin(path: str | Path) -> list[str]:
     Raises:
         ConfigError: the file does not exist, fails on import, or registers nothing.
     """
-    for kind in KINDS:
+    for kind in REGISTRIES:
         kind.discover()
     file = Path(path).resolve()
     if not file.is_file():
         raise ConfigError(f"plugin {str(path)!r} does not exist; give the path of a Python file")
     module_name = f"sambench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if module_name in sys.modules:
-        return [name for kind in KINDS for name, member in kind.members.items() if _module(member) == module_name]
-    before = [dict(kind.members) for kind in KINDS]
+        return [name for kind in REGISTRIES for name, member in kind.members.items() if _module(member) == module_name]
+    before = [dict(kind.members) for kind in REGISTRIES]
     try:
         _import(path, file, module_name)
     except ConfigError:
-        for kind, members in zip(KINDS, before, strict=True):  # half a plugin is none
+        for kind, members in zip(REGISTRIES, before, strict=True):  # half a plugin is none
             kind.members = members
         raise
-    added = [sorted(set(kind.members) - set(members)) for kind, members in zip(KINDS, before, strict=True)]
+    added = [sorted(set(kind.members) - set(members)) for kind, members in zip(REGISTRIES, before, strict=True)]
     if not any(added):
         raise ConfigError(
             f"plugin {str(path)!r} registers nothing; decorate a StepRule with @register(...), or a loss hook, a "

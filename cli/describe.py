@@ -12,7 +12,7 @@ from ..datasets import list_datasets
 from ..datasets.samplers import SAMPLERS
 from ..errors import ConfigError
 from ..hyper import Hyper
-from ..registry import Kind
+from ..registry import Registry
 from ..variants import AVERAGES, HOOKS, get_info, list_bases, list_variants
 from .console import facts, grid, out
 from .options import Plugins
@@ -124,7 +124,7 @@ def _models() -> Table:
     return grid(["model", "what it is", "parameters (CIFAR-10)", "paper"], rows)
 
 
-def _plugins(kind: Kind[Any]) -> Table:
+def _plugins(kind: Registry[Any]) -> Table:
     rows = [
         (one.name, " ".join(f"{key}={h.default}" for key, h in one.hyper.items()), one.summary + _mark(one))
         for one in kind.all()

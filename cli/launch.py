@@ -6,7 +6,7 @@ from typing import Any
 
 from ..benchmarks.device import pick_device
 from ..benchmarks.suites.calibration import check_device
-from ..benchmarks.suites.preregistration import announce, check_ready
+from ..benchmarks.suites.preregistration import check_ready, preregister
 from ..benchmarks.suites.suite import Suite
 from ..benchmarks.training.environment import describe_environment
 from ..benchmarks.training.signals import Interrupted
@@ -20,7 +20,7 @@ from ..slurm.cluster.submit import submit
 from ..slurm.events import FINAL
 from ..slurm.local import run_pool
 from ..slurm.plan import Plan
-from ..slurm.worker import Site, run_here
+from ..slurm.worker import RunOptions, run_here
 from .console import err, out, say
 from .executor_options import Extra, Place, ProfileName, profile_options, read_profile
 from .options import DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
@@ -52,13 +52,15 @@ def launch(
     loaded, store = open_suite(suite, source), Store(results)
     check_ready(loaded)
     store.check_writable()
-    announce(loaded, store, f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}")
-    site = _site(store, device, data, checkpoint_seconds, plugin)
-    start(loaded, store, on, asked, site, workers)
+    preregister(loaded, store, f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}")
+    how = run_options(store, device, data, checkpoint_seconds, plugin)
+    start(loaded, store, on, asked, how, workers)
 
 
-def _site(store: Store, device: str, data: str | None, checkpoint_seconds: float, plugin: list[str] | None) -> Site:
-    return Site(
+def run_options(
+    store: Store, device: str, data: str | None, checkpoint_seconds: float, plugin: list[str] | None
+) -> RunOptions:
+    return RunOptions(
         results=store.root,
         device=device,
         data_root=data,
@@ -68,34 +70,40 @@ def _site(store: Store, device: str, data: str | None, checkpoint_seconds: float
 
 
 def start(
-    suite: Suite, store: Store, on: str, profile: Profile, site: Site, workers: int | None = None, delay: int = 0
+    suite: Suite,
+    store: Store,
+    on: str,
+    profile: Profile,
+    options: RunOptions,
+    workers: int | None = None,
+    delay: int = 0,
 ) -> None:
     """Print the plan of a suite and carry it out; jobs of a cluster wait for so many seconds at least."""
-    timed = next((lane.calibration for lane in suite.lanes if lane.calibration), None)
+    timed = next((track.calibration for track in suite.resolved_tracks if track.calibration), None)
     if timed is not None:  # track T: one run at a time, as it was calibrated
         alone = {"threads": timed.threads, "runs_per_gpu": 1, "array_parallelism": 1}
         workers, profile = 1, profile.model_copy(update=alone)
-        site = replace(site, device_name=timed.device_name, host=timed.host)
-    site = replace(site, threads=profile.threads, devices=profile.devices)
+        options = replace(options, device_name=timed.device_name, host=timed.host)
+    options = replace(options, threads=profile.threads, devices=profile.devices)
     if on == "slurm":
         scheduler.check_present()
     else:
-        check_device(suite, describe_environment(pick_device(site.device)), profile.threads)
-    made = plan_for(suite, store, on, profile, site.device, site.data_root)
+        check_device(suite, describe_environment(pick_device(options.device)), profile.threads)
+    made = plan_for(suite, store, on, profile, options.device, options.data_root)
     workers = 1 if on == "debug" else workers or default_workers()
     most = array_size(on)
     print_plan(made, on, profile, workers, most)
     if not made.runs:
         return
     if on == "slurm":
-        _submit(made, store, profile, site, most, delay)
+        _submit(made, store, profile, options, most, delay)
         return
     report.check_room(store.root, report.disk_bytes(made, workers))
     with pool_progress(err, len(made.runs)) as listen:
         if on == "debug":
-            ended = run_here(made.runs, site, listen)
+            ended = run_here(made.runs, options, listen)
         else:
-            ended = run_pool(made.runs, site, workers, listen)
+            ended = run_pool(made.runs, options, workers, listen)
     counts = {kind: list(ended.values()).count(kind) for kind in dict.fromkeys(ended.values())}
     out.print("  ".join(f"{count} {kind}" for kind, count in counts.items()), highlight=False)
     if "interrupted" in counts:
@@ -104,11 +112,11 @@ def start(
         raise SambenchError(f"{bad} of {len(ended)} runs have no final record; the same command tries them again")
 
 
-def _submit(made: Plan, store: Store, profile: Profile, site: Site, most: int, delay: int) -> None:
+def _submit(made: Plan, store: Store, profile: Profile, options: RunOptions, most: int, delay: int) -> None:
     jobs = pack(made.runs, profile.runs_per_job, profile.at_a_time)
     at_once = min(len(jobs), profile.array_parallelism) * profile.at_a_time
     report.check_room(store.root, report.disk_bytes(made, at_once, len(jobs)))
-    profile = profile if site.device == "auto" else profile.model_copy(update={"device": site.device})
-    launched = submit(store.root, made.suite.name, jobs, profile, site, say, delay)
+    profile = profile if options.device == "auto" else profile.model_copy(update={"device": options.device})
+    launched = submit(store.root, made.suite.name, jobs, profile, options, say, delay)
     say(f"launch {launched.id}; its folder is {launched.folder}")
     say(f"nothing depends on this terminal any more; see: sambench status {made.suite.name} --watch")

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from .. import units
 from ..benchmarks.device import pick_device
 from ..benchmarks.suites.suite import Suite
 from ..results.records.record import canonical_json
@@ -16,7 +17,7 @@ from ..slurm.cluster import commands as scheduler
 from ..slurm.cluster.packing import pack
 from ..slurm.cluster.profile import Profile
 from ..slurm.plan import Plan, make_plan
-from ..slurm.status import standings
+from ..slurm.status import run_statuses
 from .console import facts, out
 from .executor_options import Extra, Place, ProfileName, profile_options, read_profile
 from .options import DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
@@ -34,7 +35,9 @@ def plan_for(suite: Suite, store: Store, on: str, profile: Profile, device: str,
         picked = torch.device("cuda" if profile.charged_gpus and kind == "auto" else "cpu" if kind == "auto" else kind)
     else:
         picked = pick_device(device)
-    alive = {s.spec.run_id for s in standings(suite, store, time.time()) if s.alive}  # writes nothing: a plan is pure
+    alive = {
+        s.spec.run_id for s in run_statuses(suite, store, time.time()) if s.alive
+    }  # writes nothing: a plan is pure
     return make_plan(suite, store, picked, data, alive)
 
 
@@ -57,14 +60,14 @@ def print_plan(made: Plan, on: str, profile: Profile, workers: int, most: int) -
     rows += [
         ("to do", str(len(made.runs))),
         ("gradient evaluations", f"{made.gradient_evaluations:,.0f}"),
-        ("training time, one after the other", report.duration(made.seconds)),
+        ("training time, one after the other", units.duration(made.seconds)),
     ]
     if on == "slurm":
         rows += _cluster_rows(made, profile, most)
     else:
-        rows.append((f"with {workers} at a time", f"{report.duration(made.seconds / workers)} at best"))
-        rows.append(("disk", report.size(report.disk_bytes(made, workers))))
-    rows.append(("smallest difference that shows", report.detectable(made.suite)))
+        rows.append((f"with {workers} at a time", f"{units.duration(made.seconds / workers)} at best"))
+        rows.append(("disk", units.size(report.disk_bytes(made, workers))))
+    rows.append(("smallest difference that shows", detectable(made.suite)))
     rows += [("estimated from", basis) for basis in made.basis]
     out.print(facts(rows))
 
@@ -81,9 +84,9 @@ def _cluster_rows(made: Plan, profile: Profile, most: int) -> list[tuple[str, st
     return [
         ("jobs", f"{needs.jobs} in {needs.arrays} arrays, {profile.at_a_time} runs at a time in each"),
         ("GPU hours" if profile.charged_gpus else "job hours", f"{needs.device_hours:,.1f}"),
-        ("wall-clock time", f"{report.duration(needs.seconds)} at best, {profile.array_parallelism} jobs at a time"),
+        ("wall-clock time", f"{units.duration(needs.seconds)} at best, {profile.array_parallelism} jobs at a time"),
         (f"time limit {profile.time}", fits),
-        ("disk", report.size(report.disk_bytes(made, at_once, len(jobs)))),
+        ("disk", units.size(report.disk_bytes(made, at_once, len(jobs)))),
     ]
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..benchmarks.training.state import Advance, Training
+from ..benchmarks.training.state import Advance, TrainState
 
 if TYPE_CHECKING:
-    from ..slurm.events import Event
+    from ..slurm.events import RunEvent
 
 
 def _bars(console: Console) -> Progress:
@@ -27,14 +27,14 @@ def _bars(console: Console) -> Progress:
 
 
 @contextmanager
-def run_progress(console: Console) -> Iterator[Callable[[Training], Advance]]:
+def run_progress(console: Console) -> Iterator[Callable[[TrainState], Advance]]:
     """Show one run: its steps, and the losses of the last epoch."""
     with _bars(console) as bars:
 
-        def watch(run: Training) -> Advance:
+        def watch(run: TrainState) -> Advance:
             task = bars.add_task(run.spec.label(), total=run.oracle.total_steps, completed=run.step, note="")
 
-            def advance(state: Training) -> None:
+            def advance(state: TrainState) -> None:
                 bars.update(task, completed=state.step, note=_note(state))
 
             return advance
@@ -50,7 +50,7 @@ def step_progress(console: Console, label: str) -> Iterator[Callable[[int, int],
         yield lambda step, total: bars.update(task, completed=step, total=total)
 
 
-def _note(run: Training) -> str:
+def _note(run: TrainState) -> str:
     if not run.curve:
         return ""
     point = run.curve[-1]
@@ -61,14 +61,14 @@ def _note(run: Training) -> str:
 
 
 @contextmanager
-def pool_progress(console: Console, total: int) -> Iterator[Callable[["Event"], None]]:
+def pool_progress(console: Console, total: int) -> Iterator[Callable[["RunEvent"], None]]:
     """Show a plan at work: all runs, and what every worker is at. A run that fails is told in a line of its own."""
     with _bars(console) as bars:
         overall = bars.add_task("[bold]all runs", total=total, note="")
         lines: dict[int, TaskID] = {}
         ends: dict[str, int] = {}
 
-        def listen(event: "Event") -> None:
+        def listen(event: "RunEvent") -> None:
             if event.kind in ("started", "step"):
                 line = lines.get(event.worker)
                 if line is None:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ..benchmarks.suites.preregistration import announce
+from ..benchmarks.suites.preregistration import preregister
 from ..benchmarks.suites.suite import load_suite
 from ..results.records.store import Store
 from ..slurm.cluster.profile import Profile
-from ..slurm.worker import Site
+from ..slurm.worker import RunOptions
 from .console import err, out
 from .launch import start
 from .leaderboard import conformance_checks, good_records, print_board
@@ -27,8 +27,8 @@ def quickstart(
     store = Store(results)
     store.check_writable()
     suite = load_suite("quickstart")
-    announce(suite, store, "sambench quickstart")
-    start(suite, store, "local", Profile.model_validate({}), Site(store.root, device=device), workers)
+    preregister(suite, store, "sambench quickstart")
+    start(suite, store, "local", Profile.model_validate({}), RunOptions(store.root, device=device), workers)
     board, figures = results / "LEADERBOARD.md", results / "figures"
     found = gather(store)
     boards.write(boards.render(found, conformance_checks()), board)

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import units
 from ..results.records.store import Store
-from ..slurm import resources as report
-from ..slurm.cluster.submission import list_launches
+from ..slurm.cluster.submission import list_submissions
 from ..slurm.retry import local_retries, note_retry, pick_for_retry
-from ..slurm.status import standings
+from ..slurm.status import run_statuses
 from .console import say
 from .executor_options import Extra, Place, ProfileName, profile_options, read_profile
-from .launch import _site, start
+from .launch import run_options, start
 from .options import DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, open_suite
 
 
@@ -40,7 +40,7 @@ def retry(
     asked = read_profile(on, profile, options, extra)
     loaded, store = open_suite(suite, source), Store(results)
     store.check_writable()
-    picked = pick_for_retry(standings(loaded, store), list_launches(store.root), most, local_retries(store))
+    picked = pick_for_retry(run_statuses(loaded, store), list_submissions(store.root), most, local_retries(store))
     for text in picked.explain():
         say(text)
     if not picked.specs:
@@ -48,8 +48,8 @@ def retry(
     delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
     if on != "slurm":
         if delay:
-            say(f"starting in {report.duration(delay)}")
+            say(f"starting in {units.duration(delay)}")
             time.sleep(delay)
         note_retry(store, picked.specs)
-    site = _site(store, device, data, checkpoint_seconds, plugin)
-    start(picked.part_of(loaded), store, on, asked, site, workers, delay)
+    how = run_options(store, device, data, checkpoint_seconds, plugin)
+    start(picked.part_of(loaded), store, on, asked, how, workers, delay)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from ..benchmarks.device import defaults_for_here, pick_device
-from ..benchmarks.distributed.rendezvous import Seat, find_seat
-from ..benchmarks.distributed.torchrun import execute_on
-from ..benchmarks.distributed.worker import execute_here
+from ..benchmarks.distributed.rendezvous import DistributedEnvironment, read_environment
+from ..benchmarks.distributed.torchrun import run_spec_on_devices
+from ..benchmarks.distributed.worker import run_spec_in_group
 from ..benchmarks.m_sharpness import read_m
 from ..benchmarks.resolve import make_spec
 from ..benchmarks.spec import RunSpec
@@ -53,7 +53,7 @@ def run(
 
     Started by torchrun or srun, the processes of the job make the run together, one device each.
     """
-    seat = find_seat()
+    seat = read_environment()
     devices = _count(devices, seat)
     source = None
     fields = read_fields(fields)
@@ -71,17 +71,19 @@ def run(
     if devices == 1 or seat:
         with run_progress(err) as watch:
             if seat and seat.rank:  # one process speaks for all
-                execute_here(spec, store, device=device, **how)
+                run_spec_in_group(spec, store, device=device, **how)
                 return
-            record = execute_here(spec, store, device=device, watch=watch, **how)
+            record = run_spec_in_group(spec, store, device=device, watch=watch, **how)
     else:
         with step_progress(err, spec.label()) as listen:
-            record = execute_on(devices, spec, store, device=device, plugins=plugin or (), listen=listen, **how)
+            record = run_spec_on_devices(
+                devices, spec, store, device=device, plugins=plugin or (), listen=listen, **how
+            )
     out.print(f"{'already in the store' if known else record.status}: {store.path(spec.run_id)}", highlight=False)
     out.print(facts(_outcome(spec, record)))
 
 
-def _count(devices: int | None, seat: Seat | None) -> int:
+def _count(devices: int | None, seat: DistributedEnvironment | None) -> int:
     """Return the number of devices: what was asked for, which a launcher must have started, or what it started."""
     if seat is None:
         return devices or 1

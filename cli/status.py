@@ -9,13 +9,15 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from .. import units
 from ..results.records.store import Store
 from ..slurm import resources as report
-from ..slurm.status import STATES, Standing, standings
+from ..slurm.run_status import STATES, RunStatus
+from ..slurm.status import run_statuses
 from .console import grid, out, say
 from .options import Plugins, Results, Sources, SuiteName, open_suite
 
-ALIKE = 40
+MAX_LISTED_PER_STATE = 40
 """Runs of one state, for one reason, that are listed one by one without ``--all``."""
 
 
@@ -29,7 +31,7 @@ def status(
 ) -> None:
     """Show where every run of a suite stands."""
     loaded, store = open_suite(suite, source), Store(results)
-    found = standings(loaded, store)
+    found = run_statuses(loaded, store)
     if not watch:
         if (table := _status_table(found, all_)).row_count:
             out.print(table)
@@ -45,10 +47,10 @@ def status(
             if not any(s.alive for s in found):
                 return
             time.sleep(3)
-            found = standings(loaded, store)
+            found = run_statuses(loaded, store)
 
 
-def _status_table(found: list[Standing], all_: bool, most: int | None = None) -> Table:
+def _status_table(found: list[RunStatus], all_: bool, most: int | None = None) -> Table:
     """Show the runs that ask for attention first; of runs that are alike, the first few and how many more there are."""
     order = {state: number for number, state in enumerate(("running", "preempted", "failed", "lost", "cancelled"))}
     shown = [s for s in found if all_ or s.state not in ("done", "pending") or s.text]
@@ -60,7 +62,7 @@ def _status_table(found: list[Standing], all_: bool, most: int | None = None) ->
             s.spec.label(),
             s.state,
             f"{s.step}/{s.total}" if s.total else str(s.step or ""),
-            "" if s.seconds is None else report.duration(s.seconds),
+            "" if s.seconds is None else units.duration(s.seconds),
             s.job,
             s.text,
         )
@@ -70,18 +72,20 @@ def _status_table(found: list[Standing], all_: bool, most: int | None = None) ->
     return grid(["run", "variant", "state", "step", "to go", "job", ""], rows[:most])
 
 
-def _first_few(shown: list[Standing]) -> tuple[list[Standing], Counter[tuple[str, str]]]:
+def _first_few(shown: list[RunStatus]) -> tuple[list[RunStatus], Counter[tuple[str, str]]]:
     """Return the first ``ALIKE`` runs of each state and reason, and how many of each are left out."""
     seen: Counter[tuple[str, str]] = Counter()
     few = []
     for s in shown:
         seen[s.state, s.text] += 1
-        if seen[s.state, s.text] <= ALIKE:
+        if seen[s.state, s.text] <= MAX_LISTED_PER_STATE:
             few.append(s)
-    return few, Counter({kind: count - ALIKE for kind, count in seen.items() if count > ALIKE})
+    return few, Counter(
+        {kind: count - MAX_LISTED_PER_STATE for kind, count in seen.items() if count > MAX_LISTED_PER_STATE}
+    )
 
 
-def _counts(found: list[Standing]) -> str:
+def _counts(found: list[RunStatus]) -> str:
     counts = {state: sum(s.state == state for s in found) for state in STATES}
     text = "  ".join(f"{count} {state}" for state, count in counts.items() if count)
     running = [s.seconds for s in found if s.state == "running" and s.seconds is not None]
@@ -91,6 +95,6 @@ def _counts(found: list[Standing]) -> str:
         whole = [s.seconds / max(1, s.total - s.step) * s.total for s in found if s.seconds is not None and s.total]
         waiting = (left - len(running)) * sum(whole) / max(1, len(whole))
         to_go = (
-            f"; about {report.duration(max(*running, (sum(running) + waiting) / len(running), 0))} to go at this pace"
+            f"; about {units.duration(max(*running, (sum(running) + waiting) / len(running), 0))} to go at this pace"
         )
     return f"{len(found)} runs: {text}{to_go}"

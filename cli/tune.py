@@ -12,19 +12,19 @@ from ..atomic import atomic_write_bytes, make_folder
 from ..benchmarks.device import cores, pick_device
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite
-from ..benchmarks.tuning.search import Run, entrants
+from ..benchmarks.tuning.search import RunSpecs, tuned_entries
 from ..benchmarks.tuning.search import tune as search
-from ..benchmarks.tuning.strategies import method_named
+from ..benchmarks.tuning.strategies import find_strategy
 from ..benchmarks.tuning.tuned_suite import final_suite
 from ..errors import StateError
 from ..results.records.manifest import FOLDER as SUITES
-from ..results.records.manifest import read_rosters
+from ..results.records.manifest import read_manifests
 from ..results.records.store import Store
 from ..results.records.trials import FOLDER as LEDGERS
 from ..results.records.trials import Trial, write_ledger
 from ..slurm.local import run_pool
 from ..slurm.plan import Plan, make_plan
-from ..slurm.worker import Site
+from ..slurm.worker import RunOptions
 from .console import err, grid, out
 from .options import DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
 from .progress import pool_progress
@@ -50,10 +50,10 @@ def tune(
     set and are measured on the last one. An interrupted tuning goes on where it stopped.
     """
     loaded = open_suite(suite, source)
-    entrants(loaded)
-    picked = method_named(method, loaded.budget.trials if loaded.budget else 1)
+    tuned_entries(loaded)
+    picked = find_strategy(method, loaded.budget.trials if loaded.budget else 1)
     store = Store(results / TRIALS)
-    site = Site(store.root, device=device, data_root=data, plugins=tuple(plugin or ()))
+    site = RunOptions(store.root, device=device, data_root=data, plugins=tuple(plugin or ()))
     trials = search(loaded, store, picked, _pool(loaded, store, site, workers or default_workers()))
     ledger, final = results / LEDGERS / f"{loaded.name}.parquet", results / SUITES / f"{loaded.name}.toml"
     digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))
@@ -68,7 +68,7 @@ def tune(
     out.print(f"ledger: {ledger}\nsuite: {final}; next: sambench launch {final}", highlight=False, soft_wrap=True)
 
 
-def _pool(suite: Suite, store: Store, site: Site, workers: int) -> Run:
+def _pool(suite: Suite, store: Store, site: RunOptions, workers: int) -> RunSpecs:
     """Make the runs of a round on this machine's worker pool."""
     store.check_writable()
 
@@ -103,7 +103,7 @@ def _announce(plan: Plan, workers: int) -> None:
 def _check_unseen(results: Path, name: str, final: Path, text: str) -> None:
     """Refuse to choose anew once final runs were made: their test accuracies may have been seen."""
     store = Store(results)
-    known = next((roster for roster in read_rosters(results) if roster.name == name), None)
+    known = next((manifest for manifest in read_manifests(results) if manifest.name == name), None)
     seen = [run for run in known.runs if store.has(run)] if known else []
     if seen and (not final.is_file() or final.read_text() != text):
         raise StateError(

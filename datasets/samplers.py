@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..hyper import Hyper, Value
-from ..registry import Kind
+from ..registry import Registry
 from ..seeding import generator
 
 Score = Callable[[Tensor, str], Tensor]
@@ -32,7 +32,7 @@ class Draw:
     weights: Tensor | None = None
 
 
-SAMPLERS: "Kind[type[SamplingPolicy]]" = Kind("sampler")
+SAMPLERS: "Registry[type[SamplingPolicy]]" = Registry("sampler")
 """The sampling policies, by name: ``@SAMPLERS.register`` adds a class."""
 
 

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..benchmarks.training.state import Advance, Training
+from ..benchmarks.training.state import Advance, TrainState
 from .plan import Planned
 
-TICK = 0.5
+EVENT_INTERVAL_SECONDS = 0.5
 """Seconds between two reports of one worker."""
 FINAL = ("completed", "diverged")
 """How a run ends for good."""
 
 
 @dataclass(frozen=True)
-class Event:
+class RunEvent:
     """What is heard of a run: it ``started``, moved on (``step``), or ended as ``completed``, ``diverged``, ``failed``,
     ``interrupted``, ``held`` (somebody else makes it) or ``lost`` (its process died)."""
 
@@ -26,20 +26,20 @@ class Event:
     text: str = ""
 
 
-Listen = Callable[[Event], None]
+Listen = Callable[[RunEvent], None]
 
 
-def report_steps(listen: Listen, worker: int, run: Planned) -> Callable[[Training], Advance]:
+def report_steps(listen: Listen, worker: int, run: Planned) -> Callable[[TrainState], Advance]:
     """Return what a run is watched by: the listener hears of its steps, not more often than every ``TICK`` seconds."""
 
-    def watch(training: Training) -> Advance:
+    def watch(training: TrainState) -> Advance:
         last = time.monotonic()
 
         def advance(state: Any) -> None:
             nonlocal last
-            if time.monotonic() - last >= TICK:
+            if time.monotonic() - last >= EVENT_INTERVAL_SECONDS:
                 last = time.monotonic()
-                listen(Event("step", worker, run, state.step))
+                listen(RunEvent("step", worker, run, state.step))
 
         return advance
 

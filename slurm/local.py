@@ -13,13 +13,17 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from ..benchmarks.training.signals import Interrupted, Note
-from .events import TICK, Event, Listen
+from .events import EVENT_INTERVAL_SECONDS, Listen, RunEvent
 from .plan import Planned
-from .worker import Site, attempt
+from .worker import RunOptions, attempt
 
 
 def run_pool(
-    runs: tuple[Planned, ...], site: Site, workers: int, listen: Listen, stop: Callable[[], bool] = lambda: False
+    runs: tuple[Planned, ...],
+    options: RunOptions,
+    workers: int,
+    listen: Listen,
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, str]:
     """Make all runs and return how each ended, by run id. One that fails never stops another.
 
@@ -30,7 +34,7 @@ def run_pool(
         Interrupted: Ctrl-C; every worker has stopped.
     """
     todo, ended = deque(runs), dict[str, str]()
-    crew = [_Worker(number, site) for number in range(min(workers, len(runs)))]
+    crew = [_Worker(number, options) for number in range(min(workers, len(runs)))]
     try:
         for worker in crew:
             worker.give(todo)
@@ -40,7 +44,7 @@ def run_pool(
             for worker in crew:
                 if stop() and worker.run:
                     worker.ask_to_stop()
-            for ready in wait([worker.pipe for worker in crew if worker.run], timeout=TICK):
+            for ready in wait([worker.pipe for worker in crew if worker.run], timeout=EVENT_INTERVAL_SECONDS):
                 worker = next(w for w in crew if w.pipe is ready)
                 event = worker.hear()
                 listen(event)
@@ -62,15 +66,15 @@ def run_pool(
 class _Worker:
     """The parent's side of one worker process."""
 
-    def __init__(self, number: int, site: Site):
-        self.number, self.site = number, site
+    def __init__(self, number: int, options: RunOptions):
+        self.number, self.options = number, options
         self.run: Planned | None = None
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, self.number, self.site), daemon=True)
+        self.process: BaseProcess = context.Process(target=_work, args=(theirs, self.number, self.options), daemon=True)
         self.process.start()
         self.asked = False
         theirs.close()
@@ -82,7 +86,7 @@ class _Worker:
                 self._start()
             self.pipe.send(self.run)
 
-    def hear(self) -> Event:
+    def hear(self) -> RunEvent:
         """Receive the next event; the silence of a dead process is the loss of its run, unless it was asked to stop."""
         assert self.run is not None
         try:
@@ -91,7 +95,7 @@ class _Worker:
             self.process.join()
             code = self.process.exitcode
             kind = "interrupted" if self.asked or code in (-signal.SIGTERM, -signal.SIGUSR2) else "lost"
-            return Event(kind, self.number, self.run, text=f"the worker process ended with exit code {code}")
+            return RunEvent(kind, self.number, self.run, text=f"the worker process ended with exit code {code}")
 
     def ask_to_stop(self) -> None:
         """Ask for a checkpoint, once."""
@@ -105,15 +109,15 @@ class _Worker:
         self.process.join()
 
 
-def _work(pipe: Connection, number: int, site: Site) -> None:
+def _work(pipe: Connection, number: int, options: RunOptions) -> None:
     """The worker process: make runs until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     # A signal between two runs stops the next one, and a second one must not end what the first one asked to stop.
     for number_of_signal in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number_of_signal, Note())
-    device = site.prepare(number)
+    device = options.prepare(number)
 
-    def tell(event: Event) -> None:
+    def tell(event: RunEvent) -> None:
         with contextlib.suppress(OSError):  # the parent is gone; the run goes on, its record matters
             pipe.send(event)
 
@@ -122,7 +126,7 @@ def _work(pipe: Connection, number: int, site: Site) -> None:
             run: Planned = pipe.recv()
         except (EOFError, OSError):
             return
-        event = attempt(run, site, device, tell, number)
+        event = attempt(run, options, device, tell, number)
         tell(event)
         if event.kind == "interrupted":
             return

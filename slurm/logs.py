@@ -8,11 +8,11 @@ from pathlib import Path
 from ..errors import ConfigError, StateError
 from ..results.records.store import Store
 from .cluster.queue import Queue, failed_since
-from .cluster.submission import list_launches
+from .cluster.submission import list_submissions
 
-POLL = 0.5
+LOG_POLL_SECONDS = 0.5
 """Seconds between two looks at a log that is followed."""
-PATIENCE = 10.0
+QUEUE_POLL_SECONDS = 10.0
 """Seconds between two questions to SLURM about its job."""
 
 
@@ -27,8 +27,8 @@ def find_log(store: Store, start: str) -> tuple[str, Path]:
         ConfigError: no launched run starts like this, or several do.
         StateError: its job was never submitted.
     """
-    launches = list_launches(store.root)
-    found = {run_id for launch in launches for run_id in launch.job_of if run_id.startswith(start)}
+    submissions = list_submissions(store.root)
+    found = {run_id for launch in submissions for run_id in launch.job_of if run_id.startswith(start)}
     if len(found) > 1:
         raise ConfigError(
             f"run {start!r} is not one run: {', '.join(sorted(i[:12] for i in found)[:5])}; write more of it"
@@ -39,7 +39,7 @@ def find_log(store: Store, start: str) -> tuple[str, Path]:
             "were made in local processes have no log of their own: what went wrong is in their records"
         )
     run_id = found.pop()
-    launch = next(launch for launch in reversed(launches) if run_id in launch.job_of)
+    launch = next(launch for launch in reversed(submissions) if run_id in launch.job_of)
     path = launch.log(launch.job_of[run_id])
     if path is None:
         raise StateError(f"the job of run {run_id[:12]} was never submitted; launch the suite again")
@@ -51,14 +51,14 @@ def under_way(store: Store, run_id: str) -> Callable[[], bool]:
 
     It may not once the run has a record, that of an attempt of this job included, or the job has ended.
     """
-    launch = next(launch for launch in reversed(list_launches(store.root)) if run_id in launch.job_of)
+    launch = next(launch for launch in reversed(list_submissions(store.root)) if run_id in launch.job_of)
     launched, asked, answer = launch.about["created"], -math.inf, True
 
     def tell() -> bool:
         nonlocal asked, answer
         if store.has(run_id) or failed_since(store, run_id, launched):
             return False
-        if time.monotonic() - asked > PATIENCE:
+        if time.monotonic() - asked > QUEUE_POLL_SECONDS:
             answer, asked = Queue.of([launch]).may_go_on(launch, run_id), time.monotonic()
         return answer
 
@@ -78,4 +78,4 @@ def follow(path: Path, go_on: Callable[[], bool]) -> Iterator[str]:
                     yield text
         if last:
             return
-        time.sleep(POLL)
+        time.sleep(LOG_POLL_SECONDS)

@@ -4,8 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cli.console import size
 from ..errors import ConfigError
+from ..units import size
 from .cluster.packing import Packed, chunks, periods
 from .cluster.profile import Profile
 from .plan import Plan

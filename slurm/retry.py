@@ -9,17 +9,17 @@ from types import MappingProxyType
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite
 from ..results.records.store import Store
-from .cluster.submission import Launch
-from .status import Standing
+from .cluster.submission import Submission
+from .status import RunStatus
 
-AGAIN = ("failed", "lost")
+RETRYABLE_STATES = ("failed", "lost")
 """The states of runs that are tried again."""
 RETRIES = "retries.jsonl"
 """File of a results folder: a line for each time that runs were tried again without a cluster, their ids."""
 
 
 @dataclass(frozen=True)
-class Picked:
+class RetrySelection:
     """What is to be tried again.
 
     Args:
@@ -45,27 +45,27 @@ class Picked:
 
 
 def pick_for_retry(
-    found: list[Standing], launches: list[Launch], most: int, here: Mapping[str, int] = MappingProxyType({})
-) -> Picked:
+    found: list[RunStatus], submissions: list[Submission], most: int, here: Mapping[str, int] = MappingProxyType({})
+) -> RetrySelection:
     """Choose the failed and lost runs that have not had all their attempts.
 
     Args:
-        found: the standings of a suite.
+        found: the run statuses of a suite.
         launches: of its results folder; each whose job for a run was submitted and not taken back is an attempt.
         most: attempts that a run may have.
         here: run id -> how often it was tried again without a cluster.
     """
     given: Counter[str] = Counter()
-    for launch in launches:
+    for launch in submissions:
         cancelled = launch.cancelled()
         for array in launch.arrays():
             if array.id not in cancelled:
                 jobs = launch.jobs[array.first : array.first + array.count]
                 given.update(run_id for runs in jobs for run_id in runs)
-    again = [s.spec for s in found if s.state in AGAIN]
+    again = [s.spec for s in found if s.state in RETRYABLE_STATES]
     tried = {spec.run_id: max(1, given[spec.run_id]) + here.get(spec.run_id, 0) for spec in again}
     open_ = [spec for spec in again if tried[spec.run_id] < most]
-    return Picked(
+    return RetrySelection(
         specs=tuple(open_),
         given_up=tuple(spec for spec in again if tried[spec.run_id] >= most),
         attempts=max((tried[spec.run_id] for spec in open_), default=0),

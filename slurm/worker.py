@@ -7,18 +7,18 @@ import torch
 
 from ..benchmarks.device import pick_device
 from ..benchmarks.training.environment import describe_environment
-from ..benchmarks.training.run import execute
+from ..benchmarks.training.run import run_spec
 from ..benchmarks.training.signals import Interrupted
 from ..errors import ConfigError, SambenchError
 from ..results.records.lease import Held, LeaseLost
 from ..results.records.store import Store
 from ..variants import load_plugin
-from .events import Event, Listen, report_steps
+from .events import Listen, RunEvent, report_steps
 from .plan import Planned
 
 
 @dataclass(frozen=True)
-class Site:
+class RunOptions:
     """Where and how runs are made; the same for all of a plan.
 
     Args:
@@ -75,39 +75,39 @@ class Site:
         return device
 
 
-def attempt(run: Planned, site: Site, device: torch.device, listen: Listen, worker: int = 0) -> Event:
+def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Listen, worker: int = 0) -> RunEvent:
     """Make a run as far as it goes, and return how it ended; nothing but a death of the process escapes."""
     try:
-        listen(Event("started", worker, run))
-        site.check(device)
-        record = execute(
+        listen(RunEvent("started", worker, run))
+        options.check(device)
+        record = run_spec(
             run.spec,
-            Store(site.results),
+            Store(options.results),
             source=run.source,
-            data_root=site.data_root,
+            data_root=options.data_root,
             device=device,
-            checkpoint_seconds=site.checkpoint_seconds,
+            checkpoint_seconds=options.checkpoint_seconds,
             watch=report_steps(listen, worker, run),
         )
-        return Event(record.status, worker, run, record.counters.steps, record.error or "")
+        return RunEvent(record.status, worker, run, record.counters.steps, record.error or "")
     except Interrupted as stop:
-        return Event("interrupted", worker, run, text=str(stop))
+        return RunEvent("interrupted", worker, run, text=str(stop))
     except (Held, LeaseLost) as error:
-        return Event("held", worker, run, text=str(error))
+        return RunEvent("held", worker, run, text=str(error))
     except SambenchError as error:
-        return Event("failed", worker, run, text=str(error))
+        return RunEvent("failed", worker, run, text=str(error))
     except Exception as error:
-        return Event("failed", worker, run, text=f"{type(error).__name__}: {error}")
+        return RunEvent("failed", worker, run, text=f"{type(error).__name__}: {error}")
 
 
-def run_here(runs: tuple[Planned, ...], site: Site, listen: Listen) -> dict[str, str]:
+def run_here(runs: tuple[Planned, ...], options: RunOptions, listen: Listen) -> dict[str, str]:
     """Make runs in this process, one after the other, until a signal interrupts one; how each ended, by run id."""
     ended: dict[str, str] = {}
     threads = torch.get_num_threads()
-    device = site.prepare()
+    device = options.prepare()
     try:
         for run in runs:
-            event = attempt(run, site, device, listen)
+            event = attempt(run, options, device, listen)
             listen(event)
             ended[run.spec.run_id] = event.kind
             if event.kind == "interrupted":

@@ -8,7 +8,7 @@ from sambench.variants.averages import AVERAGES
 from sambench.variants.hooks import HOOKS
 from sambench.variants.registry import VARIANTS
 
-KINDS = (VARIANTS, HOOKS, AVERAGES, SAMPLERS)
+REGISTRIES = (VARIANTS, HOOKS, AVERAGES, SAMPLERS)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -26,9 +26,9 @@ def _own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(autouse=True)
 def _own_registry():
     """Take out again what a test registers: plugins of one test are no variants of the next."""
-    for kind in KINDS:
+    for kind in REGISTRIES:
         kind.discover()
-    before = [(kind, dict(kind.members)) for kind in KINDS]
+    before = [(kind, dict(kind.members)) for kind in REGISTRIES]
     yield
     for kind, members in before:
         kind.members = members

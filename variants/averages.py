@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..hyper import Hyper, Value, resolve
-from ..registry import Kind
+from ..registry import Registry
 from .info import Paper, check_plugin
 
-AVERAGES: "Kind[type[WeightAverage]]" = Kind("weight average", __package__ or "sambench.variants")
+AVERAGES: "Registry[type[WeightAverage]]" = Registry("weight average", __package__ or "sambench.variants")
 """The weight averages, by name: ``@AVERAGES.register`` adds a class."""
 
 STATISTICS = ("averaged", "recomputed")

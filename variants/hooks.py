@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Protocol
 from torch import Tensor, nn
 
 from ..hyper import Hyper, Value, resolve
-from ..registry import Kind
+from ..registry import Registry
 from .info import Paper, check_plugin
 
-HOOKS: "Kind[type[LossHook]]" = Kind("loss hook", __package__ or "sambench.variants")
+HOOKS: "Registry[type[LossHook]]" = Registry("loss hook", __package__ or "sambench.variants")
 """The loss hooks, by name: ``@HOOKS.register`` adds a class."""
 
 Targets = tuple[Tensor, ...]

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..errors import unknown
 from ..hyper import Hyper, resolve
-from ..registry import Kind
+from ..registry import Registry
 from ._bases import base_hyper, make_base
 from ._param_groups import check_owners, read_parameters
 from ._reserved_names import check_names
@@ -25,7 +25,7 @@ __all__ = [
     "register",
 ]
 
-VARIANTS: Kind[VariantInfo] = Kind("variant", __name__.rpartition(".")[0])
+VARIANTS: Registry[VariantInfo] = Registry("variant", __name__.rpartition(".")[0])
 
 Rule = TypeVar("Rule", bound=type[StepRule])
 

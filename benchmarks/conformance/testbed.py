@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import ConfigError
 from ...hyper import Value
-from ...registry import Kind
+from ...registry import Registry
 from ...seeding import generator
 from ...variants import AVERAGES, HOOKS, StepRule, VariantInfo, create, create_average, create_hook
 from ...variants._bases import make_base
@@ -61,7 +61,7 @@ def data(dtype: torch.dtype, weighted: bool) -> tuple[Batch, ...]:
     return tuple(Batch(x[i], y[i], ids[i], weights[i] if weighted else None) for i in range(BATCHES))
 
 
-class Trial:
+class Testbed:
     """A model, its oracle and a variant on top of a base optimizer, at step 0. Equal arguments make equal trials.
 
     Args:
@@ -173,12 +173,12 @@ def attach(
     oracle.attach(kept, follows, remember="previous" in info.needs)
 
 
-def _of(kind: Kind[Any], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _of(kind: Registry[Any], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that are hyper-parameters of a plug-in."""
     return {key: value for key, value in values.items() if key in kind.get(name).hyper}
 
 
-class Reference:
+class BaseRun:
     """The same problem under a base optimizer alone, without any step rule."""
 
     def __init__(self, info: VariantInfo, *, base: str, norm: str, dtype: torch.dtype):
@@ -226,7 +226,7 @@ def usable_bases(info: VariantInfo, setting: Mapping[str, Value], bases: Iterabl
     refused: dict[str, str] = {}
     for base in bases:
         try:
-            Trial(info, setting, base=base)
+            Testbed(info, setting, base=base)
         except ConfigError as error:
             refused[base] = str(error)
     if usable := [base for base in bases if base not in refused]:

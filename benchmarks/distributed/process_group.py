@@ -1,8 +1,8 @@
 """The processes that train one run together: one device each, the same steps, one answer to every question.
 
-Every process holds the whole model and the whole data set, and draws the same batches. What it must not do is decide
-anything alone: :class:`Team` is everything that the processes tell each other. A process on its own is a team of one,
-for which all of this is nothing, so that no caller asks whether there are others.
+Every process holds the whole model and the whole data set, and draws the same batches. It must decide nothing alone:
+:class:`ProcessGroup` holds every message that the processes exchange. A run on one device uses ``SINGLE_PROCESS``, a
+group of size one whose methods return at once, so that no caller has to ask how many processes there are.
 """
 
 import time
@@ -16,14 +16,14 @@ from torch import distributed as dist
 from ...errors import StateError
 
 Answer = TypeVar("Answer")
-ASK_EVERY = 50
+SYNC_EVERY_STEPS = 50
 """Most steps between two questions whether to stop."""
-ASK_SECONDS = 1.0
+SYNC_EVERY_SECONDS = 1.0
 """Time between two such questions that is aimed at."""
 _FAILURE = "failure"
 
 
-class Team:
+class ProcessGroup:
     """What the processes of one run tell each other. All of them call the same methods in the same order.
 
     Tensors on the CPU travel through gloo, tensors on a GPU through NCCL.
@@ -39,17 +39,17 @@ class Team:
         self._asked_step, self._asked_at, self._ask_next = 0, time.monotonic(), 0
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this process is the one that reads and writes files."""
         return self.rank == 0
 
     # -- tensors ---------------------------------------------------------------------------------------------
 
-    def share(self, count: int) -> slice:
+    def shard(self, count: int) -> slice:
         """Return which of ``count`` rows are this process's: a contiguous part, of sizes that differ by one at most.
 
         Example:
-            >>> [len(range(10)[Team(rank, 4).share(10)]) for rank in range(4)]
+            >>> [len(range(10)[ProcessGroup(rank, 4).share(10)]) for rank in range(4)]
             [2, 3, 2, 3]
         """
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
@@ -71,7 +71,7 @@ class Team:
             self.sum_(tensors)
             torch._foreach_div_(tensors, self.size)
 
-    def assemble(self, rows: Tensor, at: Any, count: int) -> Tensor:
+    def all_gather_rows(self, rows: Tensor, at: Any, count: int) -> Tensor:
         """Put the rows that every process has together.
 
         Args:
@@ -91,12 +91,12 @@ class Team:
 
     # -- decisions -------------------------------------------------------------------------------------------
 
-    def told(self, act: Callable[[], Answer]) -> Answer:
+    def broadcast_from_main(self, act: Callable[[], Answer]) -> Answer:
         """Let the leader do something, and return its result on every process, or raise its error on every one."""
         if self.size == 1:
             return act()
         box: list[Any] = [None]
-        if self.leads:
+        if self.is_main_process:
             try:
                 box = [(act(), None)]
             except Exception as error:
@@ -107,15 +107,15 @@ class Team:
             raise error
         return answer
 
-    def collect(self, value: Any) -> list[Any]:
+    def gather_objects(self, value: Any) -> list[Any]:
         """Return the values of all processes, in the order of their ranks, in the one that leads; none in others."""
         if self.size == 1:
             return [value]
-        values: list[Any] = [None] * self.size if self.leads else []
-        dist.gather_object(value, values if self.leads else None, dst=0)
+        values: list[Any] = [None] * self.size if self.is_main_process else []
+        dist.gather_object(value, values if self.is_main_process else None, dst=0)
         return values
 
-    def agree(self, step: int, stop: bool, save: bool, *, now: bool = False) -> tuple[bool, bool]:
+    def sync_stop_and_save(self, step: int, stop: bool, save: bool, *, now: bool = False) -> tuple[bool, bool]:
         """Decide whether all stop (one was asked to) and whether a checkpoint is due (the leader says so).
 
         A process alone decides at once. Several would have to wait for each other to ask, so they ask about once a
@@ -132,10 +132,10 @@ class Team:
         if step < self._ask_next and not now:
             return False, False
         elapsed = time.monotonic() - self._asked_at
-        wishes = torch.tensor([float(stop), float(save and self.leads), elapsed], dtype=torch.float64)
+        wishes = torch.tensor([float(stop), float(save and self.is_main_process), elapsed], dtype=torch.float64)
         dist.all_reduce(wishes, dist.ReduceOp.MAX)
         pace = (step - self._asked_step) / max(float(wishes[2]), 1e-6)
-        self._ask_next = step + min(ASK_EVERY, max(1, int(pace * ASK_SECONDS)))
+        self._ask_next = step + min(SYNC_EVERY_STEPS, max(1, int(pace * SYNC_EVERY_SECONDS)))
         self._asked_step, self._asked_at = step, time.monotonic()
         return bool(wishes[0]), bool(wishes[1])
 
@@ -181,5 +181,5 @@ class Team:
         ) from error
 
 
-ALONE = Team()
+SINGLE_PROCESS = ProcessGroup()
 """A process that trains by itself."""

@@ -14,16 +14,16 @@ from torch import distributed as dist
 from ...atomic import make_folder
 from ...errors import ConfigError, StateError
 from ..device import pick_device
-from .process_group import Team
+from .process_group import ProcessGroup
 
-PATIENCE = timedelta(minutes=5)
+JOIN_TIMEOUT = timedelta(minutes=5)
 """How long a process waits for the others to start, and later for each of their messages."""
 
 _meetings = itertools.count()
 
 
 @dataclass(frozen=True)
-class Seat:
+class DistributedEnvironment:
     """Which process of a run this is: its rank of ``size``, and its number on its own machine."""
 
     rank: int
@@ -52,15 +52,15 @@ class Seat:
         return device
 
 
-def find_seat(environment: Mapping[str, str] = os.environ) -> Seat | None:
+def read_environment(environment: Mapping[str, str] = os.environ) -> DistributedEnvironment | None:
     """Read the seat from the variables of torchrun, else from those of an srun step; None without company.
 
     A batch script has ``SLURM_NTASKS`` too and is one process: only a *step* of several tasks is company.
 
     Example:
-        >>> find_seat({"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1"})
-        Seat(rank=1, size=4, local=1, job='')
-        >>> find_seat({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}) is None
+        >>> read_environment({"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1"})
+        DistributedEnvironment(rank=1, size=4, local=1, job='')
+        >>> read_environment({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}) is None
         True
     """
     for rank, size, local in (
@@ -76,12 +76,12 @@ def find_seat(environment: Mapping[str, str] = os.environ) -> Seat | None:
                 ) from None
             words = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
             job = "-".join(environment[word] for word in words if word in environment)
-            return Seat(*seat, job) if seat[1] > 1 else None
+            return DistributedEnvironment(*seat, job) if seat[1] > 1 else None
     return None
 
 
 @contextmanager
-def meet(seat: Seat | None, folder: Path) -> Iterator[Team]:
+def rendezvous(seat: DistributedEnvironment | None, folder: Path) -> Iterator[ProcessGroup]:
     """Join the other processes of this run inside the block; without a seat, be a team of one.
 
     With ``MASTER_ADDR`` and ``MASTER_PORT`` (torchrun sets them) they meet at that address. Otherwise, under srun, in
@@ -91,7 +91,7 @@ def meet(seat: Seat | None, folder: Path) -> Iterator[Team]:
         StateError: the others did not come.
     """
     if seat is None:
-        yield Team()
+        yield ProcessGroup()
         return
     by_address = "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ
     if not by_address and not seat.job:
@@ -99,7 +99,7 @@ def meet(seat: Seat | None, folder: Path) -> Iterator[Team]:
     place = make_folder(folder) / f"{seat.job}-{next(_meetings)}"
     try:
         if by_address:
-            store, _, _ = next(dist.rendezvous("env://", seat.rank, seat.size, timeout=PATIENCE))
+            store, _, _ = next(dist.rendezvous("env://", seat.rank, seat.size, timeout=JOIN_TIMEOUT))
         else:
             store = dist.FileStore(str(place), seat.size)
         dist.init_process_group(
@@ -107,14 +107,14 @@ def meet(seat: Seat | None, folder: Path) -> Iterator[Team]:
             store=store,
             rank=seat.rank,
             world_size=seat.size,
-            timeout=PATIENCE,
+            timeout=JOIN_TIMEOUT,
         )
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}" if by_address else place
         raise StateError(
             f"process {seat.rank} of {seat.size} did not find the others at {where}: {str(error).splitlines()[0]}"
         ) from error
-    team = Team(seat.rank, seat.size, store)
-    yield team
+    process_group = ProcessGroup(seat.rank, seat.size, store)
+    yield process_group
     # Only after success: destroying a group whose other processes are gone may wait for them.
     dist.destroy_process_group()

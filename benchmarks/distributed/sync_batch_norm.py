@@ -12,24 +12,24 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .process_group import Team
+from .process_group import ProcessGroup
 
 
 class SynchronizedBatchNorm(TorchFunctionMode):
     """Inside this block, BatchNorm in training mode normalizes by the samples of all processes."""
 
-    def __init__(self, team: Team):
+    def __init__(self, process_group: ProcessGroup):
         super().__init__()
-        self.team = team
+        self.process_group = process_group
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.batch_norm:
-            return batch_norm(self.team, *args, **(kwargs or {}))
+            return batch_norm(self.process_group, *args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
 def batch_norm(
-    team: Team,
+    process_group: ProcessGroup,
     x: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -42,7 +42,7 @@ def batch_norm(
     """``torch.nn.functional.batch_norm`` of a batch (B, C, ...) whose rows are spread over processes."""
     if not training:
         return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
-    normalized, mean, var, count = _Normalize.apply(team, x, weight, bias, eps)  # pyright: ignore[reportGeneralTypeIssues]
+    normalized, mean, var, count = _Normalize.apply(process_group, x, weight, bias, eps)  # pyright: ignore[reportGeneralTypeIssues]
     if running_mean is not None and running_var is not None:
         running_mean.lerp_(mean.to(running_mean), momentum)
         running_var.lerp_((var * count / (count - 1)).to(running_var), momentum)
@@ -71,7 +71,7 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, team: Team, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+        ctx: Any, process_group: ProcessGroup, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         wide = x if x.dtype == torch.float64 else x.float()
         ctx.dims = [d for d in range(x.ndim) if d != 1]
@@ -80,13 +80,13 @@ class _Normalize(torch.autograd.Function):
         mean = wide.sum(ctx.dims) / max(own, 1)
         spread = (wide - mean.view(ctx.shape)).square().sum(ctx.dims)
         row = torch.cat([mean, spread, mean.new_full((1,), own)])
-        table = team.assemble(row[None], team.share(team.size), team.size)
+        table = process_group.all_gather_rows(row[None], process_group.shard(process_group.size), process_group.size)
         means, spreads, counts = table.split([channels, channels, 1], dim=1)
         count = counts.sum()
         mean = (counts * means).sum(0) / count
         var = (spreads + counts * (means - mean).square()).sum(0) / count
         scale = (var + eps).rsqrt()
-        ctx.team = team
+        ctx.process_group = process_group
         ctx.save_for_backward(x, weight, mean, scale, count)
         out = (wide - mean.view(ctx.shape)) * (scale if weight is None else scale * weight).view(ctx.shape)
         if bias is not None:
@@ -102,7 +102,7 @@ class _Normalize(torch.autograd.Function):
         sums = torch.stack([y.sum(ctx.dims), (y * normal).sum(ctx.dims)])
         by_bias, by_weight = sums if weight is not None else (None, None)
         shared = sums.clone()
-        ctx.team.sum_([shared])
+        ctx.process_group.sum_([shared])
         mean_y, mean_yx = (shared / count).view(2, *ctx.shape)
         by_x = (y - mean_y - normal * mean_yx) * (scale if weight is None else scale * weight).view(ctx.shape)
         return None, by_x.to(x.dtype), by_weight, by_bias, None

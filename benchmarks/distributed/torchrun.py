@@ -30,10 +30,10 @@ from ..device import cores
 from ..m_sharpness import check_devices
 from ..spec import RunSpec
 from ..training.signals import SIGNALS, Interrupted
-from .rendezvous import PATIENCE
+from .rendezvous import JOIN_TIMEOUT
 from .worker import Job
 
-GRACE = 20.0
+EXIT_GRACE_SECONDS = 20.0
 """Seconds that processes have to end by themselves once one of them has failed."""
 _PROGRAM = f"from {Job.__module__} import member; member()"
 
@@ -53,7 +53,7 @@ class Said:
     total: int = 0
 
 
-def execute_on(
+def run_spec_on_devices(
     devices: int,
     spec: RunSpec,
     store: Store,
@@ -96,7 +96,7 @@ def execute_on(
         plugins=tuple(plugins),
         threads=threads or max(1, cores() // devices),
     )
-    meeting = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=PATIENCE)
+    meeting = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=JOIN_TIMEOUT)
     members = [_start(rank, devices, meeting.port, job) for rank in range(devices)]
     with _passing_on_signals(members):
         end = _wait(members, listen)
@@ -148,7 +148,7 @@ def _wait(members: list[subprocess.Popen[str]], listen: Listen) -> Said:
     ends: list[Said] = []
     while len(ends) < len(members):
         try:
-            message = said.get(timeout=GRACE if any(end.kind != "done" for end in ends) else None)
+            message = said.get(timeout=EXIT_GRACE_SECONDS if any(end.kind != "done" for end in ends) else None)
         except queue.Empty:
             for process in members:
                 process.kill()

@@ -21,16 +21,16 @@ from ...results.records.store import Store
 from ...variants import load_plugin
 from ..device import pick_device
 from ..spec import RunSpec
-from ..training.run import execute
+from ..training.run import run_spec
 from ..training.signals import Interrupted
-from ..training.state import Advance, Training
-from .rendezvous import find_seat, meet
+from ..training.state import Advance, TrainState
+from .rendezvous import read_environment, rendezvous
 
 TICK = 0.5
 """Seconds between two reports of progress."""
 
 
-def execute_here(spec: RunSpec, store: Store, *, device: str = "auto", **how: Any) -> RunRecord:
+def run_spec_in_group(spec: RunSpec, store: Store, *, device: str = "auto", **how: Any) -> RunRecord:
     """Make a run as one of the processes that ``torchrun``, ``srun`` or :func:`execute_on` started; alone if none did.
 
     Each process of the job calls this alike, and each returns the record. A job that makes several runs joins once, by
@@ -44,9 +44,11 @@ def execute_here(spec: RunSpec, store: Store, *, device: str = "auto", **how: An
         device: ``auto``, ``cuda`` or ``cpu``; each process of a machine takes a GPU of its own.
         **how: further arguments of ``execute``.
     """
-    seat = find_seat()
-    with meet(seat, store.root / "meetings") as team:
-        return execute(spec, store, device=seat.device(device) if seat else pick_device(device), team=team, **how)
+    seat = read_environment()
+    with rendezvous(seat, store.root / "meetings") as process_group:
+        return run_spec(
+            spec, store, device=seat.device(device) if seat else pick_device(device), process_group=process_group, **how
+        )
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,10 @@ def _make(job: Job) -> None:
     torch.set_num_threads(job.threads)
     for plugin in job.plugins:
         load_plugin(plugin)
-    seat = find_seat()
+    seat = read_environment()
     leads = seat is None or seat.rank == 0
     logging.basicConfig(level=logging.INFO if leads else logging.WARNING, format="%(message)s")
-    execute_here(
+    run_spec_in_group(
         RunSpec.model_validate(job.spec),
         Store(job.results),
         source=Source(**job.source) if job.source else None,
@@ -111,10 +113,10 @@ def _make(job: Job) -> None:
     )
 
 
-def _reporting(run: Training) -> Advance:
+def _reporting(run: TrainState) -> Advance:
     last = 0.0
 
-    def advance(state: Training) -> None:
+    def advance(state: TrainState) -> None:
         nonlocal last
         if time.monotonic() - last >= TICK:
             last = time.monotonic()

@@ -11,7 +11,7 @@ from sambench.benchmarks.precision import autocast, best_precision
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.loop import train
-from sambench.benchmarks.training.state import Training
+from sambench.benchmarks.training.state import TrainState
 from sambench.datasets.dataset import build
 from sambench.variants import create
 
@@ -41,7 +41,7 @@ def training(dataset, variant):
             "epochs": 1000,
         }
     )
-    return Training(spec, dataset, CPU)
+    return TrainState(spec, dataset, CPU)
 
 
 def one_epoch(run, tmp_path):

@@ -29,8 +29,8 @@ from sambench.slurm.cluster.profile import Profile
 from sambench.slurm.cluster.submission import list_launches
 from sambench.slurm.cluster.submit import submit
 from sambench.slurm.plan import make_plan
-from sambench.slurm.status import standings
-from sambench.slurm.worker import Site
+from sambench.slurm.status import run_statuses
+from sambench.slurm.worker import RunOptions
 
 SIZES = (1_000, 2_500, 10_000)
 EXAMPLE = next((Path(__file__).parents[2] / "results" / "runs").glob("*.json"))
@@ -95,7 +95,7 @@ def test_submission(tmp_path, benchmark, capsys, cluster):
         made, jobs, *_ = plan(suite_of(tmp_path, size, 10), Store(results))
         before = len(fake_slurm.calls()) if (tmp_path / "slurm" / "calls.txt").exists() else 0
         start = time.process_time()
-        submit(results, "many", jobs, Profile.model_validate({}), Site(results), lambda text: None)
+        submit(results, "many", jobs, Profile.model_validate({}), RunOptions(results), lambda text: None)
         measured[size] = time.process_time() - start
         calls = len(fake_slurm.calls()) - before
         benchmark.extra_info[f"calls of sbatch, {size}"] = calls
@@ -103,7 +103,7 @@ def test_submission(tmp_path, benchmark, capsys, cluster):
         assert len(made.runs) == size
     again = Store(tmp_path / "again")
     jobs = plan(suite_of(tmp_path, SIZES[0], 10), again)[1]
-    order = (again.root, "many", jobs, Profile.model_validate({}), Site(again.root), str)
+    order = (again.root, "many", jobs, Profile.model_validate({}), RunOptions(again.root), str)
     benchmark.pedantic(submit, order, rounds=1)
     show(capsys, benchmark, "submission", measured)
 
@@ -111,26 +111,28 @@ def test_submission(tmp_path, benchmark, capsys, cluster):
 def test_status(tmp_path, benchmark, capsys, cluster, monkeypatch):
     asked = []
     ask = scheduler.ask
-    monkeypatch.setattr(scheduler, "ask", lambda *command: asked.append(command[0]) or ask(*command))
+    monkeypatch.setattr(scheduler, "run_command", lambda *command: asked.append(command[0]) or ask(*command))
     measured = {}
     for size in SIZES:
         store = Store(tmp_path / f"r{size}")
         suite = load_suite(suite_of(tmp_path, size, 10))
         made = make_plan(suite, store, torch.device("cpu"))
-        submit(store.root, "many", pack(made.runs), Profile.model_validate({}), Site(store.root), lambda text: None)
+        submit(
+            store.root, "many", pack(made.runs), Profile.model_validate({}), RunOptions(store.root), lambda text: None
+        )
         store.check_writable()
         _fill(store, suite)
         asked.clear()
-        measured[size] = seconds(lambda suite=suite, store=store: standings(suite, store))
+        measured[size] = seconds(lambda suite=suite, store=store: run_statuses(suite, store))
         assert asked == ["squeue"] * 3
-        found = [standing.state for standing in standings(suite, store)]
+        found = [standing.state for standing in run_statuses(suite, store)]
         assert [found.count(state) for state in ("done", "running", "pending")] == [
             size // 2,
             size // 10,
             size - size // 2 - size // 10,
         ]
         assert len(list_launches(store.root)) == 1
-    benchmark.pedantic(standings, (suite, store), rounds=1)
+    benchmark.pedantic(run_statuses, (suite, store), rounds=1)
     show(capsys, benchmark, "status", measured)
 
 

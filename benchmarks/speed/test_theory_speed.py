@@ -136,11 +136,11 @@ def operations_per_second(size: int = 1500) -> float:
 def test_ratios(benchmark, tmp_path: Path, capsys):
     """Time all sides in turns; print the medians for the whole figure, their ratios, and the roofline."""
     shorts, loops, fasts, tens, wholes, whole_tens = times = [[] for _ in range(6)]
-    lanes = len(LAMBDAS) * len(SAMPLINGS)
+    resolved_tracks = len(LAMBDAS) * len(SAMPLINGS)
 
     def one_round() -> None:
-        shorts.append(clock(lambda: numpy_loop(LOOP_STEPS // 10)) / (LOOP_STEPS // 10 * lanes))
-        loops.append(clock(lambda: numpy_loop(LOOP_STEPS)) / (LOOP_STEPS * lanes))
+        shorts.append(clock(lambda: numpy_loop(LOOP_STEPS // 10)) / (LOOP_STEPS // 10 * resolved_tracks))
+        loops.append(clock(lambda: numpy_loop(LOOP_STEPS)) / (LOOP_STEPS * resolved_tracks))
         fasts.append(clock(figure))
         tens.append(clock(lambda: figure(trials=10 * TRIALS)))
         wholes.append(clock(lambda: experiment(tmp_path, TRIALS)))

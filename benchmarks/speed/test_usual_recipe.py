@@ -28,7 +28,7 @@ from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.evaluation import measure, predict
 from sambench.benchmarks.training.loop import train
-from sambench.benchmarks.training.state import Training
+from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 
 pytestmark = pytest.mark.timeout(0)
@@ -134,7 +134,7 @@ def ours(folder, seed, epochs, tmp_path):
             "seed": seed,
         }
     )
-    run = Training(spec, dataset, CPU)
+    run = TrainState(spec, dataset, CPU)
     train(run, Checkpoints(tmp_path / "checkpoints", spec.run_id, dataset.fingerprint, seconds=1e9))
     return run.model
 

@@ -14,7 +14,7 @@ from ...results.records.record import Environment
 from ...results.records.store import Store
 from ..resolve import make_spec
 from ..spec import RunSpec
-from ..training.run import execute
+from ..training.run import run_spec
 from .suite import Suite
 
 TURNS = 3
@@ -48,7 +48,7 @@ def calibrate(
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(turns):
             for method, spec in _epochs(suite, turn):
-                record = execute(
+                record = run_spec(
                     spec, Store(Path(folder)), source=suite.source(spec), data_root=data_root, device=device
                 )
                 if record.status != "completed":
@@ -85,8 +85,8 @@ def calibrated(name: str, text: str, calibration: Calibration) -> str:
 def check_device(suite: Suite, here: Environment, threads: int) -> None:
     """Refuse to make runs of track T anywhere but on the device of its calibration, in the machine that it was in."""
     this = f"{here.device_name} with {threads} threads, host {here.host}"
-    for lane in suite.lanes:
-        if (there := lane.calibration) is None:
+    for track in suite.resolved_tracks:
+        if (there := track.calibration) is None:
             continue
         if (that := f"{there.device_name} with {there.threads} threads, host {there.host}") != this:
             raise ConfigError(
@@ -96,7 +96,7 @@ def check_device(suite: Suite, here: Environment, threads: int) -> None:
 
 
 def _epochs(suite: Suite, turn: int) -> Iterator[tuple[str, RunSpec]]:
-    if any(lane.name == "T" for lane in suite.lanes):
-        for one in suite.contestants:
+    if any(track.name == "T" for track in suite.resolved_tracks):
+        for one in suite.entries:
             if one.track in (None, "T"):
                 yield one.method, make_spec({**one.fields, "epochs": 1, "warmup_epochs": 0, "seed": turn})

@@ -1,4 +1,4 @@
-"""What a suite compares: its entries multiplied out into contestants, and contestants into runs."""
+"""What a suite compares: its entries multiplied out into expand_entries, and expand_entries into runs."""
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from .tracks import budget_of, fit
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Entry:
     """One line of a comparison: fields of a run, all but the seed.
 
     Args:
@@ -36,7 +36,7 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Lane:
+class ResolvedTrack:
     """One track of a suite: its budget, and the runs that it compares."""
 
     name: str
@@ -45,7 +45,7 @@ class Lane:
     calibration: Calibration | None = None
 
 
-def contestants(entries: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -> Iterator[Contestant]:
+def expand_entries(entries: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -> Iterator[Entry]:
     """Multiply entries out over their grids, in the order of the file."""
     for number, entry in enumerate(entries, 1):
         axes = dict(entry.get("grid", {}))
@@ -55,13 +55,13 @@ def contestants(entries: Sequence[Mapping[str, Any]], common: Mapping[str, Any])
             fields = _sorted_out({**common, **own}, own, number)
             own = {**own.pop("hyper", {}), **own}
             shown = [f"{key}={value}" for key, value in own.items() if key not in ("variant", "seed")]
-            yield Contestant(" ".join([fields.get("variant", "sgd"), *shown]), fields, own, entry.get("track"), number)
+            yield Entry(" ".join([fields.get("variant", "sgd"), *shown]), fields, own, entry.get("track"), number)
 
 
-def plain(field: Sequence[Contestant], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
+def specs_without_tracks(entries: Sequence[Entry], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
     """Make the runs of a suite without tracks: each entry as it says, over the seeds unless it has its own."""
     specs, problems = list[RunSpec](), list[str]()
-    for one in field:
+    for one in entries:
         try:
             if "seed" in one.own:
                 specs.append(make_spec(one.fields))
@@ -75,14 +75,14 @@ def plain(field: Sequence[Contestant], seeds: Sequence[int]) -> tuple[RunSpec, .
     return tuple(specs)
 
 
-def lanes(
+def resolved_tracks(
     names: Sequence[str],
-    field: Sequence[Contestant],
+    entries: Sequence[Entry],
     seeds: Sequence[int],
     seconds: float | None,
     calibration: Calibration | None,
-) -> tuple[Lane, ...]:
-    """Give every contestant the epochs of its track. Seed by seed, so that the methods of a track take turns.
+) -> tuple[ResolvedTrack, ...]:
+    """Give every entry the epochs of its track. Seed by seed, so that the methods of a track take turns.
 
     Raises:
         ConfigError: all that is wrong, one problem a line.
@@ -92,30 +92,30 @@ def lanes(
     problems = [f"unknown track {name!r}; valid: {', '.join(TRACKS)}" for name in names if name not in TRACKS]
     problems += [
         f"[[runs]] number {one.number}: track {one.track!r} is not one of the suite's, {', '.join(names)}"
-        for one in field
+        for one in entries
         if one.track is not None and one.track not in names
     ]
     problems += [
         f"[[runs]] number {one.number} fixes {key!r}, which the suite decides for all; leave it out"
-        for one in field
+        for one in entries
         for key in ("epochs", "warmup_epochs", "seed")
         if key in one.own
     ]
     if problems:
         raise ConfigError("\n".join(problems))
-    return tuple(_lane(name, field, seeds, seconds, calibration) for name in names)
+    return tuple(_resolve_track(name, entries, seeds, seconds, calibration) for name in names)
 
 
-def _lane(
+def _resolve_track(
     name: str,
-    field: Sequence[Contestant],
+    entries: Sequence[Entry],
     seeds: Sequence[int],
     seconds: float | None,
     calibration: Calibration | None,
-) -> Lane:
-    here = [one for one in field if one.track in (None, name)]
+) -> ResolvedTrack:
+    here = [one for one in entries if one.track in (None, name)]
     if name == "T" and calibration is None:  # the suite cannot be run yet, but it can be calibrated
-        return Lane(name, budget_of(name, 1, seconds), ())
+        return ResolvedTrack(name, budget_of(name, 1, seconds), ())
     times = calibration.seconds if calibration and name == "T" else {}
     budget, fitted, problems = 0.0, list[RunSpec](), dict[str, None]()
     for one in here:
@@ -127,7 +127,7 @@ def _lane(
     if problems:
         raise ConfigError("\n".join(problems))
     specs = tuple(spec.model_copy(update={"seed": seed}) for seed in seeds for spec in fitted)
-    return Lane(name, budget, specs, calibration if name == "T" else None)
+    return ResolvedTrack(name, budget, specs, calibration if name == "T" else None)
 
 
 def _sorted_out(given: Mapping[str, Any], own: Collection[str], number: int) -> dict[str, Any]:

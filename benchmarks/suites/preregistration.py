@@ -1,12 +1,12 @@
 """Before the first run of a suite starts: what has to come first is done, and what was promised is written down."""
 
 from ...errors import ConfigError
-from ...results.records.manifest import Roster, Track, write_roster
+from ...results.records.manifest import SuiteManifest, Track, write_roster
 from ...results.records.store import Store
 from .suite import Suite
 
 
-def announce(suite: Suite, store: Store, command: str) -> None:
+def preregister(suite: Suite, store: Store, command: str) -> None:
     """Write the roster of a suite to its store.
 
     Args:
@@ -22,25 +22,25 @@ def announce(suite: Suite, store: Store, command: str) -> None:
     tracks = [
         Track.model_validate(
             {
-                "name": lane.name,
-                "budget": lane.budget,
-                "runs": tuple(dict.fromkeys(spec.run_id for spec in lane.specs)),
-                "calibration": lane.calibration,
+                "name": track.name,
+                "budget": track.budget,
+                "runs": tuple(dict.fromkeys(spec.run_id for spec in track.specs)),
+                "calibration": track.calibration,
             }
         )
-        for lane in suite.lanes
+        for track in suite.resolved_tracks
     ]
-    roster = Roster(
+    manifest = SuiteManifest(
         name=suite.name,
         title=suite.title,
         description=suite.description,
         command=command,
         seeds=suite.seeds,
         tracks=tuple(tracks),
-        loose=() if suite.lanes else suite.run_ids,
+        untracked=() if suite.resolved_tracks else suite.run_ids,
         tuning=suite.tuned,
     )
-    write_roster(store, roster)
+    write_roster(store, manifest)
 
 
 def check_ready(suite: Suite) -> None:
@@ -50,7 +50,7 @@ def check_ready(suite: Suite) -> None:
             f"suite {suite.name!r} is to be tuned before it is run: `sambench tune {suite.name}` writes a suite with "
             "the chosen settings, and `sambench launch` takes that one"
         )
-    if any(lane.name == "T" and lane.calibration is None for lane in suite.lanes):
+    if any(track.name == "T" and track.calibration is None for track in suite.resolved_tracks):
         raise ConfigError(
             f"track T of suite {suite.name!r} needs the time that an epoch of every method takes on your device: "
             f"`sambench calibrate {suite.name}` writes a suite that has it, and `sambench launch` takes that one"

@@ -38,7 +38,7 @@ from ...errors import ConfigError, unknown
 from ...results.records.manifest import Calibration, Tuning
 from .. import suites
 from ..spec import RunSpec
-from .entries import Contestant, Lane, contestants, lanes, plain
+from .entries import Entry, ResolvedTrack, expand_entries, resolved_tracks, specs_without_tracks
 from .tuning_budget import Budget, read_budget
 
 
@@ -75,7 +75,7 @@ class Suite:
         seeds: of the runs.
         lanes: its tracks; one run may be in several.
         common: the table ``[spec]``, as it was written.
-        contestants: what is compared, before seeds and tracks.
+        entries: what is compared, before seeds and tracks.
         budget: of the tuning that has to come first, or None.
         tuned: the ledger that its settings come from, or None.
         seconds: time budget of track T, or None.
@@ -87,9 +87,9 @@ class Suite:
     specs: tuple[RunSpec, ...]
     sources: tuple[Source, ...] = ()
     seeds: tuple[int, ...] = ()
-    lanes: tuple[Lane, ...] = ()
+    resolved_tracks: tuple[ResolvedTrack, ...] = ()
     common: Mapping[str, Any] = field(default_factory=dict)
-    contestants: tuple[Contestant, ...] = ()
+    entries: tuple[Entry, ...] = ()
     budget: Budget | None = None
     tuned: Tuning | None = None
     seconds: float | None = None
@@ -167,17 +167,17 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         problems.append(f"suite {name!r} has no [[runs]]")
     seeds = tuple(content.get("seeds", [0]))
     common = content.get("spec", {})
-    entries: tuple[Contestant, ...] = ()
+    entries: tuple[Entry, ...] = ()
     try:
-        entries = tuple(contestants(content.get("runs", []), common))
+        entries = tuple(expand_entries(content.get("runs", []), common))
     except ConfigError as error:
         problems.append(str(error))
     time, given = content.get("time", {}), {source.name: source for source in overrides}
     places = {key: Source(key, _absolute(place, folder)) for key, place in content.get("sources", {}).items()}
     found: dict[str, Any] = {}
     for part, read in {
-        "lanes": lambda: _lanes(content.get("tracks", []), entries, seeds, time),
-        "specs": lambda: () if content.get("tracks") else plain(entries, seeds),
+        "resolved_tracks": lambda: _resolve_tracks(content.get("tracks", []), entries, seeds, time),
+        "specs": lambda: () if content.get("tracks") else specs_without_tracks(entries, seeds),
         "budget": lambda: read_budget(content["tuning"], entries, seeds) if "tuning" in content else None,
         "tuned": lambda: _table(Tuning, "tuned", content["tuned"]) if "tuned" in content else None,
     }.items():
@@ -187,7 +187,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
             problems += str(error).splitlines()
     if problems:
         raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems]))
-    of_tracks = [spec for lane in found["lanes"] for spec in lane.specs]
+    of_tracks = [spec for track in found["lanes"] for spec in track.specs]
     ordered = [*found.pop("specs"), *sorted(of_tracks, key=lambda spec: seeds.index(spec.seed))]
     datasets = {spec.dataset for spec in ordered}
     for source in given.keys() - datasets:
@@ -201,7 +201,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         sources=tuple({**places, **given}.values()),
         seeds=seeds,
         common=common,
-        contestants=entries,
+        entries=entries,
         seconds=time.get("seconds"),
         **found,
     )
@@ -209,12 +209,12 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
     return suite
 
 
-def _lanes(
-    names: Sequence[str], entries: Sequence[Contestant], seeds: Sequence[int], time: Mapping[str, Any]
-) -> tuple[Lane, ...]:
+def _resolve_tracks(
+    names: Sequence[str], entries: Sequence[Entry], seeds: Sequence[int], time: Mapping[str, Any]
+) -> tuple[ResolvedTrack, ...]:
     table = time.get("calibration")
     calibration = None if table is None else _table(Calibration, "time.calibration", table)
-    return lanes(names, entries, seeds, time.get("seconds"), calibration)
+    return resolved_tracks(names, entries, seeds, time.get("seconds"), calibration)
 
 
 def _table(kind: type[Any], name: str, content: Any) -> Any:

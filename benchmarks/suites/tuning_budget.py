@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import ConfigError
-from .entries import Contestant
+from .entries import Entry
 
 Range = tuple[float, float, str]
 
@@ -26,7 +26,7 @@ class Budget(BaseModel):
 SHARED = ("lr", "weight_decay")
 
 
-def read_budget(table: Mapping[str, Any], field: Sequence[Contestant], final_seeds: Sequence[int]) -> Budget:
+def read_budget(table: Mapping[str, Any], field: Sequence[Entry], final_seeds: Sequence[int]) -> Budget:
     """Read and check the tuning of a suite.
 
     Raises:

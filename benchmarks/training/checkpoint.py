@@ -13,7 +13,7 @@ import torch
 
 from ...atomic import atomic_write_bytes, remove_leftovers
 from ...errors import StateError
-from ...results.records.lease import Lease, look
+from ...results.records.lease import Lease, lease_status
 
 log = logging.getLogger("sambench")
 MAGIC = b"sambench checkpoint 1 "
@@ -59,7 +59,7 @@ class Checkpoints:
 
     def held(self) -> bool:
         """Tell whether a process is training this run."""
-        return look(self.folder)[0]
+        return lease_status(self.folder)[0]
 
     def newest_step(self) -> int:
         """Return the step of the newest checkpoint, 0 if there is none."""

@@ -16,7 +16,7 @@ from ..spec import RunSpec
 from .batch import Batch
 
 
-class Feed:
+class TrainLoader:
     """Batches of the training set.
 
     Args:

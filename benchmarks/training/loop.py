@@ -7,7 +7,7 @@ import torch
 from ..precision import GradientOverflow
 from .checkpoint import Checkpoints
 from .signals import Interrupted, StopRequest
-from .state import Advance, Training
+from .state import Advance, TrainState
 
 CHECK_EVERY = 50
 """Steps between looks at the loss: each look waits for the device."""
@@ -17,7 +17,7 @@ class Diverged(ArithmeticError):
     """The training loss is not finite."""
 
 
-def train(run: Training, checkpoints: Checkpoints, *, advance: Advance = lambda run: None) -> None:
+def train(run: TrainState, checkpoints: Checkpoints, *, advance: Advance = lambda run: None) -> None:
     """Train a run to its end, from wherever it stands.
 
     Args:
@@ -31,7 +31,7 @@ def train(run: Training, checkpoints: Checkpoints, *, advance: Advance = lambda 
     """
     sampler, optimizer, oracle = run.sampler, run.optimizer, run.oracle
     run.model.train()
-    with StopRequest(once=run.team.size > 1) as stop, torch.random.fork_rng():
+    with StopRequest(once=run.process_group.size > 1) as stop, torch.random.fork_rng():
         for epoch in range(run.epoch, run.spec.epochs):
             run.clock.start()
             run.begin_epoch(epoch)
@@ -52,7 +52,7 @@ def train(run: Training, checkpoints: Checkpoints, *, advance: Advance = lambda 
                 if (last or run.step % CHECK_EVERY == 0) and not math.isfinite(run.total_loss()):
                     run.clock.stop()
                     raise Diverged(f"the training loss is not finite in epoch {epoch + 1}, by step {run.step}")
-                stopping, due = run.team.agree(run.step, stop.requested, checkpoints.due())
+                stopping, due = run.process_group.sync_stop_and_save(run.step, stop.requested, checkpoints.due())
                 if stopping or (due and not last):
                     run.clock.stop()
                     run.save(checkpoints)
@@ -61,7 +61,7 @@ def train(run: Training, checkpoints: Checkpoints, *, advance: Advance = lambda 
                     run.clock.start()
             run.end_epoch()
             advance(run)
-            stopping, due = run.team.agree(run.step, stop.requested, checkpoints.due(), now=True)
+            stopping, due = run.process_group.sync_stop_and_save(run.step, stop.requested, checkpoints.due(), now=True)
             if (stopping or due) and run.epoch < run.spec.epochs:
                 run.save(checkpoints)
                 if stopping:

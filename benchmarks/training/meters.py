@@ -72,7 +72,7 @@ class Clock:
 
 
 @dataclass
-class Counted:
+class RunningCounters:
     """What was computed so far. One gradient evaluation is one forward and backward over one full batch."""
 
     gradient_evaluations: float = 0.0

@@ -13,12 +13,12 @@ from ...errors import ConfigError
 from ...seeding import derive_seed
 from ...variants.averages import WeightAverage
 from ...variants.hooks import LossHook
-from ..distributed.process_group import ALONE, Team
+from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..distributed.sync_batch_norm import SynchronizedBatchNorm
 from ..precision import LossScale, autocast
 from .batch import Batch, FirstPasses, sample_scores, wide
 from .batch_norm import RunningStatistics
-from .meters import Counted
+from .meters import RunningCounters
 
 
 class Oracle:
@@ -57,18 +57,18 @@ class Oracle:
         bn_update: str = "first",
         weight_decay: float = 0.0,
         accumulate: int = 1,
-        team: Team = ALONE,
+        process_group: ProcessGroup = SINGLE_PROCESS,
         whole: bool = True,
     ):
         self.model, self.seed = model, seed
-        self.team, self.whole = team, whole
+        self.process_group, self.whole = process_group, whole
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.device = next(model.parameters()).device
         self.label_smoothing, self.precision, self.bn_update = label_smoothing, precision, bn_update
         self.weight_decay, self.accumulate = weight_decay, accumulate
         self.statistics = RunningStatistics(model)
         self.scale = LossScale(precision == "fp16")
-        self.counted = Counted()
+        self.counters = RunningCounters()
         self.epoch = self.step = 0
         self.total_steps = 1
         self.attach(LossHook(model, torch.empty(0), 0, {}), WeightAverage(model, {}))
@@ -83,7 +83,7 @@ class Oracle:
 
     def bind(self, batch: Batch, *, epoch: int, step: int, more: Callable[[int], Batch] | None = None) -> None:
         """Start a step on this batch, that of all devices; ``more`` returns others, by number 1, 2, ..."""
-        self.counted.samples += len(batch)
+        self.counters.samples += len(batch)
         self.epoch, self.step, self._more = epoch, step, more
         self.bound, self.batch = batch, self._own(batch)
         self.passes = 0
@@ -94,7 +94,7 @@ class Oracle:
         """Close a step that was made: now its plug-ins may learn from it."""
         self.scale.step_done(overflowed=False)
         if not self.whole:
-            self.team.mean_([b for b in self.statistics.buffers if b.is_floating_point()])
+            self.process_group.mean_([b for b in self.statistics.buffers if b.is_floating_point()])
         if self.hook.name != "none":
             logits, seen = (self._of_all(rows) for rows in self.first.result(self.logits))
             self.hook.observe(self, self.bound, logits, seen)
@@ -104,7 +104,7 @@ class Oracle:
 
     def skip_step(self) -> None:
         """Close a step that was given up because a gradient overflowed; what it cost stays counted."""
-        self.counted.skipped_steps += 1
+        self.counters.skipped_steps += 1
         self.scale.step_done(overflowed=True)
         self.average.update(self.step + 1)
 
@@ -137,11 +137,11 @@ class Oracle:
         self.model.zero_grad(set_to_none=True)
         asked = self._asked_for(previous, fresh)
         batch = asked if subset is None else asked[subset]
-        count, team = len(batch), self.team if self.whole else ALONE
+        count, process_group = len(batch), self.process_group if self.whole else SINGLE_PROCESS
         losses, logits, rows = [], [], []
         with self._pass():
             for part in torch.arange(count, device=self.device).chunk(self.accumulate):
-                mine = part[team.share(len(part))]
+                mine = part[process_group.shard(len(part))]
                 micro = batch if len(mine) == count else batch[mine]
                 outputs = self._forward(micro.images)
                 # a device without samples takes part in the messages, with gradients of zero
@@ -157,10 +157,10 @@ class Oracle:
         self._last = batch
         if asked is self.batch:
             self.first.note(self.logits, subset)
-        self.counted.gradient_evaluations += count / len(asked)
+        self.counters.gradient_evaluations += count / len(asked)
         gradients = [p.grad for p in self.params if p.grad is not None]
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-        team.sum_([*gradients, loss])
+        process_group.sum_([*gradients, loss])
         self.scale.unscale(gradients)
         if self.weight_decay:
             decayed = [p for p in self.params if p.grad is not None]
@@ -173,7 +173,7 @@ class Oracle:
         with torch.no_grad(), self.statistics.frozen():
             self.logits = self.forward(self.batch.images)
         self._last = self.batch
-        self.counted.forward_evaluations += 1.0
+        self.counters.forward_evaluations += 1.0
         return self._losses(self.logits, self.batch)
 
     def last_losses(self) -> Tensor:
@@ -189,7 +189,7 @@ class Oracle:
                 logits = self.forward(images)
         finally:
             self.model.train(training)
-        self.counted.forward_evaluations += 1.0
+        self.counters.forward_evaluations += 1.0
         return wide(logits)
 
     def cotangent(self) -> Tensor:
@@ -208,7 +208,7 @@ class Oracle:
 
     def _own(self, batch: Batch) -> Batch:
         """Return what this device passes over of a batch, with what the loss hook compares it with."""
-        own = batch if self.whole else batch[self.team.share(len(batch))]
+        own = batch if self.whole else batch[self.process_group.shard(len(batch))]
         targets = self.hook.targets(self, own)
         return own if targets is None else replace(own, targets=targets)
 
@@ -217,7 +217,9 @@ class Oracle:
         if self.whole:
             return rows
         count = len(self.bound)
-        found = self.team.assemble(rows.long() if rows.dtype == torch.bool else rows, self.team.share(count), count)
+        found = self.process_group.all_gather_rows(
+            rows.long() if rows.dtype == torch.bool else rows, self.process_group.shard(count), count
+        )
         return found.to(rows.dtype)
 
     def _asked_for(self, previous: bool, fresh: int) -> Batch:
@@ -229,7 +231,7 @@ class Oracle:
         if self._more is None:
             raise ConfigError("this oracle has no further batches: give bind() a function that returns them")
         more = self._more(fresh)
-        self.counted.samples += len(more)
+        self.counters.samples += len(more)
         return self._own(more)
 
     @contextlib.contextmanager
@@ -244,7 +246,9 @@ class Oracle:
 
     def _seed_dropout(self) -> None:
         """Seed the generator that dropout draws from; ``torch.manual_seed`` would queue a call for absent devices."""
-        seed = derive_seed("dropout", self.seed, self.step, *([self.team.rank] if self.team.size > 1 else []))
+        seed = derive_seed(
+            "dropout", self.seed, self.step, *([self.process_group.rank] if self.process_group.size > 1 else [])
+        )
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
         else:
@@ -252,22 +256,22 @@ class Oracle:
 
     def _forward(self, images: Tensor) -> Tensor:
         with autocast(self.precision, self.device):
-            if self.team.size == 1 or not self.whole:
+            if self.process_group.size == 1 or not self.whole:
                 return self.model(images)
-            with SynchronizedBatchNorm(self.team):
+            with SynchronizedBatchNorm(self.process_group):
                 return self.model(images)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of images in the model's present mode, each device looking at its share; not counted."""
         every = torch.arange(len(images), device=self.device)
-        mine = every[self.team.share(len(every))] if self.whole else every
+        mine = every[self.process_group.shard(len(every))] if self.whole else every
         part = images if len(mine) == len(every) else images[mine]
         return self._together([self._forward(part)], [mine], len(every))
 
     def _together(self, logits: list[Tensor], rows: list[Tensor], count: int) -> Tensor:
         """Return the logits of a pass, (count, classes), in the order of its samples."""
         own = logits[0] if len(logits) == 1 else torch.cat(logits)
-        return self.team.assemble(own, torch.cat(rows), count) if self.whole else own
+        return self.process_group.all_gather_rows(own, torch.cat(rows), count) if self.whole else own
 
     def _losses(self, logits: Tensor, batch: Batch) -> Tensor:
         losses = F.cross_entropy(wide(logits), batch.labels, reduction="none", label_smoothing=self.label_smoothing)
@@ -281,13 +285,13 @@ class Oracle:
 
     def state_dict(self) -> dict[str, Any]:
         """Counters, loss scale, plug-ins, and the batch of the step before for a rule that asks for it."""
-        state: dict[str, Any] = {"counted": asdict(self.counted), "scale": self.scale.state_dict()}
+        state: dict[str, Any] = {"counted": asdict(self.counters), "scale": self.scale.state_dict()}
         state |= {kind: one.state_dict() for kind, one in self._plugins().items()}
         return state if self.before is None else {**state, "before": self.before.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a saved state."""
-        self.counted = Counted(**state["counted"])
+        self.counters = RunningCounters(**state["counted"])
         self.scale.load_state_dict(state["scale"])
         for kind, one in self._plugins().items():
             one.load_state_dict(state[kind])

@@ -20,18 +20,18 @@ from ...variants import get_info
 from ...variants.averages import AVERAGES
 from ...variants.hooks import HOOKS
 from ...variants.info import STATUSES
-from ..distributed.process_group import ALONE, Team
+from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..spec import RunSpec
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .loop import Diverged, train
-from .state import Advance, Training
+from .state import Advance, TrainState
 from .weight_averaging import describe_average
 
 log = logging.getLogger("sambench")
 
 
-def execute(
+def run_spec(
     spec: RunSpec,
     store: Store,
     *,
@@ -39,8 +39,8 @@ def execute(
     data_root: str | Path | None = None,
     device: torch.device | None = None,
     checkpoint_seconds: float = 60.0,
-    watch: Callable[[Training], Advance] = lambda run: lambda run: None,
-    team: Team = ALONE,
+    watch: Callable[[TrainState], Advance] = lambda run: lambda run: None,
+    process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
@@ -61,9 +61,9 @@ def execute(
         Interrupted: a signal came; the run can be resumed by the same call.
         Exception: whatever the training raised, after a record with status ``failed`` was written.
     """
-    if (record := team.told(lambda: _finished(spec, store))) is not None:
+    if (record := process_group.broadcast_from_main(lambda: _finished(spec, store))) is not None:
         return record
-    team.told(store.check_writable)
+    process_group.broadcast_from_main(store.check_writable)
     dataset = load(source.location if source else spec.dataset, name=spec.dataset, root=data_root)
     checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
     with contextlib.ExitStack() as claim:
@@ -73,10 +73,10 @@ def execute(
             record = _finished(spec, store)  # another process finished it just before this one held it
             return record, None if record else checkpoints.latest()
 
-        record, state = team.told(begin)
+        record, state = process_group.broadcast_from_main(begin)
         if record is not None:
             return record
-        run = Training(spec, dataset, device or torch.device("cpu"), team)
+        run = TrainState(spec, dataset, device or torch.device("cpu"), process_group)
         if state is not None:
             run.load_state_dict(state)
             log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
@@ -86,11 +86,11 @@ def execute(
         except Diverged as error:
             record = make_record(run, dataset, "diverged", str(error))
         except SambenchError as error:
-            team.reason(error)
+            process_group.reason(error)
             raise
         except Exception as error:
-            reason = team.reason(error)
-            if team.leads:
+            reason = process_group.reason(error)
+            if process_group.is_main_process:
                 checkpoints.verify()
                 store.write(make_record(run, dataset, "failed", reason))
             raise
@@ -101,29 +101,29 @@ def execute(
             checkpoints.clear()
             return record
 
-        return team.told(end)
+        return process_group.broadcast_from_main(end)
 
 
 def _finished(spec: RunSpec, store: Store) -> RunRecord | None:
     return store.read(spec.run_id) if store.has(spec.run_id) else None
 
 
-def _reporting(run: Training, lease: Lease | None, tell: Advance) -> Advance:
+def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
     """Write into the lease, which one process of the run has, how far it is, and tell whoever watches."""
     if lease is None:
         return tell
     lease.first, lease.total = run.step, run.oracle.total_steps
 
-    def advance(state: Training) -> None:
+    def advance(state: TrainState) -> None:
         lease.step = state.step
         tell(state)
 
     return advance
 
 
-def make_record(run: Training, dataset: Dataset, status: str, error: str | None = None) -> RunRecord:
+def make_record(run: TrainState, dataset: Dataset, status: str, error: str | None = None) -> RunRecord:
     """Write down a run; a completed one is measured on the split that its protocol reports, once, here."""
-    spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counted
+    spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counters
     plugins = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
     parts, metrics, weights, passes = (info, *plugins.values()), None, None, 0
     if status == "completed":
@@ -168,6 +168,6 @@ def make_record(run: Training, dataset: Dataset, status: str, error: str | None 
                 images_per_second=counted.samples / seconds if seconds > 0 else 0.0,
             ),
             "peak_memory": run.memory.bytes(),
-            "environment": describe_environment(run.device, run.team.size),
+            "environment": describe_environment(run.device, run.process_group.size),
         }
     )

@@ -15,20 +15,20 @@ from ...errors import StateError
 from ...results.records.record import CurvePoint
 from ...variants import StepRule, WeightAverage, create, create_average, create_hook
 from .. import models
-from ..distributed.process_group import ALONE, Team
+from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..m_sharpness import check_devices
 from ..spec import RunSpec
 from .batch import Batch, sample_scores
 from .checkpoint import Checkpoints
 from .evaluation import Measured, measure, predict
-from .loader import Feed
+from .loader import TrainLoader
 from .lr_schedule import learning_rate
 from .meters import Clock, PeakMemory
 from .oracle import Oracle
 from .weight_averaging import evaluated
 
 
-class Training:
+class TrainState:
     """Model, optimizer, oracle, sampler and position of one run.
 
     At one seed every variant starts from the same weights and sees the same order and the same augmentations: each
@@ -44,9 +44,11 @@ class Training:
         ConfigError: the spec asks for another number of devices.
     """
 
-    def __init__(self, spec: RunSpec, dataset: Dataset, device: torch.device, team: Team = ALONE):
-        check_devices(spec.m, spec.batch_size, team.size)
-        self.spec, self.dataset, self.device, self.team = spec, dataset, device, team
+    def __init__(
+        self, spec: RunSpec, dataset: Dataset, device: torch.device, process_group: ProcessGroup = SINGLE_PROCESS
+    ):
+        check_devices(spec.m, spec.batch_size, process_group.size)
+        self.spec, self.dataset, self.device, self.process_group = spec, dataset, device, process_group
         self.memory = PeakMemory(device)
         self.parts: Parts = prepare(
             dataset,
@@ -57,8 +59,8 @@ class Training:
             imbalance=spec.imbalance,
             seed=spec.seed,
         )
-        self.feed = Feed(spec, dataset, self.parts, device)
-        self.labels = self.feed.labels
+        self.loader = TrainLoader(spec, dataset, self.parts, device)
+        self.labels = self.loader.labels
         channels, size, _ = dataset.shape
         model = models.build(
             spec.model,
@@ -68,13 +70,13 @@ class Training:
             norm=spec.norm,
             seed=spec.seed,
         )
-        self.model: nn.Module = model.to(device, memory_format=self.feed.layout)  # pyright: ignore[reportCallIssue]
+        self.model: nn.Module = model.to(device, memory_format=self.loader.layout)  # pyright: ignore[reportCallIssue]
         self.optimizer: StepRule = create(
             spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
         )
         self.whole = spec.m is None
         if not self.whole:
-            self.optimizer.mean_over_devices = team.mean_
+            self.optimizer.mean_over_devices = process_group.mean_
         if spec.clip is not None:
             self.optimizer.base.register_step_pre_hook(self._clip)
         self.oracle = Oracle(
@@ -85,7 +87,7 @@ class Training:
             bn_update=spec.bn_update,
             weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
             accumulate=spec.accumulate,
-            team=team,
+            process_group=process_group,
             whole=self.whole,
         )
         self.sampler = get_sampler(spec.sampler)(
@@ -102,7 +104,7 @@ class Training:
     def _attach_plugins(self) -> WeightAverage:
         """Make the loss hook and the weight average of the run, and give them to the oracle."""
         spec, classes = self.spec, len(self.dataset.classes)
-        hook = create_hook(spec.hook, self.model, ids=self.feed.ids, classes=classes, **spec.hook_hyper)
+        hook = create_hook(spec.hook, self.model, ids=self.loader.ids, classes=classes, **spec.hook_hyper)
         average = create_average(
             spec.average,
             self.model,
@@ -119,15 +121,15 @@ class Training:
         """Draw the epoch's order and its augmentation decisions; the same ones when an epoch is taken up again."""
         self.epoch = epoch
         self.sampler.begin_epoch(epoch, self.score)
-        self.feed.begin_epoch(epoch, self.sampler.steps * self.spec.batch_size)
+        self.loader.begin_epoch(epoch, self.sampler.steps * self.spec.batch_size)
 
     def batch(self, draw: Draw, step: int) -> Batch:
         """Gather, augment and normalize the batch of a step of the epoch."""
-        return self.feed.batch(draw, step)
+        return self.loader.batch(draw, step)
 
     def fresh(self, number: int) -> Batch:
         """Return a further batch of the present step, for a rule that asks for more than one."""
-        return self.feed.fresh(self.step, number)
+        return self.loader.fresh(self.step, number)
 
     def set_lr(self) -> None:
         """Give the optimizer the learning rate of this step."""
@@ -150,16 +152,16 @@ class Training:
     def score(self, positions: Tensor, kind: str) -> Tensor:
         """Score training samples by a forward pass, without augmentation; counted as forward evaluations."""
         at = positions.to(self.device)
-        self.oracle.counted.forward_evaluations += len(positions) / self.spec.batch_size
-        return sample_scores(kind, self.predict(self.feed.images, at), self.labels[at]).cpu()
+        self.oracle.counters.forward_evaluations += len(positions) / self.spec.batch_size
+        return sample_scores(kind, self.predict(self.loader.images, at), self.labels[at]).cpu()
 
     def predict(self, images: Tensor, at: Tensor | None = None) -> Tensor:
         """Return the logits (n, classes) of images, or of those at the given places; each device predicts its share."""
         count = len(images if at is None else at)
-        mine = self.team.share(count)
+        mine = self.process_group.shard(count)
         part = images[mine] if at is None else take(images, at[mine])
         logits = predict(self.model, part, self.dataset.mean, self.dataset.std, precision=self.spec.precision)
-        return self.team.assemble(logits, mine, count)
+        return self.process_group.all_gather_rows(logits, mine, count)
 
     def evaluate(self, part: str) -> Measured:
         """Measure the model as it is on ``"validation"`` or ``"test"``."""
@@ -168,14 +170,14 @@ class Training:
 
     def evaluated(self) -> AbstractContextManager[int]:
         """Put into the model what the run evaluates; see :func:`.weight_averaging.evaluated`."""
-        passes = (partial(self.oracle.forward, images) for images in self.feed.uniform(self.step))
+        passes = (partial(self.oracle.forward, images) for images in self.loader.uniform(self.step))
         return evaluated(self.average, self.model, self.oracle.statistics, passes)
 
     def total_loss(self) -> float:
         """Return the sum of the epoch's losses so far, the same on every device; it is waited for."""
         total = self.loss_sum.clone()
         if not self.whole:
-            self.team.mean_([total])
+            self.process_group.mean_([total])
         return float(total)
 
     def end_epoch(self) -> None:
@@ -183,7 +185,7 @@ class Training:
         seconds = self.clock.stop()
         self.evaluation_clock.start()
         done = self.epoch + 1
-        self.team.check_same([*self.model.parameters(), *self.model.buffers()], "the weights")
+        self.process_group.check_same([*self.model.parameters(), *self.model.buffers()], "the weights")
         loss = self.total_loss() / max(1, self.step - self.epoch * self.sampler.steps)
         due = self.parts.validation is not None and (done % self.spec.eval_every == 0 or done == self.spec.epochs)
         held_out = None
@@ -194,7 +196,7 @@ class Training:
             CurvePoint(
                 epoch=done,
                 step=self.step,
-                gradient_evaluations=self.oracle.counted.gradient_evaluations,
+                gradient_evaluations=self.oracle.counters.gradient_evaluations,
                 seconds=seconds,
                 lr=self.lr,
                 train_loss=loss,
@@ -219,7 +221,7 @@ class Training:
     def save(self, checkpoints: Checkpoints) -> None:
         """Write a checkpoint; all processes of the run call this, and one of them writes."""
         state = self.state_dict()
-        self.team.told(lambda: checkpoints.save(self.step, state))
+        self.process_group.broadcast_from_main(lambda: checkpoints.save(self.step, state))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on; whole only in the process that leads."""
@@ -235,8 +237,8 @@ class Training:
             "curve": [point.model_dump() for point in self.curve],
             "seconds": self.clock.seconds,
             "evaluation_seconds": self.evaluation_clock.seconds,
-            "devices": self.team.size,
-            "apart": [] if self.whole else self.team.collect(self._apart()),
+            "devices": self.process_group.size,
+            "apart": [] if self.whole else self.process_group.gather_objects(self._apart()),
         }
 
     def _apart(self) -> dict[str, Any]:
@@ -253,13 +255,13 @@ class Training:
         Raises:
             StateError: it was saved on another number of devices.
         """
-        if state["devices"] != self.team.size:
+        if state["devices"] != self.process_group.size:
             raise StateError(
                 f"run {self.spec.run_id[:12]} was begun on {state['devices']} device(s) and would go on to other bits "
-                f"on {self.team.size}: finish it with --devices {state['devices']}, or remove its checkpoints to begin "
-                "anew"
+                f"on {self.process_group.size}: finish it with --devices {state['devices']}, or remove its "
+                "checkpoints to begin anew"
             )
-        apart = state["apart"][self.team.rank] if state["apart"] else {}
+        apart = state["apart"][self.process_group.rank] if state["apart"] else {}
         variant = apart.get("variant", state["optimizer"]["variant"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict({**state["optimizer"], "variant": variant})
@@ -275,4 +277,4 @@ class Training:
         torch.nn.utils.clip_grad_norm_(self.oracle.params, float(self.spec.clip or 0.0))
 
 
-Advance = Callable[[Training], None]
+Advance = Callable[[TrainState], None]

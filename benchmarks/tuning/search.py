@@ -9,30 +9,30 @@ from ...results.records.store import Store
 from ...results.records.trials import Trial, check_budgets, choose
 from ...variants import get_info
 from ..spec import RunSpec
-from ..suites.entries import Contestant, Lane
+from ..suites.entries import Entry, ResolvedTrack
 from ..suites.suite import Suite
 from ..suites.tracks import fit
 from ..suites.tuning_budget import SHARED, Budget
 from .space import space_of
-from .strategies import Method, Settings, Tried
+from .strategies import SearchStrategy, Settings, Tried
 
-Run = Callable[[Sequence[RunSpec]], Mapping[str, str]]
+RunSpecs = Callable[[Sequence[RunSpec]], Mapping[str, str]]
 """Makes the runs that the store lacks; returns, by run id, what went wrong with those that failed."""
 
 Ledger = dict[tuple[str, str], list[Trial]]
 
 
 @dataclass(frozen=True)
-class Entrant:
+class TunedEntry:
     """A method on a track: what is tuned."""
 
-    one: Contestant
-    lane: Lane
+    one: Entry
+    track: ResolvedTrack
 
     @property
     def key(self) -> tuple[str, str]:
         """What tells it from all others."""
-        return self.one.method, self.lane.name
+        return self.one.method, self.track.name
 
     def spec(self, settings: Settings, seed: int) -> RunSpec:
         """Return the trial of a setting: trained on nine tenths of the training set, measured on the last one."""
@@ -40,20 +40,20 @@ class Entrant:
         own = {key: value for key, value in settings.items() if key not in SHARED}
         hyper = {**self.one.fields["hyper"], **own}
         fields = {**self.one.fields, **shared, "hyper": hyper, "split": "search", "seed": seed}
-        return fit(fields, self.lane.name, self.lane.budget)
+        return fit(fields, self.track.name, self.track.budget)
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One trial before it is made."""
 
-    entrant: Entrant
+    tuned: TunedEntry
     stage: str
     number: int
     spec: RunSpec
 
 
-def entrants(suite: Suite) -> list[Entrant]:
+def tuned_entries(suite: Suite) -> list[TunedEntry]:
     """Return what is tuned of a suite: every method on every track but T, whose runs take the settings of another.
 
     Raises:
@@ -62,18 +62,18 @@ def entrants(suite: Suite) -> list[Entrant]:
     if suite.budget is None:
         raise ConfigError(f"suite {suite.name!r} has no budget to tune with: write a table [tuning] with trials = ...")
     found = [
-        Entrant(one, lane)
-        for lane in suite.lanes
-        if lane.name != "T"
-        for one in suite.contestants
-        if one.track in (None, lane.name)
+        TunedEntry(one, track)
+        for track in suite.resolved_tracks
+        if track.name != "T"
+        for one in suite.entries
+        if one.track in (None, track.name)
     ]
     if not found:
         raise ConfigError(f"suite {suite.name!r} has no track to tune on: write tracks = ['G'], or ['E', 'G']")
     return found
 
 
-def tune(suite: Suite, store: Store, method: Method, run: Run) -> list[Trial]:
+def tune(suite: Suite, store: Store, method: SearchStrategy, run: RunSpecs) -> list[Trial]:
     """Spend the budget of a suite and choose a setting for every method on every track.
 
     Trials are ordinary runs: what the store has is not made again, so that the same call resumes.
@@ -90,7 +90,7 @@ def tune(suite: Suite, store: Store, method: Method, run: Run) -> list[Trial]:
     Raises:
         StateError: trials have no result, or no setting of some method came to an end.
     """
-    everyone, budget = entrants(suite), suite.budget
+    everyone, budget = tuned_entries(suite), suite.budget
     assert budget is not None  # entrants() refuses a suite without
     screened: Ledger = {who.key: [] for who in everyone}
     numbers = range(budget.trials)
@@ -112,7 +112,7 @@ def finalists(screened: Sequence[Trial], count: int) -> list[int]:
 
 
 def _screen(
-    who: Entrant, numbers: Sequence[int], so_far: Sequence[Trial], method: Method, budget: Budget
+    who: TunedEntry, numbers: Sequence[int], so_far: Sequence[Trial], method: SearchStrategy, budget: Budget
 ) -> Iterator[Attempt]:
     axes = space_of(who.one, budget)
     tried = [Tried(_settings(trial, [axis.name for axis in axes]), trial.score[0]) for trial in so_far]
@@ -121,7 +121,7 @@ def _screen(
         yield Attempt(who, "screen", number, who.spec(settings, budget.seeds[0]))
 
 
-def _confirm(who: Entrant, screened: Sequence[Trial], budget: Budget) -> Iterator[Attempt]:
+def _confirm(who: TunedEntry, screened: Sequence[Trial], budget: Budget) -> Iterator[Attempt]:
     specs = {trial.trial: RunSpec.model_validate_json(trial.spec) for trial in screened}
     for number in finalists(screened, budget.finalists):
         for seed in budget.seeds[1:]:
@@ -136,8 +136,8 @@ def _settings(trial: Trial, names: Sequence[str]) -> Settings:
 def _make(
     suite: Suite,
     store: Store,
-    method: Method,
-    run: Run,
+    method: SearchStrategy,
+    run: RunSpecs,
     attempts: Sequence[Attempt],
     into: Ledger,
 ) -> None:
@@ -149,16 +149,18 @@ def _make(
     for attempt in attempts:
         run_id = attempt.spec.run_id
         record = store.read(run_id) if store.has(run_id) else None
-        into[attempt.entrant.key].append(_trial(suite, method, attempt, record, errors.get(run_id)))
+        into[attempt.tuned.key].append(_trial(suite, method, attempt, record, errors.get(run_id)))
 
 
-def _trial(suite: Suite, method: Method, attempt: Attempt, record: RunRecord | None, error: str | None) -> Trial:
+def _trial(
+    suite: Suite, method: SearchStrategy, attempt: Attempt, record: RunRecord | None, error: str | None
+) -> Trial:
     spec, metrics = attempt.spec, record and record.metrics
     return Trial.model_validate(
         {
             "suite": suite.name,
-            "track": attempt.entrant.lane.name,
-            "method": attempt.entrant.one.method,
+            "track": attempt.tuned.track.name,
+            "method": attempt.tuned.one.method,
             "variant": spec.variant,
             "search": method.name,
             "stage": attempt.stage,
@@ -184,7 +186,7 @@ def _trial(suite: Suite, method: Method, attempt: Attempt, record: RunRecord | N
     )
 
 
-def _mark(who: Entrant, trials: Sequence[Trial], budget: Budget) -> list[Trial]:
+def _mark(who: TunedEntry, trials: Sequence[Trial], budget: Budget) -> list[Trial]:
     best, axes = choose(trials), space_of(who.one, budget)
     settings = next(_settings(trial, [axis.name for axis in axes]) for trial in trials if trial.trial == best)
     edges = [f"{axis.name} ({edge})" for axis in axes if (edge := axis.edge(settings[axis.name]))]

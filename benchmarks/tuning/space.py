@@ -8,7 +8,7 @@ from typing import Any
 from ...datasets.samplers import get_sampler
 from ...hyper import Hyper, Value
 from ...variants import get_info
-from ..suites.entries import Contestant
+from ..suites.entries import Entry
 from ..suites.tuning_budget import SHARED, Budget
 
 EDGE = 0.1
@@ -98,7 +98,7 @@ def rounded(number: float) -> float:
     return float(f"{number:.4g}")
 
 
-def space_of(one: Contestant, budget: Budget) -> tuple[Axis, ...]:
+def space_of(one: Entry, budget: Budget) -> tuple[Axis, ...]:
     """Return the axes of a method: those that all share, then its own, in the order they are declared.
 
     What the entry of the suite fixes is not searched.

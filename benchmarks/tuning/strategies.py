@@ -20,7 +20,7 @@ class Tried:
     score: float
 
 
-class Method(Protocol):
+class SearchStrategy(Protocol):
     """A way to propose settings."""
 
     name: str
@@ -95,7 +95,7 @@ class Optuna:
         return kinds.FloatDistribution(axis.low, axis.high, log=axis.scale == "log")
 
 
-def method_named(name: str, trials: int) -> Method:
+def find_strategy(name: str, trials: int) -> SearchStrategy:
     """Return a search method by name.
 
     Raises:

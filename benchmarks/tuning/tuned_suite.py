@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...results.records.trials import Trial
-from ..suites.entries import Contestant
+from ..suites.entries import Entry
 from ..suites.suite import Suite
 
 
@@ -21,7 +21,7 @@ def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str)
         ledger: name of the file that they are in.
         sha256: of that file.
     """
-    tracks = [lane.name for lane in suite.lanes]
+    tracks = [track.name for track in suite.resolved_tracks]
     top = {"title": suite.title, "description": suite.description, "tracks": tracks, "seeds": list(suite.seeds)}
     parts = [
         f"# Written by `sambench tune {suite.name}`; the trials are in the ledger.\n{_table(top)}",
@@ -31,11 +31,11 @@ def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str)
     if suite.seconds is not None:
         parts.append(f"[time]\n{_table({'seconds': suite.seconds})}")
     chosen = {(trial.method, trial.track): trial for trial in trials if trial.chosen}
-    parts += [entry for one in suite.contestants for entry in _entries(one, tracks, chosen)]
+    parts += [entry for one in suite.entries for entry in _entries(one, tracks, chosen)]
     return "\n".join(parts)
 
 
-def _entries(one: Contestant, tracks: Sequence[str], chosen: Mapping[tuple[str, str], Trial]) -> list[str]:
+def _entries(one: Entry, tracks: Sequence[str], chosen: Mapping[tuple[str, str], Trial]) -> list[str]:
     texts: dict[str, list[str]] = {}
     mine = [track for track in tracks if one.track in (None, track)]
     for track in mine:
@@ -50,7 +50,7 @@ def _entries(one: Contestant, tracks: Sequence[str], chosen: Mapping[tuple[str, 
     return entries
 
 
-def _settings(one: Contestant, trial: Trial) -> str:
+def _settings(one: Entry, trial: Trial) -> str:
     hyper = json.loads(trial.hyper)
     fields = {key: value for key, value in one.own.items() if key not in hyper and key != "variant"}
     values = {"variant": trial.variant, **fields, "lr": trial.lr, "weight_decay": trial.weight_decay}

@@ -51,11 +51,11 @@ def origin(board: Board) -> str:
             commits[commit] = max(commits.get(commit, 0), runs)  # a run may be in the tables of two tracks
     code = f", made with the code of commit {', '.join(sorted(commits))}" if commits else ""
     parts = [f"{count(board.runs, 'run')}{code}."]
-    if board.roster is None:
+    if board.manifest is None:
         parts.insert(0, "No suite here lists these runs; `sambench run` with the settings of a row makes it again.")
     else:
-        parts.insert(0, f"`{board.roster.command}`:")
-        if board.roster.loose:
+        parts.insert(0, f"`{board.manifest.command}`:")
+        if board.manifest.untracked:
             parts.append("The suite has no track: nothing is held equal, every run trains for the epochs it says.")
     if any(commit.endswith("+") for commit in commits):
         parts.append("A + marks a checkout with changes since that commit.")
@@ -63,12 +63,12 @@ def origin(board: Board) -> str:
         parts.append(f"**{count(board.missing, 'promised run')} not done yet**: the tables may change.")
     if board.budget:
         stages = ", ".join(f"{trials} ({stage}, seed {seed})" for (stage, seed), trials in board.budget.items())
-        ledger = board.roster.tuning.ledger if board.roster and board.roster.tuning else ""
+        ledger = board.manifest.tuning.ledger if board.manifest and board.manifest.tuning else ""
         parts.append(
             f"Settings were tuned on held-out training images, with the same trials for every method: {stages}; all "
             f"of them are in `ledgers/{ledger}`."
         )
-    elif board.roster is not None:
+    elif board.manifest is not None:
         parts.append("Nothing was tuned: settings are the defaults or what the suite says.")
     return " ".join(parts)
 

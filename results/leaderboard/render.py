@@ -112,10 +112,10 @@ def check(text: str, path: str | Path) -> None:
 
 
 def _board(board: Board, checks: Checks) -> list[str]:
-    roster = board.roster
-    parts = [f"## {escape(roster.title)}"] if roster else ["## Other runs"]
-    if roster and roster.description:
-        parts.append(roster.description)
+    manifest = board.manifest
+    parts = [f"## {escape(manifest.title)}"] if manifest else ["## Other runs"]
+    if manifest and manifest.description:
+        parts.append(manifest.description)
     parts.append(origin(board))
     for section in board.sections:
         if section.workload.rows:

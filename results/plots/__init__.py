@@ -83,13 +83,13 @@ def _of_section(section: Section, records: Sequence[RunRecord]) -> Iterable[tupl
 
 
 def _of_tuning(board: Board, folder: Path) -> list[Path]:
-    if board.roster is None:
+    if board.manifest is None:
         return []
     paths: list[Path] = []
     for track in sorted({trial.track for trial in board.trials}, key=HEADLINE.index):
         trials = [trial for trial in board.trials if trial.track == track]
-        figure = tuning_figure(trials, f"{board.roster.name}, tuning at the budget of track {track}")
-        paths += save(figure, folder / f"{_slug(board.roster.name)}-{track}-tuning")
+        figure = tuning_figure(trials, f"{board.manifest.name}, tuning at the budget of track {track}")
+        paths += save(figure, folder / f"{_slug(board.manifest.name)}-{track}-tuning")
     return paths
 
 
@@ -116,10 +116,10 @@ def _title(section: Section) -> str:
 
 def _stem(board: Board, section: Section) -> str:
     name = _slug(section.workload.title)
-    if board.roster is None:
+    if board.manifest is None:
         return name
     several = len({s.workload.key for s in board.sections}) > 1
-    parts = [_slug(board.roster.name), *([name] if several else []), *([section.track.name] if section.track else [])]
+    parts = [_slug(board.manifest.name), *([name] if several else []), *([section.track.name] if section.track else [])]
     return "-".join(parts)
 
 

@@ -68,7 +68,7 @@ class Holder:
         return self.seconds / made * (self.total - self.step) if made > 0 else None
 
 
-def look(folder: Path, now: float | None = None) -> tuple[bool, Holder | None]:
+def lease_status(folder: Path, now: float | None = None) -> tuple[bool, Holder | None]:
     """Tell whether somebody holds the run of a folder, and who did last.
 
     Args:

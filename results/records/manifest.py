@@ -7,7 +7,7 @@ equal gradient evaluations. The roster says so, and since it is there before the
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import StateError
@@ -72,7 +72,7 @@ class Tuning(_Frozen):
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of that file")
 
 
-class Roster(_Frozen):
+class SuiteManifest(_Frozen):
     """What a suite promised: its tracks, its seeds, and how its settings were chosen."""
 
     schema_version: Literal[1] = 1
@@ -82,16 +82,20 @@ class Roster(_Frozen):
     command: str = Field(description="what makes the runs")
     seeds: tuple[int, ...]
     tracks: tuple[Track, ...]
-    loose: tuple[RunId, ...] = Field((), description="run ids of a suite without tracks, which holds nothing equal")
+    untracked: tuple[RunId, ...] = Field(
+        (),
+        validation_alias=AliasChoices("untracked", "loose"),  # schema 1 was first written with the latter
+        description="run ids of a suite without tracks, which holds nothing equal",
+    )
     tuning: Tuning | None = Field(None, description="absent where nothing was tuned")
 
     @property
     def runs(self) -> tuple[str, ...]:
         """Every run, each once."""
-        return tuple(dict.fromkeys((*(run for track in self.tracks for run in track.runs), *self.loose)))
+        return tuple(dict.fromkeys((*(run for track in self.tracks for run in track.runs), *self.untracked)))
 
 
-def read_rosters(root: str | Path) -> list[Roster]:
+def read_manifests(root: str | Path) -> list[SuiteManifest]:
     """Read the rosters of a store, in the order of their names.
 
     Raises:
@@ -105,14 +109,14 @@ def roster_files(root: str | Path) -> list[Path]:
     return sorted((Path(root) / FOLDER).glob("*.json"))
 
 
-def read_roster(path: Path) -> Roster:
+def read_roster(path: Path) -> SuiteManifest:
     """Read one roster.
 
     Raises:
         StateError: the file is no roster; the message names it.
     """
     try:
-        return Roster.model_validate_json(path.read_bytes())
+        return SuiteManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -121,23 +125,23 @@ def read_roster(path: Path) -> Roster:
         ) from error
 
 
-def write_roster(store: Store, roster: Roster) -> None:
+def write_roster(store: Store, manifest: SuiteManifest) -> None:
     """Write a roster to its store, unless that would make finished runs disappear from its tracks.
 
     Raises:
         StateError: the store holds another roster of this name with tracks, this one leaves out runs of them, and
             they are done: results may not be dropped after they were seen.
     """
-    path = store.root / FOLDER / f"{roster.name}.json"
+    path = store.root / FOLDER / f"{manifest.name}.json"
     if path.is_file():
-        kept = {(track.name, run) for track in roster.tracks for run in track.runs}
+        kept = {(track.name, run) for track in manifest.tracks for run in track.runs}
         before = [(track.name, run) for track in read_roster(path).tracks for run in track.runs]
         dropped = [run for track, run in before if (track, run) not in kept and store.has(run)]
         if dropped:
             raise StateError(
-                f"suite {roster.name!r} would lose {len(dropped)} runs that are done (the first is {dropped[0][:12]}): "
-                f"results are not dropped after they were seen. Give the changed suite another name, or delete {path} "
-                "if nothing was concluded from it"
+                f"suite {manifest.name!r} would lose {len(dropped)} runs that are done (first: {dropped[0][:12]}): results "
+                "are not dropped after they were seen. Give the changed suite another name, or delete "
+                f"{path} if nothing was concluded from it"
             )
     make_folder(path.parent)
-    atomic_write_bytes(path, roster.model_dump_json(indent=1).encode() + b"\n")
+    atomic_write_bytes(path, manifest.model_dump_json(indent=1).encode() + b"\n")

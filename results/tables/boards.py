@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..records.manifest import Roster, Track, read_rosters
+from ..records.manifest import SuiteManifest, Track, read_manifests
 from ..records.record import RunRecord
 from ..records.store import Damaged, Store
 from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, read_ledger
 from .comparability import setting_of
-from .grouping import Collection, Run
+from .grouping import Collection, RunSummary
 from .tiers import VERIFICATION, read_retractions, reasons, tier
 from .workload_table import Workload, tables
 
@@ -51,7 +51,7 @@ class Board:
         trials: of its tuning; none where nothing was tuned.
     """
 
-    roster: Roster | None
+    manifest: SuiteManifest | None
     sections: tuple[Section, ...]
     runs: int
     missing: int
@@ -93,11 +93,11 @@ def gather(store: Store) -> Boards:
     Raises:
         StateError: a roster, ledger or list of retractions is damaged. Damaged records are listed, not raised.
     """
-    rosters = read_rosters(store.root)
-    names = {roster.tuning.ledger for roster in rosters if roster.tuning}
+    manifests = read_manifests(store.root)
+    names = {manifest.tuning.ledger for manifest in manifests if manifest.tuning}
     return assemble(
         store.scan(),
-        rosters,
+        manifests,
         {name: read_ledger(store.root / LEDGERS / name) for name in sorted(names)},
         Store(store.root / VERIFICATION).scan(),
         reasons(read_retractions(store.root)),
@@ -106,7 +106,7 @@ def gather(store: Store) -> Boards:
 
 def assemble(
     records: Iterable[RunRecord | Damaged],
-    rosters: Sequence[Roster] = (),
+    manifests: Sequence[SuiteManifest] = (),
     ledgers: Mapping[str, Sequence[Trial]] | None = None,
     again: Iterable[RunRecord | Damaged] = (),
     retracted: Mapping[str, str] | None = None,
@@ -124,17 +124,17 @@ def assemble(
     collection, repeated = (_collect(part, damaged) for part in (records, again))
     runs = {run.run_id: run for run in collection.runs()}
     reruns = {run.run_id: run for run in repeated.runs()}
-    listed = {run for roster in rosters for run in roster.runs}
+    listed = {run for manifest in manifests for run in manifest.runs}
     boards = [
         _board(
-            roster,
+            manifest,
             collection,
             runs,
             reruns,
-            (ledgers or {}).get(roster.tuning.ledger if roster.tuning else "", ()),
+            (ledgers or {}).get(manifest.tuning.ledger if manifest.tuning else "", ()),
             retracted,
         )
-        for roster in rosters
+        for manifest in manifests
     ]
     if rest := frozenset(runs.keys() - listed):
         sections = [_section(None, workload, runs, reruns, ()) for workload in tables(collection, rest, retracted)]
@@ -153,24 +153,24 @@ def _collect(records: Iterable[RunRecord | Damaged], damaged: list[Damaged]) -> 
 
 
 def _board(
-    roster: Roster,
+    manifest: SuiteManifest,
     collection: Collection,
-    runs: Mapping[str, Run],
-    reruns: Mapping[str, Run],
+    runs: Mapping[str, RunSummary],
+    reruns: Mapping[str, RunSummary],
     trials: Sequence[Trial],
     retracted: Mapping[str, str] | None,
 ) -> Board:
-    compared = [(track, track.runs) for track in roster.tracks]
+    compared = [(track, track.runs) for track in manifest.tracks]
     sections = [
         _section(track, workload, runs, reruns, trials)
-        for track, promised in [*compared, (None, roster.loose)]
+        for track, promised in [*compared, (None, manifest.untracked)]
         if promised
         for workload in tables(collection, frozenset(promised), retracted)
     ]
     titles = list(dict.fromkeys(section.workload.title for section in sections))
     sections.sort(key=lambda section: (titles.index(section.workload.title), _rank(section.track)))
-    done = [run for run in roster.runs if run in runs and runs[run].status != "failed"]
-    return Board(roster, tuple(sections), len(done), len(roster.runs) - len(done), tuple(trials))
+    done = [run for run in manifest.runs if run in runs and runs[run].status != "failed"]
+    return Board(manifest, tuple(sections), len(done), len(manifest.runs) - len(done), tuple(trials))
 
 
 def _rank(track: Track | None) -> int:
@@ -180,8 +180,8 @@ def _rank(track: Track | None) -> int:
 def _section(
     track: Track | None,
     workload: Workload,
-    runs: Mapping[str, Run],
-    reruns: Mapping[str, Run],
+    runs: Mapping[str, RunSummary],
+    reruns: Mapping[str, RunSummary],
     trials: Sequence[Trial],
 ) -> Section:
     edges = _edges(trials, track)

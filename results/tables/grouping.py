@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from ..records.record import RunRecord
 from .comparability import chooses_hyper, identity_of, key_of, method_of, workload_of
 
-Methods = list[tuple[dict[str, Any], list["Run"]]]
+Methods = list[tuple[dict[str, Any], list["RunSummary"]]]
 
 
-class Run(NamedTuple):
+class RunSummary(NamedTuple):
     """What a board needs of a record, which is small: 100,000 of them fit in memory where their curves would not.
 
     Attributes:
@@ -60,7 +60,7 @@ class Collection:
         self.search = 0
         self.shared: dict[str, dict[str, Any]] = {}
         self._methods: dict[str, dict[str, Any]] = {}
-        self._runs: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+        self._runs: dict[str, dict[str, list[RunSummary]]] = defaultdict(lambda: defaultdict(list))
         self._keys: dict[bytes, tuple[str, str]] = {}
         for record in records:
             self.add(record)
@@ -90,18 +90,18 @@ class Collection:
                 found.append((self._methods[key], kept))
         return found
 
-    def runs(self) -> Iterable[Run]:
+    def runs(self) -> Iterable[RunSummary]:
         """Yield every run."""
         for methods in self._runs.values():
             for runs in methods.values():
                 yield from runs
 
 
-def reduce(record: RunRecord) -> Run:
+def reduce(record: RunRecord) -> RunSummary:
     """Keep of a record what a board shows."""
     metrics, environment = record.metrics, record.environment
     threads = f", {environment.threads} threads" if environment.device == "cpu" else ""
-    return Run(
+    return RunSummary(
         run_id=record.run_id,
         seed=int(record.spec.get("seed", 0)),
         status=record.status,

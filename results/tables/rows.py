@@ -9,7 +9,7 @@ from typing import Any
 from ..statistics import multiple_comparisons as ties
 from ..statistics.intervals import Difference, pooled_deviation, t_interval, welch
 from .comparability import labels, short_name, varying
-from .grouping import Methods, Run
+from .grouping import Methods, RunSummary
 
 VERIFIED = "reference"
 BASELINES = ("sgd", "sam")
@@ -90,11 +90,11 @@ class Excluded:
     reason: str
 
 
-Counted = tuple[str, dict[str, Any], list[Run]]
+CountedRow = tuple[str, dict[str, Any], list[RunSummary]]
 """A method that has runs which count: its label, the method, and these runs by seed."""
 
 
-def select(methods: Methods, retracted: Mapping[str, str] | None = None) -> tuple[list[Counted], list[Excluded]]:
+def select(methods: Methods, retracted: Mapping[str, str] | None = None) -> tuple[list[CountedRow], list[Excluded]]:
     """Split the runs of all methods into those that count, best method first, and those that do not.
 
     Of two runs of one method with one seed, which can differ only in how often they were measured, the one with the
@@ -104,11 +104,11 @@ def select(methods: Methods, retracted: Mapping[str, str] | None = None) -> tupl
         methods: with all their runs.
         retracted: run id -> why the run was taken back.
     """
-    counted: list[Counted] = []
+    counted: list[CountedRow] = []
     excluded: list[Excluded] = []
     names = labels([method for method, _ in methods])
     for name, (method, runs) in zip(names, methods, strict=True):
-        kept: dict[int, Run] = {}
+        kept: dict[int, RunSummary] = {}
         reasons: dict[str, list[int]] = defaultdict(list)
         for run in sorted(runs, key=lambda run: (run.seed, run.run_id)):
             if run.run_id in (retracted or {}):
@@ -126,7 +126,7 @@ def select(methods: Methods, retracted: Mapping[str, str] | None = None) -> tupl
     return counted, sorted(excluded, key=lambda item: (item.label, item.seeds, item.reason))
 
 
-def make_rows(counted: Sequence[Counted]) -> list[Row]:
+def make_rows(counted: Sequence[CountedRow]) -> list[Row]:
     """Make the rows of a table, in the order given."""
     apart = set(varying([method for _, method, _ in counted])) - _IN_THE_NAME
     baselines = {name: runs for name in BASELINES if (runs := _baseline(counted, name)) is not None and len(runs) > 1}
@@ -136,7 +136,7 @@ def make_rows(counted: Sequence[Counted]) -> list[Row]:
     ]
 
 
-def deviation(counted: Iterable[Counted]) -> float | None:
+def deviation(counted: Iterable[CountedRow]) -> float | None:
     """Pool the standard deviation over seeds of the methods without divergence; ``None`` without any.
 
     It is never below that of rounding: runs with the same number of right answers are no proof of precision.
@@ -148,13 +148,13 @@ def deviation(counted: Iterable[Counted]) -> float | None:
     return max(pooled_deviation([[run.accuracy for run in runs] for runs in clean]), rounding)
 
 
-def _baseline(counted: Sequence[Counted], name: str) -> list[Run] | None:
+def _baseline(counted: Sequence[CountedRow], name: str) -> list[RunSummary] | None:
     """Find the runs of a baseline; of several, the one that was given the most gradient evaluations."""
     found = [runs for _, method, runs in counted if short_name(method) == name]
     return max(found, key=lambda runs: fmean(run.gradients for run in runs), default=None)
 
 
-def _groups(rows: Sequence[Sequence[Run]]) -> list[str]:
+def _groups(rows: Sequence[Sequence[RunSummary]]) -> list[str]:
     """Letter the rows, best first; a row without a measured spread takes no part."""
     judged = [i for i, runs in enumerate(rows) if len(runs) > 1 and any(run.status == "completed" for run in runs)]
     resolution = max((run.resolution for i in judged for run in rows[i]), default=0.0)
@@ -165,7 +165,7 @@ def _groups(rows: Sequence[Sequence[Run]]) -> list[str]:
     return groups
 
 
-def _row(group: str, counted: Counted, apart: set[str], baselines: Mapping[str, list[Run]]) -> Row:
+def _row(group: str, counted: CountedRow, apart: set[str], baselines: Mapping[str, list[RunSummary]]) -> Row:
     label, method, runs = counted
     accuracies = tuple(run.accuracy for run in runs)
     resolution = max(run.resolution for run in runs)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import StateError
 from ..statistics.intervals import welch
-from .grouping import Run
+from .grouping import RunSummary
 from .rows import Row
 
 VERIFICATION = "verification"
@@ -59,7 +59,7 @@ def reasons(retractions: Iterable[Retraction]) -> dict[str, str]:
     return {run: f"{entry.reason} ({entry.date})" for entry in retractions for run in entry.runs}
 
 
-def tier(row: Row, runs: Mapping[str, Run], again: Mapping[str, Run]) -> str:
+def tier(row: Row, runs: Mapping[str, RunSummary], again: Mapping[str, RunSummary]) -> str:
     """Tell whether a row is ``verified`` or ``reproduced``.
 
     Verified: at least 3 of its runs were made again on another machine; none of these ended otherwise than the first

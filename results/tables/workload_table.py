@@ -10,7 +10,7 @@ from ..statistics.intervals import detectable_difference
 from ..statistics.multiple_comparisons import detectable_in_groups
 from .comparability import common, titles
 from .grouping import Collection
-from .rows import Counted, Excluded, Row, deviation, make_rows, select
+from .rows import CountedRow, Excluded, Row, deviation, make_rows, select
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def tables(
 
 
 def _workload(
-    key: str, title: str, shared: dict[str, Any], counted: list[Counted], excluded: list[Excluded]
+    key: str, title: str, shared: dict[str, Any], counted: list[CountedRow], excluded: list[Excluded]
 ) -> Workload:
     spread = deviation(counted)
     compared = [len(runs) for *_, runs in counted if len(runs) > 1]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ...errors import StateError
 from ..records.manifest import FOLDER as SUITES
-from ..records.manifest import Roster, read_roster, roster_files
+from ..records.manifest import SuiteManifest, read_roster, roster_files
 from ..records.record import Environment, RunRecord
 from ..records.store import Damaged, Store
 from ..records.trials import FOLDER as LEDGERS
@@ -70,14 +70,14 @@ class Contents:
 
     entries: dict[str, Entry] = field(default_factory=dict)
     again: dict[str, Entry] = field(default_factory=dict)
-    rosters: list[Roster] = field(default_factory=list)
+    manifests: list[SuiteManifest] = field(default_factory=list)
     ledgers: dict[str, list[Trial]] = field(default_factory=dict)
     retractions: list[Retraction] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def trials(self, roster: Roster) -> list[Trial]:
+    def trials(self, manifest: SuiteManifest) -> list[Trial]:
         """Return the trials that chose the settings of a suite."""
-        return self.ledgers.get(roster.tuning.ledger, []) if roster.tuning else []
+        return self.ledgers.get(manifest.tuning.ledger, []) if manifest.tuning else []
 
 
 def read(root: Path) -> Contents:
@@ -97,21 +97,21 @@ def read(root: Path) -> Contents:
         _read_records(Store(root / VERIFICATION), root, found.again, found.findings)
     for path in roster_files(root):
         try:
-            found.rosters.append(read_roster(path))
+            found.manifests.append(read_roster(path))
         except StateError as error:
             found.findings.append(_unreadable(f"{SUITES}/{path.name}", error))
     try:
         found.retractions = read_retractions(root)
     except StateError as error:
         found.findings.append(_unreadable(RETRACTED, error))
-    for roster in found.rosters:
-        if roster.tuning:
-            path = root / LEDGERS / roster.tuning.ledger
+    for manifest in found.manifests:
+        if manifest.tuning:
+            path = root / LEDGERS / manifest.tuning.ledger
             try:
-                found.ledgers[roster.tuning.ledger] = read_ledger(path)
-                found.findings += _check_hash(roster, path)
+                found.ledgers[manifest.tuning.ledger] = read_ledger(path)
+                found.findings += _check_hash(manifest, path)
             except StateError as error:
-                found.findings.append(_unreadable(f"{LEDGERS}/{roster.tuning.ledger}", error))
+                found.findings.append(_unreadable(f"{LEDGERS}/{manifest.tuning.ledger}", error))
     return found
 
 
@@ -145,14 +145,14 @@ def _entry(file: str, record: RunRecord) -> Entry:
     )
 
 
-def _check_hash(roster: Roster, path: Path) -> list[Finding]:
-    assert roster.tuning is not None
-    if (digest := ledger_hash(path)) == roster.tuning.sha256:
+def _check_hash(manifest: SuiteManifest, path: Path) -> list[Finding]:
+    assert manifest.tuning is not None
+    if (digest := ledger_hash(path)) == manifest.tuning.sha256:
         return []
     return [
         Finding(
-            f"{SUITES}/{roster.name}.json",
-            f"tuning.sha256 = {roster.tuning.sha256[:12]}",
+            f"{SUITES}/{manifest.name}.json",
+            f"tuning.sha256 = {manifest.tuning.sha256[:12]}",
             f"the ledger {path.name} has the hash {digest[:12]}: it is not the one that chose the settings",
             "Restore the ledger of that tuning, or tune and run again",
         )

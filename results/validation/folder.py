@@ -30,6 +30,6 @@ def validate(root: str | Path, sources: Mapping[str, str]) -> list[Finding]:
             *check_data(found),
             *check_seeds(found),
             *check_standing(found),
-            *(finding for roster in found.rosters for finding in check_suite(found, roster)),
+            *(finding for manifest in found.manifests for finding in check_suite(found, manifest)),
         ]
     )

@@ -56,7 +56,7 @@ def check_seeds(found: Contents) -> Iterator[Finding]:
                 "Keep the one that was made first and delete the other",
             )
         seeds.setdefault(seed, entry)
-    listed = {run for roster in found.rosters for run in roster.runs}
+    listed = {run for manifest in found.manifests for run in manifest.runs}
     for methods in runs.values():
         union = {seed for seeds in methods.values() for seed in seeds}
         for seeds in methods.values():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...errors import ConfigError, StateError
 from ..records.manifest import FOLDER as SUITES
-from ..records.manifest import Roster, Track
+from ..records.manifest import SuiteManifest, Track
 from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, check_budgets, choose
 from ..tables.comparability import setting_of
@@ -23,49 +23,49 @@ UNSTEADY = 0.15
 """Share of the time budget that a run of track T may miss it by: machines are not steadier than that."""
 
 
-def check_suite(found: Contents, roster: Roster) -> Iterator[Finding]:
+def check_suite(found: Contents, manifest: SuiteManifest) -> Iterator[Finding]:
     """Check what a suite promised against what is there."""
-    file = f"{SUITES}/{roster.name}.json"
-    yield from _tuning(found, roster, file)
-    missing = [run for run in roster.runs if run not in found.entries or found.entries[run].status == "failed"]
+    file = f"{SUITES}/{manifest.name}.json"
+    yield from _tuning(found, manifest, file)
+    missing = [run for run in manifest.runs if run not in found.entries or found.entries[run].status == "failed"]
     if missing:
         failed = sum(run in found.entries for run in missing)
         yield Finding(
             file,
-            f"{len(missing)} of {len(roster.runs)} runs",
+            f"{len(missing)} of {len(manifest.runs)} runs",
             f"promised and not there (the first is {missing[0][:12]}; {failed} of them failed): seeds are missing",
-            f"Run `{roster.command}` again; it makes what is missing",
+            f"Run `{manifest.command}` again; it makes what is missing",
         )
-    for track in roster.tracks:
+    for track in manifest.tracks:
         entries = [found.entries[run] for run in track.runs if run in found.entries]
-        yield from _seeds(roster, f"track {track.name}, ", entries, file, whole=not missing)
+        yield from _seeds(manifest, f"track {track.name}, ", entries, file, whole=not missing)
         yield from _trained_on_everything(entries)
-        yield from _chosen(found, roster, entries)
-        if roster.tuning is None:
+        yield from _chosen(found, manifest, entries)
+        if manifest.tuning is None:
             yield from _set_alike(track, entries, file)
         yield from _budget(track, [entry for entry in entries if entry.status == "completed"])
         if track.name == "T":
             yield from _hardware(track, entries)
-    loose = [found.entries[run] for run in roster.loose if run in found.entries]
-    yield from _seeds(roster, "", loose, file, whole=not missing, serious=False)
+    untracked = [found.entries[run] for run in manifest.untracked if run in found.entries]
+    yield from _seeds(manifest, "", untracked, file, whole=not missing, serious=False)
 
 
-def _tuning(found: Contents, roster: Roster, file: str) -> Iterator[Finding]:
-    trials = found.trials(roster)
-    if overlap := sorted({trial.seed for trial in trials} & set(roster.seeds)):
+def _tuning(found: Contents, manifest: SuiteManifest, file: str) -> Iterator[Finding]:
+    trials = found.trials(manifest)
+    if overlap := sorted({trial.seed for trial in trials} & set(manifest.seeds)):
         yield Finding(
             file,
             f"seeds = {', '.join(map(str, overlap))}",
             "tuning used them, too: its choice has seen their luck",
             "Give the suite seeds that no trial has, and run it again",
         )
-    ledger = f"{LEDGERS}/{roster.tuning.ledger if roster.tuning else ''}"
+    ledger = f"{LEDGERS}/{manifest.tuning.ledger if manifest.tuning else ''}"
     try:
         check_budgets(trials)
     except ConfigError as error:
         yield Finding(ledger, "trials", str(error), "Then run the suite again")
     yield from _choice(trials, ledger)
-    yield from _tuned_as_it_ran(found, roster, trials, ledger)
+    yield from _tuned_as_it_ran(found, manifest, trials, ledger)
 
 
 def _choice(trials: list[Trial], ledger: str) -> Iterator[Finding]:
@@ -89,10 +89,10 @@ def _choice(trials: list[Trial], ledger: str) -> Iterator[Finding]:
             )
 
 
-def _tuned_as_it_ran(found: Contents, roster: Roster, trials: list[Trial], ledger: str) -> Iterator[Finding]:
+def _tuned_as_it_ran(found: Contents, manifest: SuiteManifest, trials: list[Trial], ledger: str) -> Iterator[Finding]:
     """The trials were made with the source of the variant that made the runs."""
     made: dict[str, set[str]] = defaultdict(set)
-    for entry in (found.entries[run] for run in roster.runs if run in found.entries):
+    for entry in (found.entries[run] for run in manifest.runs if run in found.entries):
         made[str(entry.spec.get("variant"))].add(entry.variant_source)
     for variant, source in sorted({(trial.variant, trial.variant_source) for trial in trials}):
         if made[variant] - {source}:
@@ -105,21 +105,21 @@ def _tuned_as_it_ran(found: Contents, roster: Roster, trials: list[Trial], ledge
             )
 
 
-def _chosen(found: Contents, roster: Roster, entries: list[Entry]) -> Iterator[Finding]:
+def _chosen(found: Contents, manifest: SuiteManifest, entries: list[Entry]) -> Iterator[Finding]:
     """The settings of a tuned suite are those that the tuning chose, and no others."""
-    chosen = {setting_of(json.loads(trial.spec)) for trial in found.trials(roster) if trial.chosen}
+    chosen = {setting_of(json.loads(trial.spec)) for trial in found.trials(manifest) if trial.chosen}
     for entry in entries:
         if chosen and setting_of(entry.spec) not in chosen:
             yield Finding(
                 entry.file,
                 f"{entry.name}, lr = {entry.spec.get('lr')}, hyper = {entry.spec.get('hyper')}",
-                f"the tuning in {LEDGERS}/{roster.tuning.ledger if roster.tuning else ''} chose no such setting",
+                f"the tuning in {LEDGERS}/{manifest.tuning.ledger if manifest.tuning else ''} chose no such setting",
                 "Run the suite that the tuning wrote",
             )
 
 
 def _seeds(
-    roster: Roster, where: str, entries: list[Entry], file: str, *, whole: bool, serious: bool = True
+    manifest: SuiteManifest, where: str, entries: list[Entry], file: str, *, whole: bool, serious: bool = True
 ) -> Iterator[Finding]:
     """Every method has the promised seeds, all of them where no promised run is missing, and no others."""
     methods: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -127,11 +127,11 @@ def _seeds(
         methods[entry.workload, entry.method].add(int(entry.spec.get("seed", 0)))
     names = {(entry.workload, entry.method): str(entry.spec.get("variant")) for entry in entries}
     for key, seeds in methods.items():
-        if seeds - set(roster.seeds) or (whole and seeds != set(roster.seeds)):
+        if seeds - set(manifest.seeds) or (whole and seeds != set(manifest.seeds)):
             yield Finding(
                 file,
                 f"{where}{names[key]}: seeds {', '.join(map(str, sorted(seeds)))}",
-                f"the suite promised seeds {', '.join(map(str, roster.seeds))}",
+                f"the suite promised seeds {', '.join(map(str, manifest.seeds))}",
                 "Give every method the same seeds, and list only the promised runs",
                 serious,
             )

@@ -5,7 +5,7 @@ from ...results.records.store import Store
 from . import commands as scheduler
 from .commands import ACTIVE, WAITING
 from .queue import Queue
-from .submission import list_launches
+from .submission import list_submissions
 
 
 def cancel_suite(suite: Suite, store: Store) -> int:
@@ -17,16 +17,16 @@ def cancel_suite(suite: Suite, store: Store) -> int:
         ConfigError: SLURM is not here.
         NoAnswer: it does not answer.
     """
-    launches = list_launches(store.root, suite.name)
-    if not launches:
+    submissions = list_submissions(store.root, suite.name)
+    if not submissions:
         return 0
     scheduler.check_present()
-    queue = Queue.of(launches)
+    queue = Queue.of(submissions)
     if queue.silent:
         raise scheduler.NoAnswer(queue.silent)
     alive = {id_ for id_, element in queue.elements.items() if element.state in (*WAITING, *ACTIVE)}
     count = 0
-    for launch in launches:
+    for launch in submissions:
         for array in launch.arrays():
             if there := sum(job in alive for job in array.elements()):
                 launch.remember_cancelled(array)

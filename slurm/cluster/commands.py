@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ...errors import ConfigError, SambenchError
 
-PATIENCE = 60
+COMMAND_TIMEOUT = 60
 """Seconds that a command of SLURM may take."""
 BATCH = 200
 """Names or ids in one question."""
@@ -22,7 +22,7 @@ class NoAnswer(SambenchError):
 
 
 @dataclass(frozen=True)
-class Element:
+class JobInfo:
     """One job, or one element of an array, as SLURM tells of it.
 
     Args:
@@ -58,7 +58,7 @@ def check_present() -> None:
         )
 
 
-def ask(*command: str) -> str:
+def run_command(*command: str) -> str:
     """Run a command of SLURM and return what it prints.
 
     Raises:
@@ -66,12 +66,14 @@ def ask(*command: str) -> str:
         NoAnswer: it fails, or says nothing for a minute.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=True)
     except FileNotFoundError:
         check_present()
         raise ConfigError(f"{command[0]} is not on PATH, though SLURM is; ask who runs the cluster") from None
     except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{command[0]} did not answer within {PATIENCE} s; try again when SLURM is well") from None
+        raise NoAnswer(
+            f"{command[0]} did not answer within {COMMAND_TIMEOUT} s; try again when SLURM is well"
+        ) from None
     except subprocess.CalledProcessError as error:
         reason = error.stderr.strip() or error.stdout.strip()
         if "contact" in reason.lower():
@@ -82,14 +84,14 @@ def ask(*command: str) -> str:
 
 def max_array_size() -> int:
     """Return how many elements an array may have."""
-    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", ask("scontrol", "show", "config"), re.MULTILINE)
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", run_command("scontrol", "show", "config"), re.MULTILINE)
     return max(1, int(found[1])) if found else 1000
 
 
 def partitions() -> list[str]:
     """Return the names of the partitions, as far as SLURM says."""
     try:
-        return sorted({name.rstrip("*") for name in ask("sinfo", "-h", "-o", "%P").split()})
+        return sorted({name.rstrip("*") for name in run_command("sinfo", "-h", "-o", "%P").split()})
     except SambenchError:
         return []
 
@@ -97,7 +99,7 @@ def partitions() -> list[str]:
 def time_limits() -> dict[str, str]:
     """Return the longest time of a job in each partition, as far as SLURM says; of the default one under ``*``, too."""
     try:
-        lines = ask("sinfo", "-h", "-o", "%P|%l").splitlines()
+        lines = run_command("sinfo", "-h", "-o", "%P|%l").splitlines()
     except SambenchError:
         return {}
     limits = {}
@@ -109,7 +111,7 @@ def time_limits() -> dict[str, str]:
     return limits
 
 
-def queue(names: list[str]) -> dict[str, Element]:
+def queue(names: list[str]) -> dict[str, JobInfo]:
     """Return what SLURM's controller knows of jobs, by id: those that wait or run, and some minutes of the past.
 
     Args:
@@ -117,16 +119,16 @@ def queue(names: list[str]) -> dict[str, Element]:
     """
     found = {}
     for part in _batches(names):
-        text = ask("squeue", "-h", "-r", "-t", "all", "-n", ",".join(part), "-o", "%F|%K|%T|%r|%e|%B")
+        text = run_command("squeue", "-h", "-r", "-t", "all", "-n", ",".join(part), "-o", "%F|%K|%T|%r|%e|%B")
         for line in text.splitlines():
             array, index, state, reason, end, _ = line.split("|", 5)
             id_ = f"{array}_{index}" if index.isdigit() else array
             ended = None if state in (*WAITING, *ACTIVE) else _seconds(end)
-            found[id_] = Element(id_, state, "" if reason == "None" else reason, ended)
+            found[id_] = JobInfo(id_, state, "" if reason == "None" else reason, ended)
     return found
 
 
-def accounts(ids: list[str]) -> dict[str, Element]:
+def sacct(ids: list[str]) -> dict[str, JobInfo]:
     """Return what SLURM's accounting knows of arrays, by the id of each element; nothing where there is none.
 
     Args:
@@ -135,26 +137,26 @@ def accounts(ids: list[str]) -> dict[str, Element]:
     found = {}
     for part in _batches(ids):
         try:
-            text = ask("sacct", "-X", "-n", "-P", "-o", "JobID,State,ExitCode,End", "-j", ",".join(part))
+            text = run_command("sacct", "-X", "-n", "-P", "-o", "JobID,State,ExitCode,End", "-j", ",".join(part))
         except SambenchError:
             return found
         for line in text.splitlines():
             id_, state, code, end = line.split("|", 3)
             word = state.split()[0] if state else ""
             for single in expand(id_):
-                found[single] = Element(single, word, f"exit code {code}", _seconds(end))
+                found[single] = JobInfo(single, word, f"exit code {code}", _seconds(end))
     return found
 
 
 def cancel(ids: list[str]) -> None:
     """Cancel arrays or single elements."""
     for part in _batches(ids):
-        ask("scancel", *part)
+        run_command("scancel", *part)
 
 
 def cancel_named(name: str) -> None:
     """Cancel the jobs of a name, whose ids nobody has noted."""
-    ask("scancel", f"--name={name}")
+    run_command("scancel", f"--name={name}")
 
 
 def expand(id_: str) -> Iterator[str]:

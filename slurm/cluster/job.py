@@ -17,24 +17,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...atomic import atomic_write_bytes
-from ...benchmarks.distributed.rendezvous import Seat, find_seat
+from ...benchmarks.distributed.rendezvous import DistributedEnvironment, read_environment
 from ...benchmarks.training.checkpoint import Checkpoints
 from ...benchmarks.training.signals import Note
 from ...errors import SambenchError
-from ...results.records.lease import Holder, job_id, look
+from ...results.records.lease import Holder, job_id, lease_status
 from ...results.records.store import Store
-from ..events import FINAL, Event
+from ..events import FINAL, RunEvent
 from ..local import run_pool
 from ..plan import Planned
-from ..worker import Site, run_here
+from ..worker import RunOptions, run_here
 from .srun_worker import run_together
-from .submission import Launch
+from .submission import Submission
 
-POLL = 5.0
+POLL_SECONDS = 5.0
 """Seconds between two looks at a run that another process holds."""
-FRUITLESS = 3
+MAX_STALLED_RESTARTS = 3
 """Starts in a row without a new step after which a job no longer asks for another."""
-SAY_EVERY = 30.0
+LOG_INTERVAL_SECONDS = 30.0
 """Seconds between two lines of the log about the steps of a run."""
 
 
@@ -46,19 +46,19 @@ class Job:
     spans: tuple[tuple[int, int], ...]
 
     def __call__(self) -> dict[str, str]:
-        launch = Launch(Path(self.folder))
+        launch = Submission(Path(self.folder))
         _remove_half_results()
-        site, signals = launch.site, Signals()
-        site.load_plugins()  # this process names runs, whichever makes them
+        options, signals = launch.options, Signals()
+        options.load_plugins()  # this process names runs, whichever makes them
         runs = launch.read_runs(self.spans)
-        if (seat := find_seat()) is not None:
-            return share(runs[0], site, seat, signals, self.notes)
-        return work(runs, site, launch.profile.at_a_time, signals, self.notes)
+        if (seat := read_environment()) is not None:
+            return run_as_task(runs[0], options, seat, signals, self.notes)
+        return work(runs, options, launch.profile.at_a_time, signals, self.notes)
 
     @property
     def notes(self) -> Path:
         """Where this job counts its starts that brought nothing."""
-        return Launch(Path(self.folder)).jobs_folder / f"{job_id()}_fruitless.txt"
+        return Submission(Path(self.folder)).jobs_folder / f"{job_id()}_fruitless.txt"
 
     def checkpoint(self) -> object:
         """What submitit calls on a signal that comes before :class:`Signals` listens: start again, as always."""
@@ -82,7 +82,9 @@ class Signals:
         return self._end.came
 
 
-def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals, notes: Path) -> dict[str, str]:
+def work(
+    runs: tuple[Planned, ...], options: RunOptions, at_a_time: int, signals: Signals, notes: Path
+) -> dict[str, str]:
     """Make runs until all have ended, or the scheduler wants the machine.
 
     Args:
@@ -100,18 +102,18 @@ def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals
         SystemExit: the job was requeued.
     """
     ended: dict[str, str] = {}
-    diary, before, todo = Diary(), _progress(runs, site), runs
+    diary, before, todo = JobLog(), _progress(runs, options), runs
     while todo:
         if signals.leave:
-            _requeue(_progress(runs, site) > before, notes)
+            _requeue(_progress(runs, options) > before, notes)
         if len(runs) > 1:  # a run that dies takes its process along, and no other run
-            ended |= run_pool(todo, site, at_a_time, diary, lambda: signals.leave)
+            ended |= run_pool(todo, options, at_a_time, diary, lambda: signals.leave)
         else:
-            ended |= run_here(todo, site, diary)
+            ended |= run_here(todo, options, diary)
         # Interrupted or not reached: a signal came, and unless it was the one to leave, they go on.
         todo = tuple(run for run in todo if ended.get(run.spec.run_id, "interrupted") == "interrupted")
         todo = todo or tuple(
-            run for run in runs if ended[run.spec.run_id] == "held" and _comes_free(run, site, signals)
+            run for run in runs if ended[run.spec.run_id] == "held" and _comes_free(run, options, signals)
         )
     bad = {run_id: kind for run_id, kind in ended.items() if kind not in (*FINAL, "held")}
     if bad:
@@ -119,28 +121,30 @@ def work(runs: tuple[Planned, ...], site: Site, at_a_time: int, signals: Signals
     return ended
 
 
-def share(run: Planned, site: Site, seat: Seat, signals: Signals, notes: Path) -> dict[str, str]:
+def run_as_task(
+    run: Planned, options: RunOptions, seat: DistributedEnvironment, signals: Signals, notes: Path
+) -> dict[str, str]:
     """Make a run together with the other tasks of this job; see :mod:`.together`.
 
     ``TERM`` is left alone here: tasks that stopped for it could not meet again to go on.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    site.prepare()
-    store, before = Store(site.results), _progress((run,), site)
-    if look(store.checkpoints(run.spec.run_id))[0] and not _comes_free(run, site, signals):
+    options.prepare()
+    store, before = Store(options.results), _progress((run,), options)
+    if lease_status(store.checkpoints(run.spec.run_id))[0] and not _comes_free(run, options, signals):
         return {run.spec.run_id: "held"}
-    return run_together(run, site, seat, Diary(), lambda: _requeue(_progress((run,), site) > before, notes))
+    return run_together(run, options, seat, JobLog(), lambda: _requeue(_progress((run,), options) > before, notes))
 
 
-class Diary:
+class JobLog:
     """Writes the log of a job: starts and ends of runs, and from time to time their steps."""
 
     def __init__(self) -> None:
         self._said: dict[str, float] = {}
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: RunEvent) -> None:
         run_id, now = event.run.spec.run_id, time.monotonic()
-        if event.kind == "step" and now - self._said.get(run_id, now) < SAY_EVERY:
+        if event.kind == "step" and now - self._said.get(run_id, now) < LOG_INTERVAL_SECONDS:
             self._said.setdefault(run_id, now)
             return
         self._said[run_id] = now
@@ -150,23 +154,23 @@ class Diary:
         print(f"{stamp} {run_id[:12]} {event.run.spec.label()} {what}{text}", flush=True)
 
 
-def _comes_free(run: Planned, site: Site, signals: Signals) -> bool:
+def _comes_free(run: Planned, options: RunOptions, signals: Signals) -> bool:
     """Wait until it is clear what becomes of a run that another process holds; return whether it is to be made here.
 
     It is not when its record appears, or when its holder, in another job, is seen alive. A holder in this very job is
     an earlier start of it that its node did not end; that one may be ended at any moment, so this one waits.
     """
-    store, first = Store(site.results), None
+    store, first = Store(options.results), None
     while not signals.leave:
         if store.has(run.spec.run_id):
             return False
-        held, holder = look(store.checkpoints(run.spec.run_id))
+        held, holder = lease_status(store.checkpoints(run.spec.run_id))
         if not held:
             return True
         first = first or holder
         if _is_alive_elsewhere(first, holder):
             return False
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
     return True
 
 
@@ -174,9 +178,9 @@ def _is_alive_elsewhere(first: Holder | None, holder: Holder | None) -> bool:
     return first is not None and holder is not None and holder.job != job_id() and holder.seconds != first.seconds
 
 
-def _progress(runs: tuple[Planned, ...], site: Site) -> tuple[int, int]:
+def _progress(runs: tuple[Planned, ...], options: RunOptions) -> tuple[int, int]:
     """Return how many runs have ended, and the steps of the checkpoints of the others."""
-    store = Store(site.results)
+    store = Store(options.results)
     open_ids = [run.spec.run_id for run in runs if not store.has(run.spec.run_id)]
     steps = sum(Checkpoints(store.checkpoints(run_id), run_id, "").newest_step() for run_id in open_ids)
     return len(runs) - len(open_ids), steps
@@ -192,7 +196,7 @@ def _requeue(fruitful: bool, notes: Path) -> None:
     job = job_id()
     count = 0 if fruitful else 1 + int(notes.read_text() if notes.exists() else 0)
     atomic_write_bytes(notes, str(count).encode())
-    if count >= FRUITLESS:
+    if count >= MAX_STALLED_RESTARTS:
         raise SambenchError(
             f"job {job} was started {count} times in a row without making a step: the time limit is too short for one "
             "step with start-up and checkpoint; launch again with a longer --time"

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 from ...errors import SambenchError
 from ...results.records.store import Store
-from ..status import GRACE, Standing
+from ..run_status import RunStatus
 from . import commands as scheduler
-from .commands import ACTIVE, WAITING, Element
-from .submission import Launch
+from .commands import ACTIVE, WAITING, JobInfo
+from .submission import Submission
 
+REQUEUE_GRACE_SECONDS = 60.0
+"""Seconds that SLURM may take to tell of a job, or to requeue one that ended with its node."""
 _NEVER = ("PartitionTimeLimit", "PartitionNodeLimit", "WallDurationPerJobLimit", "PerJobLimit", "PerNodeLimit")
 """Reasons of a limit that time does not lift; others, as that of an array's own parallelism, pass by themselves."""
 _NEVER += ("BadConstraints", "Invalid", "Held", "held", "ReqNodeNotAvail", "NodeDown", "NeverSatisfied")
@@ -42,43 +44,43 @@ class Queue:
         asleep: whether it is there and did not answer: its jobs may go on.
     """
 
-    elements: dict[str, Element]
+    elements: dict[str, JobInfo]
     silent: str = ""
     asleep: bool = False
 
     @classmethod
-    def of(cls, launches: Iterable[Launch]) -> "Queue":
+    def of(cls, submissions: Iterable[Submission]) -> "Queue":
         """Ask about launches; one that cannot be asked about leaves every job unknown and says why.
 
         The accounts are asked about the arrays that the queue does not know every job of: their answer takes long.
         """
-        launches = list(launches)
-        if not launches:
+        submissions = list(submissions)
+        if not submissions:
             return cls({})
-        submitted = [(launch, launch.arrays()) for launch in launches]
+        submitted = [(launch, launch.arrays()) for launch in submissions]
         names = [launch.name(number) for launch, arrays in submitted for number in range(len(arrays))]
         try:
             known = scheduler.queue(names)
         except SambenchError as error:
             return cls({}, str(error), asleep=isinstance(error, scheduler.NoAnswer))
         forgotten = [a.id for _, arrays in submitted for a in arrays if not known.keys() >= set(a.elements())]
-        return cls({**scheduler.accounts(forgotten), **known})
+        return cls({**scheduler.sacct(forgotten), **known})
 
-    def may_go_on(self, launch: Launch, run_id: str) -> bool:
+    def may_go_on(self, launch: Submission, run_id: str) -> bool:
         """Tell whether the job of a run in one of the launches waits or runs, as far as SLURM says."""
         number = launch.job_of[run_id]
         if (array := launch.array_of(number)) is None:
             return False
         element = self.elements.get(array.elements()[number - array.first])
         if element is None:
-            return self.asleep or time.time() - launch.about["created"] < GRACE
+            return self.asleep or time.time() - launch.about["created"] < REQUEUE_GRACE_SECONDS
         return element.state in (*WAITING, *ACTIVE)
 
 
-def _jobs(launches: list[Launch]) -> dict[str, list[LastJob | None]]:
+def last_jobs(submissions: list[Submission]) -> dict[str, list[LastJob | None]]:
     """Return the jobs of every run, the newest first; None for a launch in which its job was not submitted yet."""
     found: dict[str, list[LastJob | None]] = defaultdict(list)
-    for launch in reversed(launches):
+    for launch in reversed(submissions):
         launched, cancelled, submitted = launch.about["created"], launch.cancelled(), {}
         for array in launch.arrays():
             for number, id_ in enumerate(array.elements(), array.first):
@@ -88,7 +90,7 @@ def _jobs(launches: list[Launch]) -> dict[str, list[LastJob | None]]:
     return found
 
 
-def _which(jobs: Sequence[LastJob | None], queue: Queue) -> LastJob | None:
+def deciding_job(jobs: Sequence[LastJob | None], queue: Queue) -> LastJob | None:
     """Pick the job that tells where a run stands: the newest that waits or runs, else the newest."""
     for job in jobs:
         if job and (element := queue.elements.get(job.id)) and element.state in (*WAITING, *ACTIVE):
@@ -96,40 +98,46 @@ def _which(jobs: Sequence[LastJob | None], queue: Queue) -> LastJob | None:
     return jobs[0] if jobs else None
 
 
-def _queued(standing: Standing, run_id: str, job: LastJob | None, queue: Queue, failed: bool, store: Store) -> Standing:
+def from_queue(
+    status: RunStatus, run_id: str, job: LastJob | None, queue: Queue, failed: bool, store: Store
+) -> RunStatus:
     """Say what becomes of a run that nobody holds, from the job that was to make it."""
     error = (store.read(run_id).error or "") if failed else ""
     if job is None:
-        return replace(standing, state="failed", text=error) if failed else standing
+        return replace(status, state="failed", text=error) if failed else status
     element = queue.elements.get(job.id)
-    standing = replace(standing, job=job.id)
+    status = replace(status, job=job.id)
     if element and element.state in (*WAITING, *ACTIVE):
-        return _alive(standing, element, failed and failed_since(store, run_id, job.launched), error)
+        return _alive(status, element, failed and failed_since(store, run_id, job.launched), error)
     if failed:
-        return replace(standing, state="failed", text=error)
+        return replace(status, state="failed", text=error)
     if job.cancelled and (element is None or element.state == "CANCELLED"):
-        return replace(standing, state="cancelled", text="by sambench cancel")
+        return replace(status, state="cancelled", text="by sambench cancel")
     if queue.silent:
-        return replace(standing, text=f"SLURM does not answer: {queue.silent}", alive=queue.asleep)
-    if element is None and time.time() - job.launched < GRACE:
-        return replace(standing, alive=True)
+        return replace(status, text=f"SLURM does not answer: {queue.silent}", alive=queue.asleep)
+    if element is None and time.time() - job.launched < REQUEUE_GRACE_SECONDS:
+        return replace(status, alive=True)
     if element is None:
-        return replace(standing, state="lost", text="SLURM does not know its job")
-    if element.ended is not None and time.time() - element.ended < GRACE and element.state == "NODE_FAIL":
-        return replace(standing, state="preempted", text="its node died; SLURM is about to start it again", alive=True)
+        return replace(status, state="lost", text="SLURM does not know its job")
+    if (
+        element.ended is not None
+        and time.time() - element.ended < REQUEUE_GRACE_SECONDS
+        and element.state == "NODE_FAIL"
+    ):
+        return replace(status, state="preempted", text="its node died; SLURM is about to start it again", alive=True)
     if element.state == "PREEMPTED":
-        return replace(standing, state="lost", text="preempted, and not requeued by this cluster: sambench retry")
-    return replace(standing, state="lost", text=f"job ended as {element.state}, {element.reason}")
+        return replace(status, state="lost", text="preempted, and not requeued by this cluster: sambench retry")
+    return replace(status, state="lost", text=f"job ended as {element.state}, {element.reason}")
 
 
-def _alive(standing: Standing, element: Element, failed: bool, error: str) -> Standing:
+def _alive(status: RunStatus, element: JobInfo, failed: bool, error: str) -> RunStatus:
     if failed:  # its job goes on with other runs
-        return replace(standing, state="failed", text=error)
+        return replace(status, state="failed", text=error)
     if element.state in WAITING:
         never = any(word in element.reason for word in _NEVER)
         text = f"queued: {element.reason or element.state}" + (" (may never start)" if never else "")
-        return replace(standing, text=text, alive=True)
-    return replace(standing, text=f"job {element.state.lower()}", alive=True)
+        return replace(status, text=text, alive=True)
+    return replace(status, text=f"job {element.state.lower()}", alive=True)
 
 
 def failed_since(store: Store, run_id: str, launched: float) -> bool:

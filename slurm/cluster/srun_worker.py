@@ -6,17 +6,19 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from ...benchmarks.distributed.rendezvous import Seat, meet
-from ...benchmarks.training.run import execute
+from ...benchmarks.distributed.rendezvous import DistributedEnvironment, rendezvous
+from ...benchmarks.training.run import run_spec
 from ...benchmarks.training.signals import Interrupted
 from ...results.records.lease import Held
 from ...results.records.store import Store
-from ..events import Event, Listen, report_steps
+from ..events import Listen, RunEvent, report_steps
 from ..plan import Planned
-from ..worker import Site
+from ..worker import RunOptions
 
 
-def run_together(run: Planned, site: Site, seat: Seat, listen: Listen, requeue: Callable[[], None]) -> dict[str, str]:
+def run_together(
+    run: Planned, options: RunOptions, seat: DistributedEnvironment, listen: Listen, requeue: Callable[[], None]
+) -> dict[str, str]:
     """Be one task of a run on several devices, and return how the run ended.
 
     All tasks of a step get the signal that announces its end, and agree on the step after which they stop; the first
@@ -33,29 +35,29 @@ def run_together(run: Planned, site: Site, seat: Seat, listen: Listen, requeue: 
         for name in [name for _, name in socket.if_nameindex() if name.startswith("lo")][:1]:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
     tell = listen if seat.rank == 0 else _nobody
-    tell(Event("started", 0, run))
+    tell(RunEvent("started", 0, run))
     try:
-        with meet(seat, site.results / "meetings") as team:
-            record = execute(
+        with rendezvous(seat, options.results / "meetings") as process_group:
+            record = run_spec(
                 run.spec,
-                Store(site.results),
+                Store(options.results),
                 source=run.source,
-                data_root=site.data_root,
-                device=seat.device(site.device),
-                checkpoint_seconds=site.checkpoint_seconds,
+                data_root=options.data_root,
+                device=seat.device(options.device),
+                checkpoint_seconds=options.checkpoint_seconds,
                 watch=report_steps(tell, 0, run),
-                team=team,
+                process_group=process_group,
             )
-        event = Event(record.status, 0, run, record.counters.steps, record.error or "")
+        event = RunEvent(record.status, 0, run, record.counters.steps, record.error or "")
     except Interrupted as stop:
-        tell(Event("interrupted", 0, run, text=str(stop)))
+        tell(RunEvent("interrupted", 0, run, text=str(stop)))
         if seat.rank == 0:
             requeue()
         sys.exit(int(seat.rank == 0))  # srun kills all tasks when one fails, and the first one is still at work
     except Held as error:
-        event = Event("held", 0, run, text=str(error))
+        event = RunEvent("held", 0, run, text=str(error))
     except Exception as error:
-        tell(Event("failed", 0, run, text=f"{type(error).__name__}: {error}"))
+        tell(RunEvent("failed", 0, run, text=f"{type(error).__name__}: {error}"))
         traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -64,5 +66,5 @@ def run_together(run: Planned, site: Site, seat: Seat, listen: Listen, requeue: 
     return {run.spec.run_id: event.kind}
 
 
-def _nobody(event: Event) -> None:
+def _nobody(event: RunEvent) -> None:
     """Hear nothing: one task speaks for all."""

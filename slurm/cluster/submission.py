@@ -26,7 +26,7 @@ from ...benchmarks.spec import RunSpec
 from ...datasets.source import Source
 from ...errors import StateError
 from ..plan import Planned
-from ..worker import Site
+from ..worker import RunOptions
 from .packing import Packed
 from .profile import Profile
 
@@ -54,7 +54,7 @@ class Array:
 
 
 @dataclass(frozen=True)
-class Launch:
+class Submission:
     """A launch by its folder; what it says is read when it is asked for."""
 
     folder: Path
@@ -89,9 +89,11 @@ class Launch:
         return Profile.model_validate(self.about["profile"])
 
     @property
-    def site(self) -> Site:
+    def options(self) -> RunOptions:
         """Where the jobs of this launch make their runs."""
-        return Site(results=self.results, **{**self.about["site"], "plugins": tuple(self.about["site"]["plugins"])})
+        return RunOptions(
+            results=self.results, **{**self.about["site"], "plugins": tuple(self.about["site"]["plugins"])}
+        )
 
     @cached_property
     def jobs(self) -> list[list[str]]:
@@ -155,15 +157,15 @@ class Launch:
             os.close(descriptor)
 
 
-def new_launch(results: Path, suite: str) -> Launch:
+def new_submission(results: Path, suite: str) -> Submission:
     """Make the folder of a new launch, with a name that nobody else has: when, what, and a random end."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     folder = results.absolute() / LAUNCHES / f"{stamp}-{suite}-{secrets.token_hex(3)}"
     make_folder(folder)
-    return Launch(folder)
+    return Submission(folder)
 
 
-def list_launches(results: Path, suite: str | None = None) -> list[Launch]:
+def list_submissions(results: Path, suite: str | None = None) -> list[Submission]:
     """Return the launches under a results folder, the newest last; of one suite, if it is named.
 
     Raises:
@@ -174,13 +176,13 @@ def list_launches(results: Path, suite: str | None = None) -> list[Launch]:
     folder = results.absolute() / LAUNCHES
     if not folder.is_dir():
         return []
-    found = [Launch(entry) for entry in sorted(folder.iterdir()) if (entry / "launch.json").is_file()]
-    launches = [launch for launch in found if suite is None or launch.about["suite"] == suite]
-    return sorted(launches, key=lambda launch: launch.about["created"])
+    found = [Submission(entry) for entry in sorted(folder.iterdir()) if (entry / "launch.json").is_file()]
+    submissions = [launch for launch in found if suite is None or launch.about["suite"] == suite]
+    return sorted(submissions, key=lambda launch: launch.about["created"])
 
 
-def write_launch(
-    launch: Launch, suite: str, jobs: tuple[Packed, ...], profile: Profile, site: Site
+def write_submission(
+    launch: Submission, suite: str, jobs: tuple[Packed, ...], profile: Profile, options: RunOptions
 ) -> list[tuple[tuple[int, int], ...]]:
     """Write down what is launched, and return for every job where its runs lie in ``runs.jsonl``."""
     lines, spans, offset = [], [], 0
@@ -197,7 +199,7 @@ def write_launch(
         "suite": suite,
         "created": time.time(),
         "profile": profile.model_dump(mode="json"),
-        "site": {key: value for key, value in asdict(site).items() if key != "results"},
+        "site": {key: value for key, value in asdict(options).items() if key != "results"},
     }
     atomic_write_bytes(launch.folder / "runs.jsonl", b"".join(lines))
     atomic_write_bytes(launch.folder / "jobs.json", json.dumps(ids).encode())

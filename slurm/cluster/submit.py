@@ -14,13 +14,13 @@ from typing import Any
 
 from ...atomic import write_failure
 from ...errors import ConfigError, SambenchError, StateError
-from ..worker import Site
+from ..worker import RunOptions
 from . import commands as scheduler
 from .job import Job
 from .packing import Packed, chunks
 from .profile import Profile, parse_minutes
 from .snapshot import take_snapshot
-from .submission import Array, Launch, new_launch, write_launch
+from .submission import Array, Submission, new_submission, write_submission
 
 _START = """\
 #!/bin/sh
@@ -47,10 +47,10 @@ def submit(
     suite: str,
     jobs: tuple[Packed, ...],
     profile: Profile,
-    site: Site,
+    options: RunOptions,
     tell: Callable[[str], None],
     delay: int = 0,
-) -> Launch:
+) -> Submission:
     """Submit jobs, and leave behind all that they need.
 
     Args:
@@ -69,19 +69,19 @@ def submit(
     scheduler.check_present()
     submitit = _submitit()
     most = scheduler.max_array_size()
-    launch, under_way = new_launch(results, suite), ""
+    launch, under_way = new_submission(results, suite), ""
     try:
-        plugins = take_snapshot(launch.code, site.plugins)
+        plugins = take_snapshot(launch.code, options.plugins)
         there = replace(
-            site,
+            options,
             results=launch.results,
             device=profile.job_device,
             threads=profile.threads,
             devices=profile.devices,
-            data_root=str(Path(site.data_root).absolute()) if site.data_root else None,
+            data_root=str(Path(options.data_root).absolute()) if options.data_root else None,
             plugins=plugins,
         )
-        spans = write_launch(launch, suite, jobs, profile, there)
+        spans = write_submission(launch, suite, jobs, profile, there)
         _write_start(launch)
         payloads = [Job(str(launch.folder), places) for places in spans]
         arrays = chunks(len(jobs), most)
@@ -186,7 +186,7 @@ def _options(profile: Profile) -> set[str]:
     return named | set(profile.extra)
 
 
-def _write_start(launch: Launch) -> None:
+def _write_start(launch: Submission) -> None:
     """Write how jobs start Python; the settings of this project travel with it, also where ``--export=NONE`` rules."""
     exports = "".join(
         f"export {name}={shlex.quote(value)}\n"
@@ -197,7 +197,7 @@ def _write_start(launch: Launch) -> None:
     launch.start.write_text(text)
 
 
-def _try_out(executor: Any, launch: Launch, profile: Profile) -> None:
+def _try_out(executor: Any, launch: Submission, profile: Profile) -> None:
     """Ask SLURM whether it would take the job: many clusters let an impossible request wait for ever.
 
     Raises:
@@ -207,11 +207,11 @@ def _try_out(executor: Any, launch: Launch, profile: Profile) -> None:
     script.write_text(executor._make_submission_file_text("true", ""))
     try:
         done = subprocess.run(
-            ["sbatch", "--test-only", str(script)], capture_output=True, text=True, timeout=scheduler.PATIENCE
+            ["sbatch", "--test-only", str(script)], capture_output=True, text=True, timeout=scheduler.COMMAND_TIMEOUT
         )
     except subprocess.TimeoutExpired:
         raise scheduler.NoAnswer(
-            f"sbatch did not answer within {scheduler.PATIENCE} s; nothing was submitted"
+            f"sbatch did not answer within {scheduler.COMMAND_TIMEOUT} s; nothing was submitted"
         ) from None
     finally:
         script.unlink(missing_ok=True)
@@ -236,7 +236,7 @@ def _check_time(profile: Profile) -> None:
         raise ConfigError(f"SLURM refuses the request (time={profile.time}): {reason}. {NOTHING}.")
 
 
-def _remove_unsubmitted(launch: Launch) -> None:
+def _remove_unsubmitted(launch: Submission) -> None:
     """Remove the payloads of jobs that sbatch did not take; those of jobs have the job's id in their names."""
     for path in launch.jobs_folder.glob("*.pkl"):
         if not path.name.endswith("_submitted.pkl"):

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from sambench import cli
 from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.suites.suite import load_suite
-from sambench.cli import status as standing
+from sambench.cli import status
 from sambench.errors import SambenchError
 from sambench.results.records.store import Store
-from sambench.slurm.status import Standing
+from sambench.slurm.status import RunStatus
 from sambench.variants import list_variants
 
 TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs", "1", "--device", "cpu"]
@@ -160,10 +160,10 @@ def test_files_that_are_not_what_they_should_be(tmp_path):
 def test_status_watches_until_nothing_is_under_way(tmp_path, monkeypatch):
     (tmp_path / "two.toml").write_text(SUITE)
     (sgd, sam), slept = load_suite(str(tmp_path / "two.toml")).specs, []
-    running = Standing(sgd, "running", step=1, total=3, seconds=60.0, alive=True)
-    turns = [[running, Standing(sam, "pending")], [Standing(sgd, "done"), Standing(sam, "failed", text="no luck")]]
-    monkeypatch.setattr(standing, "standings", lambda *_: turns.pop(0))
-    monkeypatch.setattr(standing.time, "sleep", slept.append)
+    running = RunStatus(sgd, "running", step=1, total=3, seconds=60.0, alive=True)
+    turns = [[running, RunStatus(sam, "pending")], [RunStatus(sgd, "done"), RunStatus(sam, "failed", text="no luck")]]
+    monkeypatch.setattr(status, "run_statuses", lambda *_: turns.pop(0))
+    monkeypatch.setattr(status.time, "sleep", slept.append)
     text = sambench("status", tmp_path / "two.toml", "--results", tmp_path, "--watch")
     assert (len(slept), turns) == (1, [])
     assert "no luck" in text

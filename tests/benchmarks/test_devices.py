@@ -40,7 +40,7 @@ def test_without_m_two_devices_make_the_steps_of_one(name, pair):
     assert torch.allclose(loss, expected, rtol=1e-12)
     assert torch.allclose(logits, alone.oracle.logits, rtol=1e-9, atol=1e-12)
     assert torch.allclose(scores, alone.oracle.scores("loss"), rtol=1e-9, atol=1e-12)
-    assert counted == alone.oracle.counted
+    assert counted == alone.oracle.counters
 
 
 @pytest.mark.parametrize("name", DEVICE)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sambench.benchmarks.training.checkpoint import Checkpoints
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.signals import Interrupted
 from sambench.benchmarks.training.state import run as module
 from sambench.datasets import load
@@ -37,7 +37,7 @@ def stop_at(step):
 @pytest.mark.parametrize("name", NAMES)
 def test_cost_is_as_declared_and_a_stopped_run_resumes_to_the_bit(name, tiny_spec, tmp_path, essence):
     spec = tiny_spec(variant=name)
-    whole = execute(spec, Store(tmp_path / "whole"))
+    whole = run_spec(spec, Store(tmp_path / "whole"))
     info = get_info(name)
     assert whole.status == "completed"
     if not callable(info.gradients):  # costs that vary over steps are held to their declaration over whole epochs
@@ -46,9 +46,9 @@ def test_cost_is_as_declared_and_a_stopped_run_resumes_to_the_bit(name, tiny_spe
     store = Store(tmp_path / "parts")
     for step in (2, 3, 5):  # inside an epoch, at its end, inside the next
         with pytest.raises(Interrupted, match=f"after step {step} of 6"):
-            execute(spec, store, watch=stop_at(step))
+            run_spec(spec, store, watch=stop_at(step))
         assert not store.has(spec.run_id)
-    assert essence(execute(spec, store)) == essence(whole)
+    assert essence(run_spec(spec, store)) == essence(whole)
     assert not store.checkpoints(spec.run_id).exists()
 
 
@@ -69,21 +69,21 @@ def test_cost_is_as_declared_and_a_stopped_run_resumes_to_the_bit(name, tiny_spe
 )
 def test_every_setting_resumes_to_the_bit(fields, tiny_spec, tmp_path, essence):
     spec = tiny_spec(variant="sam", **{"hyper": {}, **fields})
-    whole = execute(spec, Store(tmp_path / "whole"))
+    whole = run_spec(spec, Store(tmp_path / "whole"))
     store = Store(tmp_path / "parts")
     with pytest.raises(Interrupted):
-        execute(spec, store, watch=stop_at(4))
-    assert essence(execute(spec, store)) == essence(whole)
+        run_spec(spec, store, watch=stop_at(4))
+    assert essence(run_spec(spec, store)) == essence(whole)
 
 
 def test_the_same_spec_gives_the_same_bits(tiny_spec, tmp_path, essence):
     spec = tiny_spec(variant="sam", precision="bf16")
-    a, b = (execute(spec, Store(tmp_path / name)) for name in "ab")
+    a, b = (run_spec(spec, Store(tmp_path / name)) for name in "ab")
     assert essence(a) == essence(b)
 
 
 def test_a_record_says_what_was_right(tiny_spec, tmp_path):
-    record = execute(tiny_spec(), Store(tmp_path))
+    record = run_spec(tiny_spec(), Store(tmp_path))
     bits = unpack_bits(record.metrics.correct, record.metrics.count)
     assert bits.mean() == pytest.approx(record.metrics.accuracy)
     assert record.metrics.split == "test"
@@ -93,28 +93,28 @@ def test_a_record_says_what_was_right(tiny_spec, tmp_path):
 
 
 def test_a_search_run_does_not_touch_the_test_set(tiny_spec, tmp_path):
-    record = execute(tiny_spec(split="search"), Store(tmp_path))
+    record = run_spec(tiny_spec(split="search"), Store(tmp_path))
     assert record.metrics.split == "validation"
     assert record.metrics.accuracy == record.curve[-1].validation_accuracy
 
 
 def test_a_full_run_looks_at_the_test_set_once(tiny_spec, tmp_path, monkeypatch):
     looks = []
-    evaluate = module.Training.evaluate
-    monkeypatch.setattr(module.Training, "evaluate", lambda run, part: looks.append(part) or evaluate(run, part))
-    execute(tiny_spec(split="full"), Store(tmp_path))
+    evaluate = module.TrainState.evaluate
+    monkeypatch.setattr(module.TrainState, "evaluate", lambda run, part: looks.append(part) or evaluate(run, part))
+    run_spec(tiny_spec(split="full"), Store(tmp_path))
     assert looks == ["test"]
 
 
 def test_a_run_in_the_store_is_not_made_again(tiny_spec, tmp_path, monkeypatch):
     store, spec = Store(tmp_path), tiny_spec()
-    first = execute(spec, store)
+    first = run_spec(spec, store)
     monkeypatch.setattr(module, "train", None)
-    assert execute(spec, store) == first
+    assert run_spec(spec, store) == first
 
 
 def test_divergence_ends_the_run_and_is_recorded(tiny_spec, tmp_path):
-    record = execute(tiny_spec(lr=1e30, epochs=9), Store(tmp_path))
+    record = run_spec(tiny_spec(lr=1e30, epochs=9), Store(tmp_path))
     assert record.status == "diverged"
     assert "not finite in epoch 1" in record.error
     assert record.metrics is None
@@ -130,36 +130,36 @@ def test_a_crash_is_recorded_and_raised_and_can_be_tried_again(tiny_spec, tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(module, "train", crash)
         with pytest.raises(RuntimeError, match="caught fire"):
-            execute(spec, store)
+            run_spec(spec, store)
     failed = store.read(spec.run_id)
     assert (failed.status, failed.error) == ("failed", "RuntimeError: the device caught fire")
     assert not store.has(spec.run_id)
-    assert execute(spec, store).status == "completed"
+    assert run_spec(spec, store).status == "completed"
 
 
 def test_a_checkpoint_of_other_data_is_not_used(tiny_spec, tmp_path, caplog, essence):
     store, spec = Store(tmp_path), tiny_spec()
     with pytest.raises(Interrupted):
-        execute(spec, store, watch=stop_at(3))
+        run_spec(spec, store, watch=stop_at(3))
     foreign = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, "0" * 64)
     foreign.save(4, {"from": "elsewhere"})
-    record = execute(spec, store)
+    record = run_spec(spec, store)
     assert "made on other data" in caplog.text
-    assert essence(record) == essence(execute(spec, Store(tmp_path / "fresh")))
+    assert essence(record) == essence(run_spec(spec, Store(tmp_path / "fresh")))
 
 
 def test_two_at_once_do_not_train_one_run(tiny_spec, tmp_path):
     store, spec = Store(tmp_path), tiny_spec()
     other = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, "")
     with other.claimed(), pytest.raises(StateError, match="being trained by another process"):
-        execute(spec, store)
+        run_spec(spec, store)
 
 
 def test_a_folder_that_cannot_be_written_stops_before_training(tiny_spec, tmp_path, monkeypatch):
     (tmp_path / "results").write_text("a file, not a folder")
-    monkeypatch.setattr(module, "Training", None)
+    monkeypatch.setattr(module, "TrainState", None)
     with pytest.raises(StateError, match="a file stands where a folder is needed"):
-        execute(tiny_spec(), Store(tmp_path / "results"))
+        run_spec(tiny_spec(), Store(tmp_path / "results"))
 
 
 def test_a_full_disk_keeps_the_checkpoint(tiny_spec, tmp_path, monkeypatch, essence):
@@ -172,34 +172,34 @@ def test_a_full_disk_keeps_the_checkpoint(tiny_spec, tmp_path, monkeypatch, esse
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write", full)
         with pytest.raises(StateError, match="no space left"):
-            execute(spec, store, checkpoint_seconds=0)
+            run_spec(spec, store, checkpoint_seconds=0)
     assert Checkpoints(store.checkpoints(spec.run_id), spec.run_id, "").newest_step() >= 5
-    assert essence(execute(spec, store)) == essence(execute(spec, Store(tmp_path / "fresh")))
+    assert essence(run_spec(spec, store)) == essence(run_spec(spec, Store(tmp_path / "fresh")))
 
 
 def test_training_time_excludes_evaluation(tiny_spec, tmp_path, monkeypatch):
     import time
 
-    evaluate = module.Training.evaluate
+    evaluate = module.TrainState.evaluate
 
     def slow(run, part):
         time.sleep(0.3)
         return evaluate(run, part)
 
-    monkeypatch.setattr(module.Training, "evaluate", slow)
-    record = execute(tiny_spec(), Store(tmp_path))
+    monkeypatch.setattr(module.TrainState, "evaluate", slow)
+    record = run_spec(tiny_spec(), Store(tmp_path))
     assert record.timing.evaluation_seconds >= 0.9
     assert record.curve[-1].seconds == record.timing.train_seconds
 
 
 def test_torch_keeps_its_random_state(tiny_spec, tmp_path):
     before = torch.get_rng_state()
-    execute(tiny_spec(), Store(tmp_path))
+    run_spec(tiny_spec(), Store(tmp_path))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_record_names_code_machine_and_libraries(tiny_spec, tmp_path):
-    record = execute(tiny_spec(variant="sgd"), Store(tmp_path))
+    record = run_spec(tiny_spec(variant="sgd"), Store(tmp_path))
     here = record.environment
     assert (here.python, here.torch) == (platform.python_version(), torch.__version__)
     assert (here.device, here.driver, here.devices, here.threads) == ("cpu", None, 1, torch.get_num_threads())

@@ -12,7 +12,7 @@ import signal
 import pytest
 from killable import work
 
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.results.records.store import Store
 from sambench.variants import list_variants
 
@@ -49,9 +49,9 @@ def survives(context, spec, folder, rng, in_write):
 def test_a_killed_run_ends_as_if_nothing_had_happened(name, server, tiny_spec, tmp_path, essence):
     spec = tiny_spec(variant=name, augment="crop:1,flip")
     rng = random.Random(name)
-    whole = execute(spec, Store(tmp_path / "whole"))
+    whole = run_spec(spec, Store(tmp_path / "whole"))
     kills = [survives(server, spec, tmp_path / "killed", rng, write) for write in (False, True, False)].count(False)
-    record = execute(spec, Store(tmp_path / "killed"))
+    record = run_spec(spec, Store(tmp_path / "killed"))
     assert kills >= 2
     assert essence(record) == essence(whole)
     assert not list(tmp_path.rglob("*.tmp"))

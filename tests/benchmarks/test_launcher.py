@@ -11,7 +11,7 @@ from pretending import DONE, FAILED, FOR_EVER, KILLED, REFUSED, UNTIL_ASKED, WIT
 
 from sambench.benchmarks.distributed import torchrun as module
 from sambench.benchmarks.distributed import worker as member
-from sambench.benchmarks.distributed.torchrun import execute_on
+from sambench.benchmarks.distributed.torchrun import run_spec_on_devices
 from sambench.benchmarks.training.signals import Interrupted
 from sambench.errors import ConfigError, StateError
 from sambench.results.records.store import Store
@@ -23,8 +23,8 @@ def launch(monkeypatch, tmp_path, tiny_spec):
 
     def start(*programs, **how):
         monkeypatch.setattr(module, "_PROGRAM", by_rank(*programs))
-        monkeypatch.setattr(module, "GRACE", 0.5)
-        return execute_on(2, tiny_spec(variant="sam"), Store(tmp_path), **how)
+        monkeypatch.setattr(module, "EXIT_GRACE_SECONDS", 0.5)
+        return run_spec_on_devices(2, tiny_spec(variant="sam"), Store(tmp_path), **how)
 
     return start
 
@@ -71,7 +71,7 @@ def test_a_signal_asks_every_process_once(number, launch):
 
 def test_a_run_with_m_is_refused_before_anything_starts(tiny_spec, tmp_path):
     with pytest.raises(ConfigError, match="is a run on 4 devices"):
-        execute_on(2, tiny_spec(variant="sam", hyper={"m": 8}), Store(tmp_path))
+        run_spec_on_devices(2, tiny_spec(variant="sam", hyper={"m": 8}), Store(tmp_path))
 
 
 def test_a_process_whose_parent_is_gone_writes_its_checkpoint_and_stops(monkeypatch):

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from sambench.benchmarks.training.checkpoint import Checkpoints
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.results.records import lease as holder
 from sambench.results.records import lease as module
-from sambench.results.records.lease import Held, Lease, LeaseLost, filesystem_time, look
+from sambench.results.records.lease import Held, Lease, LeaseLost, filesystem_time, lease_status
 from sambench.results.records.store import Store
 
 
@@ -38,11 +38,11 @@ def test_one_holder_at_a_time(folder):
     with Lease(folder) as lease:
         lease.step, lease.total = 3, 10
         lease.verify()
-        held, holder = look(folder)
+        held, holder = lease_status(folder)
         assert (held, holder.pid, holder.step, holder.total) == (True, os.getpid(), 3, 10)
         with pytest.raises(Held, match=rf"process {os.getpid()}"):
             Lease(folder).take()
-    assert look(folder) == (False, None)
+    assert lease_status(folder) == (False, None)
     assert not folder.exists()
     with Lease(folder):
         pass
@@ -54,14 +54,14 @@ def test_a_silent_holder_elsewhere_loses_its_lease_after_the_expiry_and_stops(fo
     with pytest.raises(Held):
         Lease(folder).take()
     age(folder, module.EXPIRY + 30)
-    assert not look(folder)[0]
+    assert not lease_status(folder)[0]
     with Lease(folder) as second:
         assert second.generation == 2
         with pytest.raises(LeaseLost, match="taken over by another process"):
             first.verify()
         first.release()  # takes nothing from its successor
         second.verify()
-        assert look(folder)[0]
+        assert lease_status(folder)[0]
 
 
 def test_a_generation_that_was_given_back_and_taken_again_is_not_ours(folder, elsewhere):
@@ -101,9 +101,9 @@ def test_renewals_keep_it(folder, elsewhere):
     with Lease(folder, beat=0.02):
         age(folder, module.EXPIRY + 1)
         end = time.monotonic() + 20
-        while not look(folder)[0] and time.monotonic() < end:
+        while not lease_status(folder)[0] and time.monotonic() < end:
             time.sleep(0.02)
-        assert look(folder)[0]
+        assert lease_status(folder)[0]
 
 
 def test_a_takeover_is_noticed_by_the_thread(folder, elsewhere):
@@ -165,13 +165,13 @@ def test_a_run_that_lost_its_lease_writes_neither_checkpoint_nor_record(tiny_spe
         def advance(state):
             if state.step == 2 and not made:
                 age(folder, module.EXPIRY + 1)
-                made.append(execute(spec, store))
+                made.append(run_spec(spec, store))
                 assert not folder.exists()
 
         return advance
 
     with pytest.raises(LeaseLost):
-        execute(spec, store, checkpoint_seconds=0, watch=overtaken)
+        run_spec(spec, store, checkpoint_seconds=0, watch=overtaken)
     assert store.read(spec.run_id) == made[0]
     assert not Checkpoints(folder, spec.run_id, "").newest_step()
-    assert essence(made[0]) == essence(execute(spec, Store(tmp_path / "alone")))
+    assert essence(made[0]) == essence(run_spec(spec, Store(tmp_path / "alone")))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sambench.benchmarks.distributed import rendezvous as meeting
-from sambench.benchmarks.distributed.rendezvous import Seat, find_seat, meet
+from sambench.benchmarks.distributed.rendezvous import DistributedEnvironment, read_environment, rendezvous
 from sambench.errors import ConfigError
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
@@ -16,33 +16,39 @@ JOB = {"SLURM_JOB_ID": "17", "SLURM_STEP_ID": "0", "SLURM_RESTART_COUNT": "2"}
     ("environment", "seat"),
     [
         ({}, None),
-        (TORCHRUN, Seat(3, 4, 1, "")),
-        (SRUN | JOB, Seat(2, 8, 0, "17-0-2")),
-        (SRUN | JOB | TORCHRUN, Seat(3, 4, 1, "17-0-2")),  # torchrun under srun: the inner launcher counts
+        (TORCHRUN, DistributedEnvironment(3, 4, 1, "")),
+        (SRUN | JOB, DistributedEnvironment(2, 8, 0, "17-0-2")),
+        (
+            SRUN | JOB | TORCHRUN,
+            DistributedEnvironment(3, 4, 1, "17-0-2"),
+        ),  # torchrun under srun: the inner launcher counts
         (TORCHRUN | {"WORLD_SIZE": "1", "RANK": "0"}, None),
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_JOB_ID": "17"}, None),  # a batch script, outside any step
         (SRUN | JOB | {"SLURM_STEP_NUM_TASKS": "1"}, None),
     ],
 )
 def test_the_seat_is_read_from_the_environment(environment, seat):
-    assert find_seat(environment) == seat
+    assert read_environment(environment) == seat
 
 
 def test_nonsense_in_the_environment_is_named():
     with pytest.raises(ConfigError, match="RANK='one', WORLD_SIZE='2' are not numbers"):
-        find_seat({"RANK": "one", "WORLD_SIZE": "2"})
+        read_environment({"RANK": "one", "WORLD_SIZE": "2"})
 
 
 def test_without_company_there_is_no_meeting(tmp_path):
-    with meet(None, tmp_path / "never") as team:
-        assert (team.rank, team.size, team.leads) == (0, 1, True)
+    with rendezvous(None, tmp_path / "never") as process_group:
+        assert (process_group.rank, process_group.size, process_group.is_main_process) == (0, 1, True)
     assert not (tmp_path / "never").exists()
     assert not torch.distributed.is_initialized()
 
 
 def test_without_a_place_to_meet_the_way_out_is_told(tmp_path, monkeypatch):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(ConfigError, match="set MASTER_ADDR and MASTER_PORT"), meet(Seat(0, 2, 0, ""), tmp_path):
+    with (
+        pytest.raises(ConfigError, match="set MASTER_ADDR and MASTER_PORT"),
+        rendezvous(DistributedEnvironment(0, 2, 0, ""), tmp_path),
+    ):
         pass
 
 
@@ -53,7 +59,7 @@ def test_every_process_of_a_machine_takes_a_gpu_of_its_own(local, there, index, 
     monkeypatch.setattr(meeting, "pick_device", torch.device)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
-    assert Seat(5, 8, local, "").device("cuda") == torch.device("cuda", index)
+    assert DistributedEnvironment(5, 8, local, "").device("cuda") == torch.device("cuda", index)
     assert taken == [torch.device("cuda", index)]
 
 
@@ -65,8 +71,8 @@ def test_processes_without_a_gpu_are_refused(name, there, message, monkeypatch):
     monkeypatch.setattr(meeting, "pick_device", torch.device)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
     with pytest.raises(ConfigError, match=message):
-        Seat(2, 4, 2, "").device(name)
+        DistributedEnvironment(2, 4, 2, "").device(name)
 
 
 def test_processes_on_the_cpu_share_it():
-    assert Seat(1, 2, 1, "").device("cpu") == torch.device("cpu")
+    assert DistributedEnvironment(1, 2, 1, "").device("cpu") == torch.device("cpu")

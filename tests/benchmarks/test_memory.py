@@ -5,7 +5,7 @@ import sys
 import torch
 
 from sambench.benchmarks.training.meters import PeakMemory
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.results.records.store import Store
 
 MB = 2**20
@@ -31,6 +31,6 @@ def test_the_peak_counts_what_was_given_back_and_starts_anew() -> None:
 
 
 def test_a_record_carries_the_peak_of_its_run(tiny_spec, tmp_path) -> None:
-    record = execute(tiny_spec(variant="sgd"), Store(tmp_path))
+    record = run_spec(tiny_spec(variant="sgd"), Store(tmp_path))
     assert record.peak_memory is not None
     assert 100 * MB < record.peak_memory < 20_000 * MB

@@ -98,7 +98,7 @@ def test_accumulation_equals_the_whole_batch():
     for x, y in zip(gradients(whole), gradients(parts), strict=True):
         assert torch.allclose(x, y, rtol=1e-12, atol=1e-14)
     assert torch.allclose(a.logits, b.logits)
-    assert b.counted.gradient_evaluations == 1.0
+    assert b.counters.gradient_evaluations == 1.0
 
 
 def test_weights_scale_every_sample_in_every_pass():
@@ -149,7 +149,7 @@ def test_a_subset_costs_its_share_and_gives_its_mean():
     at = torch.tensor([1, 4, 7])
     loss = oracle(subset=at)
     assert torch.allclose(loss, F.cross_entropy(model(data.images[at]), data.labels[at]))
-    assert oracle.counted.gradient_evaluations == 0.25
+    assert oracle.counters.gradient_evaluations == 0.25
     assert oracle.logits.shape == (3, 3)
 
 
@@ -159,8 +159,8 @@ def test_losses_cost_a_forward_evaluation_and_leave_buffers_alone():
     before = [b.clone() for b in model.buffers()]
     found = oracle.losses()
     assert all(map(torch.equal, model.buffers(), before))
-    assert oracle.counted.forward_evaluations == 1.0
-    assert oracle.counted.gradient_evaluations == 0.0
+    assert oracle.counters.forward_evaluations == 1.0
+    assert oracle.counters.gradient_evaluations == 0.0
     assert torch.allclose(found, F.cross_entropy(oracle.logits, data.labels, reduction="none"))
 
 
@@ -172,7 +172,7 @@ def test_a_cotangent_replaces_the_derivative_of_the_loss():
     oracle(cotangent=cotangent)
     for a, b in zip(gradients(model), plain, strict=True):
         assert torch.allclose(a, b, rtol=1e-12, atol=1e-14)
-    assert oracle.counted.gradient_evaluations == 2.0
+    assert oracle.counters.gradient_evaluations == 2.0
 
 
 def test_scores_come_from_the_last_pass_for_nothing():
@@ -180,7 +180,7 @@ def test_scores_come_from_the_last_pass_for_nothing():
     oracle = bound(model, data)
     oracle()
     assert torch.allclose(oracle.scores("loss"), F.cross_entropy(oracle.logits, data.labels, reduction="none"))
-    assert oracle.counted.forward_evaluations == 0.0
+    assert oracle.counters.forward_evaluations == 0.0
 
 
 def test_the_gradient_norm_score_is_the_norm_of_the_loss_by_the_logits():
@@ -217,7 +217,7 @@ def test_an_overflow_skips_the_whole_step_and_halves_the_scale():
     assert all(map(torch.equal, [s["momentum_buffer"] for s in optimizer.state.values()], momentum))
     assert optimizer.steps == 1
     assert oracle.scale.scale == 2.0**15
-    assert oracle.counted.skipped_steps == 1
+    assert oracle.counters.skipped_steps == 1
 
 
 def test_fp16_scaling_leaves_the_gradient_unscaled():
@@ -234,5 +234,5 @@ def test_counters_survive_saving():
     oracle()
     other = Oracle(network())
     other.load_state_dict(oracle.state_dict())
-    assert other.counted == oracle.counted
-    assert other.counted.samples == 12
+    assert other.counters == oracle.counters
+    assert other.counters.samples == 12

@@ -5,7 +5,7 @@ from device_runs import asked_to_stop, drifting, killed, make, raising
 from together import STEP, Pair, together
 
 from sambench.benchmarks.training.checkpoint import Checkpoints
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.errors import ConfigError, StateError
 from sambench.results.records.store import Store
 
@@ -43,7 +43,7 @@ def made(specs, tmp_path_factory):
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_run_is_that_of_one_device_to_rounding(name, made, specs, tmp_path):
-    record, alone = made[name], execute(specs[name], Store(tmp_path))
+    record, alone = made[name], run_spec(specs[name], Store(tmp_path))
     assert (record.environment.devices, alone.environment.devices) == (2, 1)
     assert record.run_id == alone.run_id
     assert record.counters == alone.counters
@@ -83,14 +83,14 @@ def test_a_signal_to_one_process_stops_both_and_both_go_on(made, specs, tmp_path
     assert one == other
     assert one.startswith("Interrupted: stopped after step 4")
     with pytest.raises(StateError, match=r"begun on 2 device\(s\) .* finish it with --devices 2"):
-        execute(specs["plain"], Store(tmp_path))
+        run_spec(specs["plain"], Store(tmp_path))
     together(make, tmp_path, [specs["plain"]])
     assert essence(Store(tmp_path).read(specs["plain"].run_id)) == essence(made["plain"])
 
 
 def test_m_is_made_on_its_number_of_devices_only(specs, tmp_path):
     with pytest.raises(ConfigError, match="is a run on 2 devices, not on 1: give --devices 2"):
-        execute(specs["vasso, m=16"], Store(tmp_path))
+        run_spec(specs["vasso, m=16"], Store(tmp_path))
 
 
 def test_a_killed_process_ends_the_other_and_the_run_goes_on_later(made, specs, tmp_path, essence):

@@ -5,8 +5,8 @@ import torch
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.spec import RunSpec
-from sambench.benchmarks.training.run import execute
-from sambench.benchmarks.training.state import Training
+from sambench.benchmarks.training.run import run_spec
+from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 from sambench.errors import ConfigError
 from sambench.registry import load_plugin, source_hash
@@ -50,17 +50,17 @@ class Backwards(SamplingPolicy):
 
 def test_swa_is_measured_with_recomputed_statistics_and_pays_for_them_once(tiny_spec, tmp_path):
     hyper = {"swa_start": 0.1}
-    record = execute(tiny_spec(variant="sam", average="swa", hyper=hyper), Store(tmp_path / "swa"))
+    record = run_spec(tiny_spec(variant="sam", average="swa", hyper=hyper), Store(tmp_path / "swa"))
     passes = record.counters.steps // 2  # an epoch of three steps, of two
     assert record.counters.forward_evaluations == record.evaluated.passes == passes == 3
     assert (record.evaluated.average, record.evaluated.models, record.evaluated.statistics) == ("swa", 2, "recomputed")
     assert record.plugin_sources == {"average": source_hash(AVERAGES.get("swa"))}
-    often = execute(tiny_spec(variant="sam", average="swa", hyper=hyper, norm="group"), Store(tmp_path / "group"))
+    often = run_spec(tiny_spec(variant="sam", average="swa", hyper=hyper, norm="group"), Store(tmp_path / "group"))
     assert often.counters.forward_evaluations == 0, "a model without BatchNorm has nothing to recompute"
 
 
 def test_the_model_that_trains_is_left_alone(tiny_spec):
-    run = Training(tiny_spec(average="swa", hyper={"swa_start": 0.1}), load("digits"), torch.device("cpu"))
+    run = TrainState(tiny_spec(average="swa", hyper={"swa_start": 0.1}), load("digits"), torch.device("cpu"))
     run.begin_epoch(0)
     for step in range(run.sampler.steps):
         run.oracle.bind(run.batch(run.sampler.draw(step, run.score), step), epoch=0, step=step)
@@ -76,7 +76,7 @@ def test_the_model_that_trains_is_left_alone(tiny_spec):
 
 
 def test_mesa_pays_a_forward_pass_a_step(tiny_spec, tmp_path):
-    record = execute(tiny_spec(variant="sam", hook="mesa", hyper={"mesa_start": 0.5}), Store(tmp_path))
+    record = run_spec(tiny_spec(variant="sam", hook="mesa", hyper={"mesa_start": 0.5}), Store(tmp_path))
     assert record.counters.forward_evaluations == 3
     assert record.evaluated is None
     assert record.plugin_sources == {"hook": source_hash(HOOKS.get("mesa"))}
@@ -109,7 +109,7 @@ def test_a_file_may_bring_plug_ins_of_every_kind(tiny_spec, tmp_path):
     (tmp_path / "mine.py").write_text(PLUGIN)
     assert load_plugin(tmp_path / "mine.py") == ["backwards", "half", "small"]
     spec = tiny_spec(variant="sam", hook="small", average="half", sampler="backwards")
-    record = execute(spec, Store(tmp_path))
+    record = run_spec(spec, Store(tmp_path))
     assert record.evaluated.models == 6
     assert RunRecord.model_validate_json(record.model_dump_json()) == record
     assert spec.label() == "sam rho=0.05 + small + half seed 0"

@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from sambench.benchmarks.training.state import Training
+from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 from sambench.datasets.samplers import Draw
 from sambench.variants import list_variants
@@ -19,7 +19,7 @@ def digest(*tensors):
 
 def stream(spec):
     """Hash the initial weights, the order and the augmented batches of two epochs."""
-    run = Training(spec, load("digits"), torch.device("cpu"))
+    run = TrainState(spec, load("digits"), torch.device("cpu"))
     weights = run.weights_digest()
     drawn, batches = [], []
     for epoch in range(2):
@@ -47,7 +47,7 @@ def test_another_seed_is_another_stream(tiny_spec):
 
 def test_batches_carry_the_identities_of_the_data_set(tiny_spec):
     dataset = load("digits")
-    run = Training(tiny_spec(augment="none"), dataset, torch.device("cpu"))
+    run = TrainState(tiny_spec(augment="none"), dataset, torch.device("cpu"))
     run.begin_epoch(0)
     batch = run.batch(run.sampler.draw(0, run.score), 0)
     assert torch.equal(dataset.train_labels[batch.ids], batch.labels)

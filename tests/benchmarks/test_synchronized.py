@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sambench.benchmarks.distributed.process_group import ALONE
+from sambench.benchmarks.distributed.process_group import SINGLE_PROCESS
 from sambench.benchmarks.distributed.sync_batch_norm import SynchronizedBatchNorm, batch_norm
 
 
@@ -22,7 +22,7 @@ def test_alone_it_is_the_function_of_torch(shape, affine):
     statistics = [[torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)] for _ in range(2)]
     cotangent = torch.linspace(-1, 1, x.numel(), dtype=torch.float64).view(shape)
     scale, shift = weights or (None, None)
-    found = batch_norm(ALONE, x, *statistics[0], scale, shift, True, 0.3, 1e-5)
+    found = batch_norm(SINGLE_PROCESS, x, *statistics[0], scale, shift, True, 0.3, 1e-5)
     expected = F.batch_norm(other, *statistics[1], scale, shift, True, 0.3, 1e-5)
     assert torch.allclose(found, expected, atol=1e-12)
     for a, b in zip(*statistics, strict=True):
@@ -36,7 +36,7 @@ def test_variance_does_not_cancel():
     """Values around 100 with a spread of 3: sums of squares in float32 would lose three digits of the variance."""
     x = inputs(torch.float32)
     mean, var = torch.zeros(3), torch.zeros(3)
-    batch_norm(ALONE, x, mean, var, training=True, momentum=1.0)
+    batch_norm(SINGLE_PROCESS, x, mean, var, training=True, momentum=1.0)
     exact = x.double().var((0, 2, 3))
     assert torch.allclose(var.double(), exact, rtol=1e-6)
 
@@ -45,8 +45,8 @@ def test_variance_does_not_cancel():
 def test_inside_the_block_every_layer_that_calls_it_is_synchronized(training, monkeypatch):
     layer = nn.BatchNorm2d(3).train(training)
     calls = []
-    monkeypatch.setattr(ALONE, "assemble", lambda rows, at, count: calls.append(len(rows)) or rows)
-    with SynchronizedBatchNorm(ALONE):
+    monkeypatch.setattr(SINGLE_PROCESS, "assemble", lambda rows, at, count: calls.append(len(rows)) or rows)
+    with SynchronizedBatchNorm(SINGLE_PROCESS):
         layer(inputs(torch.float32))
     assert calls == ([1] if training else [])
     layer(inputs(torch.float32))
@@ -56,7 +56,7 @@ def test_inside_the_block_every_layer_that_calls_it_is_synchronized(training, mo
 
 def test_half_precision_is_normalized_in_single():
     x = inputs(torch.bfloat16)
-    found = batch_norm(ALONE, x, None, None, training=True)
+    found = batch_norm(SINGLE_PROCESS, x, None, None, training=True)
     assert found.dtype == torch.bfloat16
     expected = F.batch_norm(x.float(), None, None, training=True).bfloat16()
     assert (found - expected).abs().max() <= 0.01

@@ -3,12 +3,12 @@
 import pytest
 
 from sambench.benchmarks.resolve import make_spec
-from sambench.benchmarks.suites.preregistration import announce
+from sambench.benchmarks.suites.preregistration import preregister
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.suites.tracks import budget_of, epochs_within, fit
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.errors import ConfigError, StateError
-from sambench.results.records.manifest import read_rosters
+from sambench.results.records.manifest import read_manifests
 from sambench.results.records.store import Store
 from sambench.variants import list_variants
 
@@ -80,7 +80,7 @@ def test_time_is_divided_by_the_measured_time_of_an_epoch():
 
 def test_a_suite_shares_runs_between_tracks_and_takes_turns(written):
     suite = load_suite(written(TEXT))
-    equal, cost = suite.lanes
+    equal, cost = suite.resolved_tracks
     assert (equal.name, equal.budget, cost.name, cost.budget) == ("E", 4.0, "G", 8.0)
     assert [(s.variant, s.epochs, s.seed) for s in cost.specs] == [
         (variant, epochs, seed)
@@ -112,12 +112,12 @@ def test_what_a_track_decides_is_not_decided_by_an_entry(written, old, new, mess
 
 def test_records_prove_the_budget_and_the_roster_knows_them(written, tmp_path):
     suite, store = load_suite(written(TEXT.replace("[3, 4]", "[3]"))), Store(tmp_path / "r")
-    announce(suite, store, "sambench launch s.toml")
-    (roster,) = read_rosters(store.root)
-    assert roster.runs == tuple(dict.fromkeys(s.run_id for lane in suite.lanes for s in lane.specs))
-    for track in roster.tracks:
+    preregister(suite, store, "sambench launch s.toml")
+    (manifest,) = read_manifests(store.root)
+    assert manifest.runs == tuple(dict.fromkeys(s.run_id for track in suite.resolved_tracks for s in track.specs))
+    for track in manifest.tracks:
         specs = {spec.run_id: spec for spec in suite.specs}
-        spent = [track.spent(execute(specs[run], store)) for run in track.runs]
+        spent = [track.spent(run_spec(specs[run], store)) for run in track.runs]
         assert max(spent) <= track.budget
         assert min(spent) > track.budget - 2
     assert [spec.seed for spec in suite.specs] == [3] * 5
@@ -126,18 +126,18 @@ def test_records_prove_the_budget_and_the_roster_knows_them(written, tmp_path):
 def test_a_suite_without_tracks_lists_its_runs(written, tmp_path):
     text = TEXT.replace('tracks = ["E", "G"]\n', "").replace('track = "G"\n', "")
     suite = load_suite(written(text))
-    announce(suite, Store(tmp_path), "sambench launch s.toml")
-    (roster,) = read_rosters(tmp_path)
-    assert (roster.tracks, roster.runs, roster.loose) == ((), suite.run_ids, suite.run_ids)
+    preregister(suite, Store(tmp_path), "sambench launch s.toml")
+    (manifest,) = read_manifests(tmp_path)
+    assert (manifest.tracks, manifest.runs, manifest.untracked) == ((), suite.run_ids, suite.run_ids)
     assert suite.run_ids
 
 
 def test_a_suite_may_not_lose_a_finished_run(written, tmp_path):
     suite, store = load_suite(written(TEXT)), Store(tmp_path / "r")
-    announce(suite, store, "c")
-    execute(suite.specs[0], store)
+    preregister(suite, store, "c")
+    run_spec(suite.specs[0], store)
     with pytest.raises(StateError, match="would lose 1 runs"):
-        announce(load_suite(written(TEXT.replace("[3, 4]", "[4, 5]"))), store, "c")
+        preregister(load_suite(written(TEXT.replace("[3, 4]", "[4, 5]"))), store, "c")
 
 
 def test_track_t_waits_for_its_calibration(written, tmp_path):
@@ -145,11 +145,11 @@ def test_track_t_waits_for_its_calibration(written, tmp_path):
     suite = load_suite(written(text))
     assert suite.specs == ()
     with pytest.raises(ConfigError, match=r"sambench calibrate s"):
-        announce(suite, Store(tmp_path), "c")
-    times = {one.method: 10.0 * n for n, one in enumerate(suite.contestants, 1)}
+        preregister(suite, Store(tmp_path), "c")
+    times = {one.method: 10.0 * n for n, one in enumerate(suite.expand_entries, 1)}
     table = "\n".join(f'"{method}" = {seconds}' for method, seconds in times.items())
     text += '[time.calibration]\ndevice_name = "a GPU"\nthreads = 1\nhost = "h"\ntorch = "2"\nturns = 3\n'
     suite = load_suite(written(f"{text}[time.calibration.seconds]\n{table}\n"))
     assert [spec.epochs for spec in suite.specs[:4]] == [5, 2, 1, 1]
-    announce(suite, Store(tmp_path), "c")
-    assert read_rosters(tmp_path)[0].tracks[0].calibration.device_name == "a GPU"
+    preregister(suite, Store(tmp_path), "c")
+    assert read_manifests(tmp_path)[0].tracks[0].calibration.device_name == "a GPU"

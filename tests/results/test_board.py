@@ -11,7 +11,7 @@ from synthetic import build_trial
 
 from sambench.errors import StateError
 from sambench.results.leaderboard.render import render as leaderboard
-from sambench.results.records.manifest import Roster, Track, Tuning, write_roster
+from sambench.results.records.manifest import SuiteManifest, Track, Tuning, write_roster
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
 from sambench.results.records.trials import write_ledger
@@ -43,13 +43,13 @@ def runs(make_record: Make) -> dict[str, list[RunRecord]]:
     }
 
 
-def promise(runs: dict[str, list[RunRecord]], **changes: Any) -> Roster:
+def promise(runs: dict[str, list[RunRecord]], **changes: Any) -> SuiteManifest:
     tracks = (
         Track(name="E", budget=4, runs=ids(runs["sgd 4"] + runs["sam"])),
         Track(name="G", budget=8, runs=ids(runs["sgd 8"] + runs["sam"])),
     )
     fields = {"name": "s", "title": "What S answers", "description": "It does not show X.", "command": "sambench go s"}
-    return Roster.model_validate(fields | {"seeds": SEEDS, "tracks": tracks} | changes)
+    return SuiteManifest.model_validate(fields | {"seeds": SEEDS, "tracks": tracks} | changes)
 
 
 def every(runs: dict[str, list[RunRecord]]) -> list[RunRecord]:
@@ -113,7 +113,7 @@ def test_runs_of_no_suite_stand_by_themselves(runs: dict[str, list[RunRecord]], 
     other = make_record(variant="asam", accuracy=0.9)
     boards = assemble([*every(runs), other], [promise(runs)])
     suite, rest = boards.boards
-    assert rest.roster is None
+    assert rest.manifest is None
     assert [row.label for section in rest.sections for row in section.workload.rows] == ["asam"]
     assert all(other.run_id not in row.runs for section in suite.sections for row in section.workload.rows)
 

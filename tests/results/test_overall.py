@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from sambench.results.leaderboard.render import render as leaderboard
-from sambench.results.records.manifest import Roster, Track
+from sambench.results.records.manifest import SuiteManifest, Track
 from sambench.results.records.record import RunRecord
 from sambench.results.tables.boards import Boards, assemble
 from sambench.results.tables.cross_workload import Overall, compare, in_common
@@ -39,7 +39,7 @@ def boards(runs: list[RunRecord]) -> Boards:
     ids = tuple(sorted(run.run_id for run in runs))
     track = Track(name="G", budget=8, runs=ids, calibration=None)
     fields = {"name": "s", "title": "What S answers", "description": "Not X.", "command": "sambench launch s"}
-    return assemble(runs, [Roster.model_validate(fields | {"seeds": tuple(SEEDS), "tracks": (track,)})])
+    return assemble(runs, [SuiteManifest.model_validate(fields | {"seeds": tuple(SEEDS), "tracks": (track,)})])
 
 
 def overall(found: Boards) -> dict[str, Overall]:

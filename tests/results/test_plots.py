@@ -24,7 +24,7 @@ from sambench.results.plots.performance_profile import profile_figure, profiles
 from sambench.results.plots.probability_of_improvement import win_figure, win_matrix
 from sambench.results.plots.style import clusters, spread
 from sambench.results.plots.tuning_curve import tuning_curves
-from sambench.results.records.manifest import Roster, Track, Tuning
+from sambench.results.records.manifest import SuiteManifest, Track, Tuning
 from sambench.results.records.record import RunRecord
 from sambench.results.records.trials import Trial
 from sambench.results.statistics.intervals import t_interval
@@ -332,8 +332,8 @@ def test_a_suite_gets_its_figures_under_its_name(
         ]
         for noise in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
     ]
-    rosters = [
-        Roster(
+    manifests = [
+        SuiteManifest(
             name=f"s{i}", title="S", description="", command="c", seeds=(0, 1),
             tracks=(Track(name="G", budget=8, runs=tuple(record.run_id for record in runs)),),
             tuning=Tuning(ledger="l", sha256="0" * 64) if i == 0 else None,
@@ -341,7 +341,7 @@ def test_a_suite_gets_its_figures_under_its_name(
         for i, runs in enumerate(workloads)
     ]  # fmt: skip
     records = [record for runs in workloads for record in runs]
-    paths = draw(assemble(records, rosters, {"l": trials()}), records, tmp_path)
+    paths = draw(assemble(records, manifests, {"l": trials()}), records, tmp_path)
     kinds = ("error", "curves-epoch", "curves-gradient_evaluations", "wins")
     expected = {f"s{i}-G-{kind}" for i in range(6) for kind in kinds} | {"s0-G-tuning", "profile-G", "ranks-G"}
     assert {path.name for path in paths} == expected
@@ -353,8 +353,8 @@ def test_no_two_tables_write_the_same_figure(
     monkeypatch.setattr(plots, "save", lambda figure, stem: (stem,))
     records = board(make_record, 3)
     listed = [record.run_id for record in records if record.spec["variant"] == records[0].spec["variant"]]
-    quick = Roster(
-        name="quick", title="S", description="", command="c", seeds=(0, 1, 2), tracks=(), loose=tuple(listed)
+    quick = SuiteManifest(
+        name="quick", title="S", description="", command="c", seeds=(0, 1, 2), tracks=(), untracked=tuple(listed)
     )  # fmt: skip
     paths = draw(assemble(records, [quick]), records, tmp_path)
     assert len(set(paths)) == len(paths)

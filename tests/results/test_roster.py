@@ -3,19 +3,19 @@
 import pytest
 
 from sambench.errors import StateError
-from sambench.results.records.manifest import FOLDER, Roster, Track, read_rosters, write_roster
+from sambench.results.records.manifest import FOLDER, SuiteManifest, Track, read_manifests, write_roster
 from sambench.results.records.store import Store
 
 
-def roster(*tracks, **changes):
+def manifest(*tracks, **changes):
     fields = {"name": "s", "title": "S", "description": "", "command": "c", "seeds": (1,), "tracks": tracks}
-    return Roster(**(fields | changes))
+    return SuiteManifest(**(fields | changes))
 
 
 def test_a_roster_survives_its_file_and_names_every_run_once(tmp_path):
-    made = roster(Track(name="E", budget=4, runs=("a" * 64, "b" * 64)), Track(name="G", budget=8, runs=("b" * 64,)))
+    made = manifest(Track(name="E", budget=4, runs=("a" * 64, "b" * 64)), Track(name="G", budget=8, runs=("b" * 64,)))
     write_roster(Store(tmp_path), made)
-    assert read_rosters(tmp_path) == [made]
+    assert read_manifests(tmp_path) == [made]
     assert made.runs == ("a" * 64, "b" * 64)
 
 
@@ -30,30 +30,30 @@ def test_a_run_proves_what_it_spent(make_record):
 
 def test_finished_runs_are_not_dropped(tmp_path, make_record):
     store, record = Store(tmp_path), make_record()
-    full = roster(Track(name="E", budget=4, runs=(record.run_id, "b" * 64)))
+    full = manifest(Track(name="E", budget=4, runs=(record.run_id, "b" * 64)))
     write_roster(store, full)
-    shorter = roster(Track(name="E", budget=4, runs=(record.run_id,)))
+    shorter = manifest(Track(name="E", budget=4, runs=(record.run_id,)))
     write_roster(store, shorter)
     store.write(record)
     write_roster(store, full)
     listed = (record.run_id, "b" * 64)
-    elsewhere = (roster(Track(name="G", budget=8, runs=listed)), roster(loose=listed))
-    for other in (roster(Track(name="E", budget=4, runs=("b" * 64,))), *elsewhere):
+    elsewhere = (manifest(Track(name="G", budget=8, runs=listed)), manifest(untracked=listed))
+    for other in (manifest(Track(name="E", budget=4, runs=("b" * 64,))), *elsewhere):
         with pytest.raises(StateError, match="not dropped after they were seen"):
             write_roster(store, other)
-    assert read_rosters(tmp_path) == [full]
+    assert read_manifests(tmp_path) == [full]
 
 
 def test_runs_that_are_compared_at_no_budget_may_be_listed_no_longer(tmp_path, make_record):
     store, record = Store(tmp_path), make_record()
-    write_roster(store, roster(loose=(record.run_id, "b" * 64)))
+    write_roster(store, manifest(untracked=(record.run_id, "b" * 64)))
     store.write(record)
-    write_roster(store, roster(loose=("b" * 64,)))
-    assert read_rosters(tmp_path)[0].runs == ("b" * 64,)
+    write_roster(store, manifest(untracked=("b" * 64,)))
+    assert read_manifests(tmp_path)[0].runs == ("b" * 64,)
 
 
 def test_a_damaged_roster_is_named(tmp_path):
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "s.json").write_text('{"name": "s"}')
     with pytest.raises(StateError, match=r"s\.json is not a roster"):
-        read_rosters(tmp_path)
+        read_manifests(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from synthetic import build_record, build_trial
 
 from sambench.errors import StateError
-from sambench.results.records.manifest import Calibration, Roster, Track, Tuning
+from sambench.results.records.manifest import Calibration, SuiteManifest, Track, Tuning
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
 from sambench.results.records.trials import write_ledger
@@ -33,7 +33,7 @@ class Folder:
         self.trials = [
             build_trial(method, number, chosen=number == 1) for method in ("sam", "sgd") for number in range(2)
         ]
-        self.roster: dict[str, Any] = {
+        self.manifest: dict[str, Any] = {
             "name": "s", "title": "S", "description": "", "command": "sambench launch s", "seeds": SEEDS,
             "tracks": [self.track("E", 4, "sam 4", "sgd 4"), self.track("G", 8, "sam 4", "sgd 8")],
         }  # fmt: skip
@@ -60,9 +60,9 @@ class Folder:
         for record in self.records.values():
             store.write(record)
         digest = write_ledger(self.trials, self.root / "ledgers" / "s.parquet")
-        roster = Roster.model_validate({"tuning": Tuning(ledger="s.parquet", sha256=digest)} | self.roster)
+        manifest = SuiteManifest.model_validate({"tuning": Tuning(ledger="s.parquet", sha256=digest)} | self.manifest)
         (self.root / "suites").mkdir(exist_ok=True)
-        (self.root / "suites" / "s.json").write_text(roster.model_dump_json())
+        (self.root / "suites" / "s.json").write_text(manifest.model_dump_json())
 
     def findings(self) -> list[Finding]:
         return validate(self.root, SOURCES)
@@ -187,7 +187,7 @@ def test_trials_made_with_another_source(folder: Folder) -> None:
 
 def test_settings_of_the_base_that_nobody_tuned(folder: Folder) -> None:
     folder.records |= {f"asam 4 {seed}": build_record(variant="sgd", lr=0.3, epochs=4, seed=seed) for seed in SEEDS}
-    folder.roster |= {"tracks": [folder.track("E", 4, "sam 4", "asam 4")], "tuning": None}
+    folder.manifest |= {"tracks": [folder.track("E", 4, "sam 4", "asam 4")], "tuning": None}
     folder.write()
     finding = folder.only()
     assert "lr=0.1 " in finding.value
@@ -208,7 +208,7 @@ def test_a_damaged_roster_hides_no_other(folder: Folder) -> None:
 )
 def test_budgets(folder: Folder, track: str, budget: float, value: str) -> None:
     methods = {"E": ("sam 4", "sgd 4"), "G": ("sam 4", "sgd 8")}[track]
-    folder.roster["tracks"] = [folder.track(track, budget, *methods)]
+    folder.manifest["tracks"] = [folder.track(track, budget, *methods)]
     folder.write()
     found = [finding for finding in folder.findings() if "budget" in finding.problem]
     assert len(found) == 6
@@ -216,7 +216,7 @@ def test_budgets(folder: Folder, track: str, budget: float, value: str) -> None:
 
 
 def test_whole_epochs_may_leave_part_of_the_budget(folder: Folder) -> None:
-    folder.roster["tracks"] = [folder.track("G", 9.5, "sam 4")]
+    folder.manifest["tracks"] = [folder.track("G", 9.5, "sam 4")]
     folder.write()
     assert not [finding for finding in folder.findings() if "budget" in finding.problem]
 
@@ -226,13 +226,13 @@ def calibration(host: str = "0123456789abcdef") -> Calibration:
 
 
 def test_mixed_hardware_in_track_t(folder: Folder) -> None:
-    folder.roster["tracks"] = [folder.track("T", 4.0, "sam 4", "sgd 8", calibration=calibration())]
+    folder.manifest["tracks"] = [folder.track("T", 4.0, "sam 4", "sgd 8", calibration=calibration())]
     folder.replace("sam 4 1", environment={"device_name": "a GPU", "host": "ffffffffffff"})
     folder.write()
     finding = folder.only()
     assert (finding.file, finding.value) == (folder.file("sam 4 1"), "a GPU, 2 threads, host ffffffffffff")
     assert "the others ran on a CPU, 2 threads, host 0123456789abcdef" in finding.problem
-    folder.roster["tracks"] = [folder.track("G", 8.0, "sam 4", "sgd 8")]
+    folder.manifest["tracks"] = [folder.track("G", 8.0, "sam 4", "sgd 8")]
     folder.write()
     assert folder.findings() == []
 
@@ -248,7 +248,7 @@ def test_missing_runs(folder: Folder) -> None:
 
 
 def test_seeds_that_the_suite_did_not_promise(folder: Folder) -> None:
-    folder.roster["seeds"] = (0, 1)
+    folder.manifest["seeds"] = (0, 1)
     folder.write()
     found = folder.findings()
     assert len(found) == 4
@@ -258,14 +258,14 @@ def test_seeds_that_the_suite_did_not_promise(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("loose", [False, True])
-def test_promised_seeds_that_a_method_lacks(folder: Folder, loose: bool) -> None:
+def test_promised_seeds_that_a_method_lacks(folder: Folder, untracked: bool) -> None:
     runs = [run.run_id for name, run in folder.records.items() if name != "sgd 4 2" and not name.startswith("sgd 8")]
     track = folder.track("E", 4, "sam 4").model_copy(update={"runs": tuple(runs)})
     folder.records = {name: record for name, record in folder.records.items() if record.run_id in runs}
-    folder.roster |= {"tracks": [], "loose": runs} if loose else {"tracks": [track]}
+    folder.manifest |= {"tracks": [], "loose": runs} if untracked else {"tracks": [track]}
     folder.write()
-    finding = folder.only(serious=not loose)
-    assert finding.value == f"{'' if loose else 'track E, '}sgd: seeds 0, 1"
+    finding = folder.only(serious=not untracked)
+    assert finding.value == f"{'' if untracked else 'track E, '}sgd: seeds 0, 1"
     assert finding.problem == "the suite promised seeds 0, 1, 2"
 
 
@@ -305,7 +305,7 @@ def test_code_that_nobody_can_find(folder: Folder) -> None:
 def test_runs_that_held_data_out(folder: Folder) -> None:
     held_out = [build_record(variant="asam", hyper={}, split="holdout", seed=seed) for seed in SEEDS]
     folder.records |= {f"asam 4 {record.spec['seed']}": record for record in held_out}
-    folder.roster |= {"tracks": [folder.track("E", 4, "asam 4")], "tuning": None}
+    folder.manifest |= {"tracks": [folder.track("E", 4, "asam 4")], "tuning": None}
     for record in list(folder.records):
         folder.replace(record, metrics={"split": "test"})
     folder.write()

@@ -10,16 +10,16 @@ from sambench import cli
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.training.environment import describe_environment
 from sambench.cli import launch as suites
-from sambench.cli.status import ALIKE
+from sambench.cli.status import MAX_LISTED_PER_STATE
 from sambench.errors import SambenchError
 from sambench.results.records.lease import Lease
 from sambench.results.records.store import Store
 from sambench.slurm.cluster import commands as scheduler
 from sambench.slurm.cluster import queue as status
-from sambench.slurm.cluster.submission import list_launches
+from sambench.slurm.cluster.submission import list_submissions
 from sambench.slurm.logs import under_way
 from sambench.slurm.plan import Planned
-from sambench.slurm.worker import Site, attempt
+from sambench.slurm.worker import RunOptions, attempt
 
 SUITE = """
 title = "Tiny runs"
@@ -50,7 +50,7 @@ def sambench(*words, code=0):
 
 def submission(tmp_path):
     """Return the text that sbatch got in the newest launch."""
-    return next(list_launches(tmp_path / "r")[-1].folder.glob("jobs/*_submission.sh")).read_text()
+    return next(list_submissions(tmp_path / "r")[-1].folder.glob("jobs/*_submission.sh")).read_text()
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ def test_runs_that_are_alike_are_counted_after_the_first_few(suite, cluster, tmp
     where = ["--results", tmp_path / "r"]
     sambench("launch", suite, "--on", "slurm", *where)
     text = sambench("status", suite, *where)
-    assert text.count("queued: Priority") == ALIKE + 1
-    assert f"and {60 - ALIKE} more" in text
+    assert text.count("queued: Priority") == MAX_LISTED_PER_STATE + 1
+    assert f"and {60 - MAX_LISTED_PER_STATE} more" in text
     assert "60 runs: 60 pending" in text
     assert (every := sambench("status", suite, "--all", *where)).count("queued: Priority") == 60
     assert "more" not in every
@@ -237,13 +237,13 @@ def test_a_suite_of_track_t_is_made_on_its_device_alone(suite, tmp_path):
     run = Planned(spec, None, 3, 3.0, 0.0, 1.0)
     here = describe_environment(torch.device("cpu"))
     for name, host in (("a device that nobody has", here.host), (here.device_name, "elsewhere")):
-        site = Site(tmp_path / "r", device="cpu", device_name=name, host=host)
-        event = attempt(run, site, site.prepare(), lambda event: None)
+        options = RunOptions(tmp_path / "r", device="cpu", device_name=name, host=host)
+        event = attempt(run, options, options.prepare(), lambda event: None)
         assert event.kind == "failed"
         assert f"was calibrated on {name}, host {host}, this is" in event.text
         assert not Store(tmp_path / "r").run_ids()
-    site = Site(tmp_path / "r", device="cpu", device_name=here.device_name, host=here.host)
-    assert attempt(run, site, site.prepare(), lambda event: None).kind == "completed"
+    options = RunOptions(tmp_path / "r", device="cpu", device_name=here.device_name, host=here.host)
+    assert attempt(run, options, options.prepare(), lambda event: None).kind == "completed"
 
 
 def test_runs_of_track_t_take_turns(suite, cluster, tmp_path):
@@ -266,6 +266,6 @@ def test_every_question_to_slurm_has_a_time_limit(cluster, monkeypatch):
     monkeypatch.setattr(
         scheduler.subprocess, "run", lambda *words, **how: limits.append(how["timeout"]) or run(*words, **how)
     )
-    scheduler.max_array_size(), scheduler.partitions(), scheduler.queue(["x"]), scheduler.accounts(["1"])
+    scheduler.max_array_size(), scheduler.partitions(), scheduler.queue(["x"]), scheduler.sacct(["1"])
     scheduler.cancel(["1"])
-    assert limits == [scheduler.PATIENCE] * 5
+    assert limits == [scheduler.COMMAND_TIMEOUT] * 5

@@ -7,20 +7,20 @@ from pathlib import Path
 import fake_slurm
 import pytest
 
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.errors import SambenchError
 from sambench.results.records.store import Store
 from sambench.slurm.cluster import job as module
 from sambench.slurm.cluster.cancel import cancel_suite
 from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
-from sambench.slurm.cluster.submission import list_launches
+from sambench.slurm.cluster.submission import list_submissions
 from sambench.slurm.cluster.submit import submit
 from sambench.slurm.logs import find_log, follow
 from sambench.slurm.plan import Planned
 from sambench.slurm.retry import pick_for_retry
-from sambench.slurm.status import standings
-from sambench.slurm.worker import Site
+from sambench.slurm.status import run_statuses
+from sambench.slurm.worker import RunOptions
 from sambench.variants import load_plugin
 
 SLOW = '''
@@ -77,8 +77,8 @@ def launch(running, tmp_path):
         done = Store(tmp_path / "r").run_ids()
         todo = tuple(Planned(spec, None, 6, 6.0, 0.0, 1.0) for spec in suite.specs if spec.run_id not in done)
         jobs = pack(todo, profile.runs_per_job, profile.at_a_time)
-        site = Site(tmp_path / "r", plugins=tuple(plugins), checkpoint_seconds=checkpoint_seconds)
-        return submit(tmp_path / "r", suite.name, jobs, profile, site, lambda text: None)
+        options = RunOptions(tmp_path / "r", plugins=tuple(plugins), checkpoint_seconds=checkpoint_seconds)
+        return submit(tmp_path / "r", suite.name, jobs, profile, options, lambda text: None)
 
     return make
 
@@ -86,7 +86,7 @@ def launch(running, tmp_path):
 @pytest.fixture
 def states(tmp_path):
     def now(suite):
-        return [standing.state for standing in standings(suite, Store(tmp_path / "r"))]
+        return [status.state for status in run_statuses(suite, Store(tmp_path / "r"))]
 
     return now
 
@@ -101,7 +101,7 @@ def at_step(tmp_path, until):
 
     def wait(suite):
         store, made = Store(tmp_path / "r"), steps()
-        until(lambda: any(s.state == "running" for s in standings(suite, store)))
+        until(lambda: any(s.state == "running" for s in run_statuses(suite, store)))
         until(lambda: steps() > made + 1)  # so that the one before has its checkpoint, where every step is due one
 
     return wait
@@ -116,7 +116,7 @@ def test_arrays_make_the_records_that_local_runs_make(launch, tiny_suite, tmp_pa
     launch(suite)
     until(lambda: states(suite) == ["done"] * 3)
     for spec in suite.specs:
-        alone = execute(spec, Store(tmp_path / "alone"))
+        alone = run_spec(spec, Store(tmp_path / "alone"))
         assert essence(Store(tmp_path / "r").read(spec.run_id)) == essence(alone)
     until(lambda: all(job["state"] == "COMPLETED" for job in fake_slurm.jobs()))
 
@@ -133,7 +133,7 @@ def test_a_run_on_two_devices_is_made_by_two_tasks(launch, slow, plugin, tmp_pat
     assert fake_slurm.jobs()[0]["restarts"] == disturbed
     record = Store(tmp_path / "r").read(suite.run_ids[0])
     assert (record.status, record.environment.devices) == ("completed", 2)
-    alone = execute(suite.specs[0], Store(tmp_path / "alone"))
+    alone = run_spec(suite.specs[0], Store(tmp_path / "alone"))
     assert record.curve[-1].train_loss == pytest.approx(alone.curve[-1].train_loss, rel=1e-3)
 
 
@@ -152,7 +152,7 @@ def test_the_announced_end_of_a_job_requeues_it_and_it_resumes_to_the_bit(
     assert text.count("asks to be started again") == 2
     assert "timed out too many times" not in text
     assert essence(Store(tmp_path / "r").read(suite.run_ids[0])) == essence(
-        execute(suite.specs[0], Store(tmp_path / "alone"))
+        run_spec(suite.specs[0], Store(tmp_path / "alone"))
     )
 
 
@@ -177,7 +177,7 @@ def test_a_preemption_with_nothing_but_a_kill_resumes_from_the_last_checkpoint(
     until(lambda: fake_slurm.jobs()[0]["restarts"] == 1)
     until(lambda: states(suite) == ["done"])
     assert essence(Store(tmp_path / "r").read(suite.run_ids[0])) == essence(
-        execute(suite.specs[0], Store(tmp_path / "alone"))
+        run_spec(suite.specs[0], Store(tmp_path / "alone"))
     )
 
 
@@ -188,14 +188,14 @@ def test_a_killed_job_is_lost_and_tried_again(launch, slow, plugin, tmp_path, un
     fake_slurm.signal_steps(fake_slurm.jobs()[0], signal.SIGKILL)
     until(lambda: states(suite) == ["lost"])
     store = Store(tmp_path / "r")
-    (found,) = standings(suite, store)
+    (found,) = run_statuses(suite, store)
     assert "job ended as FAILED" in found.text
     assert found.step > 0
-    picked = pick_for_retry([found], list_launches(store.root), most=3)
+    picked = pick_for_retry([found], list_submissions(store.root), most=3)
     assert (picked.specs, picked.attempts) == (suite.specs, 1)
     launch(picked.part_of(suite), [plugin])
     until(lambda: states(suite) == ["done"])
-    assert not pick_for_retry(standings(suite, store), list_launches(store.root), most=3).specs
+    assert not pick_for_retry(run_statuses(suite, store), list_submissions(store.root), most=3).specs
 
 
 def test_a_failed_run_stops_no_other_and_has_so_many_attempts(launch, tiny_suite, plugin, tmp_path, until, states):
@@ -205,16 +205,16 @@ def test_a_failed_run_stops_no_other_and_has_so_many_attempts(launch, tiny_suite
         until(lambda: all(job["state"] in ("FAILED", "COMPLETED") for job in fake_slurm.jobs()))
         assert states(suite) == ["failed", "done"]
         store = Store(tmp_path / "r")
-        found = standings(suite, store)
+        found = run_statuses(suite, store)
         assert found[0].text == "RuntimeError: on purpose"
-        assert pick_for_retry(found, list_launches(store.root), attempt + 1).specs == suite.specs[:1]
-        given_up = pick_for_retry(found, list_launches(store.root), attempt)
+        assert pick_for_retry(found, list_submissions(store.root), attempt + 1).specs == suite.specs[:1]
+        given_up = pick_for_retry(found, list_submissions(store.root), attempt)
         assert (given_up.specs, given_up.given_up) == ((), suite.specs[:1])
     (tmp_path / "repaired").touch()
-    plugin_repaired = Path(list_launches(tmp_path / "r")[-1].site.plugins[0]).with_name("repaired")
+    plugin_repaired = Path(list_submissions(tmp_path / "r")[-1].options.plugins[0]).with_name("repaired")
     plugin_repaired.touch()
     made = launch(suite, [plugin])
-    Path(made.site.plugins[0]).with_name("repaired").touch()
+    Path(made.options.plugins[0]).with_name("repaired").touch()
     until(lambda: states(suite)[0] in ("done", "failed"))
 
 
@@ -226,7 +226,7 @@ def test_cancelling_reaches_what_waits_and_what_runs(launch, slow, plugin, tmp_p
     assert sorted(states(suite)) == ["pending", "pending", "running"]
     assert cancel_suite(suite, store) == 3
     until(lambda: states(suite) == ["cancelled"] * 3)
-    assert "by sambench cancel" in {found.text for found in standings(suite, store)}
+    assert "by sambench cancel" in {found.text for found in run_statuses(suite, store)}
     assert cancel_suite(suite, store) == 0
 
 
@@ -283,7 +283,7 @@ def test_a_job_waits_for_an_earlier_start_of_itself_and_not_for_another_job(tmp_
 
     suite = tiny_suite({})
     run = Planned(suite.specs[0], None, 6, 6.0, 0.0, 1.0)
-    site = Site(tmp_path)
+    options = RunOptions(tmp_path)
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     lease = Lease(Store(tmp_path).checkpoints(suite.run_ids[0]), beat=999).take()
     looks = []
@@ -296,7 +296,7 @@ def test_a_job_waits_for_an_earlier_start_of_itself_and_not_for_another_job(tmp_
             lease.release()
 
     monkeypatch.setattr(module.time, "sleep", sleep)
-    assert module._comes_free(run, site, Quiet())
+    assert module._comes_free(run, options, Quiet())
     assert len(looks) == 4
     looks.clear()
     lease = Lease(Store(tmp_path).checkpoints(suite.run_ids[0]), beat=999).take()
@@ -306,7 +306,7 @@ def test_a_job_waits_for_an_earlier_start_of_itself_and_not_for_another_job(tmp_
     original = lease._content
     monkeypatch.setattr(lease, "_content", lambda seconds: original(seconds).replace(b'"job": "17"', b'"job": "18"'))
     lease.verify()
-    assert not module._comes_free(run, site, Quiet())
+    assert not module._comes_free(run, options, Quiet())
     assert len(looks) == 1
     lease.release()
 
@@ -338,23 +338,23 @@ def test_a_signal_before_the_first_step_is_not_lost(monkeypatch, slow, plugin, t
         asked.append(fruitful)
         raise SystemExit(1)
 
-    class Sender(module.Diary):
+    class Sender(module.JobLog):
         def __call__(self, event):
             if event.kind == "started":
                 os.kill(os.getpid(), signal.SIGUSR2)
 
     monkeypatch.setattr(module, "_requeue", requeue)
-    monkeypatch.setattr(module, "Diary", Sender)
+    monkeypatch.setattr(module, "JobLog", Sender)
     runs = tuple(Planned(spec, None, 6, 6.0, 0.0, 1.0) for spec in suite.specs)
-    site = Site(tmp_path / "r", plugins=(plugin,))
+    options = RunOptions(tmp_path / "r", plugins=(plugin,))
     try:
         with pytest.raises(SystemExit):
-            module.work(runs, site, at_a_time, module.Signals(), tmp_path / "notes")
+            module.work(runs, options, at_a_time, module.Signals(), tmp_path / "notes")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     assert asked == [True]
-    assert [s.state for s in standings(suite, Store(tmp_path / "r"))] == ["preempted"] + ["pending"] * at_a_time
+    assert [s.state for s in run_statuses(suite, Store(tmp_path / "r"))] == ["preempted"] + ["pending"] * at_a_time
 
 
 def test_signals_are_noted_and_harmless(monkeypatch):

@@ -5,13 +5,13 @@ import torch
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import Suite, load_suite
-from sambench.benchmarks.training.run import execute
-from sambench.benchmarks.training.state import Training
+from sambench.benchmarks.training.run import run_spec
+from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 from sambench.results.records.store import Store
 from sambench.slurm.estimate import steps_per_epoch
 from sambench.slurm.plan import make_plan
-from sambench.slurm.status import standings
+from sambench.slurm.status import run_statuses
 
 CPU = torch.device("cpu")
 TINY = {"model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
@@ -36,14 +36,14 @@ def test_cost_is_what_the_variants_declare(tmp_path):
 
 def test_what_is_done_is_not_planned_and_serves_the_estimate(tmp_path):
     both, store = suite({}, {"variant": "sam"}), Store(tmp_path)
-    record = execute(both.specs[0], store)
+    record = run_spec(both.specs[0], store)
     made = make_plan(both, store, CPU)
     assert made.done == 1
     assert [run.spec.variant for run in made.runs] == ["sam"]
     assert made.basis == ("wrn10_1 on digits: 1 records of this suite",)
     expected = 12 * record.timing.train_seconds / record.counters.gradient_evaluations
     assert made.seconds == pytest.approx(expected)
-    assert [s.state for s in standings(both, store)] == ["done", "pending"]
+    assert [s.state for s in run_statuses(both, store)] == ["done", "pending"]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_is_done_is_not_planned_and_serves_the_estimate(tmp_path):
 )
 def test_planned_steps_are_those_of_the_run(fields):
     spec = make_spec({**TINY, **fields})
-    run = Training(spec, load("digits"), CPU)
+    run = TrainState(spec, load("digits"), CPU)
     assert abs(steps_per_epoch(spec, 1437, 10) - run.sampler.steps) <= (1 if "imbalance" in fields else 0)
 
 

@@ -8,8 +8,8 @@ from sambench.benchmarks.suites.suite import Suite
 from sambench.results.records.store import Store
 from sambench.slurm.local import run_pool
 from sambench.slurm.plan import make_plan
-from sambench.slurm.status import standings
-from sambench.slurm.worker import Site
+from sambench.slurm.status import run_statuses
+from sambench.slurm.worker import RunOptions
 
 PLUGIN = '''
 import os
@@ -25,7 +25,7 @@ class Fails(StepRule):
 
 
 @pytest.fixture
-def site(tmp_path):
+def options(tmp_path):
     from sambench.variants import load_plugin
 
     plugins = []
@@ -35,19 +35,19 @@ def site(tmp_path):
         plugins.append(str(path))
     for plugin in plugins:
         load_plugin(plugin)
-    return Site(tmp_path / "results", device="cpu", plugins=tuple(plugins))
+    return RunOptions(tmp_path / "results", device="cpu", plugins=tuple(plugins))
 
 
-def test_failures_stay_alone(site):
+def test_failures_stay_alone(options):
     fields = {"model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 1}
     names = ("raises_it", "sgd", "dies_of_it", "sam")
     suite = Suite("s", "s", "", tuple(make_spec({**fields, "variant": name}) for name in names))
-    store = Store(site.results)
+    store = Store(options.results)
     plan = make_plan(suite, store, torch.device("cpu"))
     heard = []
-    ended = run_pool(plan.runs, site, 1, heard.append)
+    ended = run_pool(plan.runs, options, 1, heard.append)
     assert [ended[spec.run_id] for spec in suite.specs] == ["failed", "completed", "lost", "completed"]
-    assert [s.state for s in standings(suite, store)] == ["failed", "done", "pending", "done"]
+    assert [s.state for s in run_statuses(suite, store)] == ["failed", "done", "pending", "done"]
     assert store.read(suite.specs[0].run_id).error == "RuntimeError: on purpose"
     lost = next(event for event in heard if event.kind == "lost")
     assert "exit code 9" in lost.text

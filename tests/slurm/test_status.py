@@ -6,19 +6,20 @@ import fake_slurm
 import pytest
 
 from sambench.benchmarks.training.checkpoint import Checkpoints
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.results.records.lease import Lease
 from sambench.results.records.store import Store
+from sambench.slurm import status
 from sambench.slurm.cluster import commands as scheduler
-from sambench.slurm.cluster import queue as status
+from sambench.slurm.cluster import queue
 from sambench.slurm.cluster.cancel import cancel_suite
 from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
-from sambench.slurm.cluster.submission import list_launches
+from sambench.slurm.cluster.submission import list_submissions
 from sambench.slurm.cluster.submit import submit
 from sambench.slurm.plan import Planned
-from sambench.slurm.status import standings
-from sambench.slurm.worker import Site
+from sambench.slurm.status import run_statuses
+from sambench.slurm.worker import RunOptions
 
 
 @pytest.fixture
@@ -36,11 +37,13 @@ def store(tmp_path):
 @pytest.fixture
 def launched(two, store, cluster):
     runs = tuple(Planned(spec, None, 6, 6.0, 0.0, 1.0) for spec in two.specs)
-    return submit(store.root, two.name, pack(runs), Profile.model_validate({}), Site(store.root), lambda text: None)
+    return submit(
+        store.root, two.name, pack(runs), Profile.model_validate({}), RunOptions(store.root), lambda text: None
+    )
 
 
 def now(suite, store):
-    return [(found.state, found.text, found.alive) for found in standings(suite, store)]
+    return [(found.state, found.text, found.alive) for found in run_statuses(suite, store)]
 
 
 def stop_with_checkpoint(store, run_id, step=3):
@@ -51,7 +54,7 @@ def stop_with_checkpoint(store, run_id, step=3):
 def older(launch, monkeypatch):
     """Let the launch look as if it was submitted long ago."""
     monkeypatch.setitem(launch.about, "created", 0.0)
-    monkeypatch.setattr(status, "list_launches", lambda *_: [launch])
+    monkeypatch.setattr(status, "list_submissions", lambda *_: [launch])
 
 
 def test_without_any_launch(two, store):
@@ -61,16 +64,16 @@ def test_without_any_launch(two, store):
         lease.first, lease.step, lease.total = 0, 2, 6
         lease._started -= 10
         lease.verify()
-        stopped, running = standings(two, store)
+        stopped, running = run_statuses(two, store)
     assert (stopped.state, stopped.step) == ("preempted", 3)
     assert (running.state, running.step, running.total, running.alive) == ("running", 2, 6, True)
     assert running.seconds == pytest.approx(20, rel=0.1)
 
 
 def test_a_record_settles_it(two, store, launched):
-    execute(two.specs[0], store)
+    run_spec(two.specs[0], store)
     fake_slurm.set_jobs(state="FAILED", ended=time.time(), accounted=1)
-    assert [found.state for found in standings(two, store)] == ["done", "lost"]
+    assert [found.state for found in run_statuses(two, store)] == ["done", "lost"]
 
 
 @pytest.mark.parametrize(
@@ -99,8 +102,8 @@ def test_states_of_jobs(two, store, launched, columns, expected):
 def test_the_job_that_goes_on_tells_and_not_the_newest(two, store, launched):
     """Two launches at once: the newer one's job left the held run alone and ended; the older one's was requeued."""
     runs = tuple(Planned(spec, None, 6, 6.0, 0.0, 1.0) for spec in two.specs)
-    submit(store.root, two.name, pack(runs), Profile.model_validate({}), Site(store.root), lambda text: None)
-    newest = list_launches(store.root)[-1].arrays()[0].id
+    submit(store.root, two.name, pack(runs), Profile.model_validate({}), RunOptions(store.root), lambda text: None)
+    newest = list_submissions(store.root)[-1].arrays()[0].id
     fake_slurm.sql("update jobs set state = 'COMPLETED', accounted = 1, ended = 1 where array = ?", int(newest))
     assert [found[::2] for found in now(two, store)] == [("pending", True)] * 2
     fake_slurm.set_jobs(state="FAILED", accounted=1, ended=1.0)
@@ -122,9 +125,9 @@ def test_a_requeued_job_is_preempted_and_not_lost(two, store, launched):
 def test_a_dead_node_has_time_to_be_replaced(two, store, launched):
     """NODE_FAIL shows for a moment before the requeue; read as final it would be a run lost that is not."""
     fake_slurm.set_jobs(state="NODE_FAIL", ended=time.time(), accounted=1)
-    assert {found.state for found in standings(two, store)} == {"preempted"}
-    fake_slurm.set_jobs(ended=time.time() - status.GRACE - 2)
-    assert {found.state for found in standings(two, store)} == {"lost"}
+    assert {found.state for found in run_statuses(two, store)} == {"preempted"}
+    fake_slurm.set_jobs(ended=time.time() - queue.REQUEUE_GRACE_SECONDS - 2)
+    assert {found.state for found in run_statuses(two, store)} == {"lost"}
 
 
 def test_a_job_that_slurm_does_not_know_yet_is_not_lost(two, store, launched, monkeypatch):
@@ -137,7 +140,7 @@ def test_a_job_that_slurm_does_not_know_yet_is_not_lost(two, store, launched, mo
 def test_accounts_serve_where_the_queue_has_forgotten(two, store, launched, monkeypatch):
     fake_slurm.set_jobs(state="TIMEOUT", accounted=1, ended=1.0)
     monkeypatch.setattr(scheduler, "queue", lambda names: {})
-    assert {found.text for found in standings(two, store)} == {"job ended as TIMEOUT, exit code 0:0"}
+    assert {found.text for found in run_statuses(two, store)} == {"job ended as TIMEOUT, exit code 0:0"}
 
 
 def test_an_element_cancelled_while_it_waited_is_known_from_our_own_notes(two, store, launched, monkeypatch):
@@ -160,27 +163,27 @@ def test_a_launch_elsewhere_is_left_alone_without_slurm(two, store, launched, mo
     """On a machine without SLURM the records and leases of a cluster's results folder still tell what they know."""
     monkeypatch.setenv("PATH", str(tmp_path))
     older(launched, monkeypatch)
-    execute(two.specs[0], store)
-    assert [found.state for found in standings(two, store)] == ["done", "pending"]
+    run_spec(two.specs[0], store)
+    assert [found.state for found in run_statuses(two, store)] == ["done", "pending"]
 
 
 def test_one_question_for_many_launches_and_one_more_where_the_queue_forgot(two, store, launched, cluster, monkeypatch):
     asked = []
-    ask = scheduler.ask
-    monkeypatch.setattr(scheduler, "ask", lambda *command: asked.append(command[0]) or ask(*command))
-    standings(two, store)
+    run_command = scheduler.run_command
+    monkeypatch.setattr(scheduler, "run_command", lambda *command: asked.append(command[0]) or run_command(*command))
+    run_statuses(two, store)
     assert asked == ["squeue"]
     asked.clear()
     fake_slurm.sql("delete from jobs")
-    standings(two, store)
+    run_statuses(two, store)
     assert asked == ["squeue", "sacct"]
 
 
 def test_nothing_is_asked_when_all_is_done(two, store, launched, monkeypatch):
     for spec in two.specs:
-        execute(spec, store)
-    monkeypatch.setattr(scheduler, "ask", None)
-    assert {found.state for found in standings(two, store)} == {"done"}
+        run_spec(spec, store)
+    monkeypatch.setattr(scheduler, "run_command", None)
+    assert {found.state for found in run_statuses(two, store)} == {"done"}
 
 
 def test_a_damaged_record_is_told(two, store):

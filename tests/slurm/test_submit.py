@@ -16,10 +16,10 @@ from sambench.results.records.store import Store
 from sambench.slurm.cluster import commands as scheduler
 from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
-from sambench.slurm.cluster.submission import Launch, list_launches
+from sambench.slurm.cluster.submission import Submission, list_submissions
 from sambench.slurm.cluster.submit import submit
 from sambench.slurm.plan import Planned
-from sambench.slurm.worker import Site
+from sambench.slurm.worker import RunOptions
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -35,10 +35,10 @@ def launch(cluster, tiny_suite, tmp_path):
     def make(seeds=3, plugins=(), delay=0, **fields):
         suite = tiny_suite(*({"seed": seed} for seed in range(seeds)))
         profile = Profile.model_validate(fields)
-        site = Site(tmp_path / "r", plugins=tuple(plugins))
+        options = RunOptions(tmp_path / "r", plugins=tuple(plugins))
         jobs = pack(planned(suite), profile.runs_per_job, profile.at_a_time)
         told = []
-        made = submit(tmp_path / "r", "tiny", jobs, profile, site, told.append, delay)
+        made = submit(tmp_path / "r", "tiny", jobs, profile, options, told.append, delay)
         object.__setattr__(made, "told", told)
         return made
 
@@ -114,9 +114,9 @@ def test_a_launch_says_what_was_launched(launch):
     made = launch(2, partition="gpu", threads=3)
     assert json.loads((made.folder / "launch.json").read_text())["suite"] == "tiny"
     assert made.profile.partition == "gpu"
-    assert (made.site.threads, made.site.device, made.site.results) == (3, "cpu", made.folder.parent.parent)
-    assert [there.id for there in list_launches(made.results)] == [made.id]
-    assert list_launches(made.results, "another") == []
+    assert (made.options.threads, made.options.device, made.options.results) == (3, "cpu", made.folder.parent.parent)
+    assert [there.id for there in list_submissions(made.results)] == [made.id]
+    assert list_submissions(made.results, "another") == []
 
 
 def test_the_environment_of_the_submitting_job_does_not_leak(launch, monkeypatch):
@@ -162,7 +162,7 @@ def test_a_delay_is_asked_of_the_scheduler(launch):
 def test_a_refusal_says_what_was_asked_and_leaves_nothing(launch, tmp_path, fields, message):
     with pytest.raises(ConfigError, match=message):
         launch(2, **fields)
-    assert list_launches(tmp_path / "r") == []
+    assert list_submissions(tmp_path / "r") == []
     assert not list((tmp_path / "r" / "launches").iterdir())
     assert not fake_slurm.jobs()
 
@@ -190,7 +190,7 @@ def test_a_refusal_in_the_middle_keeps_what_was_submitted(launch, cluster, monke
     with pytest.raises(ConfigError, match=r"violates accounting/QOS policy.*2 of 4 jobs were submitted before") as told:
         launch(4)
     assert "Nothing was submitted" not in str(told.value)
-    (made,) = list_launches(tmp_path / "r")
+    (made,) = list_submissions(tmp_path / "r")
     assert [array.count for array in made.arrays()] == [2]
     assert len(list(made.jobs_folder.glob("*.pkl"))) == 2
 
@@ -199,11 +199,11 @@ def test_an_interrupt_takes_back_what_was_not_noted_yet(launch, cluster, monkeyp
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Launch, "add_array", stop)
+    monkeypatch.setattr(Submission, "add_array", stop)
     with pytest.raises(KeyboardInterrupt):
         launch(3)
     assert [job["state"] for job in fake_slurm.jobs()] == ["CANCELLED"] * 3
-    assert not list_launches(tmp_path / "r")
+    assert not list_submissions(tmp_path / "r")
 
 
 def test_arrays_share_the_jobs_that_may_run_at_once(launch, monkeypatch):
@@ -237,7 +237,7 @@ def test_a_controller_that_is_down_is_told(launch, cluster):
 
 def test_a_command_that_hangs_is_told(cluster, monkeypatch):
     (cluster / "squeue").write_text("#!/bin/sh\nsleep 30\n")
-    monkeypatch.setattr(scheduler, "PATIENCE", 0.2)
+    monkeypatch.setattr(scheduler, "COMMAND_TIMEOUT", 0.2)
     with pytest.raises(scheduler.NoAnswer, match="did not answer within"):
         scheduler.queue(["x"])
 
@@ -268,7 +268,7 @@ def test_jobs_start_python_with_the_code_that_was_submitted(launch, tmp_path):
         check=True,
     )
     assert Path(done.stdout.strip()).parent == made.code / "sambench"
-    assert Path(made.site.plugins[0]).read_text() == "VALUE = 1\n"
+    assert Path(made.options.plugins[0]).read_text() == "VALUE = 1\n"
 
 
 def test_submitting_leaves_records_of_a_store_alone(launch, tmp_path):

@@ -15,30 +15,30 @@ def trial(name, oracle=Oracle, norm="batch", **setting):
     return Trial(get_info(name), {**small(get_info(name)), **setting}, norm=norm, oracle=oracle)
 
 
-def work(team, folder):
+def work(process_group, folder):
     """Make steps of every variant over whole batches, then by each device on its half, then at odd splits."""
     done = {}
 
     def whole(model):
-        return Oracle(model, team=team)
+        return Oracle(model, process_group=process_group)
 
     def halves(model):
-        return Oracle(model, team=team, whole=False)
+        return Oracle(model, process_group=process_group, whole=False)
 
     for name in NAMES:
         run = trial(name, whole)
         loss = run.step(STEPS)
-        done[name, "whole"] = run.tensors(), loss, run.oracle.counted, run.oracle.logits, run.oracle.scores("loss")
+        done[name, "whole"] = run.tensors(), loss, run.oracle.counters, run.oracle.logits, run.oracle.scores("loss")
     for name in DEVICE:
         run = trial(name, halves)
-        run.optimizer.mean_over_devices = team.mean_
+        run.optimizer.mean_over_devices = process_group.mean_
         run.step(STEPS)
-        done[name, "halves"] = run.tensors(), run.oracle.counted, run.oracle.scores("loss")
+        done[name, "halves"] = run.tensors(), run.oracle.counters, run.oracle.scores("loss")
     for name, setting in (("m_sam", {"m": 1}), ("bsam", {"splits": BATCH})):
         run = trial(name, whole, norm="layer", **setting)
         run.step(STEPS)
         done[name, "single"] = run.tensors()
-    run = trial("sam", lambda model: Oracle(model, team=team, accumulate=5))
+    run = trial("sam", lambda model: Oracle(model, process_group=process_group, accumulate=5))
     run.step(STEPS)
     done["sam", "accumulated"] = run.tensors()
     return done

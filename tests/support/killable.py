@@ -5,7 +5,7 @@ import signal
 import torch
 
 from sambench import atomic as files
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.results.records.store import Store
 
 
@@ -27,5 +27,5 @@ def work(spec, folder, pipe, half_write):
     def watch(run):
         return lambda state: pipe.send("step")
 
-    execute(spec, Store(folder), checkpoint_seconds=0, watch=watch)
+    run_spec(spec, Store(folder), checkpoint_seconds=0, watch=watch)
     pipe.send("done")

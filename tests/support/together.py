@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 
-from sambench.benchmarks.distributed.rendezvous import find_seat, meet
+from sambench.benchmarks.distributed.rendezvous import read_environment, rendezvous
 
 SIZE = 2
 STEP = "step"
@@ -62,11 +62,11 @@ def together(work, folder, *arguments):
 def _be(rank, job, pipe, work, folder, arguments):
     torch.set_num_threads(1)
     os.environ.update(SLURM_PROCID=str(rank), SLURM_STEP_NUM_TASKS=str(SIZE), SLURM_JOB_ID=job)
-    team = None
+    process_group = None
     try:
-        with meet(find_seat(), folder / "meeting") as team:
-            team.pipe = pipe
-            answer = work(team, folder, *arguments)
+        with rendezvous(read_environment(), folder / "meeting") as process_group:
+            process_group.pipe = pipe
+            answer = work(process_group, folder, *arguments)
     except BaseException as error:
         traceback.print_exc()
         answer = f"{type(error).__name__}: {error}"

@@ -3,7 +3,7 @@
 import pytest
 
 from sambench.benchmarks.suites.suite import load_suite
-from sambench.benchmarks.training.run import execute
+from sambench.benchmarks.training.run import run_spec
 from sambench.errors import SambenchError
 
 TEXT = """
@@ -52,7 +52,7 @@ def runner():
                 if not store.has(spec.run_id):
                     run.made.append(spec)
                 try:
-                    execute(spec, store)
+                    run_spec(spec, store)
                 except SambenchError as error:
                     errors[spec.run_id] = str(error)
             return errors

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from sambench import cli
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.errors import SambenchError
-from sambench.results.records.manifest import read_rosters
+from sambench.results.records.manifest import read_manifests
 from sambench.results.records.store import Store
 from sambench.results.records.trials import ledger_hash, read_ledger
 
@@ -44,13 +44,13 @@ def test_from_a_suite_to_a_ledger_to_the_final_runs(small, tmp_path):
     assert (final.read_bytes(), ledger.read_bytes()) == before
 
     sambench("launch", final, *here, "--workers", "1")
-    (roster,) = read_rosters(results)
+    (manifest,) = read_manifests(results)
     store = Store(results)
-    assert sorted(roster.runs) == store.run_ids()
-    assert roster.command == f"sambench launch {final.name}"
-    assert roster.tuning.sha256 == ledger_hash(ledger)
+    assert sorted(manifest.runs) == store.run_ids()
+    assert manifest.command == f"sambench launch {final.name}"
+    assert manifest.tuning.sha256 == ledger_hash(ledger)
     assert {record.metrics.split for record in store.records()} == {"test"}
-    for track in roster.tracks:
+    for track in manifest.tracks:
         assert max(track.spent(store.read(run)) for run in track.runs) <= track.budget
 
     small.write_text(small.read_text().replace("trials = 2", "trials = 4"))
@@ -68,13 +68,13 @@ def test_from_a_time_budget_to_runs_on_the_device_that_was_timed(tmp_path):
     )
     sambench("launch", path, "--results", results, error="sambench calibrate race")
     assert "turn 2 of 2" in sambench("calibrate", path, "--output", ready, "--turns", "2", "--device", "cpu")
-    (lane,) = load_suite(str(ready)).lanes
-    assert set(lane.calibration.seconds) == {"sgd", "unified_sam lam=1-1/t"}
-    assert min(lane.calibration.seconds.values()) > 0
+    (track,) = load_suite(str(ready)).resolved_tracks
+    assert set(track.calibration.seconds) == {"sgd", "unified_sam lam=1-1/t"}
+    assert min(track.calibration.seconds.values()) > 0
     sambench("calibrate", ready, "--output", ready, "--turns", "1", error="calibrated already")
     sambench("launch", ready, "--results", results, "--device", "cpu")
     assert len(Store(results).run_ids()) == 2
-    name = lane.calibration.device_name
+    name = track.calibration.device_name
     ready.write_text(ready.read_text().replace(name, "another device"))
     sambench("launch", ready, "--results", results, "--device", "cpu", error="calibrated on another device")
 

@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 
 from sambench.benchmarks.suites.suite import load_suite
-from sambench.benchmarks.tuning.search import entrants, finalists, tune
+from sambench.benchmarks.tuning.search import finalists, tune, tuned_entries
 from sambench.benchmarks.tuning.space import Axis
-from sambench.benchmarks.tuning.strategies import Tried, method_named
+from sambench.benchmarks.tuning.strategies import Tried, find_strategy
 from sambench.benchmarks.tuning.tuned_suite import final_suite
 from sambench.errors import ConfigError, StateError
 from sambench.results.records.store import Store
@@ -22,7 +22,7 @@ def tuned(contest, runner, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("tuning"))
     run = runner(store)
     suite = contest()
-    return suite, tune(suite, store, method_named("halton", 3), run), store, run
+    return suite, tune(suite, store, find_strategy("halton", 3), run), store, run
 
 
 def test_everyone_spends_the_same_and_runs_are_shared_between_tracks(tuned):
@@ -49,13 +49,13 @@ def test_the_first_trial_is_the_default_setting(tuned):
 def test_a_search_resumes_without_making_anything_twice(tuned, runner):
     suite, trials, store, _ = tuned
     again = runner(store)
-    assert tune(suite, store, method_named("halton", 3), again) == trials
+    assert tune(suite, store, find_strategy("halton", 3), again) == trials
     assert again.made == []
 
 
 def test_what_has_no_result_stops_the_search_with_a_way_out(contest, tmp_path):
     with pytest.raises(StateError, match="the same command resumes"):
-        tune(contest(), Store(tmp_path), method_named("halton", 3), lambda specs: {})
+        tune(contest(), Store(tmp_path), find_strategy("halton", 3), lambda specs: {})
 
 
 def test_the_chosen_setting_is_the_best_finalist_on_average(tuned):
@@ -84,15 +84,15 @@ def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tu
     assert (final.title, final.description, final.seeds) == (suite.title, suite.description, suite.seeds)
     assert (final.tuned.ledger, final.tuned.sha256) == ("contest.parquet", digest)
     assert final.budget is None
-    for lane in final.lanes:
-        chosen = {t.method: t for t in trials if t.chosen and t.track == lane.name and t.stage == "screen"}
-        assert [(s.variant, s.lr, s.weight_decay, s.epochs, s.hyper) for s in lane.specs] == [
+    for track in final.resolved_tracks:
+        chosen = {t.method: t for t in trials if t.chosen and t.track == track.name and t.stage == "screen"}
+        assert [(s.variant, s.lr, s.weight_decay, s.epochs, s.hyper) for s in track.specs] == [
             (t.variant, t.lr, t.weight_decay, t.epochs, json.loads(t.hyper))
             for _ in final.seeds
             for t in chosen.values()
         ]
-        assert {spec.split for spec in lane.specs} == {"full"}
-        assert {spec.seed for spec in lane.specs} == {7, 8}
+        assert {spec.split for spec in track.specs} == {"full"}
+        assert {spec.seed for spec in track.specs} == {7, 8}
     assert read_ledger(tmp_path / "contest.parquet") == trials
 
 
@@ -109,7 +109,7 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(contest, runner, tmp_p
     store = Store(tmp_path)
     text = contest.text.replace('"esam"', '"explodes"').replace('["E", "G"]', '["E"]')
     with pytest.raises(StateError, match="no trial of 'explodes' came to an end"):
-        tune(contest(text), store, method_named("halton", 3), runner(store))
+        tune(contest(text), store, find_strategy("halton", 3), runner(store))
 
     def run(specs):
         return runner(store)([s for s in specs if s.lr == 0.1]) | {
@@ -117,7 +117,7 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(contest, runner, tmp_p
         }
 
     store = Store(tmp_path / "other")
-    trials = tune(contest(text.replace('"explodes"', '"sam"')), store, method_named("halton", 3), run)
+    trials = tune(contest(text.replace('"explodes"', '"sam"')), store, find_strategy("halton", 3), run)
     failed = [trial for trial in trials if trial.status == "failed"]
     assert {trial.error for trial in failed} == {"out of memory"}
     assert len(failed) == 3 * (2 + 1)
@@ -147,7 +147,7 @@ def test_unequal_budgets_are_refused_before_anything_runs(contest, old, new, mes
 )
 def test_what_cannot_be_tuned_says_what_is_missing(contest, old, new, message):
     with pytest.raises(ConfigError, match=message):
-        entrants(contest(contest.text.replace(old, new)))
+        tuned_entries(contest(contest.text.replace(old, new)))
 
 
 def test_ties_of_finalists_go_to_the_lower_loss_and_then_to_the_first(tuned):
@@ -161,7 +161,7 @@ def test_ties_of_finalists_go_to_the_lower_loss_and_then_to_the_first(tuned):
 
 def test_optuna_learns_from_scores_and_repeats_itself():
     axes = (Axis("lr", 0.01, 1.0, "log"), Axis("k", values=(1, 2, 3)))
-    method = method_named("optuna", 9)
+    method = find_strategy("optuna", 9)
     tried = []
     for number in range(30):
         settings = method.propose(axes, number + 1, tried)
@@ -177,16 +177,16 @@ def test_optuna_learns_from_scores_and_repeats_itself():
 def test_optuna_tunes_a_suite_in_rounds(contest, runner, tmp_path):
     store = Store(tmp_path)
     suite = contest(contest.text.replace('["E", "G"]', '["E"]'))
-    trials = tune(suite, store, method_named("optuna", 3), runner(store))
+    trials = tune(suite, store, find_strategy("optuna", 3), runner(store))
     assert {trial.search for trial in trials} == {"optuna"}
     again = runner(store)
-    assert tune(suite, store, method_named("optuna", 3), again) == trials
+    assert tune(suite, store, find_strategy("optuna", 3), again) == trials
     assert again.made == []
 
 
 def test_a_missing_package_and_an_unknown_method_are_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(ConfigError, match=r"pip install 'sambench\[tune\]'"):
-        method_named("optuna", 3)
+        find_strategy("optuna", 3)
     with pytest.raises(ConfigError, match="did you mean 'halton'"):
-        method_named("haltn", 3)
+        find_strategy("haltn", 3)

@@ -3,7 +3,7 @@
 import pytest
 
 from sambench.benchmarks.resolve import make_spec
-from sambench.benchmarks.suites.entries import contestants
+from sambench.benchmarks.suites.entries import expand_entries
 from sambench.benchmarks.suites.tuning_budget import SHARED, Budget
 from sambench.benchmarks.tuning.space import Axis, space_of
 from sambench.benchmarks.tuning.strategies import Halton
@@ -14,7 +14,7 @@ INFOS = list_variants()
 
 
 def entry(**fields):
-    return next(contestants([fields], {}))
+    return next(expand_entries([fields], {}))
 
 
 @pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)

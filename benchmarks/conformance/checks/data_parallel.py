@@ -22,12 +22,12 @@ from ....variants import VariantInfo, get_info, load_plugin
 from ...training.batch import Batch
 from ..check import Failed, check
 from ..settings import small
-from ..testbed import Net, Trial, distance, same_bits
+from ..testbed import Net, Testbed, distance, same_bits
 
 STEPS = 6
 RANKS = 2
 TOLERANCE = 1e-10
-PATIENCE = timedelta(seconds=30)
+JOIN_TIMEOUT = timedelta(seconds=30)
 """How long a process waits for the other one in a collective; a variant whose ranks disagree on it hangs."""
 START, EACH = 120.0, 2.0
 """Seconds that the pair may take to start, and for each variant."""
@@ -39,7 +39,7 @@ Outcome = list[Tensor] | str
 _outcomes: dict[str, Outcome] = {}
 
 
-class Half(Trial):
+class Half(Testbed):
     """A trial on this rank's half of every batch, its gradients averaged with the other rank's."""
 
     def __init__(self, info: VariantInfo, rank: int):
@@ -60,7 +60,7 @@ def work(rank: int, folder: str | Path) -> None:
     folder = Path(folder)
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS, timeout=PATIENCE
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS, timeout=JOIN_TIMEOUT
     )
     for name, file in json.loads((folder / "variants.json").read_text()):
         try:
@@ -141,7 +141,7 @@ def works_distributed(info: VariantInfo) -> str:
         return (
             f"ranks agree to the bit; not compared with one process, since it treats samples by {', '.join(by_sample)}"
         )
-    alone = Trial(info, small(info))
+    alone = Testbed(info, small(info))
     alone.step(STEPS)
     difference = distance(outcome[0], alone.weights())
     if not difference <= TOLERANCE:

@@ -8,7 +8,7 @@ from ....hyper import Value, resolve
 from ....variants import VariantInfo
 from ..check import Failed, check
 from ..settings import settings, spell
-from ..testbed import BATCH, TOTAL, Trial
+from ..testbed import BATCH, TOTAL, Testbed
 
 CONFIDENCE = 1 - 1e-6
 """Of the interval that a random count must fall into: one false alarm in a million."""
@@ -16,10 +16,10 @@ CONFIDENCE = 1 - 1e-6
 
 def count(info: VariantInfo, setting: dict[str, Value]) -> tuple[list[float], list[float]]:
     """Return the gradient and the forward-only evaluations of every step of a whole run."""
-    trial = Trial(info, setting)
+    trial = Testbed(info, setting)
     gradients, forwards = [], []
     for _ in range(TOTAL):
-        counted = trial.oracle.counted
+        counted = trial.oracle.counters
         before = counted.gradient_evaluations, counted.forward_evaluations
         trial.step()
         gradients.append(counted.gradient_evaluations - before[0])

@@ -37,7 +37,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "out.bias": (CLASSES,),
 }
 """Parameters in the order of ``Network().named_parameters()``."""
-KINDS = {name: "LayerNorm" if name.startswith("norm") else "Linear" for name in SHAPES}
+REGISTRIES = {name: "LayerNorm" if name.startswith("norm") else "Linear" for name in SHAPES}
 """Class name of the module that owns each parameter."""
 
 

@@ -41,7 +41,19 @@ from ...training.oracle import Oracle
 from ..check import Failed, NotApplicable, check
 from ..settings import published, settings, spell
 from ..testbed import attach
-from .numpy_network import CLASSES, DIMENSION, INPUTS, KINDS, SHAPES, SLICES, Array, Network, Samples, flatten, write
+from .numpy_network import (
+    CLASSES,
+    DIMENSION,
+    INPUTS,
+    REGISTRIES,
+    SHAPES,
+    SLICES,
+    Array,
+    Network,
+    Samples,
+    flatten,
+    write,
+)
 
 STEPS, BATCH, BATCHES = 20, 12, 4
 TOLERANCE = 1e-10
@@ -68,7 +80,7 @@ class Extra:
     slices: Mapping[str, slice] = field(default_factory=lambda: SLICES)
     """Where each parameter lies in w."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: SHAPES)
-    kinds: Mapping[str, str] = field(default_factory=lambda: KINDS)
+    kinds: Mapping[str, str] = field(default_factory=lambda: REGISTRIES)
     """Class name of the module that owns each parameter."""
     batch: int = BATCH
     steps_per_epoch: int = BATCHES

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from real_slurm import disturbances
-from real_slurm.configuration import GRACE
+from real_slurm.configuration import PREEMPTION_GRACE_SECONDS
 from real_slurm.evidence import assert_same_runs, courses
 from real_slurm.lab import watched
 
@@ -78,7 +78,9 @@ def test_preemption_without_the_signal(runs_per_job, cluster, lab, reference, me
     job = bench.wait_for_training()
     start = time.monotonic()
     disturbances.preempt(cluster, job)
-    assert time.monotonic() - start >= GRACE / 2, "the job gave way at once, as if it had been asked to"
+    assert time.monotonic() - start >= PREEMPTION_GRACE_SECONDS / 2, (
+        "the job gave way at once, as if it had been asked to"
+    )
     bench.finish()
     measured(back_seconds=bench.gap(job))
     check(bench, reference, measured)
@@ -100,7 +102,7 @@ def test_a_run_on_two_devices_is_told_of_its_end_and_goes_on(cluster, lab, refer
     bench = lab(watched(1), pause=PAUSE)
     bench.launch("--devices", "2")
     for _ in range(2):
-        disturbances.announce(cluster, bench.wait_for_training())
+        disturbances.preregister(cluster, bench.wait_for_training())
     bench.finish()
     (job,) = bench.jobs()
     (record,) = Store(bench.results).records()
@@ -114,22 +116,22 @@ def test_a_run_on_two_devices_is_told_of_its_end_and_goes_on(cluster, lab, refer
 def test_workers_killed_at_random_moments(cluster, lab, reference, measured):
     """Half of eight runs, made one after the other with a checkpoint every step, are killed somewhere; then again."""
     bench = lab(watched(8), pause=0.05, options=("--runs-per-job", "8"))
-    dice, kills, launches = random.Random(0), 0, 0
+    dice, kills, submissions = random.Random(0), 0, 0
     every_step = ("--checkpoint-seconds", "0")
     while bench.done() < 8:
-        if launches:
+        if submissions:
             bench.sambench("retry", *bench.launch_options, *every_step, "--backoff", "0", "--most", "9")
         else:
             bench.launch(*every_step)
-        launches += 1
-        for _ in range(4 if launches < 3 else 0):
+        submissions += 1
+        for _ in range(4 if submissions < 3 else 0):
             job = bench.wait_for_training(steps=dice.randint(1, 20))
             time.sleep(dice.random() * 0.1)
             disturbances.kill_worker(cluster, job)
             kills += 1
         bench.finish()
     assert kills == 8
-    measured(kills=kills, launches=launches, total_seconds=bench.since_launch())
+    measured(kills=kills, submissions=submissions, total_seconds=bench.since_launch())
     check(bench, reference, measured)
 
 

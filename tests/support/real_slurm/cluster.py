@@ -90,9 +90,9 @@ class Cluster:
         self.write_configuration()
         (state / "gres.conf").write_text(configuration.gres_conf(choices))
         (state / "cgroup.conf").write_text(_cgroup_conf())
-        accounts = state / "slurmdbd.conf"
-        accounts.touch(0o600)
-        accounts.write_text(configuration.slurmdbd_conf(choices))
+        sacct = state / "slurmdbd.conf"
+        sacct.touch(0o600)
+        sacct.write_text(configuration.slurmdbd_conf(choices))
         (state / "database.sql").write_text(configuration.DATABASE)
 
         munge = ["munged", "-F", f"--key-file={key}", f"--socket={choices.socket}", "--num-threads=2"]
@@ -135,8 +135,8 @@ class Cluster:
         self.write_configuration(**changes)
         self.daemons["slurmctld"].stop()
         self.start_controller()
-        ask = ["sbatch", "--test-only", f"--partition={configuration.PREEMPTIBLE}", "--wrap=true"]
-        self._until("slurmctld", lambda: self.all_nodes_up() and self.does(*ask))
+        run_command = ["sbatch", "--test-only", f"--partition={configuration.PREEMPTIBLE}", "--wrap=true"]
+        self._until("slurmctld", lambda: self.all_nodes_up() and self.does(*run_command))
 
     def heal(self) -> None:
         """Bring everything to where it was at the start: no jobs, all nodes, the usual signals."""

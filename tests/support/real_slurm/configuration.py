@@ -5,7 +5,7 @@ from pathlib import Path
 
 PREEMPTIBLE, URGENT, PLAIN = "low", "high", "plain"
 """Partitions: jobs of the first give way to those of the second; the third, the default, takes no part in it."""
-GRACE = 10
+PREEMPTION_GRACE_SECONDS = 10
 """Seconds between the warning of a job that has to give way and its end."""
 REQUEUE_DELAY = 6
 """Seconds before a requeued job may start again: the lifetime of a credential. It has to outlast ``KillWait``, or the
@@ -62,7 +62,7 @@ def slurm_conf(choices: Choices) -> str:
         f"PartitionName={name} Nodes=ALL LLN=YES State=UP MaxTime=7-0 DefaultTime=60 {rest}"
         for name, rest in (
             (PLAIN, "Default=YES PriorityTier=1 PreemptMode=OFF"),
-            (PREEMPTIBLE, f"PriorityTier=1 PreemptMode=REQUEUE GraceTime={GRACE}"),
+            (PREEMPTIBLE, f"PriorityTier=1 PreemptMode=REQUEUE GraceTime={PREEMPTION_GRACE_SECONDS}"),
             (URGENT, "PriorityTier=9 PreemptMode=OFF"),
         )
     )

@@ -9,7 +9,7 @@ from .cluster import Cluster, Job
 from .configuration import REQUEUE_DELAY, URGENT
 from .daemons import end, wait_until
 
-PATIENCE = 90.0
+WAIT_SECONDS = 90.0
 """Seconds that SLURM may take to notice something."""
 BESIDE = 8.0
 """Seconds for which a job that was taken for dead goes on beside its second start."""
@@ -20,16 +20,16 @@ def preempt(cluster: Cluster, job: Job) -> None:
     urgent = cluster.run(
         "sbatch", "--parsable", "-p", URGENT, "-w", job.node, "--exclusive", "-o", "/dev/null", *_BRIEF
     )
-    wait_until(lambda: _state(cluster, urgent.strip()) == "COMPLETED", PATIENCE, "the urgent job")
+    wait_until(lambda: _state(cluster, urgent.strip()) == "COMPLETED", WAIT_SECONDS, "the urgent job")
 
 
 _BRIEF = ("--wrap", "sleep 1")
 
 
-def announce(cluster: Cluster, job: Job) -> None:
+def preregister(cluster: Cluster, job: Job) -> None:
     """The signal that comes before a time limit."""
     _signal(cluster, job, "USR2")
-    wait_until(lambda: _left(cluster, job), PATIENCE, f"the requeue of job {job.id}")
+    wait_until(lambda: _left(cluster, job), WAIT_SECONDS, f"the requeue of job {job.id}")
 
 
 def terminate(cluster: Cluster, job: Job) -> None:
@@ -40,13 +40,13 @@ def terminate(cluster: Cluster, job: Job) -> None:
 def requeue(cluster: Cluster, job: Job) -> None:
     """An operator requeues the job: no signal that it could answer in peace."""
     cluster.run("scontrol", "requeue", job.id)
-    wait_until(lambda: _left(cluster, job), PATIENCE, f"the requeue of job {job.id}")
+    wait_until(lambda: _left(cluster, job), WAIT_SECONDS, f"the requeue of job {job.id}")
 
 
 def set_node_down(cluster: Cluster, job: Job) -> None:
     """An operator takes the node out of service, and gives it back a little later."""
     cluster.run("scontrol", "update", f"nodename={job.node}", "state=down", "reason=test")
-    wait_until(lambda: _left(cluster, job), PATIENCE, f"the end of job {job.id}")
+    wait_until(lambda: _left(cluster, job), WAIT_SECONDS, f"the end of job {job.id}")
     cluster.run("scontrol", "update", f"nodename={job.node}", "state=resume")
 
 
@@ -55,20 +55,20 @@ def kill_node(cluster: Cluster, job: Job) -> None:
     pids = cluster.processes_of_node(job.node)
     cluster.daemons[job.node].kill()
     end(pids)
-    wait_until(lambda: _left(cluster, job), PATIENCE, f"the end of job {job.id}")
+    wait_until(lambda: _left(cluster, job), WAIT_SECONDS, f"the end of job {job.id}")
     cluster.start_node(job.node)
-    wait_until(cluster.all_nodes_up, PATIENCE, f"node {job.node}")
+    wait_until(cluster.all_nodes_up, WAIT_SECONDS, f"node {job.node}")
 
 
 def cut_off_node(cluster: Cluster, job: Job) -> None:
     """The daemon of the node dies and the job lives on, unseen: SLURM starts it a second time elsewhere."""
     cluster.daemons[job.node].kill()
-    wait_until(lambda: _left(cluster, job), PATIENCE, f"the end of job {job.id}")
+    wait_until(lambda: _left(cluster, job), WAIT_SECONDS, f"the end of job {job.id}")
     with suppress(TimeoutError):  # other elements of its array may go first
         wait_until(lambda: _again(cluster, job), 2 * REQUEUE_DELAY, f"the second start of job {job.id}")
     time.sleep(BESIDE)
     cluster.start_node(job.node)
-    wait_until(cluster.all_nodes_up, PATIENCE, f"node {job.node}")
+    wait_until(cluster.all_nodes_up, WAIT_SECONDS, f"node {job.node}")
 
 
 def restart_daemon_of_node(cluster: Cluster, job: Job) -> None:
@@ -85,7 +85,7 @@ def kill_worker(cluster: Cluster, job: Job) -> None:
 def kill_job(cluster: Cluster, job: Job) -> None:
     """All processes of the job that are Python are killed; SLURM calls the job failed."""
     end(cluster.trainers(job))
-    wait_until(lambda: _left(cluster, job), PATIENCE, f"the end of job {job.id}")
+    wait_until(lambda: _left(cluster, job), WAIT_SECONDS, f"the end of job {job.id}")
 
 
 def restart_controller(cluster: Cluster, job: Job) -> None:
@@ -103,7 +103,7 @@ def kill_controller(cluster: Cluster, job: Job) -> None:
 Disturbance = Callable[[Cluster, Job], None]
 HEALING: tuple[Disturbance, ...] = (
     preempt,
-    announce,
+    preregister,
     terminate,
     requeue,
     set_node_down,
@@ -127,7 +127,7 @@ def storm(seed: int) -> list[Disturbance]:
 
 def _signal(cluster: Cluster, job: Job, name: str) -> None:
     """Send a signal to a job. Where the job is about to end, scancel tries for a minute and a half, and fails."""
-    cluster.does("scancel", f"--signal={name}", job.raw, timeout=PATIENCE * 3)
+    cluster.does("scancel", f"--signal={name}", job.raw, timeout=WAIT_SECONDS * 3)
 
 
 def _left(cluster: Cluster, job: Job) -> bool:

@@ -135,8 +135,8 @@ class Lab:
 
     def jobs(self, states: str = "all") -> list[Job]:
         """Return the jobs of the launches of this results folder."""
-        launches = self.results / "launches"
-        names = [entry.name for entry in launches.iterdir()] if launches.is_dir() else []
+        submissions = self.results / "launches"
+        names = [entry.name for entry in submissions.iterdir()] if submissions.is_dir() else []
         return [job for job in self.cluster.queue(states) if any(name in job.name for name in names)]
 
     def alive(self) -> list[Job]:
