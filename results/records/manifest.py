@@ -139,8 +139,8 @@ def write_roster(store: Store, manifest: SuiteManifest) -> None:
         dropped = [run for track, run in before if (track, run) not in kept and store.has(run)]
         if dropped:
             raise StateError(
-                f"suite {manifest.name!r} would lose {len(dropped)} runs that are done (first: {dropped[0][:12]}): results "
-                "are not dropped after they were seen. Give the changed suite another name, or delete "
+                f"suite {manifest.name!r} would lose {len(dropped)} runs that are done (first: {dropped[0][:12]}): "
+                "results are not dropped after they were seen. Give the changed suite another name, or delete "
                 f"{path} if nothing was concluded from it"
             )
     make_folder(path.parent)
