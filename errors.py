@@ -36,3 +36,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> ConfigError:
     near = get_close_matches(name.lower(), options, n=2, cutoff=0.55)
     hint = f"; did you mean {' or '.join(repr(option) for option in near)}?" if near else "."
     return ConfigError(f"unknown {kind} {name!r}{hint} Valid: {', '.join(options) or 'none, there are none'}")
+
+
+class Interrupted(BaseException):
+    """The run stopped on request and its checkpoint is written; no handler of errors should take it for one."""

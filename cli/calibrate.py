@@ -9,13 +9,14 @@ import typer
 from ..atomic import atomic_write_bytes, check_writable
 from ..benchmarks.device import cores, pick_device
 from ..benchmarks.spec import RunSpec
-from ..benchmarks.suites.calibration import TURNS, calibrate, calibrated
+from ..benchmarks.suites.calibration import TURNS, calibrated
+from ..benchmarks.suites.calibration import calibrate as time_epochs
 from ..benchmarks.suites.suite import find_suite
 from .console import err, out
 from .options import DataRoot, Device, Plugins, Sources, SuiteName, open_suite
 
 
-def calibrate_(
+def calibrate(
     suite: SuiteName,
     output: Annotated[Path, typer.Option("--output", help="the suite to write, with the times in it")],
     turns: Annotated[int, typer.Option("--turns", min=1, help="epochs that are timed of every method")] = TURNS,
@@ -33,6 +34,6 @@ def calibrate_(
     def watch(turn: int, spec: RunSpec, seconds: float) -> None:
         err.print(f"turn {turn + 1} of {turns}: {spec.label()} {seconds:.2f} s", highlight=False)
 
-    measured = calibrate(loaded, pick_device(device), data, turns, watch)
+    measured = time_epochs(loaded, pick_device(device), data, turns, watch)
     atomic_write_bytes(output, calibrated(name, text, measured).encode())
     out.print(f"suite: {output}; next: sambench launch {output}", highlight=False, soft_wrap=True)

@@ -9,8 +9,7 @@ from ..benchmarks.suites.calibration import check_device
 from ..benchmarks.suites.preregistration import check_ready, preregister
 from ..benchmarks.suites.suite import Suite
 from ..benchmarks.training.environment import describe_environment
-from ..benchmarks.training.signals import Interrupted
-from ..errors import SambenchError
+from ..errors import Interrupted, SambenchError
 from ..results.records.store import Store
 from ..slurm import resources as report
 from ..slurm.cluster import commands as scheduler

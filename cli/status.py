@@ -29,7 +29,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="show it anew every few seconds until all have ended")] = False,
     all_: Annotated[bool, typer.Option("--all", help="list every run, also those that are done or alike")] = False,
 ) -> None:
-    """Show where every run of a suite stands."""
+    """Show the state of every run of a suite."""
     loaded, store = open_suite(suite, source), Store(results)
     found = run_statuses(loaded, store)
     if not watch:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from ..benchmarks.training.signals import Interrupted, Note
+from ..benchmarks.training.signals import Note
+from ..errors import Interrupted
 from .events import EVENT_INTERVAL_SECONDS, Listen, RunEvent
 from .plan import Planned
 from .worker import RunOptions, attempt

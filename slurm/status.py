@@ -37,14 +37,14 @@ def run_statuses(suite: Suite, store: Store, now: float | None = None) -> list[R
         now = filesystem_time(store.root) if started else time.time()
     found = []
     for spec, run_id in zip(suite.specs, ids, strict=True):
-        status = statuses.get(run_id)
-        if status not in (None, "failed"):
-            found.append(_ended(spec, status))
+        recorded = statuses.get(run_id)
+        if recorded not in (None, "failed"):
+            found.append(_ended(spec, recorded))
             continue
         status = _unfinished(spec, run_id, store, now) if run_id in started else RunStatus(spec, "pending")
         if status.state != "running":
             job = deciding_job(jobs.get(run_id, ()), queue)
-            status = from_queue(status, run_id, job, queue, status == "failed", store)
+            status = from_queue(status, run_id, job, queue, recorded == "failed", store)
         found.append(status)
     return found
 

@@ -8,8 +8,7 @@ import torch
 from ..benchmarks.device import pick_device
 from ..benchmarks.training.environment import describe_environment
 from ..benchmarks.training.run import run_spec
-from ..benchmarks.training.signals import Interrupted
-from ..errors import ConfigError, SambenchError
+from ..errors import ConfigError, Interrupted, SambenchError
 from ..results.records.lease import Held, LeaseLost
 from ..results.records.store import Store
 from ..variants import load_plugin

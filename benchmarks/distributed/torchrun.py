@@ -23,13 +23,13 @@ from typing import Any
 from torch import distributed as dist
 
 from ...datasets.source import Source
-from ...errors import StateError
+from ...errors import Interrupted, StateError
 from ...results.records.record import RunRecord
 from ...results.records.store import Store
 from ..device import cores
 from ..m_sharpness import check_devices
 from ..spec import RunSpec
-from ..training.signals import SIGNALS, Interrupted
+from ..training.signals import SIGNALS
 from .rendezvous import JOIN_TIMEOUT
 from .worker import Job
 

@@ -15,14 +15,13 @@ from typing import Any
 import torch
 
 from ...datasets.source import Source
-from ...errors import SambenchError
+from ...errors import Interrupted, SambenchError
 from ...results.records.record import RunRecord
 from ...results.records.store import Store
 from ...variants import load_plugin
 from ..device import pick_device
 from ..spec import RunSpec
 from ..training.run import run_spec
-from ..training.signals import Interrupted
 from ..training.state import Advance, TrainState
 from .rendezvous import read_environment, rendezvous
 

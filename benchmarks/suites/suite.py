@@ -187,7 +187,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
             problems += str(error).splitlines()
     if problems:
         raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems]))
-    of_tracks = [spec for track in found["lanes"] for spec in track.specs]
+    of_tracks = [spec for track in found["resolved_tracks"] for spec in track.specs]
     ordered = [*found.pop("specs"), *sorted(of_tracks, key=lambda spec: seeds.index(spec.seed))]
     datasets = {spec.dataset for spec in ordered}
     for source in given.keys() - datasets:

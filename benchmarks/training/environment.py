@@ -18,7 +18,7 @@ from ...results.records.record import Environment
 
 def describe_environment(device: torch.device, devices: int = 1) -> Environment:
     """Collect what the record says about the machine and the software."""
-    commit, dirty = source_state(Path(__file__).resolve().parent.parent)
+    commit, dirty = source_state(Path(__file__).resolve().parents[2])
     return Environment(
         sambench=__version__,
         python=platform.python_version(),

@@ -4,9 +4,10 @@ import math
 
 import torch
 
+from ...errors import Interrupted
 from ..precision import GradientOverflow
 from .checkpoint import Checkpoints
-from .signals import Interrupted, StopRequest
+from .signals import StopRequest
 from .state import Advance, TrainState
 
 CHECK_EVERY = 50

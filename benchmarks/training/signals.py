@@ -13,10 +13,6 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR2")
 """The last one is what schedulers send before they take a machine away."""
 
 
-class Interrupted(BaseException):
-    """The run stopped on request and its checkpoint is written; no handler of errors should take it for one."""
-
-
 class Note:
     """A handler that takes note of a signal. A :class:`StopRequest` that begins later finds it, so that no signal is
     lost between the start of a process and the first step of its run."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ...benchmarks.distributed.rendezvous import DistributedEnvironment, rendezvous
 from ...benchmarks.training.run import run_spec
-from ...benchmarks.training.signals import Interrupted
+from ...errors import Interrupted
 from ...results.records.lease import Held
 from ...results.records.store import Store
 from ..events import Listen, RunEvent, report_steps

@@ -9,10 +9,10 @@ import time
 import pytest
 from typer.testing import CliRunner
 
+import sambench.cli.status as status
 from sambench import cli
 from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.suites.suite import load_suite
-from sambench.cli import status
 from sambench.errors import SambenchError
 from sambench.results.records.store import Store
 from sambench.slurm.status import RunStatus
@@ -196,3 +196,10 @@ def test_an_interrupt_writes_a_checkpoint_and_the_command_resumes(tmp_path):
     assert "the same command resumes" in err
     assert "Traceback" not in err
     assert list(tmp_path.glob("checkpoints/*/step-*.pt"))
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_help_says_what_the_command_says(name):
+    """The list of commands is written without importing them; it must not drift from what they say themselves."""
+    text = cli.COMMANDS[name].load(name).help or ""
+    assert " ".join(text.split("\n\n")[0].split()) == cli.COMMANDS[name].help

@@ -8,12 +8,11 @@ import signal
 import pytest
 import torch
 
+from sambench.benchmarks.training import run as module
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.run import run_spec
-from sambench.benchmarks.training.signals import Interrupted
-from sambench.benchmarks.training.state import run as module
 from sambench.datasets import load
-from sambench.errors import StateError
+from sambench.errors import Interrupted, StateError
 from sambench.results.records.record import unpack_bits
 from sambench.results.records.store import Store
 from sambench.variants import get_info, list_variants

@@ -12,8 +12,7 @@ from pretending import DONE, FAILED, FOR_EVER, KILLED, REFUSED, UNTIL_ASKED, WIT
 from sambench.benchmarks.distributed import torchrun as module
 from sambench.benchmarks.distributed import worker as member
 from sambench.benchmarks.distributed.torchrun import run_spec_on_devices
-from sambench.benchmarks.training.signals import Interrupted
-from sambench.errors import ConfigError, StateError
+from sambench.errors import ConfigError, Interrupted, StateError
 from sambench.results.records.store import Store
 
 
@@ -82,7 +81,7 @@ def test_a_process_whose_parent_is_gone_writes_its_checkpoint_and_stops(monkeypa
     assert signals == [(os.getpid(), signal.SIGTERM)]
 
 
-COMMAND = [sys.executable, "-m", "sambench.cli", "run", "--variant", "sam", "--dataset", "digits"]
+COMMAND = [sys.executable, "-m", "sambench", "run", "--variant", "sam", "--dataset", "digits"]
 TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs", "2", "--device", "cpu"]
 
 

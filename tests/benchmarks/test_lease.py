@@ -10,7 +10,6 @@ import pytest
 
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.run import run_spec
-from sambench.results.records import lease as holder
 from sambench.results.records import lease as module
 from sambench.results.records.lease import Held, Lease, LeaseLost, filesystem_time, lease_status
 from sambench.results.records.store import Store
@@ -24,7 +23,7 @@ def folder(tmp_path):
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Make holders look like processes of other machines, whose locks say nothing here."""
-    monkeypatch.setattr(holder, "_same_kernel", lambda found: False)
+    monkeypatch.setattr(module, "_same_kernel", lambda found: False)
 
 
 def age(folder, seconds):

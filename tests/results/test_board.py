@@ -10,7 +10,7 @@ import pytest
 from synthetic import build_trial
 
 from sambench.errors import StateError
-from sambench.results.leaderboard.render import render as leaderboard
+from sambench.results.leaderboard import render as leaderboard
 from sambench.results.records.manifest import SuiteManifest, Track, Tuning, write_roster
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
@@ -88,7 +88,7 @@ def test_the_board_says_what_was_asked_how_and_with_how_many_runs(runs: dict[str
 
 def test_a_suite_without_tracks_has_one_table_a_workload(runs: dict[str, list[RunRecord]]) -> None:
     promised = promise(runs)
-    boards = assemble(every(runs), [promised.model_copy(update={"tracks": (), "loose": promised.runs})])
+    boards = assemble(every(runs), [promised.model_copy(update={"tracks": (), "untracked": promised.runs})])
     (board,) = boards.boards
     (section,) = board.sections
     assert (board.runs, board.missing, section.track) == (9, 0, None)

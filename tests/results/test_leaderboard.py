@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from sambench.errors import StateError
+from sambench.results.leaderboard import render as leaderboard
 from sambench.results.leaderboard.cells import cells
-from sambench.results.leaderboard.render import render as leaderboard
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
 from sambench.results.statistics.intervals import detectable_difference, pooled_deviation, t_interval

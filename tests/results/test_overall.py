@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sambench.results.leaderboard.render import render as leaderboard
+from sambench.results.leaderboard import render as leaderboard
 from sambench.results.records.manifest import SuiteManifest, Track
 from sambench.results.records.record import RunRecord
 from sambench.results.tables.boards import Boards, assemble

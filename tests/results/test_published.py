@@ -7,7 +7,7 @@ import pytest
 
 import sambench
 from sambench.benchmarks.conformance import variant_pages as cards
-from sambench.results.leaderboard.render import render as leaderboard
+from sambench.results.leaderboard import render as leaderboard
 from sambench.results.tables.boards import assemble
 from sambench.results.tables.comparability import write
 from sambench.results.tables.published import VALUE, by_source

@@ -257,7 +257,7 @@ def test_seeds_that_the_suite_did_not_promise(folder: Folder) -> None:
     }
 
 
-@pytest.mark.parametrize("loose", [False, True])
+@pytest.mark.parametrize("untracked", [False, True])
 def test_promised_seeds_that_a_method_lacks(folder: Folder, untracked: bool) -> None:
     runs = [run.run_id for name, run in folder.records.items() if name != "sgd 4 2" and not name.startswith("sgd 8")]
     track = folder.track("E", 4, "sam 4").model_copy(update={"runs": tuple(runs)})

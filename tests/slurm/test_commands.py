@@ -6,16 +6,16 @@ import torch
 from real_slurm.evidence import without_times
 from typer.testing import CliRunner
 
+import sambench.cli.retry as retry
 from sambench import cli
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.training.environment import describe_environment
-from sambench.cli import launch as suites
 from sambench.cli.status import MAX_LISTED_PER_STATE
 from sambench.errors import SambenchError
 from sambench.results.records.lease import Lease
 from sambench.results.records.store import Store
+from sambench.slurm import status
 from sambench.slurm.cluster import commands as scheduler
-from sambench.slurm.cluster import queue as status
 from sambench.slurm.cluster.submission import list_submissions
 from sambench.slurm.logs import under_way
 from sambench.slurm.plan import Planned
@@ -155,7 +155,7 @@ def test_retries_in_local_processes_are_counted_and_come_later_each_time(suite, 
         "class Fails(SGD):\n    def update(self, closure):\n        raise RuntimeError('on purpose')\n"
     )
     suite.write_text(SUITE.replace('"sam"', '"fails"'))
-    monkeypatch.setattr(suites.time, "sleep", waits.append)
+    monkeypatch.setattr(retry.time, "sleep", waits.append)
     where = ["--on", "debug", "--results", tmp_path / "r", "--plugin", plugin, "--device", "cpu"]
     sambench("launch", suite, *where, code=2)
     for _ in range(2):

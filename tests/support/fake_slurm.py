@@ -53,10 +53,10 @@ def sql(query, *values):
     """Run one statement in a transaction of its own; rows come back as dictionaries."""
     with closing(sqlite3.connect(home() / "jobs.db", timeout=60, isolation_level=None)) as base:
         base.row_factory = sqlite3.Row
-        base.run_spec("begin immediate")
-        base.run_spec(TABLE)
-        rows = [dict(row) for row in base.run_spec(query, values)]
-        base.run_spec("commit")
+        base.execute("begin immediate")
+        base.execute(TABLE)
+        rows = [dict(row) for row in base.execute(query, values)]
+        base.execute("commit")
     return rows
 
 

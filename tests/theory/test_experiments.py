@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import sambench.cli.theory as commands
 from sambench.benchmarks.theory.experiments import (
     get_experiment,
     list_experiments,
@@ -22,7 +23,6 @@ from sambench.benchmarks.theory.experiments.normalization import floors
 from sambench.benchmarks.theory.experiments.rate import slopes
 from sambench.benchmarks.theory.figures import save, styled
 from sambench.benchmarks.theory.page import build_page
-from sambench.cli import theory as commands
 from sambench.errors import ConfigError, DataError, StateError
 
 ROOT = Path(__file__).parents[2]

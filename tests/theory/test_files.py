@@ -8,9 +8,9 @@ import torch
 from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_diabetes
 from typer.testing import CliRunner
 
+import sambench.cli.theory as commands
 from sambench.benchmarks.theory.experiments import list_experiments, read_data, run_experiment
 from sambench.benchmarks.theory.problems import list_readers, make_problem, reader
-from sambench.cli import theory as commands
 from sambench.errors import ConfigError, DataError
 from tests.theory.conftest import build
 

@@ -111,7 +111,7 @@ class Lab:
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{self.cluster.environment['PATH']}",
             **changes,
         }
-        command_line = [sys.executable, "-P", "-m", "sambench.cli", command, *suite]
+        command_line = [sys.executable, "-P", "-m", "sambench", command, *suite]
         return {
             "args": [*command_line, "--results", str(self.results), *plugins, *options],
             "env": environment,
