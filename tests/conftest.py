@@ -3,12 +3,14 @@
 import pytest
 import torch
 
+from sambench.benchmarks.resolve import make_spec
 from sambench.datasets.samplers import SAMPLERS
 from sambench.variants.averages import AVERAGES
 from sambench.variants.hooks import HOOKS
 from sambench.variants.registry import VARIANTS
 
 REGISTRIES = (VARIANTS, HOOKS, AVERAGES, SAMPLERS)
+TINY = {"dataset": "digits", "model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -46,3 +48,13 @@ def essence():
         return content
 
     return reduce
+
+
+@pytest.fixture(scope="session")
+def tiny_spec():
+    """Make the spec of a run of six steps; keyword arguments replace fields."""
+
+    def make(**fields):
+        return make_spec({**TINY, **fields})
+
+    return make

@@ -61,7 +61,7 @@ def data(dtype: torch.dtype, weighted: bool) -> tuple[Batch, ...]:
     return tuple(Batch(x[i], y[i], ids[i], weights[i] if weighted else None) for i in range(BATCHES))
 
 
-class Testbed:
+class Probe:
     """A model, its oracle and a variant on top of a base optimizer, at step 0. Equal arguments make equal trials.
 
     Args:
@@ -226,7 +226,7 @@ def usable_bases(info: VariantInfo, setting: Mapping[str, Value], bases: Iterabl
     refused: dict[str, str] = {}
     for base in bases:
         try:
-            Testbed(info, setting, base=base)
+            Probe(info, setting, base=base)
         except ConfigError as error:
             refused[base] = str(error)
     if usable := [base for base in bases if base not in refused]:

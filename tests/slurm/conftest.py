@@ -35,10 +35,10 @@ def cluster(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def zygote(tmp_path_factory):
+def fork_server(tmp_path_factory):
     """Start a process from which the tasks of jobs are forked; return the place where it listens."""
     place = tmp_path_factory.mktemp("z") / "s"
-    program = Path(fake_slurm.__file__).with_name("zygote.py")
+    program = Path(fake_slurm.__file__).with_name("fork_server.py")
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", str(program), str(place)],
         stdin=subprocess.PIPE,
@@ -51,10 +51,10 @@ def zygote(tmp_path_factory):
 
 
 @pytest.fixture
-def running(cluster, zygote, monkeypatch):
+def running(cluster, fork_server, monkeypatch):
     """Let the controller run what is submitted."""
     monkeypatch.delenv("FAKE_SLURM_HOLD")
-    (cluster / "zygote").symlink_to(zygote)
+    (cluster / "fork_server").symlink_to(fork_server)
     yield cluster
     fake_slurm.end_all()
 

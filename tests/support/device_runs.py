@@ -3,7 +3,7 @@
 import os
 import signal
 
-from together import STEP
+from process_pair import STEP
 
 from sambench.benchmarks.distributed import process_group as team_module
 from sambench.benchmarks.training.checkpoint import Checkpoints

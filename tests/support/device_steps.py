@@ -1,7 +1,7 @@
 """Steps of every variant, in float64 on a small BatchNorm network, by a team of two."""
 
 from sambench.benchmarks.conformance.settings import small
-from sambench.benchmarks.conformance.testbed import BATCH, Trial
+from sambench.benchmarks.conformance.testbed import BATCH, Probe
 from sambench.benchmarks.training.oracle import Oracle
 from sambench.variants import get_info, list_variants
 
@@ -12,7 +12,7 @@ DEVICE = [name for name in NAMES if get_info(name).cost != "adaptive" and "m" no
 
 def trial(name, oracle=Oracle, norm="batch", **setting):
     """A variant at step 0, on SGD with momentum and weight decay."""
-    return Trial(get_info(name), {**small(get_info(name)), **setting}, norm=norm, oracle=oracle)
+    return Probe(get_info(name), {**small(get_info(name)), **setting}, norm=norm, oracle=oracle)
 
 
 def work(process_group, folder):

@@ -18,7 +18,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-from zygote import ask
+from fork_server import ask
 
 COMMANDS = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sinfo", "srun")
 DEFAULTS = {"MaxArraySize": 1001, "partitions": ["debug", "gpu"], "gpus": 4, "requeue_seconds": 0.2, "kill_wait": 1.0}
@@ -254,9 +254,9 @@ def srun(arguments):
 
 def start_task(command, log, environment):
     """Start a task; return its process id, and what waits for it and returns its exit code."""
-    zygote = home() / "zygote"
-    if zygote.exists():
-        told = ask(str(zygote), {"environment": environment, "output": log, "folder": command[-1]})
+    fork_server = home() / "fork_server"
+    if fork_server.exists():
+        told = ask(str(fork_server), {"environment": environment, "output": log, "folder": command[-1]})
         return next(told), lambda: next(told)
     with open(log, "a") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)

@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from sambench.benchmarks.conformance.testbed import Testbed, all_same_bits
+from sambench.benchmarks.conformance.testbed import Probe, all_same_bits
 from sambench.datasets.samplers import list_samplers
 from sambench.variants import AVERAGES, HOOKS, get_info, list_variants
 
@@ -15,12 +15,12 @@ RULES = [info.name for info in list_variants() if {"hook", "average"}.isdisjoint
 NAMED = [info.name for info in list_variants() if info.name not in RULES]
 
 
-def together(name: str, hook: str, average: str) -> Testbed:
+def together(name: str, hook: str, average: str) -> Probe:
     info = get_info(name)
     known = HOOKS.get(hook).hyper.keys() | AVERAGES.get(average).hyper.keys()
     setting = {key: value for key, value in SETTINGS.items() if key in known}
     small = {"langevin": 2} if name == "entropy_sgd" else {}
-    return Testbed(info, {**small, **setting}, hook=hook, average=average, norm="batch", dtype=torch.float32)
+    return Probe(info, {**small, **setting}, hook=hook, average=average, norm="batch", dtype=torch.float32)
 
 
 @pytest.mark.parametrize(("hook", "average"), [("saf", "ema"), ("mesa", "swa")])
@@ -28,7 +28,7 @@ def together(name: str, hook: str, average: str) -> Testbed:
     "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in RULES]
 )
 def test_any_rule_goes_with_any_hook_and_average_and_resumes_to_the_bit(name, hook, average):
-    whole, plain = together(name, hook, average), Testbed(get_info(name), norm="batch", dtype=torch.float32)
+    whole, plain = together(name, hook, average), Probe(get_info(name), norm="batch", dtype=torch.float32)
     whole.step(6)
     buffer = io.BytesIO()
     parts = {"model": whole.model, "optimizer": whole.optimizer, "oracle": whole.oracle}

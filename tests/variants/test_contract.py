@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
-from stepping import NAMES, bits
+from tensor_bits import NAMES, bits
 
 from sambench.errors import ConfigError
 from sambench.variants import StepRule, create

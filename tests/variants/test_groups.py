@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from stepping import NAMES, bits
+from tensor_bits import NAMES, bits
 from torch import nn
 
 from sambench.errors import ConfigError

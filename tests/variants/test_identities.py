@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sambench.benchmarks.conformance.testbed import Testbed, distance
+from sambench.benchmarks.conformance.testbed import Probe, distance
 from sambench.variants import TINY, create, get_info, list_variants
 
 DUE = {
@@ -50,7 +50,7 @@ def test_every_variant_reduces_to_its_base_somewhere(name):
     assert info.neutral is not None or info.notes
 
 
-def steps(one: Testbed, two: Testbed, count: int = 10) -> float:
+def steps(one: Probe, two: Probe, count: int = 10) -> float:
     """Make steps side by side and return the largest difference of a weight on the way."""
     worst = 0.0
     for _ in range(count):
@@ -61,7 +61,7 @@ def steps(one: Testbed, two: Testbed, count: int = 10) -> float:
 
 
 def test_usam_is_sam_with_a_radius_in_proportion_to_the_gradient():
-    usam, sam = Testbed(get_info("usam"), {"rho": 0.3}), Testbed(get_info("sam"))
+    usam, sam = Probe(get_info("usam"), {"rho": 0.3}), Probe(get_info("sam"))
     for _ in range(10):
         sam.bind()()
         norm = torch.nn.utils.get_total_norm([p.grad for p in sam.model.parameters()])
@@ -70,7 +70,7 @@ def test_usam_is_sam_with_a_radius_in_proportion_to_the_gradient():
 
 
 def test_scheduled_unified_sam_is_a_sequence_of_fixed_ones():
-    scheduled, fixed = Testbed(get_info("unified_sam"), {"lam": "1-1/t"}), Testbed(get_info("unified_sam"))
+    scheduled, fixed = Probe(get_info("unified_sam"), {"lam": "1-1/t"}), Probe(get_info("unified_sam"))
     for t in range(1, 11):
         fixed.optimizer.param_groups[0]["lam"] = 1.0 - 1.0 / t
         assert steps(scheduled, fixed, 1) == 0.0
@@ -79,24 +79,24 @@ def test_scheduled_unified_sam_is_a_sequence_of_fixed_ones():
 @pytest.mark.parametrize("gamma", [0.3, 0.8])
 def test_coupled_and_decoupled_wsam_are_one_on_plain_sgd(gamma):
     one, two = (
-        Testbed(get_info("wsam"), {"gamma": gamma, "decoupled": decoupled}, base="stateless")
+        Probe(get_info("wsam"), {"gamma": gamma, "decoupled": decoupled}, base="stateless")
         for decoupled in (True, False)
     )
     assert steps(one, two) < 1e-12
-    one, two = (Testbed(get_info("wsam"), {"gamma": gamma, "decoupled": decoupled}) for decoupled in (True, False))
+    one, two = (Probe(get_info("wsam"), {"gamma": gamma, "decoupled": decoupled}) for decoupled in (True, False))
     assert steps(one, two) > 1e-6
 
 
 @pytest.mark.parametrize("gamma", [0.2, 0.5, 0.7])
 def test_gnp_is_coupled_wsam_at_any_weight(gamma):
-    gnp = Testbed(get_info("gnp"), {"alpha": gamma / (1 - gamma), "rho": 0.1})
-    wsam = Testbed(get_info("wsam"), {"gamma": gamma, "decoupled": False, "rho": 0.1})
+    gnp = Probe(get_info("gnp"), {"alpha": gamma / (1 - gamma), "rho": 0.1})
+    wsam = Probe(get_info("wsam"), {"gamma": gamma, "decoupled": False, "rho": 0.1})
     assert steps(gnp, wsam) < 1e-12
 
 
 def test_asam_where_nothing_is_a_weight_is_sam():
     """T = 1 on every parameter whose name does not say weight."""
-    asam, sam = Testbed(get_info("asam"), {"rho": 0.1}), Testbed(get_info("sam"), {"rho": 0.1})
+    asam, sam = Probe(get_info("asam"), {"rho": 0.1}), Probe(get_info("sam"), {"rho": 0.1})
     renamed = [(f"p{i}", p) for i, p in enumerate(asam.model.parameters())]
     asam.optimizer = create("asam", renamed, lr=0.05, momentum=0.9, weight_decay=1e-3, rho=0.1)
     assert steps(asam, sam) < 1e-12
@@ -106,7 +106,7 @@ def test_stable_sam_goes_in_the_direction_of_sam():
     """Its gradient is SAM's, brought to the length of the plain one."""
     ways, norms = [], []
     for name in ("stable_sam", "sam", "sgd"):
-        trial = Testbed(get_info(name), {} if name == "sgd" else {"rho": 0.1}, base="stateless")
+        trial = Probe(get_info(name), {} if name == "sgd" else {"rho": 0.1}, base="stateless")
         start = trial.weights()
         trial.step()
         way = trial.weights() - start
@@ -121,8 +121,8 @@ def test_stable_sam_goes_in_the_direction_of_sam():
 def test_sampa_without_its_perturbed_gradient_is_the_optimistic_gradient_method():
     """lam = 1: w+ = w - eta g(y+) with y+ = w - eta g(y), past extragradient (Popov 1980), on plain SGD."""
     sampa, plain = (
-        Testbed(get_info("sampa"), {"lam": 1.0}, base="stateless"),
-        Testbed(get_info("sgd"), base="stateless"),
+        Probe(get_info("sampa"), {"lam": 1.0}, base="stateless"),
+        Probe(get_info("sgd"), base="stateless"),
     )
     rate, g = 0.05, torch.zeros(())
     for t in range(8):
@@ -139,7 +139,7 @@ def test_sampa_without_its_perturbed_gradient_is_the_optimistic_gradient_method(
 
 def test_averaging_one_model_is_that_model():
     """SWA over a single epoch end is the network as it stood there."""
-    swa, sgd = Testbed(get_info("swa"), {"swa_start": 0.9}), Testbed(get_info("sgd"))
+    swa, sgd = Probe(get_info("swa"), {"swa_start": 0.9}), Probe(get_info("sgd"))
     for trial in (swa, sgd):
         trial.step(40)
     with swa.oracle.average.applied():

@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from sambench.benchmarks.conformance.testbed import Net, Testbed, all_same_bits
+from sambench.benchmarks.conformance.testbed import Net, Probe, all_same_bits
 from sambench.variants import get_info, list_variants
 
 NAMES = [info.name for info in list_variants()]
@@ -15,7 +15,7 @@ OWN_STEP_SIZE = {"sam_sps", "usam_sps"}
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OWN_STEP_SIZE])
 def test_lr_zero_leaves_every_bit(name):
-    trial = Testbed(get_info(name), base_hyper={"lr": 0.0}, dtype=torch.float32)
+    trial = Probe(get_info(name), base_hyper={"lr": 0.0}, dtype=torch.float32)
     before, storage = trial.tensors(), [p.data_ptr() for p in trial.model.parameters()]
     trial.step(7)
     assert all_same_bits(trial.tensors(), before)
@@ -25,11 +25,11 @@ def test_lr_zero_leaves_every_bit(name):
 @pytest.mark.parametrize("how", ["deepcopy", "pickle"])
 @pytest.mark.parametrize("name", NAMES)
 def test_copy_goes_on_alike(name, how):
-    trial = Testbed(get_info(name))
+    trial = Probe(get_info(name))
     trial.step(2)
     pair = trial.model, trial.optimizer
     model, optimizer = copy.deepcopy(pair) if how == "deepcopy" else pickle.loads(pickle.dumps(pair))
-    twin = Testbed(get_info(name), model=model)
+    twin = Probe(get_info(name), model=model)
     twin.optimizer, twin.done = optimizer, trial.done
     twin.oracle.load_state_dict(trial.oracle.state_dict())
     trial.step(3)
@@ -41,7 +41,7 @@ def test_copy_goes_on_alike(name, how):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_schedulers_take_it_for_an_optimizer(name):
-    trial = Testbed(get_info(name))
+    trial = Probe(get_info(name))
     optimizer = trial.optimizer
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 4)
     for _ in range(4):
@@ -56,7 +56,7 @@ def test_added_group_is_trained_with_the_defaults(name):
     """A layer that joins in mid-run: its state starts then, and what the group leaves out takes the defaults."""
     info = get_info(name)
     model = Net("layer", torch.float64)
-    trial = Testbed(info, model=model)
+    trial = Probe(info, model=model)
     late = [trial.optimizer.param_groups[0]["params"].pop() for _ in range(2)]
     trial.step(2)
     before = [p.detach().clone() for p in late]
@@ -70,7 +70,7 @@ def test_added_group_is_trained_with_the_defaults(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_text_names_the_rule_and_its_values(name):
-    optimizer = Testbed(get_info(name)).optimizer
+    optimizer = Probe(get_info(name)).optimizer
     text = repr(optimizer)
     assert text.startswith(f"{type(optimizer).__name__} (")
     assert all(f"{key}: " in text for key in get_info(name).hyper)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 import torch
-from stepping import bits
+from tensor_bits import bits
 
 from sambench.errors import StateError
 from sambench.variants import StepRule, create

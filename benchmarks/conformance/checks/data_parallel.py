@@ -22,7 +22,7 @@ from ....variants import VariantInfo, get_info, load_plugin
 from ...training.batch import Batch
 from ..check import Failed, check
 from ..settings import small
-from ..testbed import Net, Testbed, distance, same_bits
+from ..testbed import Net, Probe, distance, same_bits
 
 STEPS = 6
 RANKS = 2
@@ -39,7 +39,7 @@ Outcome = list[Tensor] | str
 _outcomes: dict[str, Outcome] = {}
 
 
-class Half(Testbed):
+class Half(Probe):
     """A trial on this rank's half of every batch, its gradients averaged with the other rank's."""
 
     def __init__(self, info: VariantInfo, rank: int):
@@ -141,7 +141,7 @@ def works_distributed(info: VariantInfo) -> str:
         return (
             f"ranks agree to the bit; not compared with one process, since it treats samples by {', '.join(by_sample)}"
         )
-    alone = Testbed(info, small(info))
+    alone = Probe(info, small(info))
     alone.step(STEPS)
     difference = distance(outcome[0], alone.weights())
     if not difference <= TOLERANCE:

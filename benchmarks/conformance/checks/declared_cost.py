@@ -8,7 +8,7 @@ from ....hyper import Value, resolve
 from ....variants import VariantInfo
 from ..check import Failed, check
 from ..settings import settings, spell
-from ..testbed import BATCH, TOTAL, Testbed
+from ..testbed import BATCH, TOTAL, Probe
 
 CONFIDENCE = 1 - 1e-6
 """Of the interval that a random count must fall into: one false alarm in a million."""
@@ -16,7 +16,7 @@ CONFIDENCE = 1 - 1e-6
 
 def count(info: VariantInfo, setting: dict[str, Value]) -> tuple[list[float], list[float]]:
     """Return the gradient and the forward-only evaluations of every step of a whole run."""
-    trial = Testbed(info, setting)
+    trial = Probe(info, setting)
     gradients, forwards = [], []
     for _ in range(TOTAL):
         counted = trial.oracle.counters

@@ -13,7 +13,7 @@ from ....variants import VariantInfo, create
 from ...training.oracle import Oracle
 from ..check import Failed, check
 from ..settings import small
-from ..testbed import CLASSES, HIDDEN, INPUTS, Net, Testbed, all_same_bits, same_bits
+from ..testbed import CLASSES, HIDDEN, INPUTS, Net, Probe, all_same_bits, same_bits
 
 STEPS = 6
 
@@ -61,7 +61,7 @@ class Silent(Oracle):
         return loss
 
 
-def _finite(trial: Testbed, loss: Tensor, what: str) -> None:
+def _finite(trial: Probe, loss: Tensor, what: str) -> None:
     own = [t for tensors in trial.optimizer.own.values() for t in tensors.values()]
     scalars = [float(value) for value in trial.optimizer.scalars.values() if not isinstance(value, str | list | dict)]
     whole = all(bool(torch.isfinite(t).all()) for t in [*trial.tensors(), *own, loss])
@@ -70,12 +70,12 @@ def _finite(trial: Testbed, loss: Tensor, what: str) -> None:
 
 
 def zero_gradient(info: VariantInfo) -> None:
-    trial = Testbed(info, small(info), oracle=Flat)
+    trial = Probe(info, small(info), oracle=Flat)
     _finite(trial, trial.step(STEPS), "zero gradient")
 
 
 def no_gradient(info: VariantInfo) -> None:
-    trial = Testbed(info, small(info), oracle=Silent)
+    trial = Probe(info, small(info), oracle=Silent)
     before = trial.tensors()
     _finite(trial, trial.step(STEPS), "no gradient at all")
     if not all_same_bits(trial.tensors(), before):
@@ -85,7 +85,7 @@ def no_gradient(info: VariantInfo) -> None:
 def odd_parameters(info: VariantInfo) -> None:
     model = Odd()
     scale, unused, frozen = (p.detach().clone() for p in (model.scale, model.unused, model.frozen))
-    trial = Testbed(info, small(info), model=model)
+    trial = Probe(info, small(info), model=model)
     _finite(trial, trial.step(STEPS), "odd parameters")
     if not same_bits(model.unused, unused):
         raise Failed("a parameter without gradient moves")
@@ -97,13 +97,13 @@ def odd_parameters(info: VariantInfo) -> None:
 
 def mixed_dtypes(info: VariantInfo) -> None:
     model = Odd(scale_dtype=torch.float32)
-    trial = Testbed(info, small(info), model=model)
+    trial = Probe(info, small(info), model=model)
     _finite(trial, trial.step(STEPS), "mixed dtypes")
     if model.scale.dtype != torch.float32 or any(p.dtype != torch.float64 for p in (model.unused, model.frozen)):
         raise Failed("mixed dtypes: a parameter changes its type")
 
 
-def _two_groups(info: VariantInfo, second: Mapping[str, Value]) -> Testbed:
+def _two_groups(info: VariantInfo, second: Mapping[str, Value]) -> Probe:
     """A trial whose second half of parameters is a group with values of its own."""
 
     def halves(model: nn.Module) -> list[dict[str, Any]]:
@@ -111,8 +111,8 @@ def _two_groups(info: VariantInfo, second: Mapping[str, Value]) -> Testbed:
         return [{"params": named[:3]}, {"params": named[3:], **second}]
 
     if "modules" not in info.needs:
-        return Testbed(info, small(info), groups=halves, total=STEPS)
-    trial = Testbed(info, small(info), total=STEPS)  # it must be given the module: the group is split off afterwards
+        return Probe(info, small(info), groups=halves, total=STEPS)
+    trial = Probe(info, small(info), total=STEPS)  # it must be given the module: the group is split off afterwards
     first = trial.optimizer.param_groups[0]
     rest, first["params"] = first["params"][3:], first["params"][:3]
     trial.optimizer.add_param_group({"params": rest, **second})
@@ -120,7 +120,7 @@ def _two_groups(info: VariantInfo, second: Mapping[str, Value]) -> Testbed:
 
 
 def several_groups(info: VariantInfo) -> None:
-    whole, equal = Testbed(info, small(info), total=STEPS), _two_groups(info, {})
+    whole, equal = Probe(info, small(info), total=STEPS), _two_groups(info, {})
     whole.step(STEPS)
     equal.step(STEPS)
     if not all_same_bits(whole.tensors(), equal.tensors()):
@@ -159,7 +159,7 @@ def refusals(info: VariantInfo) -> None:
     refused("a complex parameter", lambda: new(with_parameter(torch.ones(2, dtype=torch.complex64))), "complex")
     sparse = torch.eye(INPUTS, dtype=torch.float64).to_sparse()
     refused("a sparse parameter", lambda: new(with_parameter(sparse)), "sparse")
-    refused("a sparse gradient", lambda: Testbed(info, small(info), model=Lookup()).step(), "sparse gradient")
+    refused("a sparse gradient", lambda: Probe(info, small(info), model=Lookup()).step(), "sparse gradient")
 
 
 EDGES = {

@@ -7,7 +7,7 @@ import torch
 from ....variants import VariantInfo, get_info
 from ..check import Failed, NotApplicable, check
 from ..settings import small, spell
-from ..testbed import BaseRun, Testbed, all_same_bits, distance, usable_bases
+from ..testbed import BaseRun, Probe, all_same_bits, distance, usable_bases
 
 STEPS = 8
 TOLERANCE = 1e-12
@@ -21,7 +21,7 @@ def equals_its_base(info: VariantInfo) -> str:
     bases = usable_bases(info, setting, ("momentum", "adamw"))
     for base in bases:
         kind: dict[str, Any] = {"base": base, "norm": "batch", "dtype": torch.float32}
-        trial, reference = Testbed(info, setting, **kind), BaseRun(info, **kind)
+        trial, reference = Probe(info, setting, **kind), BaseRun(info, **kind)
         for t in range(STEPS):
             losses = trial.step(), reference.step()
             if not all_same_bits(trial.evaluated(), reference.tensors()):
@@ -45,8 +45,8 @@ def equals_the_others(info: VariantInfo) -> str:
         of_base = {key: value for key, value in identity.hyper.items() if key not in info.hyper}
         claim = f"{spell(dict(identity.hyper))} = {identity.equals} {spell(dict(identity.other))}"
         for norm in ("batch", "layer"):
-            one = Testbed(info, {**small(info), **identity.hyper}, norm=norm)
-            two = Testbed(other_info, {**of_base, **identity.other}, norm=norm)
+            one = Probe(info, {**small(info), **identity.hyper}, norm=norm)
+            two = Probe(other_info, {**of_base, **identity.other}, norm=norm)
             for t in range(STEPS):
                 one.step()
                 two.step()

@@ -20,7 +20,7 @@ from ....variants import VariantInfo
 from ...training.oracle import Oracle
 from ..check import Failed, check
 from ..settings import settings, small, spell
-from ..testbed import Net, Testbed
+from ..testbed import Net, Probe
 
 STEPS, FEW = 6, 2
 """Steps at the defaults, which go through a period, and at every other setting."""
@@ -154,7 +154,7 @@ def _observe(info: VariantInfo, setting: dict[str, Any], steps: int) -> tuple[se
     """
     model = Net("layer", torch.float32, WIDTH)
     # without weight decay: the base adds it to a copy of the gradient, and that copy is not the variant's
-    trial = Testbed(info, setting, base_hyper={"weight_decay": 0.0}, model=model, dtype=torch.float32, total=1 + steps)
+    trial = Probe(info, setting, base_hyper={"weight_decay": 0.0}, model=model, dtype=torch.float32, total=1 + steps)
     trial.step()
     params, base = list(trial.model.parameters()), trial.optimizer.base.state
     unit = size(params)

@@ -10,7 +10,7 @@ from ....variants import VariantInfo
 from ...training.oracle import Oracle
 from ..check import Failed, check
 from ..settings import settings, small, spell
-from ..testbed import BASES, Testbed, all_same_bits, usable_bases
+from ..testbed import BASES, Probe, all_same_bits, usable_bases
 from .weights_restored import differs, state_of
 
 BEFORE, AFTER = 5, 4
@@ -40,11 +40,11 @@ class Scrambling:
 
 
 def _resumes(info: VariantInfo, setting: dict[str, Any], base: str) -> None:
-    half = Testbed(info, setting, base=base, norm="batch", dtype=torch.float32)
+    half = Probe(info, setting, base=base, norm="batch", dtype=torch.float32)
     half.step(BEFORE, through=lambda oracle: Scrambling(oracle, 1))
     state = {"model": half.model, "optimizer": half.optimizer, "oracle": half.oracle}
     saved = through_a_file({name: one.state_dict() for name, one in state.items()})
-    fresh = Testbed(info, setting, base=base, norm="batch", dtype=torch.float32)
+    fresh = Probe(info, setting, base=base, norm="batch", dtype=torch.float32)
     fresh.model.load_state_dict(saved["model"])
     fresh.optimizer.load_state_dict(saved["optimizer"])
     fresh.oracle.load_state_dict(saved["oracle"])

@@ -12,7 +12,7 @@ from ...precision import GradientOverflow
 from ...training.oracle import Oracle
 from ..check import Failed, NotApplicable, check
 from ..settings import small
-from ..testbed import Net, Testbed, all_same_bits, distance, usable_bases
+from ..testbed import Net, Probe, all_same_bits, distance, usable_bases
 from .weights_restored import differs, state_of
 
 STEPS = 6
@@ -28,8 +28,8 @@ LIKENESS = 0.9
 
 @check(9, "accumulate", "gradients accumulated over micro-batches make the steps of the whole batch")
 def accumulates(info: VariantInfo) -> str:
-    whole = Testbed(info, small(info))
-    parts = Testbed(info, small(info), oracle=lambda model: Oracle(model, accumulate=MICRO_BATCHES))
+    whole = Probe(info, small(info))
+    parts = Probe(info, small(info), oracle=lambda model: Oracle(model, accumulate=MICRO_BATCHES))
     worst = 0.0
     for t in range(STEPS):
         losses = whole.step(), parts.step()
@@ -42,7 +42,7 @@ def accumulates(info: VariantInfo) -> str:
 @check(9, "clip", "clipping shortens the final gradient and changes nothing before it")
 def is_clipped(info: VariantInfo) -> str:
     base = usable_bases(info, small(info), ("stateless", "momentum"))[0]
-    plain, wide, half = (Testbed(info, small(info), base=base) for _ in range(3))
+    plain, wide, half = (Probe(info, small(info), base=base) for _ in range(3))
     start = plain.weights()
     norms = _final_norms(plain, math.inf)
     if bool(norms) != info.steps_base:
@@ -64,7 +64,7 @@ def is_clipped(info: VariantInfo) -> str:
     )
 
 
-def _final_norms(trial: Testbed, bound: float) -> list[float]:
+def _final_norms(trial: Probe, bound: float) -> list[float]:
     """Make one step whose final gradients are clipped, and return their norms before that, one for each base step."""
     params, norms = list(trial.model.parameters()), []
     trial.optimizer.base.register_step_pre_hook(
@@ -75,8 +75,8 @@ def _final_norms(trial: Testbed, bound: float) -> list[float]:
 
 
 def _like(info: VariantInfo, precision: str) -> str:
-    plain = Testbed(info, small(info), dtype=torch.float32)
-    mixed = Testbed(info, small(info), dtype=torch.float32, oracle=lambda model: Oracle(model, precision=precision))
+    plain = Probe(info, small(info), dtype=torch.float32)
+    mixed = Probe(info, small(info), dtype=torch.float32, oracle=lambda model: Oracle(model, precision=precision))
     mixed.oracle.scale.scale = SCALE if precision == "fp16" else 1.0
     start = plain.weights()
     plain.step(STEPS)
@@ -118,7 +118,7 @@ class Overflowing:
 @check(9, "fp16", "float16 with loss scaling goes the way of float32, and an overflow in any pass skips the whole step")
 def works_in_fp16(info: VariantInfo) -> str:
     likeness = _like(info, "fp16")
-    trial = Testbed(info, small(info), dtype=torch.float32, oracle=lambda model: Oracle(model, precision="fp16"))
+    trial = Probe(info, small(info), dtype=torch.float32, oracle=lambda model: Oracle(model, precision="fp16"))
     trial.oracle.scale.scale = SCALE
     trial.step(2)
     weights, state, passes = trial.tensors(), state_of(trial.optimizer), 0
@@ -144,12 +144,12 @@ def compiled() -> nn.Module:
 
 @check(9, "compile", "a compiled model makes the steps of the plain one, BatchNorm buffers included")
 def works_compiled(info: VariantInfo) -> str:
-    model, plain = compiled(), Testbed(info, small(info), norm="batch")
+    model, plain = compiled(), Probe(info, small(info), norm="batch")
     with torch.no_grad():
         for ours, start in zip(model.state_dict().values(), plain.tensors(), strict=True):
             ours.copy_(start)
     model.zero_grad()
-    trial = Testbed(info, small(info), model=model)
+    trial = Probe(info, small(info), model=model)
     worst = 0.0
     for t in range(STEPS):
         trial.step()

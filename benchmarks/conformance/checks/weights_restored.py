@@ -11,7 +11,7 @@ from ....variants import StepRule, VariantInfo
 from ...training.oracle import Oracle
 from ..check import Failed, check
 from ..settings import settings, small, spell
-from ..testbed import Testbed, all_same_bits, distance, same_bits
+from ..testbed import Probe, all_same_bits, distance, same_bits
 
 WARM_UP = 5
 """One epoch and a step."""
@@ -77,7 +77,7 @@ def differs(one: Any, two: Any) -> str:
 
 def _interrupted(info: VariantInfo, setting: dict[str, Any], dtype: torch.dtype) -> int:
     """Interrupt one step at every evaluation in turn; return how many there were."""
-    trial, twin = (Testbed(info, setting, dtype=dtype) for _ in range(2))
+    trial, twin = (Probe(info, setting, dtype=dtype) for _ in range(2))
     params = list(trial.model.parameters())
     trial.step(WARM_UP)
     twin.step(WARM_UP)
@@ -106,7 +106,7 @@ def _interrupted(info: VariantInfo, setting: dict[str, Any], dtype: torch.dtype)
 
 def _returned(info: VariantInfo, setting: dict[str, Any], dtype: torch.dtype) -> None:
     """Follow some steps: the base steps from the weights where the step began, and the loss is theirs."""
-    trial = Testbed(info, setting, dtype=dtype)
+    trial = Probe(info, setting, dtype=dtype)
     params = list(trial.model.parameters())
     where = f"at {spell(setting)} in {str(dtype).removeprefix('torch.')}"
     seen: list[list[Tensor]] = []

@@ -16,7 +16,7 @@ from sambench.benchmarks.theory.sampling import (
     make_sampling,
 )
 from sambench.errors import ConfigError
-from tests.theory.conftest import all_gradients, points_near
+from tests.benchmarks.theory.conftest import all_gradients, points_near
 
 UNBIASED = [name for name in list_samplings() if name != "importance-unweighted"]
 POINTS = 2500

@@ -25,7 +25,7 @@ from sambench.benchmarks.theory.figures import save, styled
 from sambench.benchmarks.theory.page import build_page
 from sambench.errors import ConfigError, DataError, StateError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DATA = ROOT / "docs" / "figures" / "theory"
 
 

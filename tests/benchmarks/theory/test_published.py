@@ -16,8 +16,8 @@ from sambench.benchmarks.theory.methods import Method
 from sambench.benchmarks.theory.problems import published_decreasing, published_importance
 from sambench.benchmarks.theory.sampling import make_sampling
 from sambench.benchmarks.theory.step_sizes import Constants
-from tests.theory import published_rule
-from tests.theory.conftest import build
+from tests.benchmarks.theory import published_rule
+from tests.benchmarks.theory.conftest import build
 
 HERE = Path(__file__).parent
 AUTHORS = json.loads((HERE / "published_runs.json").read_text())

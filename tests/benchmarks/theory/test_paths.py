@@ -15,7 +15,7 @@ from sambench.benchmarks.theory.sampling import make_sampling
 from sambench.benchmarks.theory.step_sizes import Constants, fixed, lam_values, list_step_sizes, step_size
 from sambench.errors import ConfigError
 from sambench.variants import list_variants
-from tests.theory.conftest import build
+from tests.benchmarks.theory.conftest import build
 
 STEPS = 200
 PLAIN = [("sgd", None), ("sam", None), ("usam", None)]

@@ -217,6 +217,6 @@ def test_the_ledger_says_how_often_was_tried_and_what_ended_at_the_edge(
 
 
 def test_the_committed_checks_are_read() -> None:
-    path = Path(__file__).parents[2] / "docs" / "variants" / "conformance.json"
+    path = Path(__file__).parents[3] / "docs" / "variants" / "conformance.json"
     assert read_checks(path) == json.loads(path.read_text())
     assert read_checks(path.with_name("none.json")) == {}

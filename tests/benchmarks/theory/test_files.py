@@ -12,7 +12,7 @@ import sambench.cli.theory as commands
 from sambench.benchmarks.theory.experiments import list_experiments, read_data, run_experiment
 from sambench.benchmarks.theory.problems import list_readers, make_problem, reader
 from sambench.errors import ConfigError, DataError
-from tests.theory.conftest import build
+from tests.benchmarks.theory.conftest import build
 
 
 def lines(labels, features) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from pretending import DONE, FAILED, FOR_EVER, KILLED, REFUSED, UNTIL_ASKED, WITHOUT_A_WORD, by_rank
+from worker_stand_ins import DONE, FAILED, FOR_EVER, KILLED, REFUSED, UNTIL_ASKED, WITHOUT_A_WORD, by_rank
 
 from sambench.benchmarks.distributed import torchrun as module
 from sambench.benchmarks.distributed import worker as member

@@ -8,7 +8,7 @@ import copy
 import pytest
 import torch
 from device_steps import DEVICE, NAMES, STEPS, trial, work
-from together import together
+from process_pair import together
 
 from sambench.benchmarks.conformance.testbed import BATCH, all_same_bits, distance
 from sambench.benchmarks.training.oracle import Oracle

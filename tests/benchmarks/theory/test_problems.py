@@ -6,7 +6,7 @@ import torch
 
 from sambench.benchmarks.theory.problems import LinearModel, list_problems, make_problem, matrices
 from sambench.errors import ConfigError
-from tests.theory.conftest import autograd, points_near
+from tests.benchmarks.theory.conftest import autograd, points_near
 
 
 def test_the_closed_gradient_is_that_of_the_losses(problem):

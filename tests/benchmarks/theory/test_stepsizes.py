@@ -10,7 +10,7 @@ from sambench.benchmarks.theory.sampling import make_sampling
 from sambench.benchmarks.theory.step_sizes import Constants, fixed, get_step_size, list_step_sizes
 from sambench.errors import ConfigError
 from sambench.variants import TINY
-from tests.theory.conftest import build, points_near
+from tests.benchmarks.theory.conftest import build, points_near
 
 ONE = np.zeros(1)
 UNBIASED = ["uniform", "importance", "any-p", "nice", "partition", "full"]

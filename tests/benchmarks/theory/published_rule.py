@@ -1,6 +1,6 @@
 """The published rule over the paper's whole figure of constant against decreasing steps, in plain NumPy.
 
-    python tests/theory/published_rule.py        # writes published_rule.json beside it, in some minutes
+    python tests/benchmarks/theory/published_rule.py        # writes published_rule.json beside it, in some minutes
 
 It is written from the formulas, with the published order of random draws and the published 1e-7 beside norms, and
 shares no solver code with the package. What it is held to, and what it is there for, is in ``test_published.py``.

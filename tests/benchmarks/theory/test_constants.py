@@ -18,7 +18,7 @@ from scipy.optimize import minimize, minimize_scalar
 from torch.autograd.functional import hessian
 
 from sambench.benchmarks.theory.problems import Problem, nonconvex
-from tests.theory.conftest import all_gradients, autograd, build, points_near
+from tests.benchmarks.theory.conftest import all_gradients, autograd, build, points_near
 
 QUADRATIC = [
     "least-squares",

@@ -245,7 +245,7 @@ def test_launching_twice_at_once_makes_no_run_twice(launch, slow, plugin, tmp_pa
 def test_a_half_written_result_of_submitit_stops_no_later_start(launch, tiny_suite, cluster, tmp_path, until, states):
     """A kill while submitit saves leaves a file beside which it refuses to write, at every later start."""
     suite = tiny_suite({})
-    (cluster / "zygote").unlink()  # nobody listens: the job does not start before the file is there
+    (cluster / "fork_server").unlink()  # nobody listens: the job does not start before the file is there
     made = launch(suite)
     job = fake_slurm.id_of(fake_slurm.jobs()[0])
     (made.jobs_folder / f"{job}_0_result.pkl.save_tmp").write_bytes(b"half")

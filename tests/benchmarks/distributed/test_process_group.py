@@ -2,7 +2,7 @@
 
 import pytest
 from device_runs import asked_to_stop, drifting, killed, make, raising
-from together import STEP, Pair, together
+from process_pair import STEP, Pair, together
 
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.run import run_spec

@@ -70,7 +70,7 @@ def _run(order):
 
 
 def ask(place, order):
-    """Ask a zygote for a task; yields its process id, then its exit code."""
+    """Ask a fork server for a task; yields its process id, then its exit code."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(place)
         connection.sendall(json.dumps(order).encode() + b"\n")
