@@ -1,4 +1,4 @@
-"""``sambench theory``: list what there is, run one experiment or all of them, write the page.
+"""``sambench theory``: run one experiment or all of them, write the page.
 
 Every command imports what it needs: pandas, seaborn, scipy and numba take seconds, which the rest of the command line
 need not pay.
@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ..atomic import atomic_write_bytes, make_folder
+from .options import Plugins
 
 FIGURES = Path("docs/figures/theory")
 ELSEWHERE = Path("theory")
@@ -24,45 +23,24 @@ Out = Annotated[Path, typer.Option(help="Folder for data (Parquet) and figures (
 Quick = Annotated[bool, typer.Option("--quick", help="A small version of the experiment, for a first look.")]
 
 
-@app.command("list")
-def show() -> None:
-    """List experiments, problems, samplings and step sizes."""
-    from ..benchmarks.theory.experiments import list_experiments
-    from ..benchmarks.theory.problems import list_problems, list_readers
-    from ..benchmarks.theory.sampling import list_samplings
-    from ..benchmarks.theory.step_sizes import list_step_sizes
-
-    tables = {
-        "experiments": {name: experiment.title for name, experiment in list_experiments().items()},
-        "problems": list_problems() | list_readers(),
-        "samplings": list_samplings(),
-        "step sizes": list_step_sizes(),
-    }
-    console = Console()
-    for title, entries in tables.items():
-        table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
-        table.add_column(no_wrap=True, style="bold")
-        for name, line in entries.items():
-            table.add_row(name, line)
-        console.print(table)
-        console.print()
-
-
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="An experiment; `sambench theory list` shows them.")],
+    name: Annotated[str, typer.Argument(help="An experiment; `sambench list experiments` shows them.")],
     problem: Annotated[
         str | None,
-        typer.Option(help="Run on this problem, or file (libsvm:FILE), instead of the experiment's own."),
+        typer.Option(
+            help="Run on this problem (`sambench list problems`), or file (libsvm:FILE), not on the experiment's own."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help=f"Folder for data and figures; {FIGURES}, or {ELSEWHERE} with --problem, unless given."),
     ] = None,
     quick: Quick = False,
+    plugin: Plugins = None,
 ) -> None:
     """Run one experiment and say what it shows."""
-    from ..benchmarks.theory.experiments import get_experiment, read_data, run_experiment
+    from ..benchmarks.theory.experiments import EXPERIMENTS, read_data, run_experiment
     from ..benchmarks.theory.problems import make_problem
 
     other = None if problem is None else make_problem(problem)
@@ -70,16 +48,16 @@ def run(
     paths = run_experiment(name, folder, quick, other)
     for path in paths:
         typer.echo(path)
-    for text in get_experiment(name).findings(read_data(paths[0].stem, folder)):
+    for text in EXPERIMENTS.get(name).findings(read_data(paths[0].stem, folder)):
         typer.echo(f"\n{text}")
 
 
 @app.command("all")
 def run_all(out: Out = FIGURES, quick: Quick = False, page: Annotated[Path, typer.Option()] = PAGE) -> None:
     """Run every experiment and write the page on them (minutes; seconds with --quick)."""
-    from ..benchmarks.theory.experiments import list_experiments, run_experiment
+    from ..benchmarks.theory.experiments import EXPERIMENTS, run_experiment
 
-    for name in list_experiments():
+    for name in EXPERIMENTS.names():
         for path in run_experiment(name, out, quick):
             typer.echo(path)
     write_page(out, page)

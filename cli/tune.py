@@ -35,7 +35,9 @@ TRIALS = "tuning"
 
 def tune(
     suite: SuiteName,
-    method: Annotated[str, typer.Option("--method", help="halton | optuna: how settings are proposed")] = "halton",
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="how settings are proposed; see `sambench list strategies`")
+    ] = "halton",
     results: Results = Path("results"),
     source: Sources = None,
     plugin: Plugins = None,
@@ -51,7 +53,7 @@ def tune(
     """
     loaded = open_suite(suite, source)
     tuned_entries(loaded)
-    picked = find_strategy(method, loaded.budget.trials if loaded.budget else 1)
+    picked = find_strategy(strategy, loaded.budget.trials if loaded.budget else 1)
     store = Store(results / TRIALS)
     site = RunOptions(store.root, device=device, data_root=data, plugins=tuple(plugin or ()))
     trials = search(loaded, store, picked, _pool(loaded, store, site, workers or default_workers()))

@@ -13,12 +13,13 @@ and ``normalize(images, dataset.mean, dataset.std)`` where nothing is augmented.
 """
 
 from .augment import Augmentation, Decisions, normalize, take
-from .dataset import Dataset, DatasetInfo
+from .dataset import Dataset, DatasetInfo, build
 from .label_noise import NOISE_KINDS
-from .registry import list_datasets, load
+from .registry import DATASETS, list_datasets, load, register_dataset
 from .splits import SPLITS, Parts, prepare, validation_indices
 
 __all__ = [
+    "DATASETS",
     "NOISE_KINDS",
     "SPLITS",
     "Augmentation",
@@ -26,10 +27,12 @@ __all__ = [
     "DatasetInfo",
     "Decisions",
     "Parts",
+    "build",
     "list_datasets",
     "load",
     "normalize",
     "prepare",
+    "register_dataset",
     "take",
     "validation_indices",
 ]
