@@ -27,7 +27,7 @@ class RunOptions:
         devices: processes that make one run together.
         data_root: folder of downloaded data sets.
         checkpoint_seconds: least time between two checkpoints of a run.
-        plugins: files that register variants.
+        plugins: files that register plug-ins of any kind.
         device_name: the only kind of device that may make these runs, or any.
         host: with a device name, the only machine that may, by its hash.
     """
@@ -60,7 +60,7 @@ class RunOptions:
             )
 
     def load_plugins(self) -> None:
-        """Register the variants of the plug-ins in this process; what is registered already stays."""
+        """Register what the plug-in files hold in this process; what is registered already stays."""
         for plugin in self.plugins:
             load_plugin(plugin)
 
