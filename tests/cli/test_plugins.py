@@ -94,3 +94,20 @@ def test_a_pattern_without_a_match_is_said(form):
     listed, said = sambench("list", "variants", "zz*", *form)
     assert listed == ("[]\n" if form else "")
     assert "no name matches 'zz*'; sambench list variants shows all" in said
+
+
+PROBLEM = '''
+from sambench.benchmarks.theory.problems import PROBLEMS, make_problem
+
+@PROBLEMS.named("small-ridge")
+def small_ridge():
+    """Ridge regression on twelve samples."""
+    return make_problem("ridge", n=12, d=3)
+'''
+
+
+def test_a_theory_problem_of_a_file(tmp_path):
+    (tmp_path / "problem.py").write_text(PROBLEM)
+    words = ["sampling-variance", "--quick", "--problem", "small-ridge", "--out", tmp_path]
+    sambench("theory", "run", *words, "--plugin", tmp_path / "problem.py")
+    assert (tmp_path / "sampling-variance-ridge.png").is_file()
