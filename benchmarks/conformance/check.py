@@ -66,6 +66,6 @@ def check(
 
 
 def list_checks() -> list[Check]:
-    """Return all checks in the order of their numbers, those of one number in that of their registration."""
+    """Return all checks in the order of their numbers; of one number, what has to be prepared for comes last."""
     CHECKS.discover()
-    return sorted(CHECKS.members.values(), key=lambda one: one.number)
+    return sorted(CHECKS.members.values(), key=lambda one: (one.number, one.prepare is not None))
