@@ -1,4 +1,4 @@
-"""The code that was submitted is the code that runs: a copy of the package and of the plug-ins, made at submission.
+"""A copy of the package and the plug-ins, made at submission: jobs run the code that was submitted.
 
 Jobs import ``sambench`` from the copy. What git says about the original (commit, uncommitted changes) is written beside
 it and goes into every record.

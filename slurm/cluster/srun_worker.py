@@ -12,8 +12,8 @@ from ...errors import Interrupted
 from ...results.records.lease import Held
 from ...results.records.store import Store
 from ..events import Listen, RunEvent, report_steps
+from ..options import RunOptions
 from ..plan import Planned
-from ..worker import RunOptions
 
 
 def run_together(

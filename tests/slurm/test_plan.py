@@ -10,7 +10,7 @@ from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 from sambench.results.records.store import Store
 from sambench.slurm.estimate import steps_per_epoch
-from sambench.slurm.plan import make_plan
+from sambench.slurm.planning import make_plan
 from sambench.slurm.status import run_statuses
 
 CPU = torch.device("cpu")
