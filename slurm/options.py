@@ -65,7 +65,7 @@ class RunOptions:
             load_plugin(plugin)
 
     def prepare(self, worker: int = 0) -> "torch.device":
-        """Set threads and load plug-ins in this process; return the device of a worker: several GPUs are shared evenly."""
+        """Set threads and load plug-ins in this process; return the device of a worker (GPUs are shared evenly)."""
         import torch
 
         from ..benchmarks.device import pick_device

@@ -27,6 +27,15 @@ from sambench.benchmarks.suites.suite import load_suite
 load_suite("cifar10-smoke")
 print(*sys.modules)
 """
+LIGHT = {
+    "import sambench": "import sambench",
+    "--help": "sys.argv = ['sambench', '--help']",
+    "--version": "sys.argv = ['sambench', '--version']",
+    "list suites": "sys.argv = ['sambench', 'list', 'suites']",
+    "status": "sys.argv = ['sambench', 'status', 'quickstart']",
+    "launch --help": "sys.argv = ['sambench', 'launch', '--help']",
+}
+"""What starts without torch: statement that comes before the command line is run."""
 
 
 def modules():
@@ -58,6 +67,27 @@ def test_what_takes_seconds_to_import_is_imported_where_it_is_needed():
     ended = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, check=True)
     assert "torch" in ended.stdout.split()
     assert not SLOW_IMPORTS & set(ended.stdout.split())
+
+
+@pytest.mark.parametrize("what", LIGHT)
+def test_what_needs_no_torch_loads_none(what, tmp_path):
+    """``status`` expands a suite once with torch and reads it from the cache from then on."""
+    program = f"import sys\n{LIGHT[what]}\n"
+    if what != "import sambench":
+        program += (
+            "import sambench.cli\ntry:\n    sambench.cli.main()\nexcept SystemExit as e:\n    assert not e.code\n"
+        )
+    program += "print('loaded:', *sorted({'torch', 'scipy', 'pandas'} & set(sys.modules)))"
+    command = [sys.executable, "-c", program]
+    if what == "status":
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert ended.stdout.splitlines()[-1] == "loaded:"
+
+
+@pytest.mark.parametrize("name", sambench.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(sambench, name).__name__ == name
 
 
 @pytest.mark.parametrize("room", ROOMS)

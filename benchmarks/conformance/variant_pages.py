@@ -144,7 +144,7 @@ def describe(name: str, verdicts: Verdicts | None = None) -> str:
     """Return the page of one variant.
 
     Args:
-        name: a registered variant.
+        name: name of a registered variant.
         verdicts: of the conformance suite; by default those that stand beside the pages.
     """
     info = get_info(name)
@@ -225,7 +225,7 @@ def write(folder: Path = FOLDER, results: list[CheckResult] | None = None) -> li
     """Check every variant, write all pages, and remove those of variants that are gone.
 
     Args:
-        folder: where they stand.
+        folder: folder of the pages.
         results: of the conformance suite, if it has just been run; by default it is run now.
     """
     verdicts: dict[str, dict[str, str]] = {}

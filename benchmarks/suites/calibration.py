@@ -1,4 +1,4 @@
-"""What track T rests on: how long an epoch of each method takes on one device, measured before the runs."""
+"""Calibration of track T: the time of an epoch of each method on one device, measured before the runs."""
 
 import json
 import tempfile
@@ -33,11 +33,11 @@ def calibrate(
     it. Methods take turns, so that a disturbance of the machine meets all of them, and a slow first epoch is no median.
 
     Args:
-        suite: with track T.
+        suite: a suite that has track T.
         device: where the runs of the suite will be made.
         data_root: folder of downloaded data sets.
-        turns: epochs of every method.
-        watch: told turn, run and its seconds after every epoch.
+        turns: number of epochs that are timed of every method.
+        watch: called with turn, spec and seconds after every epoch.
 
     Raises:
         ConfigError: the suite has no track T.

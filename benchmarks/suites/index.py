@@ -29,7 +29,7 @@ class SuiteIndex:
     """What can be said of the runs of a suite without resolving them again.
 
     Args:
-        name: of the suite.
+        name: name of the suite.
         run_ids: sha256 of each run's spec, in the order of the suite.
         labels: each run in short, for people.
     """

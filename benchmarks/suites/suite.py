@@ -67,12 +67,12 @@ class Suite:
 
     Args:
         name: the file's name without its ending.
-        title: one line.
+        title: one line for headings.
         description: what the suite shows and what it does not.
-        specs: the runs, without repetition.
+        specs: specs of the runs, in a fixed order, each once.
         sources: data sets by name, for those that are not known by name.
-        seeds: of the runs.
-        lanes: its tracks; one run may be in several.
+        seeds: seeds that every method is run with.
+        resolved_tracks: its tracks with their budgets and runs; one run may be in several.
         common: the table ``[spec]``, as it was written.
         entries: what is compared, before seeds and tracks.
         budget: of the tuning that has to come first, or None.

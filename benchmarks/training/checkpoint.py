@@ -24,9 +24,9 @@ class Checkpoints:
     rest is read with ``weights_only=True``. The older one is removed only when the newer one has been read back.
 
     Args:
-        folder: of this run.
-        run_id: checkpoints of another run are refused.
-        fingerprint: of the data set; checkpoints made on other data are refused.
+        folder: folder of this run's checkpoints and lease.
+        run_id: id of the run; checkpoints of another run are refused.
+        fingerprint: sha256 of the data set; checkpoints made on other data are refused.
         seconds: least time between two periodic checkpoints, the most that a kill can cost.
     """
 

@@ -1,4 +1,4 @@
-"""What a run ran on: recorded, so that times are compared only where they can be."""
+"""The machine and software that a run used, for its record: times are compared only within one kind."""
 
 import hashlib
 import json
