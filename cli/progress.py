@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..benchmarks.training.state import Advance, TrainState
-
 if TYPE_CHECKING:
+    from ..benchmarks.training.state import Advance, TrainState
     from ..slurm.events import RunEvent
 
 
@@ -27,14 +26,14 @@ def _bars(console: Console) -> Progress:
 
 
 @contextmanager
-def run_progress(console: Console) -> Iterator[Callable[[TrainState], Advance]]:
+def run_progress(console: Console) -> Iterator[Callable[["TrainState"], "Advance"]]:
     """Show one run: its steps, and the losses of the last epoch."""
     with _bars(console) as bars:
 
-        def watch(run: TrainState) -> Advance:
+        def watch(run: "TrainState") -> "Advance":
             task = bars.add_task(run.spec.label(), total=run.oracle.total_steps, completed=run.step, note="")
 
-            def advance(state: TrainState) -> None:
+            def advance(state: "TrainState") -> None:
                 bars.update(task, completed=state.step, note=_note(state))
 
             return advance
@@ -50,7 +49,7 @@ def step_progress(console: Console, label: str) -> Iterator[Callable[[int, int],
         yield lambda step, total: bars.update(task, completed=step, total=total)
 
 
-def _note(run: TrainState) -> str:
+def _note(run: "TrainState") -> str:
     if not run.curve:
         return ""
     point = run.curve[-1]
