@@ -7,7 +7,6 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
 from ..registry import load_plugin
 
 if TYPE_CHECKING:
@@ -49,15 +48,11 @@ class RunOptions:
         """
         if not self.device_name:
             return
+        from ..benchmarks.suites.calibration import require_device
         from ..benchmarks.training.environment import describe_environment
 
         here = describe_environment(device)
-        if (self.device_name, self.host) != (here.device_name, here.host):
-            raise ConfigError(
-                f"the suite was calibrated on {self.device_name}, host {self.host}, this is {here.device_name}, host "
-                f"{here.host}: times do not compare. Ask for that node (--extra nodelist=NAME), or calibrate for this "
-                "one under another name"
-            )
+        require_device(self.device_name, self.host, self.threads, here, here.threads)
 
     def load_plugins(self) -> None:
         """Import the plug-ins in this process; one that was imported before is not imported again."""

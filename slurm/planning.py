@@ -4,6 +4,7 @@ from collections.abc import Iterator, Set
 from contextlib import suppress
 
 import torch
+from torch import Tensor
 
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite
@@ -42,20 +43,24 @@ def make_plan(
     for run_id in ids.keys() & done:
         alike.setdefault(estimate.workload(ids[run_id]), []).append(run_id)
     speeds: dict[Workload, tuple[float, str]] = {}
-    sizes: dict[str, tuple[estimate.Shape, int, int]] = {}
+    data: dict[str, tuple[estimate.Shape, int, Tensor]] = {}
+    epochs: dict[tuple[str, str, int | None, float, int, int, bool], int] = {}
     runs, checkpoints, records = [], 0, 0
     for run_id, spec in ids.items():
         if run_id in done or run_id in elsewhere:
             continue
         source = suite.source(spec)
-        if spec.dataset not in sizes:
-            sizes[spec.dataset] = estimate.data_size(spec, source, data_root)
-        shape, classes, count = sizes[spec.dataset]
+        if spec.dataset not in data:
+            data[spec.dataset] = estimate.train_labels(spec, source, data_root)
+        shape, classes, labels = data[spec.dataset]
         key = estimate.workload(spec)
         if key not in speeds:
             speeds[key] = _speed(spec, shape, classes, device, _records(store, sorted(alike.get(key, []))))
         info, policy = get_info(spec.variant), get_sampler(spec.sampler)
-        epoch = estimate.steps_per_epoch(spec, count, classes)
+        chosen = (spec.dataset, spec.split, spec.subset, spec.imbalance, spec.seed, spec.batch_size, spec.drop_last)
+        if chosen not in epochs:
+            epochs[chosen] = estimate.steps_per_epoch(spec, labels, classes)
+        epoch = epochs[chosen]
         steps = spec.epochs * epoch
         gradients = steps * info.declared_gradients(spec.hyper)
         forwards = steps * (info.declared_forwards(spec.hyper) + policy.declared_forwards(spec.hyper))

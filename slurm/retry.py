@@ -58,7 +58,7 @@ def retry_suite(
         return {}
     delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
     if isinstance(executor, SlurmExecutor):
-        executor = replace(executor, delay=delay)
+        executor = executor.later(delay)
     else:
         if delay:
             tell(f"starting in {units.duration(delay)}")

@@ -84,15 +84,31 @@ def calibrated(name: str, text: str, calibration: Calibration) -> str:
 
 def check_device(suite: Suite, here: Environment, threads: int) -> None:
     """Refuse to make runs of track T anywhere but on the device of its calibration, in the machine that it was in."""
-    this = f"{here.device_name} with {threads} threads, host {here.host}"
     for track in suite.resolved_tracks:
-        if (there := track.calibration) is None:
-            continue
-        if (that := f"{there.device_name} with {there.threads} threads, host {there.host}") != this:
-            raise ConfigError(
-                f"track T of suite {suite.name!r} was calibrated on {that}, this is {this}: times do not compare. Run "
-                "it there, or calibrate it here under another name"
-            )
+        if (there := track.calibration) is not None:
+            require_device(there.device_name, there.host, there.threads, here, threads)
+
+
+def require_device(device_name: str, host: str, threads: int, here: Environment, threads_here: int) -> None:
+    """Refuse another device than the one that a suite was calibrated on.
+
+    Args:
+        device_name: name of the processor or GPU model of the calibration.
+        host: hash of the machine of the calibration.
+        threads: CPU threads of a run in the calibration.
+        here: the machine that is about to make runs.
+        threads_here: CPU threads that it would make them with.
+
+    Raises:
+        ConfigError: device, machine or threads differ.
+    """
+    that = f"{device_name} with {threads} threads, host {host}"
+    this = f"{here.device_name} with {threads_here} threads, host {here.host}"
+    if this != that:
+        raise ConfigError(
+            f"track T was calibrated on {that}, this is {this}: times do not compare. Run it there (on a cluster: "
+            "--extra nodelist=NAME), or calibrate it here under another name"
+        )
 
 
 def _epochs(suite: Suite, turn: int) -> Iterator[tuple[str, RunSpec]]:

@@ -17,7 +17,7 @@ from ...variants import StepRule, WeightAverage, create, create_average, create_
 from .. import models
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..m_sharpness import check_devices
-from ..spec import RunSpec
+from ..spec import RunSpec, split_hyper
 from .batch import Batch, sample_scores
 from .checkpoint import Checkpoints
 from .evaluation import Measured, measure, predict
@@ -91,7 +91,7 @@ class TrainState:
             whole=self.whole,
         )
         self.sampler = get_sampler(spec.sampler)(
-            len(self.labels), spec.batch_size, spec.seed, spec.drop_last, spec.sampler_hyper
+            len(self.labels), spec.batch_size, spec.seed, spec.drop_last, split_hyper(spec).sampler
         )
         self.oracle.total_steps = spec.epochs * self.sampler.steps
         self.average = self._attach_plugins()
@@ -104,13 +104,13 @@ class TrainState:
     def _attach_plugins(self) -> WeightAverage:
         """Make the loss hook and the weight average of the run, and give them to the oracle."""
         spec, classes = self.spec, len(self.dataset.classes)
-        hook = create_hook(spec.hook, self.model, ids=self.loader.ids, classes=classes, **spec.hook_hyper)
+        hook = create_hook(spec.hook, self.model, ids=self.loader.ids, classes=classes, **split_hyper(spec).hook)
         average = create_average(
             spec.average,
             self.model,
             steps_per_epoch=self.sampler.steps,
             total_steps=self.oracle.total_steps,
-            **spec.average_hyper,
+            **split_hyper(spec).average,
         )
         self.oracle.attach(hook, average, remember="previous" in self.optimizer.info.needs)
         return average
