@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from ..errors import StateError
+from ..results.records.conformance import conformance_checks
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from ..variants import published_results
@@ -18,10 +19,8 @@ from .console import err, out
 from .options import Results
 
 if TYPE_CHECKING:
-    from ..results.tables.boards import Boards, Checks
+    from ..results.tables.boards import Boards
 
-CHECKS = Path(__file__).resolve().parents[1] / "docs" / "variants" / "conformance.json"
-"""What the conformance suite found, where this package is a checkout that has it."""
 WIDE = ("Memory, MiB", "Checks", "Tier", "Settings")
 """Columns for which a terminal is not wide enough."""
 
@@ -59,13 +58,6 @@ def good_records(store: Store) -> Iterator[RunRecord]:
             yield record
         else:
             err.print(f"[yellow]left out:[/] {record}", highlight=False)
-
-
-def conformance_checks() -> "Checks":
-    """Read what the conformance suite found about every variant."""
-    from ..results.tables.boards import read_checks
-
-    return read_checks(CHECKS)
 
 
 def print_board(found: "Boards") -> None:

@@ -1,4 +1,4 @@
-"""One variant on a tiny problem: what every check but the dense one runs on."""
+"""One variant on a tiny problem: what every check but that against the transcription runs on."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache

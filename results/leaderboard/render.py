@@ -8,7 +8,8 @@ from typing import Any
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import StateError
 from ...markdown import count, escape, table
-from ..tables.boards import Board, Boards, Checks, Section
+from ..records.conformance import Checks
+from ..tables.boards import Board, Boards, Section
 from ..tables.comparability import protocol
 from ..tables.cross_workload import across_workloads
 from ..tables.published import VALUE, Source, by_source

@@ -51,10 +51,10 @@ def take_snapshot(folder: Path, plugins: tuple[str, ...], package: Path = PACKAG
 
 
 def _copy_package(source: Path, target: Path) -> None:
-    """Copy a package and those of its folders that are packages too; records and figures stay where they are."""
+    """Copy a package with its data and those of its folders that are packages too; records stay where they are."""
     target.mkdir()
     for entry in sorted(source.iterdir()):
         if entry.is_file() and not entry.name.startswith("."):
             shutil.copyfile(entry, target / entry.name)
-        elif entry.is_dir() and (entry / "__init__.py").is_file():
+        elif entry.is_dir() and ((entry / "__init__.py").is_file() or entry.name == "transcriptions"):
             _copy_package(entry, target / entry.name)
