@@ -1,16 +1,14 @@
 """`sambench cancel`: take jobs back."""
 
-from pathlib import Path
-
 from ..results.records.store import Store
 from ..slurm.cluster.cancel import cancel_suite
 from .console import say
-from .options import Plugins, Results, Sources, SuiteName, open_suite
+from .options import RESULTS, Plugins, Results, Sources, SuiteName, open_suite
 
 
 def cancel(
     suite: SuiteName,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
 ) -> None:

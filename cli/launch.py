@@ -22,7 +22,20 @@ from ..slurm.plan import Plan
 from ..slurm.worker import RunOptions, run_here
 from .console import err, out, say
 from .executor_options import Extra, Place, ProfileName, profile_options, read_profile
-from .options import DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
+from .options import (
+    RESULTS,
+    DataRoot,
+    Device,
+    Every,
+    Plugins,
+    Results,
+    Sources,
+    SuiteName,
+    Workers,
+    default_workers,
+    open_suite,
+    results_option,
+)
 from .plan import array_size, plan_for, print_plan
 from .progress import pool_progress
 
@@ -34,7 +47,7 @@ def launch(
     on: Place = "local",
     profile: ProfileName = None,
     extra: Extra = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
@@ -118,4 +131,5 @@ def _submit(made: Plan, store: Store, profile: Profile, options: RunOptions, mos
     profile = profile if options.device == "auto" else profile.model_copy(update={"device": options.device})
     launched = submit(store.root, made.suite.name, jobs, profile, options, say, delay)
     say(f"launch {launched.id}; its folder is {launched.folder}")
-    say(f"nothing depends on this terminal any more; see: sambench status {made.suite.name} --watch")
+    shown = f"{made.suite.name}{results_option(store.root)}"
+    say(f"nothing depends on this terminal any more; see: sambench status {shown} --watch")

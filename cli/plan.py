@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +19,18 @@ from ..slurm.plan import Plan, make_plan
 from ..slurm.status import run_statuses
 from .console import facts, out
 from .executor_options import Extra, Place, ProfileName, profile_options, read_profile
-from .options import DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
+from .options import (
+    RESULTS,
+    DataRoot,
+    Device,
+    Plugins,
+    Results,
+    Sources,
+    SuiteName,
+    Workers,
+    default_workers,
+    open_suite,
+)
 
 
 def array_size(on: str) -> int:
@@ -112,7 +122,7 @@ def plan(
     on: Place = "local",
     profile: ProfileName = None,
     extra: Extra = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,

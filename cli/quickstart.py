@@ -1,7 +1,5 @@
 """``sambench quickstart``: from nothing to a leaderboard that was trained here."""
 
-from pathlib import Path
-
 from ..benchmarks.suites.preregistration import preregister
 from ..benchmarks.suites.suite import load_suite
 from ..results.records.store import Store
@@ -10,12 +8,12 @@ from ..slurm.worker import RunOptions
 from .console import err, out
 from .launch import start
 from .leaderboard import conformance_checks, good_records, print_board
-from .options import Device, Results, Workers
+from .options import RESULTS, Device, Results, Workers
 from .theory import quick_figure
 
 
 def quickstart(
-    results: Results = Path("quickstart"),
+    results: Results = RESULTS,
     workers: Workers = None,
     device: Device = "cpu",
 ) -> None:

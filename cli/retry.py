@@ -1,7 +1,6 @@
 """`sambench retry`: try again what failed or was lost."""
 
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +13,7 @@ from ..slurm.status import run_statuses
 from .console import say
 from .executor_options import Extra, Place, ProfileName, profile_options, read_profile
 from .launch import run_options, start
-from .options import DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, open_suite
+from .options import RESULTS, DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, open_suite
 
 
 @profile_options
@@ -28,7 +27,7 @@ def retry(
     backoff: Annotated[
         float, typer.Option("--backoff", min=0, help="seconds before the second attempt; then doubled")
     ] = 60,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,

@@ -26,7 +26,19 @@ from ..slurm.local import run_pool
 from ..slurm.plan import Plan, make_plan
 from ..slurm.worker import RunOptions
 from .console import err, grid, out
-from .options import DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, default_workers, open_suite
+from .options import (
+    RESULTS,
+    DataRoot,
+    Device,
+    Plugins,
+    Results,
+    Sources,
+    SuiteName,
+    Workers,
+    default_workers,
+    open_suite,
+    results_option,
+)
 from .progress import pool_progress
 
 TRIALS = "tuning"
@@ -36,7 +48,7 @@ TRIALS = "tuning"
 def tune(
     suite: SuiteName,
     method: Annotated[str, typer.Option("--method", help="halton | optuna: how settings are proposed")] = "halton",
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
@@ -65,7 +77,11 @@ def tune(
     out.print(_chosen(trials))
     ended = {status: sum(trial.status == status for trial in trials) for status in ("completed", "diverged", "failed")}
     out.print("trials: " + ", ".join(f"{count} {status}" for status, count in ended.items() if count), highlight=False)
-    out.print(f"ledger: {ledger}\nsuite: {final}; next: sambench launch {final}", highlight=False, soft_wrap=True)
+    out.print(
+        f"ledger: {ledger}\nsuite: {final}; next: sambench launch {final}{results_option(results)}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _pool(suite: Suite, store: Store, site: RunOptions, workers: int) -> RunSpecs:

@@ -94,8 +94,13 @@ def write(text: str, path: str | Path) -> None:
     atomic_write_bytes(path, text.encode())
 
 
-def check(text: str, path: str | Path) -> None:
+def check(text: str, path: str | Path, command: str = COMMAND) -> None:
     """Make sure that a file is this leaderboard, byte for byte.
+
+    Args:
+        text: the leaderboard.
+        path: the file.
+        command: that writes it, for the messages.
 
     Raises:
         StateError: it is missing or stale; the message shows the first differences and the way out.
@@ -105,11 +110,11 @@ def check(text: str, path: str | Path) -> None:
     try:
         found = path.read_bytes()
     except FileNotFoundError:
-        raise StateError(f"{path} does not exist; `{COMMAND}` writes it") from None
+        raise StateError(f"{path} does not exist; `{command}` writes it") from None
     except OSError as error:
         raise StateError(f"cannot read {path}: {error.strerror}") from error
     if found != expected:
-        raise StateError(f"{path} is stale; `{COMMAND}` writes it anew. It differs in:\n{_changes(found, expected)}")
+        raise StateError(f"{path} is stale; `{command}` writes it anew. It differs in:\n{_changes(found, expected)}")
 
 
 def _board(board: Board, checks: Checks) -> list[str]:

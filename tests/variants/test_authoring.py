@@ -94,7 +94,7 @@ def test_commands_of_the_page_run(tmp_path, monkeypatch):
         result = CliRunner().invoke(cli.app, arguments)
         assert result.exit_code == 0, result.output
     assert lines[-1] == ["python", "-m", cards.__name__]
-    assert "my_sam" in (tmp_path / "LEADERBOARD.md").read_text()
+    assert "my_sam" in (tmp_path / "sambench-results" / "LEADERBOARD.md").read_text()
 
 
 # -- the cards -------------------------------------------------------------------------------------------------

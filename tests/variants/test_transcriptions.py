@@ -1,4 +1,4 @@
-"""Every variant of this package has a transcription, as benchmarks/conformance/checks/numpy_reference.py describes it."""
+"""Every variant of this package has a transcription: see benchmarks/conformance/checks/numpy_reference.py."""
 
 from pathlib import Path
 

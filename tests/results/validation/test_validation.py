@@ -242,7 +242,7 @@ def test_missing_runs(folder: Folder) -> None:
     folder.path("sam 4 2").unlink()
     finding = folder.only()
     assert (finding.file, finding.value) == ("suites/s.json", "1 of 9 runs")
-    assert "`sambench launch s`" in finding.way_out
+    assert "`sambench launch s --results " in finding.way_out
     Store(folder.root).write(build_record(variant="sam", epochs=4, seed=2, status="failed"))
     assert "1 of them failed" in folder.only().problem
 
