@@ -302,6 +302,16 @@ def test_code_that_nobody_can_find(folder: Folder) -> None:
     assert sorted(finding.value for finding in folder.findings()) == ["commit = 0123456789ab, dirty", "commit = none"]
 
 
+@pytest.mark.parametrize(("other", "problems"), [("a", 0), ("b", 1)])
+def test_an_installed_release_is_code_that_can_be_found(folder: Folder, other: str, problems: int) -> None:
+    for name, source in (("sam 4 0", "a"), ("sam 4 1", other)):
+        folder.replace(name, environment={"commit": None, "dirty": None, "source": source * 64})
+    folder.write()
+    found = folder.findings()
+    assert len(found) == problems
+    assert all(one.problem.startswith("other code under the version ") and not one.serious for one in found)
+
+
 def test_runs_that_held_data_out(folder: Folder) -> None:
     held_out = [build_record(variant="asam", hyper={}, split="holdout", seed=seed) for seed in SEEDS]
     folder.records |= {f"asam 4 {record.spec['seed']}": record for record in held_out}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import sambench
-from sambench.benchmarks.training.environment import source_state
+from sambench.benchmarks.training.environment import package_hash, source_state
 from sambench.errors import StateError
 from sambench.slurm.cluster.snapshot import SOURCE, take_snapshot
 from sambench.variants import list_variants
@@ -57,6 +57,12 @@ def test_the_copy_knows_the_commit_of_its_original(copy):
 
 def test_a_folder_outside_a_checkout_has_no_commit(tmp_path):
     assert source_state(tmp_path) == (None, None)
+
+
+def test_the_copy_has_the_hash_of_its_original(copy, tmp_path):
+    assert package_hash(copy) == package_hash(PACKAGE)
+    (tmp_path / "sam.py").write_text("")
+    assert package_hash(tmp_path) != package_hash(PACKAGE)
 
 
 def test_plugins_of_one_name_do_not_meet(tmp_path):
