@@ -1,17 +1,15 @@
 """``sambench cancel``: cancel the jobs of a suite."""
 
-from pathlib import Path
-
 from ..benchmarks.suites.index import suite_index
 from ..results.records.store import Store
 from ..slurm.cluster.cancel import cancel_suite
 from .console import say
-from .options import Plugins, Results, Sources, SuiteName
+from .options import RESULTS, Plugins, Results, Sources, SuiteName
 
 
 def cancel(
     suite: SuiteName,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
 ) -> None:

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from .console import err, out, say
 from .executor_options import Extra, On, ProfileName, profile_options, read_executor
-from .options import DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, open_suite
+from .options import (
+    RESULTS,
+    DataRoot,
+    Device,
+    Every,
+    Plugins,
+    Results,
+    Sources,
+    SuiteName,
+    Workers,
+    open_suite,
+    results_option,
+)
 from .plan import print_plan
 from .progress import pool_progress
 
@@ -24,7 +36,7 @@ def launch(
     on: On = "local",
     profile: ProfileName = None,
     extra: Extra = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
@@ -50,7 +62,7 @@ def launch(
             command=f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}",
             watch=show,
         ),
-        suite,
+        f"{suite}{results_option(results)}",
         on,
     )
 
@@ -63,8 +75,13 @@ def show(plan: "Plan", executor: "Executor") -> "Iterator[Listen]":
         yield listen
 
 
-def report(ended: dict[str, str], suite: str, on: str) -> None:
+def report(ended: dict[str, str], shown: str, on: str) -> None:
     """Say how the runs of a suite ended.
+
+    Args:
+        ended: how each run ended, by run id.
+        shown: suite and results folder as `sambench status` takes them.
+        on: name of the executor.
 
     Raises:
         Interrupted: a signal stopped some.
@@ -74,7 +91,7 @@ def report(ended: dict[str, str], suite: str, on: str) -> None:
 
     if on == "slurm":
         if ended:
-            say(f"nothing depends on this terminal any more; see: sambench status {suite} --watch")
+            say(f"nothing depends on this terminal any more; see: sambench status {shown} --watch")
         return
     counts = {kind: list(ended.values()).count(kind) for kind in dict.fromkeys(ended.values())}
     if counts:

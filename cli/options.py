@@ -3,6 +3,8 @@
 An option that may be repeated is None where it was not given: no command has a list as its default.
 """
 
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,10 +24,12 @@ def _load(plugins: list[str] | None) -> list[str] | None:
     return plugins
 
 
+RESULTS_VARIABLE = "SAMBENCH_RESULTS"
+RESULTS = Path("sambench-results")
+"""Where results are unless ``$SAMBENCH_RESULTS`` or an option says otherwise; git ignores a folder of this name."""
+
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
-Results = Annotated[
-    Path, typer.Option("--results", envvar="SAMBENCH_RESULTS", help="folder of records and checkpoints")
-]
+Results = Annotated[Path, typer.Option("--results", envvar=RESULTS_VARIABLE, help="folder of records and checkpoints")]
 Plugins = Annotated[
     list[str] | None,
     typer.Option(
@@ -47,6 +51,12 @@ Device = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes \\[default: one per core, at most 4]")]
 Every = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="least time between two checkpoints")]
+
+
+def results_option(results: Path) -> str:
+    """Return what a printed command needs to find these results when it is pasted: nothing for the default ones."""
+    default = Path(os.environ.get(RESULTS_VARIABLE) or RESULTS)
+    return "" if results == default else f" --results {shlex.quote(str(results))}"
 
 
 def open_suite(name: str, sources: list[Source] | None) -> "Suite":

@@ -1,14 +1,13 @@
 """``sambench plan``: what a suite would run, as it is printed before anything starts."""
 
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import units
 from ..results.records.record import canonical_json
 from .console import facts, out
 from .executor_options import Extra, On, ProfileName, profile_options, read_executor
-from .options import DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, open_suite, run_options
+from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, open_suite, run_options
 
 if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
@@ -23,7 +22,7 @@ def plan(
     on: On = "local",
     profile: ProfileName = None,
     extra: Extra = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,

@@ -1,16 +1,14 @@
 """``sambench quickstart``: from nothing to a leaderboard that was trained here."""
 
-from pathlib import Path
-
 from .console import err, out
 from .launch import report, show
 from .leaderboard import conformance_checks, good_records, print_board
-from .options import Device, Results, Workers
+from .options import RESULTS, Device, Results, Workers
 from .theory import quick_figure
 
 
 def quickstart(
-    results: Results = Path("quickstart"),
+    results: Results = RESULTS,
     workers: Workers = None,
     device: Device = "cpu",
 ) -> None:

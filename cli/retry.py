@@ -1,6 +1,5 @@
 """``sambench retry``: try again what failed or was lost."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +7,20 @@ import typer
 from .console import say
 from .executor_options import Extra, On, ProfileName, profile_options, read_executor
 from .launch import report, show
-from .options import DataRoot, Device, Every, Plugins, Results, Sources, SuiteName, Workers, open_suite, run_options
+from .options import (
+    RESULTS,
+    DataRoot,
+    Device,
+    Every,
+    Plugins,
+    Results,
+    Sources,
+    SuiteName,
+    Workers,
+    open_suite,
+    results_option,
+    run_options,
+)
 
 
 @profile_options
@@ -22,7 +34,7 @@ def retry(
     backoff: Annotated[
         float, typer.Option("--backoff", min=0, help="seconds before the second attempt; then doubled")
     ] = 60,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
@@ -36,4 +48,4 @@ def retry(
     executor = read_executor(on, profile, options, extra, device, workers)
     how = run_options(results, data, plugin, checkpoint_seconds)
     ended = retry_suite(open_suite(suite, source), how, executor, most=most, backoff=backoff, tell=say, watch=show)
-    report(ended, suite, on)
+    report(ended, f"{suite}{results_option(results)}", on)

@@ -1,6 +1,5 @@
 """``sambench run``: one run, whose every field is an option."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import err, facts, out
 from .model_options import read_fields, read_settings, spec_options
-from .options import DataRoot, Device, Every, Plugins, Results
+from .options import RESULTS, DataRoot, Device, Every, Plugins, Results
 from .progress import run_progress, step_progress
 
 Settings = Annotated[
@@ -40,7 +39,7 @@ Devices = Annotated[
 def run(
     fields: dict[str, Any],
     settings: Settings = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     plugin: Plugins = None,
     data: DataRoot = None,
     device: Device = "auto",

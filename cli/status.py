@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from ..slurm.resources import tell_full
 from ..slurm.run_status import STATES, RunStatus
 from ..slurm.status import run_statuses
 from .console import grid, out, say
-from .options import Plugins, Results, Sources, SuiteName
+from .options import RESULTS, Plugins, Results, Sources, SuiteName
 
 MAX_LISTED_PER_STATE = 40
 """Runs of one state, for one reason, that are listed one by one without ``--all``."""
@@ -24,7 +23,7 @@ MAX_LISTED_PER_STATE = 40
 
 def status(
     suite: SuiteName,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     watch: Annotated[bool, typer.Option("--watch", help="show it anew every few seconds until all have ended")] = False,

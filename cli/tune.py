@@ -2,14 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from .console import err, grid, out, say
-from .options import DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, open_suite, run_options
+from .options import (
+    RESULTS,
+    DataRoot,
+    Device,
+    Plugins,
+    Results,
+    Sources,
+    SuiteName,
+    Workers,
+    open_suite,
+    results_option,
+    run_options,
+)
 from .progress import pool_progress
 
 if TYPE_CHECKING:
@@ -22,7 +33,7 @@ if TYPE_CHECKING:
 def tune(
     suite: SuiteName,
     method: Annotated[str, typer.Option("--method", help="halton | optuna: how settings are proposed")] = "halton",
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
@@ -48,7 +59,7 @@ def tune(
     out.print(_chosen(made.trials))
     counts = {kind: sum(trial.status == kind for trial in made.trials) for kind in ("completed", "diverged", "failed")}
     say("trials: " + ", ".join(f"{count} {status}" for status, count in counts.items() if count))
-    say(f"ledger: {made.ledger}\nsuite: {made.suite}; next: sambench launch {made.suite}")
+    say(f"ledger: {made.ledger}\nsuite: {made.suite}; next: sambench launch {made.suite}{results_option(results)}")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,23 @@ def test_every_package_is_declared():
     }
     assert there <= declared
     assert declared - there == {"sambench"}
+
+
+def test_every_file_of_a_package_is_in_a_wheel():
+    """What a package has beside its modules is declared as its data, those of the transcriptions included."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    data = config["package-data"]
+    missing = []
+    for package in config["packages"][1:]:
+        folder = ROOT.joinpath(*package.split(".")[1:])
+        folders = [folder, *(path for path in [folder / "transcriptions"] if path.is_dir())]
+        for path in (path for place in folders for path in place.iterdir() if path.is_file()):
+            name = path.relative_to(folder).as_posix()
+            patterns = [*data["*"], *data.get(package, ())]
+            if not (path.parent == folder and path.suffix == ".py") and not any(fnmatch(name, p) for p in patterns):
+                missing.append(f"{package}: {name}")
+    assert missing == []
+    assert not (ROOT / "variants" / "transcriptions" / "__init__.py").exists()  # no modules of the registry
 
 
 def test_what_takes_seconds_to_import_is_imported_where_it_is_needed():

@@ -62,6 +62,7 @@ COLUMNS: dict[str, str] = {
     "host": "hash that tells machines apart",
     "commit": "commit of the source tree",
     "dirty": "whether the source tree had changes",
+    "source": "sha256 of the modules of an installed package, which has no commit",
     "libraries": "versions of libraries that results may depend on, as JSON",
 }
 """Columns of :func:`frame`. A spec key with the name of another column stands as ``spec.NAME``."""
