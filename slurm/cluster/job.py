@@ -27,7 +27,7 @@ from ..events import FINAL, RunEvent
 from ..local import run_pool
 from ..plan import Planned
 from ..worker import RunOptions, run_here
-from .srun_worker import run_together
+from .srun_worker import run_as_worker
 from .submission import Submission
 
 POLL_SECONDS = 5.0
@@ -51,8 +51,8 @@ class Job:
         options, signals = launch.options, Signals()
         options.load_plugins()  # this process names runs, whichever makes them
         runs = launch.read_runs(self.spans)
-        if (seat := read_environment()) is not None:
-            return run_as_task(runs[0], options, seat, signals, self.notes)
+        if (environment := read_environment()) is not None:
+            return run_as_task(runs[0], options, environment, signals, self.notes)
         return work(runs, options, launch.profile.at_a_time, signals, self.notes)
 
     @property
@@ -89,9 +89,9 @@ def work(
 
     Args:
         runs: of this job.
-        site: how they are made.
-        at_a_time: how many at the same time.
-        signals: what the scheduler said.
+        options: how they are made.
+        at_a_time: number of runs made at the same time.
+        signals: what the scheduler announced.
         notes: file in which starts without a new step are counted.
 
     Returns:
@@ -102,14 +102,14 @@ def work(
         SystemExit: the job was requeued.
     """
     ended: dict[str, str] = {}
-    diary, before, todo = JobLog(), _progress(runs, options), runs
+    log, before, todo = JobLog(), _progress(runs, options), runs
     while todo:
         if signals.leave:
             _requeue(_progress(runs, options) > before, notes)
         if len(runs) > 1:  # a run that dies takes its process along, and no other run
-            ended |= run_pool(todo, options, at_a_time, diary, lambda: signals.leave)
+            ended |= run_pool(todo, options, at_a_time, log, lambda: signals.leave)
         else:
-            ended |= run_here(todo, options, diary)
+            ended |= run_here(todo, options, log)
         # Interrupted or not reached: a signal came, and unless it was the one to leave, they go on.
         todo = tuple(run for run in todo if ended.get(run.spec.run_id, "interrupted") == "interrupted")
         todo = todo or tuple(
@@ -122,18 +122,30 @@ def work(
 
 
 def run_as_task(
-    run: Planned, options: RunOptions, seat: DistributedEnvironment, signals: Signals, notes: Path
+    run: Planned, options: RunOptions, environment: DistributedEnvironment, signals: Signals, notes: Path
 ) -> dict[str, str]:
-    """Make a run together with the other tasks of this job; see :mod:`.together`.
+    """Make a run together with the other tasks of this job step; see :func:`.srun_worker.run_as_worker`.
 
-    ``TERM`` is left alone here: tasks that stopped for it could not meet again to go on.
+    ``TERM`` is ignored here: tasks that stopped for it could not find each other a second time to go on.
+
+    Args:
+        run: the same in every task.
+        options: how it is made.
+        environment: rank of this task and number of tasks.
+        signals: what the scheduler announced.
+        notes: file in which starts without a new step are counted.
+
+    Returns:
+        run id -> how the run ended.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     options.prepare()
     store, before = Store(options.results), _progress((run,), options)
     if lease_status(store.checkpoints(run.spec.run_id))[0] and not _comes_free(run, options, signals):
         return {run.spec.run_id: "held"}
-    return run_together(run, options, seat, JobLog(), lambda: _requeue(_progress((run,), options) > before, notes))
+    return run_as_worker(
+        run, options, environment, JobLog(), lambda: _requeue(_progress((run,), options) > before, notes)
+    )
 
 
 class JobLog:
