@@ -26,7 +26,7 @@ from .rendezvous import DistributedEnvironment
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2")
 """What is passed on to the processes: what torchrun passes on, and what schedulers send."""
 STOP_TIMEOUT_SECONDS = 300
-"""Time for a step and a checkpoint after a signal, before a process is killed."""
+"""Time for a step and a checkpoint after a signal; then a process is killed."""
 
 
 def run_under_torchrun(devices: int, arguments: Sequence[str]) -> None:
@@ -60,23 +60,24 @@ def _reason(devices: int, failures: Mapping[int, ProcessFailure], folder: Path) 
     """Find out why a run ended: by the first process that said why, else by the first that died without a word."""
     files = sorted(folder.rglob("error.json"), key=lambda file: file.stat().st_mtime_ns)
     told = {int(file.parent.name): json.loads(file.read_text())["message"] for file in files}
-    causes = {rank: said for rank, said in told.items() if not said["message"].startswith(ProcessLost.__name__)}
     silent = [failure for rank, failure in failures.items() if rank not in told]
-    if not told and not silent:
-        return Interrupted("stopped before a new checkpoint was written")
-    if causes or not silent:
-        rank, said = next(iter((causes or told).items()))
+    causes = [item for item in told.items() if not item[1]["message"].startswith(ProcessLost.__name__)]
+    causes = causes or ([] if silent else [*told.items()])
+    if causes:
+        rank, said = causes[0]
         kind, _, text = said["message"].partition(": ")
         if kind == Interrupted.__name__:
             return SystemExit(130)
         if kind == SambenchError.__name__:
             return SambenchError(text)
-        print(said["extraInfo"]["py_callstack"].rstrip().rpartition("\n")[0], file=sys.stderr)  # the rest follows
+        print(said["extraInfo"]["py_callstack"].rstrip().rpartition("\n")[0], file=sys.stderr)  # its last line follows
         what = f"process {rank} of {devices} failed: {said['message']}"
+    elif silent:
+        rank, code = silent[0].local_rank, silent[0].exitcode
+        how = f"was killed by {silent[0].signal_name()}" if code < 0 else f"ended with exit code {code}"
+        what = f"process {rank} of {devices} {how}"
     else:
-        signalled, code = silent[0].exitcode < 0, silent[0].exitcode
-        how = f"was killed by {silent[0].signal_name()}" if signalled else f"ended with exit code {code}"
-        what = f"process {silent[0].local_rank} of {devices} {how}"
+        return Interrupted("stopped before a new checkpoint was written")
     return StateError(f"{what}; the others were stopped, and the same command goes on from the last checkpoint")
 
 
