@@ -20,7 +20,9 @@ from ...variants import get_info
 from ...variants.averages import AVERAGES
 from ...variants.hooks import HOOKS
 from ...variants.info import STATUSES
+from ..device import pick_device
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from ..distributed.rendezvous import DistributedEnvironment, rendezvous
 from ..spec import RunSpec
 from .checkpoint import Checkpoints
 from .environment import describe_environment
@@ -44,17 +46,18 @@ def run_spec(
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
-    The processes of a team all call this alike; one of them reads and writes the store, and all return the record.
+    All processes of a group call this with the same arguments. The main process reads and writes the store; all return
+    the record.
 
     Args:
-        spec: the run.
-        store: where records and checkpoints lie.
-        source: where the data set comes from; by default its name.
+        spec: of the run.
+        store: folder of records and checkpoints.
+        source: kind and folder of the data set; by default it is found by its name.
         data_root: folder of downloaded archives.
-        device: where to train; by default the CPU.
-        checkpoint_seconds: least time between checkpoints.
-        watch: given the run before it starts, returns what to call after every step.
-        team: the processes that make this run together.
+        device: of this process; by default the CPU.
+        checkpoint_seconds: least time between two checkpoints.
+        watch: called with the fresh or resumed run; returns a function that is called after every step.
+        process_group: the processes that make this run together.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
@@ -79,7 +82,8 @@ def run_spec(
         run = TrainState(spec, dataset, device or torch.device("cpu"), process_group)
         if state is not None:
             run.load_state_dict(state)
-            log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
+            if process_group.is_main_process:
+                log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
         try:
             train(run, checkpoints, advance=_reporting(run, checkpoints.lease, watch(run)))
             record = make_record(run, dataset, "completed")
@@ -104,12 +108,32 @@ def run_spec(
         return process_group.broadcast_from_main(end)
 
 
+def run_spec_in_group(
+    spec: RunSpec, store: Store, environment: DistributedEnvironment | None, *, device: str = "auto", **options: Any
+) -> RunRecord:
+    """Make one run as one of the processes that torchrun or srun started; by this process alone if none did.
+
+    All processes call this with the same arguments, and all return the record. A process in which it raises has to
+    end, for the others may wait for a message of it.
+
+    Args:
+        spec: of the run.
+        store: folder of records and checkpoints, seen by all processes.
+        environment: of this process, as :func:`~sambench.benchmarks.distributed.rendezvous.read_environment` says.
+        device: ``auto``, ``cuda`` or ``cpu``; each process of a machine takes a GPU of its own.
+        **options: further arguments of :func:`run_spec`.
+    """
+    with rendezvous(environment, store.root / "rendezvous") as process_group:
+        own = environment.device(device) if environment else pick_device(device)
+        return run_spec(spec, store, device=own, process_group=process_group, **options)
+
+
 def _finished(spec: RunSpec, store: Store) -> RunRecord | None:
     return store.read(spec.run_id) if store.has(spec.run_id) else None
 
 
 def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
-    """Write into the lease, which one process of the run has, how far it is, and tell whoever watches."""
+    """Write into the lease, which the main process has, which step the run is at, and pass the step on to ``tell``."""
     if lease is None:
         return tell
     lease.first, lease.total = run.step, run.oracle.total_steps
@@ -122,7 +146,14 @@ def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
 
 
 def make_record(run: TrainState, dataset: Dataset, status: str, error: str | None = None) -> RunRecord:
-    """Write down a run; a completed one is measured on the split that its protocol reports, once, here."""
+    """Make the record of a run; a completed one is measured here, once, on the split that its protocol reports.
+
+    Args:
+        run: at its end.
+        dataset: the data, whole.
+        status: ``completed``, ``diverged`` or ``failed``.
+        error: why it did not complete.
+    """
     spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counters
     plugins = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
     parts, metrics, weights, passes = (info, *plugins.values()), None, None, 0

@@ -35,10 +35,10 @@ class TrainState:
     comes from a stream of its own, seeded by what it is for.
 
     Args:
-        spec: the run.
+        spec: of the run.
         dataset: the data, whole.
-        device: where to train.
-        team: the processes that train this run together, this one among them.
+        device: of this process.
+        process_group: the processes that train this run together.
 
     Raises:
         ConfigError: the spec asks for another number of devices.
@@ -224,7 +224,7 @@ class TrainState:
         self.process_group.broadcast_from_main(lambda: checkpoints.save(self.step, state))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on; whole only in the process that leads."""
+        """Return everything that the rest of the run depends on; whole in the main process only."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

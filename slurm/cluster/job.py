@@ -28,7 +28,7 @@ from ..local import run_pool
 from ..options import RunOptions
 from ..plan import Planned
 from ..worker import run_here
-from .srun_worker import run_together
+from .srun_worker import run_as_worker
 from .submission import Submission
 
 POLL_SECONDS = 5.0
@@ -52,8 +52,8 @@ class Job:
         options, signals = launch.options, Signals()
         options.load_plugins()  # this process names runs, whichever makes them
         runs = launch.read_runs(self.spans)
-        if (seat := read_environment()) is not None:
-            return run_as_task(runs[0], options, seat, signals, self.notes)
+        if (environment := read_environment()) is not None:
+            return run_as_task(runs[0], options, environment, signals, self.notes)
         return work(runs, options, launch.profile.at_a_time, signals, self.notes)
 
     @property
@@ -126,18 +126,30 @@ def work(
 
 
 def run_as_task(
-    run: Planned, options: RunOptions, seat: DistributedEnvironment, signals: Signals, notes: Path
+    run: Planned, options: RunOptions, environment: DistributedEnvironment, signals: Signals, notes: Path
 ) -> dict[str, str]:
-    """Train one run with the other tasks of this job, one device each; see :mod:`.srun_worker`.
+    """Make a run together with the other tasks of this job step; see :func:`.srun_worker.run_as_worker`.
 
-    ``TERM`` is left alone here: tasks that stopped for it could not meet again to go on.
+    ``TERM`` is ignored here: tasks that stopped for it could not find each other a second time to go on.
+
+    Args:
+        run: the same in every task.
+        options: how it is made.
+        environment: rank of this task and number of tasks.
+        signals: what the scheduler announced.
+        notes: file in which starts without a new step are counted.
+
+    Returns:
+        run id -> how the run ended.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     options.prepare()
     store, before = Store(options.results), _progress((run,), options)
     if lease_status(store.checkpoints(run.spec.run_id))[0] and not _comes_free(run, options, signals):
         return {run.spec.run_id: "held"}
-    return run_together(run, options, seat, JobLog(), lambda: _requeue(_progress((run,), options) > before, notes))
+    return run_as_worker(
+        run, options, environment, JobLog(), lambda: _requeue(_progress((run,), options) > before, notes)
+    )
 
 
 class JobLog:
