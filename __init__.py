@@ -12,6 +12,7 @@ Names are imported when they are first used: ``import sambench`` alone loads no 
 from typing import TYPE_CHECKING
 
 from .lazy import attach
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .benchmarks.resolve import make_spec
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from .slurm.launch import launch_suite
     from .slurm.planning import make_plan
     from .variants.registry import create, get_info, list_variants, register
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",

@@ -9,11 +9,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ... import __version__
 from ...atomic import atomic_write_bytes, default_folder, make_folder
 from ...datasets.source import Source
 from ...errors import SambenchError
 from ...registry import ENTRY_POINTS
+from ...version import __version__
 from .files import find_suite
 
 if TYPE_CHECKING:

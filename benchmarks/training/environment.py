@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from ... import __version__
 from ...results.records.record import Environment
+from ...version import __version__
 
 PACKAGE = Path(__file__).resolve().parents[2]
 
