@@ -14,7 +14,7 @@ from ...datasets.source import Source
 from ...errors import SambenchError
 from ...registry import source_hash
 from ...results.records.lease import Lease
-from ...results.records.record import Counters, Metrics, RunRecord, Timing, pack_bits
+from ...results.records.record import Counters, RunRecord, Timing
 from ...results.records.store import Store
 from ...variants import get_info
 from ...variants.averages import AVERAGES
@@ -27,8 +27,7 @@ from ..spec import RunSpec
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .loop import Diverged, train
-from .state import Advance, TrainState
-from .weight_averaging import describe_average
+from .state import Advance, Measurement, TrainState
 
 log = logging.getLogger("sambench")
 
@@ -86,7 +85,7 @@ def run_spec(
                 log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
         try:
             train(run, checkpoints, advance=_reporting(run, checkpoints.lease, watch(run)))
-            record = make_record(run, dataset, "completed")
+            record = make_record(run, dataset, "completed", measurement=run.final_measurement())
         except Diverged as error:
             record = make_record(run, dataset, "diverged", str(error))
         except SambenchError as error:
@@ -145,33 +144,21 @@ def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
     return advance
 
 
-def make_record(run: TrainState, dataset: Dataset, status: str, error: str | None = None) -> RunRecord:
-    """Make the record of a run; a completed one is measured here, once, on the split that its protocol reports.
+def make_record(
+    run: TrainState, dataset: Dataset, status: str, error: str | None = None, measurement: Measurement | None = None
+) -> RunRecord:
+    """Translate the state of a run at its end into its record.
 
     Args:
-        run: at its end.
-        dataset: the data, whole.
+        run: the run.
+        dataset: the whole data set of the run.
         status: ``completed``, ``diverged`` or ``failed``.
         error: why it did not complete.
+        measurement: of a completed run.
     """
     spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counters
     plugins = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
-    parts, metrics, weights, passes = (info, *plugins.values()), None, None, 0
-    if status == "completed":
-        split = "validation" if spec.split == "search" else "test"
-        run.evaluation_clock.start()
-        with run.evaluated() as passes:
-            measured, weights = run.evaluate(split), run.weights_digest()
-        run.evaluation_clock.stop()
-        counted.forward_evaluations += passes
-        metrics = Metrics(
-            split=split,
-            accuracy=measured.accuracy,
-            loss=measured.loss,
-            ece=measured.ece,
-            count=len(measured.correct),
-            correct=pack_bits(measured.correct),
-        )
+    parts = (info, *plugins.values())
     seconds = run.clock.stop()
     held_out = [point.validation_accuracy for point in run.curve if point.validation_accuracy is not None]
     return RunRecord.model_validate(
@@ -187,11 +174,11 @@ def make_record(run: TrainState, dataset: Dataset, status: str, error: str | Non
             "classes": len(dataset.classes),
             "parameters": sum(p.numel() for p in run.model.parameters()),
             "curve": tuple(run.curve),
-            "metrics": metrics,
+            "metrics": measurement and measurement.metrics,
             "best_validation_accuracy": max(held_out, default=None),
-            "evaluated": describe_average(run.average, passes) if metrics else None,
+            "evaluated": measurement and measurement.evaluated,
             "plugin_sources": {kind: source_hash(p) for kind, p in plugins.items() if p.name != "none"},
-            "weights": weights,
+            "weights": measurement and measurement.weights,
             "counters": Counters(steps=run.step, **asdict(counted)),
             "timing": Timing(
                 train_seconds=seconds,

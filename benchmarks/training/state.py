@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from ...datasets import Dataset, Parts, prepare, take
 from ...datasets.samplers import Draw, get_sampler
 from ...errors import StateError
-from ...results.records.record import CurvePoint
+from ...results.records.record import CurvePoint, Evaluated, Metrics, pack_bits
 from ...variants import StepRule, WeightAverage, create, create_average, create_hook
 from .. import models
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
@@ -25,7 +26,22 @@ from .loader import TrainLoader
 from .lr_schedule import learning_rate
 from .meters import Clock, PeakMemory
 from .oracle import Oracle
-from .weight_averaging import evaluated
+from .weight_averaging import describe_average, evaluated
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a completed run reports.
+
+    Args:
+        metrics: accuracy, loss and calibration on the reported split, and which examples are right.
+        evaluated: which average of weights was measured, or None for the last weights.
+        weights: sha256 of the measured state of the model.
+    """
+
+    metrics: Metrics
+    evaluated: Evaluated | None
+    weights: str
 
 
 class TrainState:
@@ -172,6 +188,24 @@ class TrainState:
         """Put into the model what the run evaluates; see :func:`.weight_averaging.evaluated`."""
         passes = (partial(self.oracle.forward, images) for images in self.loader.uniform(self.step))
         return evaluated(self.average, self.model, self.oracle.statistics, passes)
+
+    def final_measurement(self) -> Measurement:
+        """Measure what the run evaluates on the split that its protocol reports: once, at the end of training."""
+        split = "validation" if self.spec.split == "search" else "test"
+        self.evaluation_clock.start()
+        with self.evaluated() as passes:
+            measured, weights = self.evaluate(split), self.weights_digest()
+        self.evaluation_clock.stop()
+        self.oracle.counters.forward_evaluations += passes
+        metrics = Metrics(
+            split=split,
+            accuracy=measured.accuracy,
+            loss=measured.loss,
+            ece=measured.ece,
+            count=len(measured.correct),
+            correct=pack_bits(measured.correct),
+        )
+        return Measurement(metrics, describe_average(self.average, passes), weights)
 
     def total_loss(self) -> float:
         """Return the sum of the epoch's losses so far, the same on every device; it is waited for."""
