@@ -31,7 +31,7 @@ def make(process_group, folder, specs, seconds=60.0, mishap=lambda process_group
 
 
 def forbidden(*arguments):
-    raise AssertionError("only the process that leads writes files")
+    raise AssertionError("only the main process writes files")
 
 
 def killed(process_group, run):

@@ -134,6 +134,7 @@ def test_the_command_line_spreads_a_run_over_devices(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_whatever_happens_the_same_command_resumes_to_the_bit(tmp_path, essence):
     """And in the end it has made what torchrun makes of the command without ``--devices``."""
     run = [*RUN, "8", "--plugin", MISHAP, "--variant", "mishap"]
