@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import tomllib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
 from typing import Annotated, Any, NamedTuple
@@ -79,6 +80,7 @@ KINDS = {
     "experiments": Kind("benchmarks.theory.experiments.base:EXPERIMENTS"),
     "checks": Kind("benchmarks.conformance.check:CHECKS", lambda check: {"number": check.number}),
     "strategies": Kind("benchmarks.tuning.strategies:STRATEGIES"),
+    "executors": Kind("slurm.executor:EXECUTORS"),
 }
 """What is found by name through a registry."""
 
@@ -90,10 +92,10 @@ def _bases(pattern: str) -> list[Row]:
 
 
 def _suites(pattern: str) -> list[Row]:
-    from ..benchmarks.suites.suite import list_suites, load_suite
+    from ..benchmarks.suites.files import find_suite, list_suites  # reads no spec, and so no torch
 
-    found = (load_suite(name) for name in list_suites() if fnmatch(name, pattern))
-    return [{"name": suite.name, "runs": len(suite.specs), "summary": suite.title} for suite in found]
+    found = {name: tomllib.loads(find_suite(name)[1]) for name in list_suites() if fnmatch(name, pattern)}
+    return [{"name": name, "summary": content.get("title", name)} for name, content in found.items()]
 
 
 LISTS: dict[str, Callable[[str], list[Row]]] = {

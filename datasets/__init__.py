@@ -12,11 +12,16 @@ A run uses four things, in this order::
 and ``normalize(images, dataset.mean, dataset.std)`` where nothing is augmented.
 """
 
-from .augment import Augmentation, Decisions, normalize, take
-from .dataset import Dataset, DatasetInfo, build
-from .label_noise import NOISE_KINDS
-from .registry import DATASETS, list_datasets, load, register_dataset
-from .splits import SPLITS, Parts, prepare, validation_indices
+from typing import TYPE_CHECKING
+
+from ..lazy import attach
+
+if TYPE_CHECKING:
+    from .augment import Augmentation, Decisions, normalize, take
+    from .dataset import Dataset, DatasetInfo, build
+    from .label_noise import NOISE_KINDS
+    from .registry import DATASETS, list_datasets, load, register_dataset
+    from .splits import SPLITS, Parts, prepare, validation_indices
 
 __all__ = [
     "DATASETS",
@@ -36,3 +41,25 @@ __all__ = [
     "take",
     "validation_indices",
 ]
+
+__getattr__ = attach(
+    __name__,
+    {
+        "Augmentation": ".augment",
+        "Dataset": ".dataset",
+        "DatasetInfo": ".dataset",
+        "Decisions": ".augment",
+        "NOISE_KINDS": ".label_noise",
+        "Parts": ".splits",
+        "SPLITS": ".splits",
+        "DATASETS": ".registry",
+        "build": ".dataset",
+        "list_datasets": ".registry",
+        "load": ".registry",
+        "normalize": ".augment",
+        "prepare": ".splits",
+        "register_dataset": ".registry",
+        "take": ".augment",
+        "validation_indices": ".splits",
+    },
+)

@@ -60,6 +60,7 @@ class DatasetInfo:
         classes: number of classes.
         train: number of training examples.
         test: number of test examples.
+        balanced: whether all classes have equally many training examples.
     """
 
     name: str
@@ -70,6 +71,7 @@ class DatasetInfo:
     classes: int | None = None
     train: int | None = None
     test: int | None = None
+    balanced: bool = True
 
 
 def build(

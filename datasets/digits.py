@@ -18,6 +18,7 @@ from .splits import ranked
     classes=10,
     train=1438,
     test=359,
+    balanced=False,
 )
 def load_digits(name: str, folder: Path, cache: Path) -> Dataset:
     """Return the 1,797 digits; a fixed fifth of them (:func:`~sambench.datasets.splits.ranked`) is the test set.

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..atomic import default_folder
 from ..errors import ConfigError
 from ..registry import Registry
-from .cache import default_folder
 from .dataset import Dataset, DatasetInfo
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -41,11 +41,11 @@ class PreActivationNet(nn.Module):
 
     Args:
         stem: channels after the first convolution.
-        widths: channels of each stage.
-        blocks: blocks in each stage.
-        classes: number of logits.
-        channels: channels of the images.
-        norm: ``"batch"`` or ``"group"``.
+        widths: number of channels of each stage.
+        blocks: number of residual blocks in each stage.
+        classes: number of logits of the output layer.
+        channels: number of channels of the images.
+        norm: kind of the normalization layers, ``"batch"`` or ``"group"``.
 
     Shapes:
         (n, channels, h, w) -> (n, classes).

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ..records.record import RunRecord
+from ..records.record import Environment, RunRecord
 from .comparability import chooses_hyper, identity_of, key_of, method_of, workload_of
 
+RELEASE = "release "
 Methods = list[tuple[dict[str, Any], list["RunSummary"]]]
 
 
@@ -28,7 +29,7 @@ class RunSummary(NamedTuple):
         implementation: status of the variant.
         hardware: device and, on a CPU, threads.
         host: hash of the machine.
-        commit: of the code, with a ``+`` where it had changes since; empty outside a checkout.
+        commit: of the code, with a ``+`` where it had changes since, or its release; empty where neither is known.
     """
 
     run_id: str
@@ -118,5 +119,11 @@ def reduce(record: RunRecord) -> RunSummary:
         if environment.devices > 1
         else f"{environment.device_name}{threads}",
         host=environment.host,
-        commit=f"{environment.commit[:7]}{'+' if environment.dirty else ''}" if environment.commit else "",
+        commit=_code(environment),
     )
+
+
+def _code(environment: Environment) -> str:
+    if environment.commit:
+        return f"{environment.commit[:7]}{'+' if environment.dirty else ''}"
+    return f"{RELEASE}{environment.sambench} ({environment.source[:7]})" if environment.source else ""

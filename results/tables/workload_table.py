@@ -25,7 +25,7 @@ class Workload:
         rows: by mean accuracy, highest first; equal ones by name.
         excluded: failed and retracted runs and repeated seeds.
         hardware: kinds of machine and the number of runs on each.
-        commits: of the code, and the number of runs with each.
+        commits: of the code, or releases, and the number of runs with each.
         deviation: standard deviation over seeds, pooled over the rows without divergence; ``None`` without any.
         detectable: for the smallest and the largest number of runs in a row, the difference of two such rows that
             is found with 80 % power: by a comparison of these two alone, and by that of all rows at once.

@@ -1,6 +1,5 @@
 """Boards: tracks, tiers, retractions and tuning reach the rows that they belong to; nothing is dropped in silence."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from sambench.results.records.manifest import SuiteManifest, Track, Tuning, writ
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
 from sambench.results.records.trials import write_ledger
-from sambench.results.tables.boards import assemble, gather, read_checks
+from sambench.results.tables.boards import assemble, gather
 from sambench.results.tables.tiers import RETRACTED, VERIFICATION, read_retractions
 
 Make = Callable[..., RunRecord]
@@ -214,9 +213,3 @@ def test_the_ledger_says_how_often_was_tried_and_what_ended_at_the_edge(
     assert "`ledgers/s.parquet`" in text
     assert text.count("| rho=0.05‡ ") == 2
     assert "‡ a tuned value at the edge of its range, where a wider one might do better: sam." in text
-
-
-def test_the_committed_checks_are_read() -> None:
-    path = Path(__file__).parents[3] / "docs" / "variants" / "conformance.json"
-    assert read_checks(path) == json.loads(path.read_text())
-    assert read_checks(path.with_name("none.json")) == {}
