@@ -1,7 +1,7 @@
-"""Plug-ins of every kind find themselves: as a file of their package, by entry point, or in a file that is named.
+"""One mechanism for everything that is found by name: variants, models, data sets, theory problems, checks, ...
 
-A kind (step rules, loss hooks, sampling policies, weight averages) is one :class:`Registry`. Whatever registers itself
-is known by name from then on; nobody else is edited.
+A kind is one :class:`Registry`. Whatever registers itself is known by name from then on; nobody else is edited. It is
+found as a module of the registry's package, by entry point, or in a file that is named (``--plugin``).
 """
 
 import hashlib
@@ -9,8 +9,11 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
+from collections.abc import Callable
 from fnmatch import fnmatch
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,16 +24,32 @@ ENTRY_POINTS = "sambench.variants"
 """Group of entry points; the module that one names may register plug-ins of any kind."""
 
 REGISTRIES: "list[Registry[Any]]" = []
+"""The registries whose modules are imported."""
+
+ADDED: "list[tuple[Registry[Any], str]]" = []
+"""Registry and name of everything that was registered from outside of this package, in that order."""
+
+_loaded: dict[str, list[str]] = {}
+"""What each file that was named has added, by the name of its module."""
+
 Member = TypeVar("Member")
+Definition = TypeVar("Definition", bound=Callable[..., Any])
+
+
+def _definition(member: Any) -> Any:
+    """Return the class or function that makes a member, which metadata name as ``cls`` or ``function``."""
+    found = getattr(member, "cls", None) or getattr(member, "function", member)
+    while isinstance(found, partial):
+        found = found.func
+    return found if inspect.isclass(found) or inspect.isroutine(found) else type(found)
 
 
 def file_of(member: Any) -> str:
-    """Return the file that defines a plug-in: a class, or metadata that names one as ``cls``."""
-    return inspect.getsourcefile(getattr(member, "cls", member)) or "unknown"
-
-
-def _module(member: Any) -> str:
-    return getattr(member, "cls", member).__module__
+    """Return the file that defines a member: a class, a function, or metadata of one."""
+    try:
+        return inspect.getsourcefile(_definition(member)) or "unknown"
+    except TypeError:  # it is written in C
+        return "unknown"
 
 
 def source_hash(member: Any) -> str:
@@ -38,8 +57,47 @@ def source_hash(member: Any) -> str:
     return hashlib.sha256(Path(file_of(member)).read_bytes()).hexdigest()
 
 
+def is_built_in(member: Any) -> bool:
+    """Tell whether a member is part of this package."""
+    return str(_definition(member).__module__).partition(".")[0] == __name__.partition(".")[0]
+
+
+def summary_of(member: Any) -> str:
+    """Return one line on a member: its ``summary``, or the first line of its docstring."""
+    return getattr(member, "summary", None) or (inspect.getdoc(member) or "").partition("\n")[0]
+
+
+@cache
+def has_parameters(name: str) -> "re.Pattern[str] | None":
+    r"""Return the pattern of a name with parameters, which stands for a family; None for any other name.
+
+    ``{word}`` stands for a positive whole number, capitals after a colon for any text.
+
+    Example:
+        >>> has_parameters("wrn{depth}_{width}").fullmatch("wrn16_4").groups()
+        ('16', '4')
+        >>> has_parameters("parquet:DIR").fullmatch("parquet:data/cifar").groups()
+        ('data/cifar',)
+        >>> has_parameters("resnet18")
+    """
+    pattern = re.sub(r"\\\{\w+\\\}", r"([1-9]\\d*)", re.escape(name))
+    pattern = re.sub(r":[A-Z]+$", r":(.*)", pattern)
+    return None if pattern == re.escape(name) else re.compile(pattern)
+
+
+def _parameters(own: str, name: str) -> tuple[str, ...] | None:
+    """Return what a name fills into the one that was registered, or None where it is another."""
+    pattern = has_parameters(own)
+    if pattern is None:
+        return () if own == name else None
+    match = pattern.fullmatch(name)
+    return match and match.groups()
+
+
 class Registry(Generic[Member]):
-    """The plug-ins of one kind, by name.
+    """The members of one kind, by name.
+
+    A name may have parameters (see :func:`has_parameters`): its member is found under every name that fits.
 
     Args:
         noun: what one of them is called in messages.
@@ -47,10 +105,12 @@ class Registry(Generic[Member]):
 
     Example:
         >>> hats = Registry("hat")
-        >>> hats.add("bowler", dict)
+        >>> hats.add("bowler{size}", dict)
+        >>> hats.resolve("bowler7")
+        (<class 'dict'>, ('7',))
         >>> hats.get("bowlr")
         Traceback (most recent call last):
-        sambench.errors.ConfigError: unknown hat 'bowlr'; did you mean 'bowler'? Valid: bowler
+        sambench.errors.ConfigError: unknown hat 'bowlr'; did you mean 'bowler{size}'? Valid: bowler{size}
         >>> REGISTRIES.remove(hats)
     """
 
@@ -64,25 +124,46 @@ class Registry(Generic[Member]):
         """Register a member.
 
         Raises:
-            ConfigError: the name is taken; the message names both files.
+            ConfigError: the name is taken, by itself or by a family; the message names both files.
         """
-        if name in self.members:
-            raise ConfigError(
-                f"{self.noun} {name!r} is already registered by {file_of(self.members[name])}; "
-                f"{file_of(member)} must choose another name"
-            )
+        if not is_built_in(member):
+            self.discover()  # no plug-in takes the name of what is found later
+        for other in self.members:
+            if other == name or _parameters(other, name) is not None or _parameters(name, other) is not None:
+                raise ConfigError(
+                    f"{self.noun} {name!r} is already registered by {file_of(self.members[other])}; "
+                    f"{file_of(member)} must choose another name"
+                )
         self.members[name] = member
+        if not is_built_in(member):
+            ADDED.append((self, name))
 
-    def register(self, cls: Any) -> Any:
-        """Register a class under its own ``name``: the decorator of plug-ins whose metadata are class attributes.
+    def register(self, member: Any) -> Any:
+        """Register what has a ``name``: metadata, or a class with its metadata as attributes (as a decorator).
 
         Raises:
             ConfigError: it has no name of its own, or the name is taken.
         """
-        if not isinstance(vars(cls).get("name"), str):
-            raise ConfigError(f"{self.noun} {cls.__qualname__} has no name: give the class an attribute name = '...'")
-        self.add(cls.name, cls)
-        return cls
+        if not isinstance(vars(member).get("name"), str):
+            raise ConfigError(
+                f"{self.noun} {member.__qualname__} has no name: give the class an attribute name = '...'"
+            )
+        self.add(member.name, member)
+        return member
+
+    def named(self, name: str) -> Callable[[Definition], Definition]:
+        """Register the function below under a name; the first line of its docstring says what it is.
+
+        Raises:
+            ConfigError: the name is taken.
+        """
+
+        def add(definition: Definition) -> Definition:
+            member: Any = definition
+            self.add(name, member)
+            return definition
+
+        return add
 
     def discover(self) -> None:
         """Import what registers members of this kind, once."""
@@ -92,20 +173,52 @@ class Registry(Generic[Member]):
         if self.package:
             for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
                 importlib.import_module(f"{self.package}.{module.name}")
-        for point in entry_points(group=ENTRY_POINTS):
-            point.load()
+        load_entry_points()
+
+    def resolve(self, name: str) -> tuple[Member, tuple[str, ...]]:
+        """Return a member, and what the name fills in where the member is a family.
+
+        Raises:
+            ConfigError: an unknown name; the message lists the valid ones.
+        """
+        if (found := self._find(name)) is None:
+            examples = {example for member in self.members.values() for example in getattr(member, "examples", ())}
+            raise unknown(self.noun, name, {*self.members, *examples})
+        return found
 
     def get(self, name: str) -> Member:
         """Return a member; an unknown name is an error that lists the valid ones."""
+        return self.resolve(name)[0]
+
+    def __contains__(self, name: str) -> bool:
+        return self._find(name) is not None
+
+    def _find(self, name: str) -> tuple[Member, tuple[str, ...]] | None:
         self.discover()
-        if name not in self.members:
-            raise unknown(self.noun, name, self.members)
-        return self.members[name]
+        if name in self.members and not has_parameters(name):
+            return self.members[name], ()
+        found = ((member, _parameters(own, name)) for own, member in self.members.items())
+        return next(((member, parameters) for member, parameters in found if parameters is not None), None)
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """Return the names that match a shell pattern, in alphabetical order."""
+        self.discover()
+        return sorted(name for name in self.members if fnmatch(name, pattern))
 
     def all(self, pattern: str = "*") -> list[Member]:
         """Return the members whose names match a shell pattern, in alphabetical order."""
-        self.discover()
-        return [self.members[name] for name in sorted(self.members) if fnmatch(name, pattern)]
+        return [self.members[name] for name in self.names(pattern)]
+
+    def summaries(self, pattern: str = "*") -> dict[str, str]:
+        """Return the names that match a shell pattern, in alphabetical order, each with one line on its member."""
+        return {name: summary_of(self.members[name]) for name in self.names(pattern)}
+
+
+@cache
+def load_entry_points() -> None:
+    """Import what installed packages name in the group of entry points, once."""
+    for point in entry_points(group=ENTRY_POINTS):
+        point.load()
 
 
 def load_plugin(path: str | Path) -> list[str]:
@@ -114,28 +227,31 @@ def load_plugin(path: str | Path) -> list[str]:
     Raises:
         ConfigError: the file does not exist, fails on import, or registers nothing.
     """
-    for kind in REGISTRIES:
-        kind.discover()
+    load_entry_points()
     file = Path(path).resolve()
     if not file.is_file():
         raise ConfigError(f"plugin {str(path)!r} does not exist; give the path of a Python file")
     module_name = f"sambench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    if module_name in sys.modules:
-        return [name for kind in REGISTRIES for name, member in kind.members.items() if _module(member) == module_name]
-    before = [dict(kind.members) for kind in REGISTRIES]
+    if module_name in _loaded:
+        return _loaded[module_name]
+    start = len(ADDED)
     try:
         _import(path, file, module_name)
     except ConfigError:
-        for kind, members in zip(REGISTRIES, before, strict=True):  # half a plugin is none
-            kind.members = members
+        for registry, name in ADDED[start:]:  # half a plugin is none
+            registry.members.pop(name, None)
+        del ADDED[start:]
         raise
-    added = [sorted(set(kind.members) - set(members)) for kind, members in zip(REGISTRIES, before, strict=True)]
-    if not any(added):
+    names = sorted({name for _, name in ADDED[start:]})
+    if not names:
+        del sys.modules[module_name]
         raise ConfigError(
-            f"plugin {str(path)!r} registers nothing; decorate a StepRule with @register(...), or a loss hook, a "
-            "sampling policy or a weight average with @HOOKS.register, @SAMPLERS.register or @AVERAGES.register"
+            f"plugin {str(path)!r} registers nothing; decorate a StepRule with @register(...), a function with "
+            "@register_model(...) or @register_dataset(...), or what the other registries take with their decorators "
+            "(@HOOKS.register, @PROBLEMS.named(...)): docs/plugins.md"
         )
-    return sorted({name for names in added for name in names})
+    _loaded[module_name] = names
+    return names
 
 
 def _import(path: str | Path, file: Path, module_name: str) -> None:

@@ -8,7 +8,7 @@ from pydantic import (
     ValidationError,
 )
 
-from ..datasets import Augmentation, list_datasets
+from ..datasets import DATASETS, Augmentation
 from ..datasets.samplers import get_sampler
 from ..errors import ConfigError
 from ..hyper import Hyper, resolve
@@ -137,9 +137,7 @@ def _plugin(spec: RunSpec, info: VariantInfo, kind: str, named: set[str]) -> str
 
 
 def _resolve_data(spec: RunSpec) -> dict[str, Any]:
-    known = {info.name: info for info in list_datasets()}
-    info = known.get(spec.dataset)
-    default = info.augment if info else "crop:4,flip,cutout:16"
+    default = DATASETS.get(spec.dataset).augment if spec.dataset in DATASETS else "crop:4,flip,cutout:16"
     augment = spec.augment or default
     augment = Augmentation.parse(augment).recipe
     model = spec.model or ("wrn10_1" if spec.dataset == "digits" else "wrn16_1")

@@ -1,34 +1,139 @@
-"""``sambench list`` and ``describe``: what can be named in a run or a suite, and what is declared about it."""
+"""``sambench list`` and ``describe``: what can be found by name, and what is declared about it."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+import importlib
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
+from typing import Annotated, Any, NamedTuple
 
 import typer
-from rich.table import Table
 
-from ..benchmarks import models
-from ..benchmarks.suites.files import list_suites
-from ..benchmarks.suites.suite import load_suite
-from ..datasets import list_datasets
-from ..datasets.samplers import SAMPLERS
-from ..errors import ConfigError
+from ..errors import unknown
 from ..hyper import Hyper
-from ..registry import Registry
-from ..variants import AVERAGES, HOOKS, get_info, list_bases, list_variants
-from .console import facts, grid, out
+from ..registry import Registry, summary_of
+from .console import err, facts, grid, out
 from .options import Plugins
+
+Row = dict[str, Any]
+
+
+def _nothing(member: Any) -> Row:
+    return {}
+
+
+class Kind(NamedTuple):
+    """What can be listed under a name.
+
+    Args:
+        place: ``module:attribute`` of its registry, imported when it is listed.
+        about: what is cheap to say of a member beside its name and summary: column -> value.
+    """
+
+    place: str
+    about: Callable[[Any], Row] = _nothing
+
+    @property
+    def registry(self) -> Registry[Any]:
+        """The registry, imported."""
+        module, _, attribute = self.place.partition(":")
+        return getattr(importlib.import_module(f"..{module}", __package__), attribute)
+
+    def rows(self, pattern: str) -> list[Row]:
+        """Describe the members whose names match a shell pattern, in alphabetical order."""
+        registry = self.registry
+        members = zip(registry.names(pattern), registry.all(pattern), strict=True)
+        return [{"name": name, **self.about(member), "summary": summary_of(member)} for name, member in members]
+
+
+def _defaults(hyper: Mapping[str, Hyper]) -> Row:
+    return {key: value.default for key, value in hyper.items()}
+
+
+def _variant(info: Any) -> Row:
+    defaults = _defaults(info.hyper)
+    return {"gradients/step": info.declared_gradients(defaults), "defaults": defaults, "status": info.status}
+
+
+def _plugin_class(one: Any) -> Row:
+    return {"defaults": _defaults(one.hyper), "status": getattr(one, "status", "reference")}
+
+
+def _dataset(info: Any) -> Row:
+    return {key: getattr(info, key) for key in ("train", "test", "classes", "augment")}
+
+
+def _model(info: Any) -> Row:
+    return {"parameters for CIFAR-10": info.parameters, "paper": info.paper}
+
+
+KINDS = {
+    "variants": Kind("variants.registry:VARIANTS", _variant),
+    "hooks": Kind("variants.hooks:HOOKS", _plugin_class),
+    "averages": Kind("variants.averages:AVERAGES", _plugin_class),
+    "samplers": Kind("datasets.samplers:SAMPLERS", _plugin_class),
+    "datasets": Kind("datasets.registry:DATASETS", _dataset),
+    "models": Kind("benchmarks.models.registry:MODELS", _model),
+    "problems": Kind("benchmarks.theory.problems.registry:PROBLEMS"),
+    "samplings": Kind("benchmarks.theory.sampling.registry:SAMPLINGS"),
+    "step-sizes": Kind("benchmarks.theory.step_sizes:STEP_SIZES"),
+    "experiments": Kind("benchmarks.theory.experiments.base:EXPERIMENTS"),
+    "checks": Kind("benchmarks.conformance.check:CHECKS", lambda check: {"number": check.number}),
+    "strategies": Kind("benchmarks.tuning.strategies:STRATEGIES"),
+    "executors": Kind("slurm.executor:EXECUTORS"),
+}
+"""What is found by name through a registry."""
+
+
+def _bases(pattern: str) -> list[Row]:
+    from ..variants._bases import list_bases
+
+    return [{"name": name} for name in list_bases() if fnmatch(name, pattern)]
+
+
+def _suites(pattern: str) -> list[Row]:
+    from ..benchmarks.suites.files import find_suite, list_suites  # reads no spec, and so no torch
+
+    found = {name: tomllib.loads(find_suite(name)[1]) for name in list_suites() if fnmatch(name, pattern)}
+    return [{"name": name, "summary": content.get("title", name)} for name, content in found.items()]
+
+
+LISTS: dict[str, Callable[[str], list[Row]]] = {
+    **{name: kind.rows for name, kind in KINDS.items()},
+    "bases": _bases,
+    "suites": _suites,
+}
+"""What can be listed: the members of the registries, base optimizers of timm, suites that ship."""
 
 
 def list_(
-    what: Annotated[
-        str, typer.Argument(help="variants | hooks | averages | samplers | bases | datasets | models | suites")
-    ],
+    kind: Annotated[str, typer.Argument(help=" | ".join(LISTS))],
+    pattern: Annotated[str, typer.Argument(help="of names, such as 'is_*'")] = "*",
+    as_json: Annotated[bool, typer.Option("--json", help="print a JSON array of objects, and nothing else")] = False,
     plugin: Plugins = None,
 ) -> None:
     """List what can be named in a run or a suite."""
-    if what not in TABLES:
-        raise ConfigError(f"there is no list of {what!r}; valid: {', '.join(TABLES)}")
-    out.print(TABLES[what]())
+    if kind not in LISTS:
+        raise unknown("list", kind, LISTS)
+    rows = LISTS[kind](pattern)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    elif rows:
+        columns = [column for column in rows[0] if column != "status"]
+        out.print(grid(columns, [[_text(row, column) for column in columns] for row in rows]))
+    if not rows:
+        err.print(f"no name matches {pattern!r}; sambench list {kind} shows all", highlight=False)
+
+
+def _text(row: Row, column: str) -> str:
+    value = row[column]
+    if column == "summary":
+        return value + _mark(row.get("status", "reference"))
+    if column.startswith("parameters"):
+        return ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in value.items())
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={each}" for key, each in value.items())
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def describe(
@@ -36,11 +141,12 @@ def describe(
     plugin: Plugins = None,
 ) -> None:
     """Say everything that is declared about a plug-in: rule, paper, cost, hyper-parameters, caveats."""
-    others = {plugin.name: plugin for kind in (SAMPLERS, AVERAGES, HOOKS) for plugin in kind.all()}
-    if name in others and name not in {info.name for info in list_variants()}:
+    variants = KINDS["variants"].registry
+    others = {one.name: one for kind in ("samplers", "averages", "hooks") for one in KINDS[kind].registry.all()}
+    if name in others and name not in variants:
         _plugin(others[name])
         return
-    info = get_info(name)
+    info = variants.get(name)
     hyper = {key: value.default for key, value in info.hyper.items()}
     out.print(f"[bold]{info.name}[/]  {info.summary}", highlight=False)
     if info.status != "reference":
@@ -75,7 +181,9 @@ def describe(
 
 def _plugin(plugin: Any) -> None:
     """Describe a plug-in whose metadata are class attributes."""
-    out.print(f"[bold]{plugin.name}[/]  {plugin.summary}{_mark(plugin)}", highlight=False)
+    out.print(
+        f"[bold]{plugin.name}[/]  {plugin.summary}{_mark(getattr(plugin, 'status', 'reference'))}", highlight=False
+    )
     out.print((plugin.__doc__ or "").strip(), highlight=False, markup=False)
     out.print()
     out.print(facts([("paper", str(getattr(plugin, "paper", None) or "none"))]))
@@ -88,68 +196,6 @@ def _hyper(hyper: Mapping[str, Hyper]) -> None:
         out.print(grid(["hyper-parameter", "default", "valid", "meaning"], rows))
 
 
-def _mark(plugin: Any) -> str:
+def _mark(status: str) -> str:
     """Say of what has no source to check against that it is unverified."""
-    status = getattr(plugin, "status", "reference")
     return "" if status == "reference" else f" [yellow]({status})[/]"
-
-
-def _variants() -> Table:
-    rows = []
-    for info in list_variants():
-        hyper = {key: value.default for key, value in info.hyper.items()}
-        rows.append(
-            (
-                info.name,
-                f"{info.declared_gradients(hyper):g}",
-                " ".join(f"{key}={value}" for key, value in hyper.items()),
-                info.summary + _mark(info),
-            )
-        )
-    return grid(["variant", "gradients/step", "defaults", "what it does"], rows)
-
-
-def _datasets() -> Table:
-    def known(value: Any) -> str:
-        return "" if value is None else str(value)
-
-    rows = [(d.name, known(d.train), known(d.test), known(d.classes), d.augment, d.summary) for d in list_datasets()]
-    return grid(["dataset", "train", "test", "classes", "augmentation", "what it is"], rows)
-
-
-def _models() -> Table:
-    rows = []
-    for info in models.list_models():
-        counts = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in info.parameters.items())
-        rows.append((info.name, info.summary, counts, info.paper or ""))
-    return grid(["model", "what it is", "parameters (CIFAR-10)", "paper"], rows)
-
-
-def _plugins(kind: Registry[Any]) -> Table:
-    rows = [
-        (one.name, " ".join(f"{key}={h.default}" for key, h in one.hyper.items()), one.summary + _mark(one))
-        for one in kind.all()
-    ]
-    return grid([kind.noun, "defaults", "what it does"], rows)
-
-
-def _bases() -> Table:
-    return grid(["base optimizer"], [(name,) for name in list_bases()])
-
-
-def _suites() -> Table:
-    found = map(load_suite, list_suites())
-    return grid(["suite", "runs", "what it is"], [(s.name, str(len(s.specs)), s.title) for s in found])
-
-
-TABLES = {
-    "variants": _variants,
-    "datasets": _datasets,
-    "models": _models,
-    "hooks": lambda: _plugins(HOOKS),
-    "averages": lambda: _plugins(AVERAGES),
-    "samplers": lambda: _plugins(SAMPLERS),
-    "bases": _bases,
-    "suites": _suites,
-}
-"""What can be listed, and how."""

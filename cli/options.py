@@ -33,7 +33,10 @@ Results = Annotated[Path, typer.Option("--results", envvar=RESULTS_VARIABLE, hel
 Plugins = Annotated[
     list[str] | None,
     typer.Option(
-        "--plugin", metavar="FILE", callback=_load, help="Python file that registers variants; may be repeated"
+        "--plugin",
+        metavar="FILE",
+        callback=_load,
+        help="Python file with plug-ins of any kind; may be repeated",
     ),
 ]
 Sources = Annotated[

@@ -1,4 +1,4 @@
-"""``sambench theory``: list what there is, run one experiment or all of them, write the page.
+"""``sambench theory``: run one experiment or all of them, write the page.
 
 Every command imports what it needs: pandas, seaborn, scipy and numba take seconds, which the rest of the command line
 need not pay.
@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ..atomic import atomic_write_bytes, make_folder
-from .options import RESULTS, Results
+from .options import RESULTS, Plugins, Results
 
 FOLDER = "theory"
 """Folder of data and figures in the results, with the page on them."""
@@ -28,43 +26,22 @@ Page = Annotated[Path | None, typer.Option(help="The page to write \\[default: t
 Quick = Annotated[bool, typer.Option("--quick", help="A small version of the experiment, for a first look.")]
 
 
-@app.command("list")
-def show() -> None:
-    """List experiments, problems, samplings and step sizes."""
-    from ..benchmarks.theory.experiments import list_experiments
-    from ..benchmarks.theory.problems import list_problems, list_readers
-    from ..benchmarks.theory.sampling import list_samplings
-    from ..benchmarks.theory.step_sizes import list_step_sizes
-
-    tables = {
-        "experiments": {name: experiment.title for name, experiment in list_experiments().items()},
-        "problems": list_problems() | list_readers(),
-        "samplings": list_samplings(),
-        "step sizes": list_step_sizes(),
-    }
-    console = Console()
-    for title, entries in tables.items():
-        table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
-        table.add_column(no_wrap=True, style="bold")
-        for name, line in entries.items():
-            table.add_row(name, line)
-        console.print(table)
-        console.print()
-
-
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="An experiment; `sambench theory list` shows them.")],
+    name: Annotated[str, typer.Argument(help="An experiment; `sambench list experiments` shows them.")],
     problem: Annotated[
         str | None,
-        typer.Option(help="Run on this problem, or file (libsvm:FILE), instead of the experiment's own."),
+        typer.Option(
+            help="Run on this problem (`sambench list problems`), or file (libsvm:FILE), not on the experiment's own."
+        ),
     ] = None,
     results: Results = RESULTS,
     out: Out = None,
     quick: Quick = False,
+    plugin: Plugins = None,
 ) -> None:
     """Run one experiment and say what it shows."""
-    from ..benchmarks.theory.experiments import get_experiment, read_data, run_experiment
+    from ..benchmarks.theory.experiments import EXPERIMENTS, read_data, run_experiment
     from ..benchmarks.theory.problems import make_problem
 
     other = None if problem is None else make_problem(problem)
@@ -72,16 +49,16 @@ def run(
     paths = run_experiment(name, folder, quick, other)
     for path in paths:
         typer.echo(path)
-    for text in get_experiment(name).findings(read_data(paths[0].stem, folder)):
+    for text in EXPERIMENTS.get(name).findings(read_data(paths[0].stem, folder)):
         typer.echo(f"\n{text}")
 
 
 @app.command("all")
 def run_all(results: Results = RESULTS, out: Out = None, quick: Quick = False, page: Page = None) -> None:
     """Run every experiment and write the page on them (minutes; seconds with --quick)."""
-    from ..benchmarks.theory.experiments import list_experiments, run_experiment
+    from ..benchmarks.theory.experiments import EXPERIMENTS, run_experiment
 
-    for name in list_experiments():
+    for name in EXPERIMENTS.names():
         for path in run_experiment(name, out or results / FOLDER, quick):
             typer.echo(path)
     write_page(results, out, page)

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 def tune(
     suite: SuiteName,
-    method: Annotated[str, typer.Option("--method", help="halton | optuna: how settings are proposed")] = "halton",
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="how settings are proposed; see `sambench list strategies`")
+    ] = "halton",
     results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
@@ -52,10 +54,10 @@ def tune(
     from ..slurm.tuning import tune_suite
 
     loaded = open_suite(suite, source)
-    strategy = find_strategy(method, loaded.budget.trials if loaded.budget else 1)
+    picked = find_strategy(strategy, loaded.budget.trials if loaded.budget else 1)
     executor = LocalExecutor(device, workers=workers)
     executor = LocalExecutor(device, max(1, cores() // executor.at_once), workers)
-    made = tune_suite(loaded, run_options(results, data, plugin), strategy, executor, tell=say, watch=_progress)
+    made = tune_suite(loaded, run_options(results, data, plugin), picked, executor, tell=say, watch=_progress)
     out.print(_chosen(made.trials))
     counts = {kind: sum(trial.status == kind for trial in made.trials) for kind in ("completed", "diverged", "failed")}
     say("trials: " + ", ".join(f"{count} {status}" for status, count in counts.items() if count))

@@ -18,12 +18,13 @@ from ..lazy import attach
 
 if TYPE_CHECKING:
     from .augment import Augmentation, Decisions, normalize, take
-    from .dataset import Dataset, DatasetInfo
+    from .dataset import Dataset, DatasetInfo, build
     from .label_noise import NOISE_KINDS
-    from .registry import list_datasets, load
+    from .registry import DATASETS, list_datasets, load, register_dataset
     from .splits import SPLITS, Parts, prepare, validation_indices
 
 __all__ = [
+    "DATASETS",
     "NOISE_KINDS",
     "SPLITS",
     "Augmentation",
@@ -31,10 +32,12 @@ __all__ = [
     "DatasetInfo",
     "Decisions",
     "Parts",
+    "build",
     "list_datasets",
     "load",
     "normalize",
     "prepare",
+    "register_dataset",
     "take",
     "validation_indices",
 ]
@@ -49,10 +52,13 @@ __getattr__ = attach(
         "NOISE_KINDS": ".label_noise",
         "Parts": ".splits",
         "SPLITS": ".splits",
+        "DATASETS": ".registry",
+        "build": ".dataset",
         "list_datasets": ".registry",
         "load": ".registry",
         "normalize": ".augment",
         "prepare": ".splits",
+        "register_dataset": ".registry",
         "take": ".augment",
         "validation_indices": ".splits",
     },

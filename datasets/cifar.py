@@ -11,33 +11,43 @@ from torch import Tensor
 
 from ..errors import DataError
 from .cache import cached
-from .dataset import Dataset, DatasetInfo, build
+from .dataset import Dataset, build
 from .download import fetch
+from .registry import register_dataset
 
 if TYPE_CHECKING:
     from torchvision import datasets
 
-CIFAR10 = DatasetInfo(
-    name="cifar10",
-    summary="60,000 photographs of 10 classes, the official archive",
+
+@register_dataset(
+    "cifar10",
+    "60,000 photographs of 10 classes, the official archive",
+    augment="crop:4,flip,cutout:16",
     shape=(3, 32, 32),
     classes=10,
     train=50_000,
     test=10_000,
-    augment="crop:4,flip,cutout:16",
 )
-CIFAR100 = DatasetInfo(
-    name="cifar100",
-    summary="60,000 photographs of 100 classes in 20 superclasses, the official archive",
+def load_cifar10(name: str, root: Path, cache: Path) -> Dataset:
+    """Read CIFAR-10; see :func:`_load`."""
+    return _load("CIFAR10", name, root, cache)
+
+
+@register_dataset(
+    "cifar100",
+    "60,000 photographs of 100 classes in 20 superclasses, the official archive",
+    augment="crop:4,flip,cutout:16",
     shape=(3, 32, 32),
     classes=100,
     train=50_000,
     test=10_000,
-    augment="crop:4,flip,cutout:16",
 )
+def load_cifar100(name: str, root: Path, cache: Path) -> Dataset:
+    """Read CIFAR-100; see :func:`_load`."""
+    return _load("CIFAR100", name, root, cache)
 
 
-def load_cifar(official: Literal["CIFAR10", "CIFAR100"], name: str, root: Path, cache: Path) -> Dataset:
+def _load(official: Literal["CIFAR10", "CIFAR100"], name: str, root: Path, cache: Path) -> Dataset:
     """Read the archive in ``root``, or the folder it unpacks to; download the archive if neither is there.
 
     Args:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -51,21 +53,24 @@ class DatasetInfo:
     Attributes:
         name: what :func:`~sambench.datasets.load` takes (``parquet:DIR`` stands for any directory).
         summary: one line for a listing.
+        function: the loader, which takes a name, the folder to read (``DIR``, or that of the archives) and the folder
+            of the cache.
+        augment: the augmentation recipe used when a spec names none.
         shape: channels, height, width.
         classes: number of classes.
         train: number of training examples.
         test: number of test examples.
-        augment: the augmentation recipe used when a spec names none.
         balanced: whether all classes have equally many training examples.
     """
 
     name: str
     summary: str
-    shape: tuple[int, int, int] | None
-    classes: int | None
-    train: int | None
-    test: int | None
+    function: Callable[[str, Path, Path], Dataset]
     augment: str
+    shape: tuple[int, int, int] | None = None
+    classes: int | None = None
+    train: int | None = None
+    test: int | None = None
     balanced: bool = True
 
 

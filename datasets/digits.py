@@ -1,24 +1,26 @@
 """The 8x8 handwritten digits that scikit-learn carries: real data that needs no download."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
-from .dataset import Dataset, DatasetInfo, build
+from .dataset import Dataset, build
+from .registry import register_dataset
 from .splits import ranked
 
-INFO = DatasetInfo(
-    name="digits",
-    summary="UCI handwritten digits, embedded in scikit-learn; trains in seconds",
+
+@register_dataset(
+    "digits",
+    "UCI handwritten digits, embedded in scikit-learn; trains in seconds",
+    augment="crop:1",
     shape=(1, 8, 8),
     classes=10,
     train=1438,
     test=359,
-    augment="crop:1",
     balanced=False,
 )
-
-
-def load_digits(name: str = INFO.name) -> Dataset:
+def load_digits(name: str, folder: Path, cache: Path) -> Dataset:
     """Return the 1,797 digits; a fixed fifth of them (:func:`~sambench.datasets.splits.ranked`) is the test set.
 
     The source has 17 gray levels, 0 to 16; they are spread over 0 to 255.

@@ -8,22 +8,23 @@ from pathlib import Path
 
 from ..errors import DataError
 from .cache import cached
-from .dataset import Dataset, DatasetInfo, build
+from .dataset import Dataset, build
 from .download import fetch
+from .registry import register_dataset
 
-INFO = DatasetInfo(
-    name="fashion_mnist",
-    summary="70,000 gray pictures of clothes in 10 classes, the official files",
-    shape=(1, 28, 28),
-    classes=10,
-    train=60_000,
-    test=10_000,
-    augment="crop:4,flip",
-)
 # Where `apt install dataset-fashion-mnist` puts the same four files, compressed anew (so their md5 is another).
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 
+@register_dataset(
+    "fashion_mnist",
+    "70,000 gray pictures of clothes in 10 classes, the official files",
+    augment="crop:4,flip",
+    shape=(1, 28, 28),
+    classes=10,
+    train=60_000,
+    test=10_000,
+)
 def load_fashion_mnist(name: str, root: Path, cache: Path) -> Dataset:
     """Read the four files in ``root/FashionMNIST/raw`` (torchvision's layout), else Debian's, else download them.
 

@@ -7,23 +7,19 @@ import torch
 
 from ..errors import DataError
 from .cache import cached
-from .dataset import Dataset, DatasetInfo, build
+from .dataset import Dataset, build
 from .decode import decode
+from .registry import register_dataset
 
 if TYPE_CHECKING:
     from torchvision.datasets import ImageFolder
 
-INFO = DatasetInfo(
-    name="imagefolder:DIR",
-    summary="a folder with train/CLASS/ and test/CLASS/ full of image files of one size",
-    shape=None,
-    classes=None,
-    train=None,
-    test=None,
+
+@register_dataset(
+    "imagefolder:DIR",
+    "a folder with train/CLASS/ and test/CLASS/ full of image files of one size",
     augment="crop:4,flip,cutout:16",
 )
-
-
 def load_imagefolder(name: str, directory: Path, cache: Path) -> Dataset:
     """Read a folder of image files; the classes are the sorted names of the subfolders of ``train``.
 

@@ -11,23 +11,20 @@ from torch import Tensor
 
 from ..errors import DataError
 from .cache import cached
-from .dataset import Dataset, DatasetInfo, build
+from .dataset import Dataset, build
 from .decode import decode
+from .registry import register_dataset
 
-INFO = DatasetInfo(
-    name="parquet:DIR",
-    summary="a folder of train-*.parquet and test-*.parquet in the hub layout (encoded images, integer labels)",
-    shape=None,
-    classes=None,
-    train=None,
-    test=None,
-    augment="crop:4,flip,cutout:16",
-)
 _IMAGE_COLUMNS = ("img", "image")
 _LABEL_COLUMNS = ("label", "fine_label", "labels")
 _OF = re.compile(r"-of-(\d+)\.parquet$")
 
 
+@register_dataset(
+    "parquet:DIR",
+    "a folder of train-*.parquet and test-*.parquet in the hub layout (encoded images, integer labels)",
+    augment="crop:4,flip,cutout:16",
+)
 def load_parquet(name: str, directory: Path, cache: Path) -> Dataset:
     """Read ``train-*.parquet`` and ``test-*.parquet``, each in one or several shards (taken in sorted order).
 

@@ -1,48 +1,42 @@
-"""From the name of a data source to the data set."""
+"""The registry of data sources: from a name to a data set in memory."""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..atomic import default_folder
-from ..errors import ConfigError, unknown
-from . import cifar, digits, fashion_mnist, imagefolder, parquet
+from ..errors import ConfigError
+from ..registry import Registry
 from .dataset import Dataset, DatasetInfo
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
+DATASETS: Registry[DatasetInfo] = Registry("data set", __name__.rpartition(".")[0])
 
-@dataclass(frozen=True)
-class _Source:
-    """A source and its loader, which takes a name, the folder to read and the folder of the cache."""
-
-    info: DatasetInfo
-    load: Callable[[str, Path, Path], Dataset]
+Function = TypeVar("Function", bound=Callable[[str, Path, Path], Dataset])
 
 
-_NAMED = {
-    source.info.name: source
-    for source in (
-        _Source(digits.INFO, lambda name, root, cache: digits.load_digits(name)),
-        _Source(cifar.CIFAR10, partial(cifar.load_cifar, "CIFAR10")),
-        _Source(cifar.CIFAR100, partial(cifar.load_cifar, "CIFAR100")),
-        _Source(fashion_mnist.INFO, fashion_mnist.load_fashion_mnist),
-    )
-}
-_FOLDERS = {
-    source.info.name.partition(":")[0]: source
-    for source in (
-        _Source(parquet.INFO, parquet.load_parquet),
-        _Source(imagefolder.INFO, imagefolder.load_imagefolder),
-    )
-}
+def register_dataset(name: str, summary: str, *, augment: str, **known: Any) -> Callable[[Function], Function]:
+    """Register the loader below, ``(name, folder, cache) -> data set``; see :class:`DatasetInfo` for the arguments.
+
+    A loader of a format is registered as ``NAME:DIR``.
+
+    Raises:
+        ConfigError: the name is taken or invalid.
+    """
+    _check_name(name.removesuffix(":DIR"))
+
+    def add(function: Function) -> Function:
+        DATASETS.add(name, DatasetInfo(name, summary, function, augment, **known))
+        return function
+
+    return add
 
 
-def list_datasets() -> list[DatasetInfo]:
-    """Describe every source that :func:`load` reads."""
-    return [source.info for source in (*_NAMED.values(), *_FOLDERS.values())]
+def list_datasets(pattern: str = "*") -> list[DatasetInfo]:
+    """Return the sources whose names match a shell pattern, in alphabetical order."""
+    return DATASETS.all(pattern)
 
 
 def load(
@@ -73,24 +67,28 @@ def load(
     """
     folder = Path(root).expanduser() if root is not None else default_folder("data", "SAMBENCH_DATA")
     decoded = Path(cache).expanduser() if cache is not None else default_folder("decoded", "SAMBENCH_CACHE")
-    if name is not None and not _NAME.fullmatch(name):
-        raise ConfigError(f"data set name {name!r} must be lower-case letters, digits, '.', '_' and '-'")
-    if source in _NAMED:
-        return _NAMED[source].load(name or source, folder, decoded)
-    kind, separator, place = source.partition(":")
-    if kind not in _FOLDERS or not separator:
-        raise unknown("data set", source, [info.name for info in list_datasets()])
+    if name is not None:
+        _check_name(name)
+    info, parameters = DATASETS.resolve(source)
+    if not parameters:
+        return info.function(name or source, folder, decoded)
+    kind, (place,) = source.partition(":")[0], parameters
     if not place:
         raise ConfigError(f"data set {source!r} names no folder; write {kind}:DIR")
-    if name in _NAMED:
+    if name is not None and name in DATASETS:
         raise ConfigError(
             f"data set name {name!r} is reserved for the official files; call what is read from a folder "
             f"something else, e.g. {name}-{kind}"
         )
     directory = Path(place).expanduser()
-    return _FOLDERS[kind].load(name or _default_name(directory, kind), directory, decoded)
+    return info.function(name or _default_name(directory, kind), directory, decoded)
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"data set name {name!r} must be lower-case letters, digits, '.', '_' and '-'")
 
 
 def _default_name(directory: Path, kind: str) -> str:
     base = re.sub(r"[^a-z0-9._-]+", "-", directory.resolve().name.lower()).strip("._-") or kind
-    return f"{base}-{kind}" if base in _NAMED else base
+    return f"{base}-{kind}" if base in DATASETS else base

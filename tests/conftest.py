@@ -4,12 +4,8 @@ import pytest
 import torch
 
 from sambench.benchmarks.resolve import make_spec
-from sambench.datasets.samplers import SAMPLERS
-from sambench.variants.averages import AVERAGES
-from sambench.variants.hooks import HOOKS
-from sambench.variants.registry import VARIANTS
+from sambench.registry import REGISTRIES, is_built_in
 
-REGISTRIES = (VARIANTS, HOOKS, AVERAGES, SAMPLERS)
 TINY = {"dataset": "digits", "model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
 
 
@@ -31,10 +27,11 @@ def _own_registry():
     """Take out again what a test registers: plugins of one test are no variants of the next."""
     for kind in REGISTRIES:
         kind.discover()
-    before = [(kind, dict(kind.members)) for kind in REGISTRIES]
+    before = {id(kind): dict(kind.members) for kind in REGISTRIES}
     yield
-    for kind, members in before:
-        kind.members = members
+    for kind in REGISTRIES:  # one may have been imported by the test
+        built_in = {name: member for name, member in kind.members.items() if is_built_in(member)}
+        kind.members = before.get(id(kind), built_in)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ...registry import Registry
 from ...variants import VariantInfo
 
 Verdict = Literal["pass", "fail", "n/a"]
@@ -31,7 +32,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Check:
-    """One property: its number in the table, its name, what it states, and the function that tests it.
+    """One property: its number in the table, its name, what it says of a variant, and the function that tests it.
 
     The function takes the variant's metadata and nothing else. It returns in one line what was seen to hold, or raises
     :class:`Failed` or :class:`NotApplicable`.
@@ -39,27 +40,32 @@ class Check:
 
     number: int
     name: str
-    states: str
+    summary: str
     function: Function
     prepare: Callable[[Sequence[str]], None] | None = None
     """What is done once, for all variants of a call together, before any is checked."""
 
 
-_checks: dict[str, Check] = {}
+CHECKS: Registry[Check] = Registry("conformance check", f"{__package__}.checks")
 
 
 def check(
-    number: int, name: str, states: str, prepare: Callable[[Sequence[str]], None] | None = None
+    number: int, name: str, summary: str, prepare: Callable[[Sequence[str]], None] | None = None
 ) -> Callable[[Function], Function]:
-    """Register a check under a name."""
+    """Register the function below as a check; the arguments are those of :class:`Check`.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
 
     def add(function: Function) -> Function:
-        _checks[name] = Check(number, name, states, function, prepare)
+        CHECKS.register(Check(number, name, summary, function, prepare))
         return function
 
     return add
 
 
 def list_checks() -> list[Check]:
-    """Return all checks in the order of their numbers, those of one number in that of their registration."""
-    return sorted(_checks.values(), key=lambda one: one.number)
+    """Return all checks in the order of their numbers; of one number, what has to be prepared for comes last."""
+    CHECKS.discover()
+    return sorted(CHECKS.members.values(), key=lambda one: (one.number, one.prepare is not None))

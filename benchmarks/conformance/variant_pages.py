@@ -132,7 +132,7 @@ def _facts(info: VariantInfo) -> list[list[str]]:
 def _conformance(verdicts: Mapping[str, str] | None, name: str) -> str:
     if verdicts is None:
         return f"Not checked here; run `sambench check {name}`."
-    rows = [[str(one.number), one.states, MARKS[verdicts[one.name]]] for one in list_checks() if one.name in verdicts]
+    rows = [[str(one.number), one.summary, MARKS[verdicts[one.name]]] for one in list_checks() if one.name in verdicts]
     return table(["", "property", "result"], rows)
 
 

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .layers import initialize
+from .registry import Task, register_model
 
 WIDTH = 128
 
@@ -28,3 +29,9 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(F.relu(self.hidden2(F.relu(self.hidden1(x.flatten(1))))))
+
+
+@register_model("mlp", "two hidden ReLU layers of 128 units, no norms")
+def mlp(task: Task) -> MLP:
+    """Build the perceptron for images of the task's size."""
+    return MLP(task.channels * task.image_size**2, task.classes)

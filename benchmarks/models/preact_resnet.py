@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import ConfigError
-from .layers import conv, initialize, norm_layer
+from .layers import NORMS, conv, initialize, norm_layer
+from .registry import Task, register_model
 
 
 class PreActivationBlock(nn.Module):
@@ -71,17 +72,22 @@ class PreActivationNet(nn.Module):
         return self.head(torch.mean(x, dim=(2, 3)))
 
 
-def wide_resnet(depth: int, width: int, classes: int, channels: int, norm: str) -> PreActivationNet:
+@register_model(
+    "wrn{depth}_{width}",
+    "Wide ResNet: depth 6n + 4, channels (16, 32, 64) times the width",
+    paper="Zagoruyko & Komodakis 2016, arXiv:1605.07146",
+    examples=("wrn28_10", "wrn16_8", "wrn16_1", "wrn16_4", "wrn40_4"),
+    norms=NORMS,
+)
+def wide_resnet(task: Task, depth: str, width: str) -> PreActivationNet:
     """Build WRN-depth-width: three stages of (depth - 4) / 6 blocks, 16, 32 and 64 channels times the width.
 
     No dropout, as in the published CIFAR results with crop and flip.
 
     Args:
+        task: classes, channels and norm.
         depth: convolutions on the longest path, shortcuts not counted: 6n + 4 with n >= 1.
         width: factor on the channels of the stages, at least 1; the stem always has 16.
-        classes: number of logits of the output layer.
-        channels: number of channels of the images.
-        norm: kind of the normalization layers, ``"batch"`` or ``"group"``.
 
     Raises:
         ConfigError: no such depth; the message names the nearest.
@@ -89,7 +95,7 @@ def wide_resnet(depth: int, width: int, classes: int, channels: int, norm: str) 
     References:
         Zagoruyko & Komodakis 2016 (arXiv:1605.07146), code: szagoruyko/wide-residual-networks.
     """
-    blocks, remainder = divmod(depth - 4, 6)
+    blocks, remainder = divmod(int(depth) - 4, 6)
     if remainder or blocks < 1:
         below = 6 * blocks + 4
         nearest = f"{below} and {below + 6}" if blocks >= 1 else "10"
@@ -97,10 +103,17 @@ def wide_resnet(depth: int, width: int, classes: int, channels: int, norm: str) 
             f"model 'wrn{depth}_{width}': depth must be 6n + 4 with n >= 1 (10, 16, 22, 28, ...), "
             f"got {depth}; nearest valid: {nearest}"
         )
-    return PreActivationNet(16, [16 * width, 32 * width, 64 * width], blocks, classes, channels, norm)
+    widths = [channels * int(width) for channels in (16, 32, 64)]
+    return PreActivationNet(16, widths, blocks, task.classes, task.channels, task.norm)
 
 
-def preactresnet18(classes: int, channels: int, norm: str) -> PreActivationNet:
+@register_model(
+    "preactresnet18",
+    "ResNet-18 with pre-activation blocks and the stem for small images",
+    paper="He et al. 2016, arXiv:1603.05027",
+    norms=NORMS,
+)
+def preactresnet18(task: Task) -> PreActivationNet:
     """Build PreActResNet-18 for small images: four stages of two blocks, 64 to 512 channels, a 3x3 stem.
 
     The first block adds the raw output of the stem, as the PyTorch implementations in the SAM literature do;
@@ -109,4 +122,4 @@ def preactresnet18(classes: int, channels: int, norm: str) -> PreActivationNet:
     References:
         He et al. 2016, Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
     """
-    return PreActivationNet(64, [64, 128, 256, 512], 2, classes, channels, norm)
+    return PreActivationNet(64, [64, 128, 256, 512], 2, task.classes, task.channels, task.norm)

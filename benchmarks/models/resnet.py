@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import conv, initialize, norm_layer
+from .layers import NORMS, conv, initialize, norm_layer
+from .registry import Task, register_model
 
 
 class BasicBlock(nn.Module):
@@ -65,3 +66,14 @@ class ResNet18(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(F.relu(self.norm(self.stem(x))))
         return self.head(torch.mean(x, dim=(2, 3)))
+
+
+@register_model(
+    "resnet18",
+    "ResNet-18 with the stem for small images: 3x3, stride 1, no max-pooling",
+    paper="He et al. 2016, arXiv:1512.03385",
+    norms=NORMS,
+)
+def resnet18(task: Task) -> ResNet18:
+    """Build the network; it takes images of any size."""
+    return ResNet18(task.classes, task.channels, task.norm)

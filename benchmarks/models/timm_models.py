@@ -10,19 +10,24 @@ import torch
 from torch import nn
 
 from ...errors import ConfigError
+from .registry import Task, register_model
 
 
-def timm_model(name: str, classes: int, channels: int, image_size: int) -> nn.Module:
+@register_model(
+    "timm:NAME",
+    "any architecture of timm, from scratch, with its own norms and initialization",
+    paper="Wightman 2019, github.com/huggingface/pytorch-image-models",
+    examples=("timm:resnet18",),
+)
+def timm_model(task: Task, name: str) -> nn.Module:
     """Build ``timm.create_model(name)`` without pretrained weights, with timm's own initialization.
 
     Architectures whose parameters depend on the image size (most transformers) are told it. One forward pass
     over zeros proves that the architecture takes such images.
 
     Args:
+        task: classes, channels and size of the images.
         name: an architecture of ``timm.list_models()``, without a pretrained tag.
-        classes: number of logits of the output layer.
-        channels: number of channels of the images.
-        image_size: height and width of the images, in pixels.
 
     Raises:
         ConfigError: timm has no such architecture, or it cannot classify images of this shape.
@@ -41,20 +46,21 @@ def timm_model(name: str, classes: int, channels: int, image_size: int) -> nn.Mo
             f"unknown timm model {name!r}; {hint}Valid: the {len(known)} names of timm.list_models(), "
             "without a pretrained tag"
         )
-    settings: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
+    shape = task.channels, task.image_size, task.image_size
+    settings: dict[str, Any] = {"num_classes": task.classes, "in_chans": task.channels}
     card = get_pretrained_cfg(name)
     if card is not None and card.fixed_input_size:
-        settings["img_size"] = image_size
+        settings["img_size"] = task.image_size
     try:
         model = timm.create_model(name, pretrained=False, **settings)
-        probe = next(model.parameters()).new_zeros(2, channels, image_size, image_size)
+        probe = next(model.parameters()).new_zeros(2, *shape)
         with torch.no_grad():
             logits = model.eval()(probe)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"model 'timm:{name}' does not take {channels}x{image_size}x{image_size} images ({error}); "
+            f"model 'timm:{name}' does not take {'x'.join(map(str, shape))} images ({error}); "
             "choose one with a smaller patch or total stride, or larger images"
         ) from error
-    if logits.shape != (2, classes):
+    if logits.shape != (2, task.classes):
         raise ConfigError(f"model 'timm:{name}' is no classifier: two images gave an output {tuple(logits.shape)}")
     return model.train()

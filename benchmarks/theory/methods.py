@@ -11,7 +11,7 @@ from ...errors import ConfigError
 from ...seeding import derive_seed
 from ...variants import get_info
 from .sampling import Floats, Integers, Sampling
-from .step_sizes import Constants, StepSize, get_step_size, lam_values
+from .step_sizes import STEP_SIZES, Constants, StepSize, lam_values
 
 SAM_FAMILY = {"sgd": 0.0, "usam": 0.0, "sam": 1.0, "unified_sam": None}
 """The step rules that the batched path knows, with the lambda that each of them means."""
@@ -61,7 +61,7 @@ class Method:
                 f"variant {self.variant!r} with lam={self.lam!r}: 'unified_sam' alone takes (and needs) a lam"
             )
         values = lam_values(lam, t)
-        rule = get_step_size(self.step) if isinstance(self.step, str) else self.step
+        rule = STEP_SIZES.get(self.step) if isinstance(self.step, str) else self.step
         gamma, rho = rule(self.constants, t, values)
         return gamma, np.zeros_like(rho) if self.family == "sgd" else rho, values
 

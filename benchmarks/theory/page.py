@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from .experiments import list_experiments, read_data
+from .experiments import EXPERIMENTS, read_data
 from .problems import Problem, list_problems, make_problem
-from .sampling import list_samplings
-from .step_sizes import list_step_sizes
+from .sampling import SAMPLINGS
+from .step_sizes import STEP_SIZES
 
 INTRODUCTION = """\
 # The theory bench
@@ -16,7 +16,7 @@ Half of the Unified SAM paper (Oikonomou and Loizou, ICLR 2025, arXiv 2503.02225
 with constant and decreasing steps, under any sampling. This bench checks it on problems whose every constant is known,
 through the same registered variants that train networks.
 
-    sambench theory list            # problems, samplings, step sizes, experiments
+    sambench list experiments       # and: problems, samplings, step-sizes
     sambench theory run rate        # one experiment: data (Parquet) and figure (PNG, SVG)
     sambench theory all             # every experiment, and this page
 
@@ -88,12 +88,12 @@ def build_page(data: Path, figures: str) -> str:
         DataError: an experiment has left no data there.
     """
     parts = [INTRODUCTION, CHECKED, "## Figures\n"]
-    for experiment in list_experiments().values():
+    for experiment in EXPERIMENTS.all():
         findings = experiment.findings(read_data(experiment.name, data))
         parts.append(f"### {experiment.title}\n\n`sambench theory run {experiment.name}`: {experiment.about}\n")
         parts.append(f"![{experiment.title}]({figures}/{experiment.name}.png)\n")
         parts += [f"{text}\n" for text in findings]
     parts += ["## Problems\n", problem_table() + "\n"]
-    parts += ["## Samplings\n", _definitions(list_samplings()) + "\n"]
-    parts += ["## Step sizes\n", _definitions(list_step_sizes()) + "\n"]
+    parts += ["## Samplings\n", _definitions(SAMPLINGS.summaries()) + "\n"]
+    parts += ["## Step sizes\n", _definitions(STEP_SIZES.summaries()) + "\n"]
     return "\n".join(parts).rstrip() + "\n"

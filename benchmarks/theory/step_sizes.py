@@ -1,7 +1,7 @@
 r"""Step sizes by name: what a theorem, or a rule of thumb, makes of a problem's constants.
 
 A step size is one function of the constants, the steps t = 0, 1, ... and lambda at those steps; it returns gamma_t and
-rho_t. A new one is a function with :func:`step_size` above it.
+rho_t. A new one is a function with ``@STEP_SIZES.named(...)`` above it.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConfigError, unknown
+from ...errors import ConfigError
+from ...registry import Registry
 from .problems import Problem
 from .sampling import Sampling
 
@@ -60,39 +61,8 @@ class Constants:
 
 
 StepSize = Callable[[Constants, Floats, Floats], tuple[Floats, Floats]]
-_rules: dict[str, StepSize] = {}
-
-
-def step_size(name: str) -> Callable[[StepSize], StepSize]:
-    """Register a step size: ``rule(constants, t, lam) -> (gamma, rho)``, arrays over t.
-
-    Raises:
-        ConfigError: the name is taken.
-    """
-
-    def add(rule: StepSize) -> StepSize:
-        if name in _rules:
-            raise ConfigError(f"step size {name!r} is registered already; give the new one another name")
-        _rules[name] = rule
-        return rule
-
-    return add
-
-
-def get_step_size(name: str) -> StepSize:
-    """Return a step size by name.
-
-    Raises:
-        ConfigError: no such step size; the message lists them.
-    """
-    if name not in _rules:
-        raise unknown("step size", name, _rules)
-    return _rules[name]
-
-
-def list_step_sizes() -> dict[str, str]:
-    """Return every step size's name with the first line of its docstring."""
-    return {name: (rule.__doc__ or "").partition("\n")[0] for name, rule in sorted(_rules.items())}
+STEP_SIZES: Registry[StepSize] = Registry("step size")
+"""The step sizes, by name: ``@STEP_SIZES.named("theorem-3.2")`` adds ``rule(constants, t, lam) -> (gamma, rho)``."""
 
 
 def lam_values(lam: float | str, t: Floats) -> Floats:
@@ -123,7 +93,7 @@ def fixed(gamma: float, rho: float) -> StepSize:
     return rule
 
 
-@step_size("theorem-3.2")
+@STEP_SIZES.named("theorem-3.2")
 def theorem_3_2(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     r"""Constant steps of the Unified SAM paper: linear convergence to a neighbourhood.
 
@@ -136,7 +106,7 @@ def theorem_3_2(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     return np.full_like(t, gamma), rho
 
 
-@step_size("theorem-3.2-older")
+@STEP_SIZES.named("theorem-3.2-older")
 def theorem_3_2_older(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     r"""Constant steps in the other form that stands in the authors' code, at half the largest rho.
 
@@ -150,7 +120,7 @@ def theorem_3_2_older(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Flo
     return gamma, rho
 
 
-@step_size("theorem-3.5")
+@STEP_SIZES.named("theorem-3.5")
 def theorem_3_5(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     r"""Decreasing steps of the Unified SAM paper: O(1/t) to the minimum itself.
 
@@ -162,7 +132,7 @@ def theorem_3_5(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     return np.minimum(gamma, (2 * t + 1) / ((t + 1) ** 2 * c.mu)), np.minimum(rho, 1 / (2 * t + 1))
 
 
-@step_size("af-nonconvex")
+@STEP_SIZES.named("af-nonconvex")
 def af_nonconvex(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     r"""Andriushchenko and Flammarion (2022) for USAM on non-convex functions, by the horizon T.
 
@@ -171,7 +141,7 @@ def af_nonconvex(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     return np.full_like(t, c.horizon**-0.5 / c.L), np.full_like(t, c.horizon**-0.25 / c.L)
 
 
-@step_size("af-pl")
+@STEP_SIZES.named("af-pl")
 def af_pl(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     r"""Andriushchenko and Flammarion (2022) for USAM on PL functions, decreasing.
 
@@ -181,7 +151,7 @@ def af_pl(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     return gamma, np.sqrt(gamma / c.L)
 
 
-@step_size("sgd-half")
+@STEP_SIZES.named("sgd-half")
 def sgd_half(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     r"""Constant SGD, half as long as smoothness allows.
 
@@ -190,7 +160,7 @@ def sgd_half(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     return np.full_like(t, 1 / (2 * c.L)), np.zeros_like(t)
 
 
-@step_size("sgd-constant")
+@STEP_SIZES.named("sgd-constant")
 def sgd_constant(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     r"""Constant SGD with a PL guarantee.
 
@@ -199,7 +169,7 @@ def sgd_constant(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     return np.full_like(t, c.mu / (c.L * (c.mu + 2 * c.L))), np.zeros_like(t)
 
 
-@step_size("sgd-decreasing")
+@STEP_SIZES.named("sgd-decreasing")
 def sgd_decreasing(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     r"""Decreasing SGD.
 

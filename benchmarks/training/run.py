@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from ...datasets import Dataset, load
+from ...datasets import DATASETS, Dataset, load
+from ...datasets.samplers import get_sampler
 from ...datasets.source import Source
 from ...errors import SambenchError
-from ...registry import source_hash
+from ...registry import is_built_in, source_hash
 from ...results.records.lease import Lease
 from ...results.records.record import Counters, RunRecord, Timing
 from ...results.records.store import Store
@@ -23,6 +24,7 @@ from ...variants.info import STATUSES
 from ..device import pick_device
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..distributed.rendezvous import DistributedEnvironment, rendezvous
+from ..models import MODELS
 from ..spec import RunSpec
 from .checkpoint import Checkpoints
 from .environment import describe_environment
@@ -66,7 +68,8 @@ def run_spec(
     if (record := process_group.broadcast_from_main(lambda: _finished(spec, store))) is not None:
         return record
     process_group.broadcast_from_main(store.check_writable)
-    dataset = load(source.location if source else spec.dataset, name=spec.dataset, root=data_root)
+    location = source.location if source else spec.dataset
+    dataset = load(location, name=spec.dataset, root=data_root)
     checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
     with contextlib.ExitStack() as claim:
 
@@ -85,9 +88,9 @@ def run_spec(
                 log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
         try:
             train(run, checkpoints, advance=_reporting(run, checkpoints.lease, watch(run)))
-            record = make_record(run, dataset, "completed", measurement=run.final_measurement())
+            record = make_record(run, dataset, location, "completed", measurement=run.final_measurement())
         except Diverged as error:
-            record = make_record(run, dataset, "diverged", str(error))
+            record = make_record(run, dataset, location, "diverged", str(error))
         except SambenchError as error:
             process_group.reason(error)
             raise
@@ -95,7 +98,7 @@ def run_spec(
             reason = process_group.reason(error)
             if process_group.is_main_process:
                 checkpoints.verify()
-                store.write(make_record(run, dataset, "failed", reason))
+                store.write(make_record(run, dataset, location, "failed", reason))
             raise
 
         def end() -> RunRecord:
@@ -144,21 +147,39 @@ def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
     return advance
 
 
+def plugin_sources(spec: RunSpec, location: str) -> dict[str, str]:
+    """Hash the files of loss hook and weight average, and of what else of a run is not part of this package.
+
+    Args:
+        spec: of the run.
+        location: what its data set was loaded by: a name, or a format with a folder.
+    """
+    used = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
+    others = {"sampler": get_sampler(spec.sampler), "model": MODELS.get(spec.model), "dataset": DATASETS.get(location)}
+    used = {kind: one for kind, one in used.items() if one.name != "none"}
+    return {kind: source_hash(one) for kind, one in (used | others).items() if kind in used or not is_built_in(one)}
+
+
 def make_record(
-    run: TrainState, dataset: Dataset, status: str, error: str | None = None, measurement: Measurement | None = None
+    run: TrainState,
+    dataset: Dataset,
+    location: str,
+    status: str,
+    error: str | None = None,
+    measurement: Measurement | None = None,
 ) -> RunRecord:
     """Translate the state of a run at its end into its record.
 
     Args:
         run: the run.
         dataset: the whole data set of the run.
+        location: what the data set was loaded by: a name, or a format with a folder.
         status: ``completed``, ``diverged`` or ``failed``.
         error: why it did not complete.
         measurement: of a completed run.
     """
     spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counters
-    plugins = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
-    parts = (info, *plugins.values())
+    parts = (info, HOOKS.get(spec.hook), AVERAGES.get(spec.average))
     seconds = run.clock.stop()
     held_out = [point.validation_accuracy for point in run.curve if point.validation_accuracy is not None]
     return RunRecord.model_validate(
@@ -177,7 +198,7 @@ def make_record(
             "metrics": measurement and measurement.metrics,
             "best_validation_accuracy": max(held_out, default=None),
             "evaluated": measurement and measurement.evaluated,
-            "plugin_sources": {kind: source_hash(p) for kind, p in plugins.items() if p.name != "none"},
+            "plugin_sources": plugin_sources(spec, location),
             "weights": measurement and measurement.weights,
             "counters": Counters(steps=run.step, **asdict(counted)),
             "timing": Timing(

@@ -73,7 +73,7 @@ def tuned_entries(suite: Suite) -> list[TunedEntry]:
     return found
 
 
-def tune(suite: Suite, store: Store, method: SearchStrategy, run: RunSpecs) -> list[Trial]:
+def tune(suite: Suite, store: Store, strategy: SearchStrategy, run: RunSpecs) -> list[Trial]:
     """Spend the budget of a suite and choose a setting for every method on every track.
 
     Trials are ordinary runs: what the store has is not made again, so that the same call resumes.
@@ -81,7 +81,7 @@ def tune(suite: Suite, store: Store, method: SearchStrategy, run: RunSpecs) -> l
     Args:
         suite: a suite whose file has a table ``[tuning]``.
         store: results folder of the trials; not that of the final runs.
-        method: the search strategy. Setting 0 is the default one, for every method.
+        strategy: what proposes settings. Setting 0 is the default one, for every method.
         run: trains the runs that it is given and returns the error texts of failed ones.
 
     Returns:
@@ -94,12 +94,12 @@ def tune(suite: Suite, store: Store, method: SearchStrategy, run: RunSpecs) -> l
     assert budget is not None  # tuned_entries() refuses a suite without
     screened: Ledger = {who.key: [] for who in everyone}
     numbers = range(budget.trials)
-    for some in ([n] for n in numbers) if method.sequential else [numbers]:
-        attempts = [attempt for who in everyone for attempt in _screen(who, some, screened[who.key], method, budget)]
-        _make(suite, store, method, run, attempts, screened)
+    for some in ([n] for n in numbers) if strategy.sequential else [numbers]:
+        attempts = [attempt for who in everyone for attempt in _screen(who, some, screened[who.key], strategy, budget)]
+        _make(suite, store, strategy, run, attempts, screened)
     confirmed: Ledger = {who.key: [] for who in everyone}
     attempts = [attempt for who in everyone for attempt in _confirm(who, screened[who.key], budget)]
-    _make(suite, store, method, run, attempts, confirmed)
+    _make(suite, store, strategy, run, attempts, confirmed)
     trials = [trial for who in everyone for trial in _mark(who, screened[who.key] + confirmed[who.key], budget)]
     check_budgets(trials)
     return trials
@@ -112,12 +112,12 @@ def finalists(screened: Sequence[Trial], count: int) -> list[int]:
 
 
 def _screen(
-    who: TunedEntry, numbers: Sequence[int], so_far: Sequence[Trial], method: SearchStrategy, budget: Budget
+    who: TunedEntry, numbers: Sequence[int], so_far: Sequence[Trial], strategy: SearchStrategy, budget: Budget
 ) -> Iterator[Attempt]:
     axes = space_of(who.one, budget)
     tried = [Tried(_settings(trial, [axis.name for axis in axes]), trial.score[0]) for trial in so_far]
     for number in numbers:
-        settings = method.propose(axes, number, tried) if number else {}
+        settings = strategy.propose(axes, number, tried) if number else {}
         yield Attempt(who, "screen", number, who.spec(settings, budget.seeds[0]))
 
 
@@ -136,7 +136,7 @@ def _settings(trial: Trial, names: Sequence[str]) -> Settings:
 def _make(
     suite: Suite,
     store: Store,
-    method: SearchStrategy,
+    strategy: SearchStrategy,
     run: RunSpecs,
     attempts: Sequence[Attempt],
     into: Ledger,
@@ -149,11 +149,11 @@ def _make(
     for attempt in attempts:
         run_id = attempt.spec.run_id
         record = store.read(run_id) if store.has(run_id) else None
-        into[attempt.tuned.key].append(_trial(suite, method, attempt, record, errors.get(run_id)))
+        into[attempt.tuned.key].append(_trial(suite, strategy, attempt, record, errors.get(run_id)))
 
 
 def _trial(
-    suite: Suite, method: SearchStrategy, attempt: Attempt, record: RunRecord | None, error: str | None
+    suite: Suite, strategy: SearchStrategy, attempt: Attempt, record: RunRecord | None, error: str | None
 ) -> Trial:
     spec, metrics = attempt.spec, record and record.metrics
     return Trial.model_validate(
@@ -162,7 +162,7 @@ def _trial(
             "track": attempt.tuned.track.name,
             "method": attempt.tuned.one.method,
             "variant": spec.variant,
-            "search": method.name,
+            "search": strategy.name,
             "stage": attempt.stage,
             "trial": attempt.number,
             "seed": spec.seed,

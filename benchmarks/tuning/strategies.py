@@ -1,11 +1,12 @@
 """What to try next: Halton's sequence, or Optuna. Both are functions of what was tried, so that a search resumes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ...errors import ConfigError, unknown
+from ...errors import ConfigError
 from ...hyper import Value
+from ...registry import Registry
 from ...seeding import derive_seed
 from .space import Axis, rounded
 
@@ -21,9 +22,10 @@ class Tried:
 
 
 class SearchStrategy(Protocol):
-    """A way to propose settings."""
+    """A way to propose settings; made with the number of trials of a method, the default setting among them."""
 
     name: str
+    summary: str
     sequential: bool  # whether a proposal depends on the scores of the ones before it
 
     def propose(self, axes: Sequence[Axis], number: int, tried: Sequence[Tried]) -> Settings:
@@ -31,6 +33,11 @@ class SearchStrategy(Protocol):
         ...
 
 
+STRATEGIES: Registry[Callable[[int], SearchStrategy]] = Registry("search strategy")
+"""The search strategies, by name: ``@STRATEGIES.register`` adds a class."""
+
+
+@STRATEGIES.register
 class Halton:
     """Scrambled Halton points: they fill the space evenly, and every method gets the same ones.
 
@@ -41,8 +48,11 @@ class Halton:
         Halton 1960; Owen 2017, arXiv 1706.02808 (the scrambling of ``scipy.stats.qmc``).
     """
 
-    name = "halton"
+    name, summary = "halton", "scrambled Halton points: even, the same for every method"
     sequential = False
+
+    def __init__(self, trials: int) -> None:
+        pass
 
     def propose(self, axes: Sequence[Axis], number: int, tried: Sequence[Tried]) -> Settings:
         from scipy.stats import qmc  # when it is needed: it takes a second
@@ -52,6 +62,7 @@ class Halton:
         return {axis.name: axis.at(float(share)) for axis, share in zip(axes, point, strict=True)}
 
 
+@STRATEGIES.register
 class Optuna:
     """The tree-structured Parzen estimator of Optuna: after some settings at random, the neighbourhood of good ones.
 
@@ -62,7 +73,7 @@ class Optuna:
         Bergstra et al., NeurIPS 2011; Akiba et al., KDD 2019, arXiv 1907.10902.
     """
 
-    name = "optuna"
+    name, summary = "optuna", "Optuna's tree-structured Parzen estimator: near the good ones of what was tried"
     sequential = True
 
     def __init__(self, trials: int) -> None:
@@ -70,7 +81,8 @@ class Optuna:
             import optuna
         except ImportError as error:
             raise ConfigError(
-                "--method optuna needs the package optuna: pip install 'sambench[tune]'; --method halton needs nothing"
+                "--strategy optuna needs the package optuna: pip install 'sambench[tune]'; --strategy halton needs "
+                "nothing"
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.optuna, self.trials = optuna, trials
@@ -96,13 +108,9 @@ class Optuna:
 
 
 def find_strategy(name: str, trials: int) -> SearchStrategy:
-    """Return a search method by name.
+    """Return a search strategy by name, made for so many trials of every method.
 
     Raises:
         ConfigError: an unknown name, or its package is not installed.
     """
-    if name == "halton":
-        return Halton()
-    if name == "optuna":
-        return Optuna(trials)
-    raise unknown("search method", name, ["halton", "optuna"])
+    return STRATEGIES.get(name)(trials)

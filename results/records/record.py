@@ -167,7 +167,9 @@ class RunRecord(_Frozen):
     best_validation_accuracy: Share | None = None
     evaluated: Evaluated | None = Field(None, description="what was measured, unless the last weights were")
     plugin_sources: dict[str, str] = Field(
-        default_factory=dict, description="sha256 of the source files of loss hook and weight average, where used"
+        default_factory=dict,
+        description="sha256 of the source files of loss hook and weight average, where used, and of sampler, model and "
+        "data set, where they are plug-ins",
     )
     weights: str | None = Field(description="sha256 over the state of the model that was measured")
     counters: Counters

@@ -22,7 +22,7 @@ def take_snapshot(folder: Path, plugins: tuple[str, ...], package: Path = PACKAG
 
     Args:
         folder: where; it is put on ``PYTHONPATH``.
-        plugins: Python files that register variants.
+        plugins: Python files that register plug-ins of any kind.
         package: the folder of the package.
 
     Returns:

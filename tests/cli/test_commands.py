@@ -134,7 +134,7 @@ def test_a_suite_from_plan_to_board(tmp_path):
         (["run", "--device", "cuda:77"], "cannot be used"),
         (["plan", "digits", "--source", "digit=parquet:DIR"], "did you mean 'digits'"),
         (["plan", "quikstart"], "did you mean 'quickstart'"),
-        (["list", "varients"], "valid: variants"),
+        (["list", "varients"], "did you mean 'variants'"),
         (["describe", "samm"], "did you mean 'sam'"),
         (["run", "--plugin", "nowhere.py"], "does not exist"),
         (["export", "table.xlsx"], "csv or parquet"),

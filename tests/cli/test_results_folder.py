@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import sambench
 from sambench import cli
-from sambench.benchmarks.theory import experiments, page
+from sambench.benchmarks.theory.experiments import EXPERIMENTS
 from sambench.cli.options import RESULTS, RESULTS_VARIABLE, results_option
 from sambench.results.records.store import Store
 
@@ -65,9 +65,8 @@ def checkout(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _one_experiment(monkeypatch):
     """`theory all` runs one: the others write to the same folder."""
-    one = {"sampling-variance": experiments.list_experiments()["sampling-variance"]}
-    for module in (experiments, page):
-        monkeypatch.setattr(module, "list_experiments", lambda: one)
+    one = {"sampling-variance": EXPERIMENTS.get("sampling-variance")}
+    monkeypatch.setattr(EXPERIMENTS, "members", one)
 
 
 def git(*words):

@@ -20,7 +20,7 @@ def small_parquet(folder: Path) -> Path:
 
 def test_every_source_is_described() -> None:
     names = [info.name for info in list_datasets()]
-    assert names == ["digits", "cifar10", "cifar100", "fashion_mnist", "parquet:DIR", "imagefolder:DIR"]
+    assert names == ["cifar10", "cifar100", "digits", "fashion_mnist", "imagefolder:DIR", "parquet:DIR"]
 
 
 @pytest.mark.parametrize("info", list_datasets(), ids=lambda info: info.name)

@@ -12,6 +12,7 @@ from torch import nn
 
 from sambench.errors import ConfigError
 from sambench.hyper import Hyper
+from sambench.registry import load_entry_points
 from sambench.variants import (
     Identity,
     Paper,
@@ -267,4 +268,5 @@ def test_entry_points_are_loaded(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "their_variants", None)
     del sys.modules["their_variants"]
     monkeypatch.setattr(registry.VARIANTS, "found", False)
+    load_entry_points.cache_clear()
     assert get_info("theirs").summary == "one gradient"

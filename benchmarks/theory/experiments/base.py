@@ -1,11 +1,9 @@
 """An experiment: data from a solver, then a figure and findings from data; each is one file with three functions."""
 
-import importlib
 import io
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ....atomic import atomic_write_bytes, check_writable
-from ....errors import ConfigError, DataError, unknown
+from ....errors import ConfigError, DataError
+from ....registry import Registry
 from ..batched_solver import Trajectories
 from ..figures import Frame, save, styled
 from ..methods import Method
@@ -42,28 +41,19 @@ class Experiment:
     findings: Callable[[Frame], list[str]]
     measure_on: Callable[[Problem, bool], Frame] | None = None
 
+    @property
+    def summary(self) -> str:
+        """One line: the title."""
+        return self.title
 
-@cache
-def list_experiments() -> dict[str, Experiment]:
-    """Return every experiment by name; each module of this package that defines ``EXPERIMENT`` is one."""
-    package = __name__.rpartition(".")[0]
-    modules = [
-        importlib.import_module(f"{package}.{module.name}")
-        for module in pkgutil.iter_modules(importlib.import_module(package).__path__)
-    ]
-    found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
-    return {experiment.name: experiment for experiment in sorted(found, key=lambda e: e.name)}
+    @property
+    def function(self) -> Callable[[bool], Frame]:
+        """What defines it: how it measures."""
+        return self.measure
 
 
-def get_experiment(name: str) -> Experiment:
-    """Return an experiment by name.
-
-    Raises:
-        ConfigError: no such experiment; the message lists them.
-    """
-    if name not in list_experiments():
-        raise unknown("theory experiment", name, list_experiments())
-    return list_experiments()[name]
+EXPERIMENTS: Registry[Experiment] = Registry("theory experiment", __name__.rpartition(".")[0])
+"""The experiments, by name: ``EXPERIMENTS.register(Experiment(...))`` adds one."""
 
 
 def run_experiment(name: str, out: Path, quick: bool = False, problem: Problem | None = None) -> list[Path]:
@@ -82,13 +72,13 @@ def run_experiment(name: str, out: Path, quick: bool = False, problem: Problem |
         ConfigError: no such experiment, or one that is tied to its own problems.
         StateError: the folder cannot be written.
     """
-    experiment = get_experiment(name)
+    experiment = EXPERIMENTS.get(name)
     measure, stem = experiment.measure, name
     if problem is not None:
         if experiment.measure_on is None:
             raise ConfigError(
                 f"theory experiment {name!r} runs on problems of its own and was given {problem.name!r}; those that "
-                f"run on any problem: {', '.join(e.name for e in list_experiments().values() if e.measure_on)}"
+                f"run on any problem: {', '.join(e.name for e in EXPERIMENTS.all() if e.measure_on)}"
             )
         measure, stem = partial(experiment.measure_on, problem), f"{name}-{problem.name}"
     check_writable(out)  # before minutes of work, not after

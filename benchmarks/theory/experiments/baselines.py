@@ -8,7 +8,7 @@ from ..methods import Method, record_grid
 from ..problems import published_logistic
 from ..sampling import make_sampling
 from ..step_sizes import Constants
-from .base import Experiment, at_end, tidy
+from .base import EXPERIMENTS, Experiment, at_end, tidy
 
 LINES = [
     ("sgd", "sgd-half", None, "SGD, γ = 1/(2L)"),
@@ -59,15 +59,17 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "baselines",
-    "SGD and earlier step sizes",
-    "Logistic regression (n = 200, d = 10, r = 1/n, the paper's data with a loss and a gradient that "
-    "agree), one component "
-    "a step, 3 trials: constant and decreasing SGD, the step sizes of Andriushchenko and Flammarion (2022) "
-    "for USAM, and "
-    "those of the Unified SAM paper.",
-    measure,
-    draw,
-    findings,
+EXPERIMENTS.register(
+    Experiment(
+        "baselines",
+        "SGD and earlier step sizes",
+        "Logistic regression (n = 200, d = 10, r = 1/n, the paper's data with a loss and a gradient that "
+        "agree), one component "
+        "a step, 3 trials: constant and decreasing SGD, the step sizes of Andriushchenko and Flammarion (2022) "
+        "for USAM, and "
+        "those of the Unified SAM paper.",
+        measure,
+        draw,
+        findings,
+    )
 )

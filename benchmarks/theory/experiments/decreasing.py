@@ -9,7 +9,7 @@ from ..methods import Method, record_grid
 from ..problems import published_decreasing
 from ..sampling import make_sampling
 from ..step_sizes import Constants
-from .base import Experiment, at_end, tidy
+from .base import EXPERIMENTS, Experiment, at_end, tidy
 
 STEPS = {"constant": "theorem-3.2", "decreasing": "theorem-3.5"}
 
@@ -50,13 +50,15 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "decreasing",
-    "Constant against decreasing steps",
-    "Ridge regression with targets from a linear model (n = d = 100, condition number 10, r = 3/n, the "
-    "paper's data), one "
-    "component a step, 5 trials: the constant steps of Theorem 3.2 against the decreasing ones of Theorem 3.5.",
-    measure,
-    draw,
-    findings,
+EXPERIMENTS.register(
+    Experiment(
+        "decreasing",
+        "Constant against decreasing steps",
+        "Ridge regression with targets from a linear model (n = d = 100, condition number 10, r = 3/n, the "
+        "paper's data), one "
+        "component a step, 5 trials: the constant steps of Theorem 3.2 against the decreasing ones of Theorem 3.5.",
+        measure,
+        draw,
+        findings,
+    )
 )

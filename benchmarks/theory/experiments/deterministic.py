@@ -8,7 +8,7 @@ from ..methods import Method, record_grid
 from ..problems import published_deterministic
 from ..sampling import make_sampling
 from ..step_sizes import Constants
-from .base import Experiment, at_end, tidy
+from .base import EXPERIMENTS, Experiment, at_end, tidy
 
 LAMBDAS = [round(0.1 * k, 1) for k in range(11)]
 
@@ -46,13 +46,15 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "deterministic",
-    "Deterministic sweep of λ",
-    "Consistent least squares (n = d = 100, condition number 10, the paper's data) with full gradients and "
-    "the constant "
-    "steps of Theorem 3.2. The paper shows the first 10,000 steps for eleven values of λ.",
-    measure,
-    draw,
-    findings,
+EXPERIMENTS.register(
+    Experiment(
+        "deterministic",
+        "Deterministic sweep of λ",
+        "Consistent least squares (n = d = 100, condition number 10, the paper's data) with full gradients and "
+        "the constant "
+        "steps of Theorem 3.2. The paper shows the first 10,000 steps for eleven values of λ.",
+        measure,
+        draw,
+        findings,
+    )
 )

@@ -13,8 +13,8 @@ from ..methods import Method, record_grid
 from ..problems import Problem, make_problem
 from ..problems.default import model_problem
 from ..sampling import make_sampling
-from ..step_sizes import Constants, get_step_size
-from .base import Experiment, tidy
+from ..step_sizes import STEP_SIZES, Constants
+from .base import EXPERIMENTS, Experiment, tidy
 
 LAMBDAS = (0.0, 0.5, 1.0)
 
@@ -57,7 +57,7 @@ def _hold(cases: list[Case], quick: bool) -> Frame:
     for problem, name, trials in cases:
         sampling = make_sampling(name, problem)
         c = Constants.of(problem, sampling, 1)
-        gamma = float(get_step_size("theorem-3.2")(c, np.zeros(1), np.ones(1))[0][0])
+        gamma = float(STEP_SIZES.get("theorem-3.2")(c, np.zeros(1), np.ones(1))[0][0])
         longest = 2_000_000 if has_compiled_path(problem, sampling) else 20_000
         steps = min(longest // 40 if quick else longest, int(20 / (gamma * problem.mu)))
         methods = [Method("unified_sam", "theorem-3.2", c, lam, f"{lam:g}") for lam in LAMBDAS]
@@ -66,7 +66,7 @@ def _hold(cases: list[Case], quick: bool) -> Frame:
         data = tidy(result, methods, case=f"{problem.name}, {name}", reach=result.farthest.max() / problem.radius)
         start, t = float(problem.gap(problem.x0)), np.zeros(1)
         for lam in LAMBDAS:
-            g, r = get_step_size("theorem-3.2")(c, t, np.full(1, lam))
+            g, r = STEP_SIZES.get("theorem-3.2")(c, t, np.full(1, lam))
             step = recursion(problem, sampling, g, r, np.full(1, lam))
             mine = data["method"] == f"{lam:g}"
             data.loc[mine, "bound"] = _bound(start, step, record)[np.searchsorted(record, data.loc[mine, "step"])]
@@ -162,16 +162,18 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "guarantee",
-    "Constant steps against their guarantee",
-    "Theorem 3.2 promises linear convergence to a neighbourhood. Each panel runs its step sizes on one kind "
-    "of problem and "
-    "sampling; dashed is the guarantee for the same λ, from the recursion derived in "
-    "`benchmarks/theory/bounds.py` with "
-    "the problem's own constants.",
-    measure,
-    draw,
-    findings,
-    measure_on,
+EXPERIMENTS.register(
+    Experiment(
+        "guarantee",
+        "Constant steps against their guarantee",
+        "Theorem 3.2 promises linear convergence to a neighbourhood. Each panel runs its step sizes on one kind "
+        "of problem and "
+        "sampling; dashed is the guarantee for the same λ, from the recursion derived in "
+        "`benchmarks/theory/bounds.py` with "
+        "the problem's own constants.",
+        measure,
+        draw,
+        findings,
+        measure_on,
+    )
 )

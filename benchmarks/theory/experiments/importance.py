@@ -10,7 +10,7 @@ from ..methods import Method, record_grid
 from ..problems import Problem, published_importance
 from ..sampling import make_sampling
 from ..step_sizes import Constants
-from .base import Experiment, at_end, tidy
+from .base import EXPERIMENTS, Experiment, at_end, tidy
 
 STEPS, TRIALS = 300_000, 5
 
@@ -63,16 +63,18 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "importance",
-    "Importance sampling against uniform sampling",
-    "Ridge regression on a symmetric matrix with eigenvalues {1, 10, uniform in [1, 2]} (n = d = 100, the "
-    "paper's data), "
-    "one component a step, constant steps of Theorem 3.2, 5 trials. Importance sampling draws component i "
-    "with p_i "
-    "proportional to L_i and weights its gradient by 1/(n p_i).",
-    measure,
-    draw,
-    findings,
-    measure_on,
+EXPERIMENTS.register(
+    Experiment(
+        "importance",
+        "Importance sampling against uniform sampling",
+        "Ridge regression on a symmetric matrix with eigenvalues {1, 10, uniform in [1, 2]} (n = d = 100, the "
+        "paper's data), "
+        "one component a step, constant steps of Theorem 3.2, 5 trials. Importance sampling draws component i "
+        "with p_i "
+        "proportional to L_i and weights its gradient by 1/(n p_i).",
+        measure,
+        draw,
+        findings,
+        measure_on,
+    )
 )

@@ -12,7 +12,7 @@ from ..methods import Method, record_grid
 from ..problems import LinearModel
 from ..sampling import make_sampling
 from ..step_sizes import Constants
-from .base import Experiment, tidy
+from .base import EXPERIMENTS, Experiment, tidy
 
 TARGET = 1e-2
 LAMBDAS = (0.0, 0.5)
@@ -105,14 +105,16 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "importance-gain",
-    "What importance sampling gains",
-    "Consistent least squares (n = 40, d = 8) with unit rows, one of them made longer. Each sampling takes "
-    "the constant "
-    f"steps that Theorem 3.2 allows it, and we count steps until the gap is {TARGET:g} of the initial one; "
-    f"3 trials.",
-    measure,
-    draw,
-    findings,
+EXPERIMENTS.register(
+    Experiment(
+        "importance-gain",
+        "What importance sampling gains",
+        "Consistent least squares (n = 40, d = 8) with unit rows, one of them made longer. Each sampling takes "
+        "the constant "
+        f"steps that Theorem 3.2 allows it, and we count steps until the gap is {TARGET:g} of the initial one; "
+        f"3 trials.",
+        measure,
+        draw,
+        findings,
+    )
 )

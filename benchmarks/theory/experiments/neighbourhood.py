@@ -13,8 +13,8 @@ from ..methods import Method
 from ..problems import Problem
 from ..problems.default import model_problem
 from ..sampling import Sampling, make_sampling
-from ..step_sizes import Constants, fixed, get_step_size
-from .base import Experiment
+from ..step_sizes import STEP_SIZES, Constants, fixed
+from .base import EXPERIMENTS, Experiment
 
 LAMBDAS = (0.0, 0.5, 1.0)
 
@@ -23,7 +23,7 @@ def measure(quick: bool) -> Frame:
     problem = model_problem()
     sampling = make_sampling("uniform", problem)
     c = Constants.of(problem, sampling, 1)
-    gamma = float(get_step_size("theorem-3.2")(c, np.zeros(1), np.ones(1))[0][0])
+    gamma = float(STEP_SIZES.get("theorem-3.2")(c, np.zeros(1), np.ones(1))[0][0])
     count = 3 if quick else 9
     by_gamma = _sweep(problem, sampling, c, [(gamma * 2.0**k, 0.2) for k in np.linspace(-9, 3, count)], quick)
     by_rho = _sweep(problem, sampling, c, [(gamma, rho) for rho in np.geomspace(1e-2, 10, count)], quick)
@@ -95,15 +95,17 @@ def _power(mean: Frame) -> float:
     return float(np.polyfit(np.log(mean.index), np.log(mean), 1)[0])
 
 
-EXPERIMENT = Experiment(
-    "neighbourhood",
-    "Size of the neighbourhood against γ and ρ",
-    "Ridge regression (n = 30, d = 10, r = 0.3), one component a step, 4 trials. Constant steps run until "
-    "the start is "
-    "forgotten; the mean of f - f* over the second half of the run is the size. Dashed: the fixed point of "
-    "the one-step "
-    "guarantee.",
-    measure,
-    draw,
-    findings,
+EXPERIMENTS.register(
+    Experiment(
+        "neighbourhood",
+        "Size of the neighbourhood against γ and ρ",
+        "Ridge regression (n = 30, d = 10, r = 0.3), one component a step, 4 trials. Constant steps run until "
+        "the start is "
+        "forgotten; the mean of f - f* over the second half of the run is the size. Dashed: the fixed point of "
+        "the one-step "
+        "guarantee.",
+        measure,
+        draw,
+        findings,
+    )
 )

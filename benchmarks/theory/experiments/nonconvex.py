@@ -10,8 +10,8 @@ from ..figures import GUARANTEE, Frame, canvas, colors
 from ..methods import Method
 from ..problems import make_problem
 from ..sampling import make_sampling
-from ..step_sizes import Constants, get_step_size
-from .base import Experiment
+from ..step_sizes import STEP_SIZES, Constants
+from .base import EXPERIMENTS, Experiment
 
 LAMBDAS = (0.0, 0.5, 1.0)
 CASES = {"sines": "uniform", "two-layer": "uniform", "deep-linear": "nice"}
@@ -31,7 +31,7 @@ def measure(quick: bool) -> Frame:
             # The least over some of the steps is not below the least over all of them, which is what is guaranteed.
             least = np.sqrt(np.square(result.slope).mean(1)).min(-1)
             lam, t = np.array(LAMBDAS), np.zeros(3)
-            bound = stationarity(problem, sampling, *get_step_size(RULE)(c, t, lam), lam, np.full(3, float(horizon)))
+            bound = stationarity(problem, sampling, *STEP_SIZES.get(RULE)(c, t, lam), lam, np.full(3, float(horizon)))
             rows.append(
                 pd.DataFrame(
                     {
@@ -93,13 +93,16 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "nonconvex",
-    "Functions that are not convex, without PL",
-    "Theorem 3.7 of the paper bounds E‖∇f‖ on non-convex functions; its condition on the steps is in no source at "
-    "hand. We check a guarantee of the same form, derived in `benchmarks/theory/bounds.py` without the PL "
-    "inequality, for γ = 1/(L√T), ρ = 1/(L T^¼) and every λ: the least gradient among the T steps of a run, 5 trials.",
-    measure,
-    draw,
-    findings,
+EXPERIMENTS.register(
+    Experiment(
+        "nonconvex",
+        "Functions that are not convex, without PL",
+        "Theorem 3.7 of the paper bounds E‖∇f‖ on non-convex functions; its condition on the steps is in no source at "
+        "hand. We check a guarantee of the same form, derived in `benchmarks/theory/bounds.py` without the PL "
+        "inequality, for γ = 1/(L√T), ρ = 1/(L T^¼) and every λ: the least gradient among the T steps of a run, "
+        "5 trials.",
+        measure,
+        draw,
+        findings,
+    )
 )

@@ -9,7 +9,7 @@ from ..methods import Method, record_grid
 from ..problems import make_problem
 from ..sampling import make_sampling
 from ..step_sizes import Constants, StepSize, fixed
-from .base import Experiment, tidy
+from .base import EXPERIMENTS, Experiment, tidy
 
 RHO = 0.1
 LINES = {"USAM (λ = 0)": 0.0, "λ = 0.5": 0.5, "SAM (λ = 1)": 1.0}
@@ -85,13 +85,15 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "normalization",
-    "When normalization stops convergence",
-    "Consistent least squares with more unknowns than equations (n = 20, d = 30), one component a step, γ = "
-    "1/(2 L_max) "
-    "and constant ρ, 5 trials.",
-    measure,
-    draw,
-    findings,
+EXPERIMENTS.register(
+    Experiment(
+        "normalization",
+        "When normalization stops convergence",
+        "Consistent least squares with more unknowns than equations (n = 20, d = 30), one component a step, γ = "
+        "1/(2 L_max) "
+        "and constant ρ, 5 trials.",
+        measure,
+        draw,
+        findings,
+    )
 )

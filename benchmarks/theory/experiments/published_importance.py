@@ -11,7 +11,7 @@ from ..methods import Method, record_grid
 from ..problems import LinearModel, published_importance
 from ..sampling import make_sampling
 from ..step_sizes import Constants
-from .base import Experiment, at_end, tidy
+from .base import EXPERIMENTS, Experiment, at_end, tidy
 
 SAMPLINGS = {
     "uniform": "uniform",
@@ -89,15 +89,17 @@ def _near(part: Frame, step: int) -> float:
     return float(np.mean(part.loc[part["step"] == nearest, "relative"]))
 
 
-EXPERIMENT = Experiment(
-    "published-importance",
-    "Importance sampling: the published code against the theory",
-    "The paper's importance-sampling problem, run ten times as long. Its code draws by importance but does "
-    "not weight the "
-    "gradients; its theory does. Constant steps of Theorem 3.2, 3 trials. The dotted line is where the "
-    "unweighted form "
-    "must end.",
-    measure,
-    draw,
-    findings,
+EXPERIMENTS.register(
+    Experiment(
+        "published-importance",
+        "Importance sampling: the published code against the theory",
+        "The paper's importance-sampling problem, run ten times as long. Its code draws by importance but does "
+        "not weight the "
+        "gradients; its theory does. Constant steps of Theorem 3.2, 3 trials. The dotted line is where the "
+        "unweighted form "
+        "must end.",
+        measure,
+        draw,
+        findings,
+    )
 )

@@ -13,7 +13,7 @@ from ..problems import Problem, make_problem
 from ..problems.default import model_problem
 from ..sampling import make_sampling
 from ..step_sizes import Constants
-from .base import Experiment, tidy
+from .base import EXPERIMENTS, Experiment, tidy
 
 LAMBDAS = (0.0, 0.5, 1.0, "1/t", "1-1/t")
 
@@ -128,13 +128,15 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "rate",
-    "Decreasing steps: is it 1/t?",
-    "Theorem 3.5 promises f - f* = O(1/t) for decreasing steps. The slope is fitted from twice the end of "
-    "the schedule's "
-    "constant phase to the end of the run, for five λ, 20 trials.",
-    measure,
-    draw,
-    findings,
+EXPERIMENTS.register(
+    Experiment(
+        "rate",
+        "Decreasing steps: is it 1/t?",
+        "Theorem 3.5 promises f - f* = O(1/t) for decreasing steps. The slope is fitted from twice the end of "
+        "the schedule's "
+        "constant phase to the end of the run, for five λ, 20 trials.",
+        measure,
+        draw,
+        findings,
+    )
 )

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from ..figures import Frame, canvas, colors
 from ..problems import Problem, make_problem
 from ..sampling import Nice, Sampling, make_sampling
-from .base import Experiment
+from .base import EXPERIMENTS, Experiment
 
 PROBLEMS = ("symmetric", "logistic", "diabetes")
 TAUS = (1, 2, 4, 8, 16)
@@ -101,14 +101,16 @@ def findings(data: Frame) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment(
-    "sampling-variance",
-    "Variance of each sampling",
-    "The variance of the stochastic gradient at the start and at the minimizer, in closed form (no "
-    "simulation; the tests "
-    "hold the closed forms to an enumeration of all outcomes).",
-    measure,
-    draw,
-    findings,
-    measure_on,
+EXPERIMENTS.register(
+    Experiment(
+        "sampling-variance",
+        "Variance of each sampling",
+        "The variance of the stochastic gradient at the start and at the minimizer, in closed form (no "
+        "simulation; the tests "
+        "hold the closed forms to an enumeration of all outcomes).",
+        measure,
+        draw,
+        findings,
+        measure_on,
+    )
 )

@@ -11,26 +11,24 @@ from .published import (
     published_logistic,
 )
 from .real import libsvm
-from .registry import list_problems, list_readers, make_problem, problem, reader
+from .registry import PROBLEMS, list_problems, make_problem
 
 __all__ = [
+    "PROBLEMS",
     "LinearModel",
     "Problem",
     "Published",
     "libsvm",
     "linear",
     "list_problems",
-    "list_readers",
     "make_problem",
     "networks",
     "nonconvex",
-    "problem",
     "published",
     "published_decreasing",
     "published_deterministic",
     "published_importance",
     "published_logistic",
     "quadratics",
-    "reader",
     "real",
 ]

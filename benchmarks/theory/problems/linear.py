@@ -10,7 +10,7 @@ from ....errors import ConfigError
 from ....seeding import derive_seed
 from .base import Problem, matvec
 from .matrices import Matrix, with_condition, with_spectrum
-from .registry import problem
+from .registry import PROBLEMS
 
 Link = Literal["square", "logistic"]
 CURVATURE = {"square": 1.0, "logistic": 0.25}
@@ -155,7 +155,7 @@ def _rng(name: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(derive_seed(f"theory-problem:{name}", seed))
 
 
-@problem("least-squares")
+@PROBLEMS.named("least-squares")
 def least_squares(
     n: int = 20, d: int = 30, condition: float = 10.0, consistent: bool = True, seed: int = 0
 ) -> LinearModel:
@@ -166,7 +166,7 @@ def least_squares(
     return LinearModel("least-squares", a, y, x0=rng.standard_normal(d))
 
 
-@problem("ridge")
+@PROBLEMS.named("ridge")
 def ridge(
     n: int = 30, d: int = 10, condition: float = 10.0, regularization: float | None = None, seed: int = 0
 ) -> LinearModel:
@@ -177,7 +177,7 @@ def ridge(
     return LinearModel("ridge", a, rng.standard_normal(n), regularization=r, x0=rng.standard_normal(d))
 
 
-@problem("logistic")
+@PROBLEMS.named("logistic")
 def logistic(n: int = 40, d: int = 5, regularization: float | None = None, seed: int = 0) -> LinearModel:
     """Logistic regression on Gaussian features and coin-flip labels; the regularization is 1/n unless given."""
     rng = _rng("logistic", seed)
@@ -186,7 +186,7 @@ def logistic(n: int = 40, d: int = 5, regularization: float | None = None, seed:
     return LinearModel("logistic", a, y, "logistic", r, x0=rng.standard_normal(d))
 
 
-@problem("symmetric")
+@PROBLEMS.named("symmetric")
 def symmetric(d: int = 20, largest: float = 10.0, regularization: float | None = None, seed: int = 0) -> LinearModel:
     """Ridge regression on a symmetric matrix with eigenvalues {1, largest, uniform in [1, 2]}: uneven L_i."""
     rng = _rng("symmetric", seed)

@@ -15,7 +15,7 @@ from ....errors import ConfigError
 from ....seeding import derive_seed
 from .base import Problem, matmul, matvec
 from .matrices import with_condition
-from .registry import problem
+from .registry import PROBLEMS
 
 LEAST_SLOPE = 0.5
 
@@ -189,7 +189,7 @@ def _interpolate(residuals: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     raise ConfigError(f"no interpolating point found (residual {float(residuals(x).norm()):.1e}); widen the network")
 
 
-@problem("two-layer")
+@PROBLEMS.named("two-layer")
 def two_layer(n: int = 6, inputs: int = 8, hidden: int = 12, radius: float = 3.0, seed: int = 0) -> TwoLayer:
     """An over-parametrized two-layer network, PL on all of space and smooth on a ball."""
     rng = np.random.default_rng(derive_seed("theory-problem:two-layer", seed))
@@ -201,7 +201,7 @@ def two_layer(n: int = 6, inputs: int = 8, hidden: int = 12, radius: float = 3.0
     return TwoLayer("two-layer", z, targets, signs, start, radius)
 
 
-@problem("deep-linear")
+@PROBLEMS.named("deep-linear")
 def deep_linear(n: int = 8, width: int = 3, depth: int = 3, radius: float = 0.3, seed: int = 0) -> DeepLinear:
     """A deep linear network near the identity, PL and smooth on a ball."""
     rng = np.random.default_rng(derive_seed("theory-problem:deep-linear", seed))

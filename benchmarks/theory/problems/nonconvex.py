@@ -9,7 +9,7 @@ from torch import Tensor
 from ....seeding import derive_seed
 from .base import Problem, matvec
 from .matrices import Matrix
-from .registry import problem
+from .registry import PROBLEMS
 
 
 @cache
@@ -89,7 +89,7 @@ def _tilted_minimum(c: Tensor) -> Tensor:
     return torch.minimum(values.amin(-1), best.square() + 3 * best.sin().square() + c * best)
 
 
-@problem("sines")
+@PROBLEMS.named("sines")
 def sines(n: int = 10, d: int = 4, tilt: float = 1.0, seed: int = 0) -> PerturbedSines:
     """The non-convex PL function ||x||^2 + 3 sum sin(x_j)^2, split into tilted components."""
     rng = np.random.default_rng(derive_seed("theory-problem:sines", seed))

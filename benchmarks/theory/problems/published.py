@@ -12,7 +12,7 @@ from scipy.stats import ortho_group
 
 from .linear import LinearModel
 from .matrices import Matrix
-from .registry import problem
+from .registry import PROBLEMS
 
 SEED = 3107
 
@@ -70,25 +70,25 @@ def published_logistic(seed: int = SEED) -> Published:
     return Published(LinearModel("published-logistic", a, y.astype(float), "logistic", 1 / 200, rng.randn(10)), rng)
 
 
-@problem("published-deterministic")
+@PROBLEMS.named("published-deterministic")
 def _deterministic() -> LinearModel:
     """The paper's deterministic experiment: mu = .1, L = 10."""
     return published_deterministic().problem
 
 
-@problem("published-importance")
+@PROBLEMS.named("published-importance")
 def _importance() -> LinearModel:
     """The paper's importance-sampling experiment: mu = .04, L_avg = 3.3016, L_max = 8.4140."""
     return published_importance().problem
 
 
-@problem("published-decreasing")
+@PROBLEMS.named("published-decreasing")
 def _decreasing() -> LinearModel:
     """The paper's experiment with decreasing steps: mu = .031, L_avg = 2.209, L_max = 3.117."""
     return published_decreasing().problem
 
 
-@problem("published-logistic")
+@PROBLEMS.named("published-logistic")
 def _logistic() -> LinearModel:
     """The data of the paper's SGD experiment, with a loss and a gradient that agree."""
     return published_logistic().problem

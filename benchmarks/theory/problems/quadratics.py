@@ -8,7 +8,7 @@ from ....errors import ConfigError
 from ....seeding import derive_seed
 from .base import Problem, matvec
 from .matrices import Matrix, reflected
-from .registry import problem
+from .registry import PROBLEMS
 
 
 class Quadratics(Problem):
@@ -62,7 +62,7 @@ class Quadratics(Problem):
         return (self.hessians, self.centers) if index is None else (self.hessians[index], self.centers[index])
 
 
-@problem("quadratics")
+@PROBLEMS.named("quadratics")
 def quadratics(
     n: int = 20,
     d: int = 6,

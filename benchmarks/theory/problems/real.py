@@ -10,7 +10,7 @@ import numpy as np
 from ....errors import DataError
 from .linear import LinearModel
 from .matrices import Matrix
-from .registry import problem, reader
+from .registry import PROBLEMS
 
 LARGEST = 20_000_000
 """Numbers in a file's dense matrix, at most: the spectrum of what is larger takes minutes."""
@@ -23,7 +23,7 @@ def standardize(features: Matrix) -> Matrix:
     return np.hstack([scaled, np.ones((len(scaled), 1))])
 
 
-@problem("breast-cancer")
+@PROBLEMS.named("breast-cancer")
 def breast_cancer(regularization: float | None = None) -> LinearModel:
     """Logistic regression on the Wisconsin breast-cancer data (n = 569, d = 31); regularization 1/n unless given."""
     from sklearn.datasets import load_breast_cancer
@@ -34,7 +34,7 @@ def breast_cancer(regularization: float | None = None) -> LinearModel:
     return LinearModel("breast-cancer", a, y, "logistic", r)
 
 
-@problem("diabetes")
+@PROBLEMS.named("diabetes")
 def diabetes(regularization: float | None = None) -> LinearModel:
     """Ridge regression on the diabetes data (n = 442, d = 11), targets scaled to unit variance; 1/n unless given."""
     from sklearn.datasets import load_diabetes
@@ -45,7 +45,7 @@ def diabetes(regularization: float | None = None) -> LinearModel:
     return LinearModel("diabetes", a, y, regularization=r)
 
 
-@reader("libsvm")
+@PROBLEMS.named("libsvm:FILE")
 def libsvm(path: str | Path, regularization: float | None = None) -> LinearModel:
     """A file in LIBSVM format: logistic regression if it has two labels, else ridge regression.
 

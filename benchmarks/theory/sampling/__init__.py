@@ -2,11 +2,12 @@
 
 from .base import Floats, Integers, Residual, Sampling
 from .partition import Partition
-from .registry import list_samplings, make_sampling
+from .registry import SAMPLINGS, make_sampling
 from .single import SingleElement, Unweighted
 from .subsets import Full, Nice
 
 __all__ = [
+    "SAMPLINGS",
     "Floats",
     "Full",
     "Integers",
@@ -16,6 +17,5 @@ __all__ = [
     "Sampling",
     "SingleElement",
     "Unweighted",
-    "list_samplings",
     "make_sampling",
 ]

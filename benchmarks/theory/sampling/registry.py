@@ -4,37 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ....errors import unknown
+from ....registry import Registry
 from ..problems import Problem
 from .base import Sampling
 from .partition import Partition
 from .single import SingleElement, Unweighted
 from .subsets import Full, Nice
 
-
-def _partition(problem: Problem) -> Sampling:
-    blocks = [list(range(start, min(start + 4, problem.n))) for start in range(0, problem.n, 4)]
-    return Partition("partition", blocks)
-
-
-_samplings: dict[str, tuple[str, Callable[[Problem], Sampling]]] = {
-    "uniform": ("one component, p_i = 1/n", lambda p: SingleElement("uniform", np.ones(p.n))),
-    "importance": (
-        "one component, p_i proportional to L_i, weighted by 1/(n p_i)",
-        lambda p: SingleElement("importance", p.L_i.numpy()),
-    ),
-    "importance-unweighted": (
-        "one component, p_i proportional to L_i, without the weights (as the paper's code; biased)",
-        lambda p: Unweighted("importance-unweighted", p.L_i.numpy()),
-    ),
-    "any-p": (
-        "one component, p_i proportional to 1, 2, ..., n: an arbitrary choice",
-        lambda p: SingleElement("any-p", np.arange(1, p.n + 1)),
-    ),
-    "nice": ("tau = 4 components without replacement", lambda p: Nice("nice", p.n, min(4, p.n))),
-    "partition": ("one of the consecutive blocks of 4 components, all equally likely", _partition),
-    "full": ("every component", lambda p: Full("full", p.n)),
-}
+SAMPLINGS: Registry[Callable[[Problem], Sampling]] = Registry("sampling")
+"""The samplings, by name: ``@SAMPLINGS.named("uniform")`` adds a function of the problem."""
 
 
 def make_sampling(name: str, problem: Problem) -> Sampling:
@@ -43,11 +21,47 @@ def make_sampling(name: str, problem: Problem) -> Sampling:
     Raises:
         ConfigError: no such sampling; the message lists them.
     """
-    if name not in _samplings:
-        raise unknown("sampling", name, _samplings)
-    return _samplings[name][1](problem)
+    return SAMPLINGS.get(name)(problem)
 
 
-def list_samplings() -> dict[str, str]:
-    """Return every sampling's name with one line on it."""
-    return {name: text for name, (text, _) in _samplings.items()}
+@SAMPLINGS.named("uniform")
+def uniform(problem: Problem) -> Sampling:
+    """one component, p_i = 1/n"""
+    return SingleElement("uniform", np.ones(problem.n))
+
+
+@SAMPLINGS.named("importance")
+def importance(problem: Problem) -> Sampling:
+    """one component, p_i proportional to L_i, weighted by 1/(n p_i)"""
+    return SingleElement("importance", problem.L_i.numpy())
+
+
+@SAMPLINGS.named("importance-unweighted")
+def importance_unweighted(problem: Problem) -> Sampling:
+    """one component, p_i proportional to L_i, without the weights (as the paper's code; biased)"""
+    return Unweighted("importance-unweighted", problem.L_i.numpy())
+
+
+@SAMPLINGS.named("any-p")
+def any_p(problem: Problem) -> Sampling:
+    """one component, p_i proportional to 1, 2, ..., n: an arbitrary choice"""
+    return SingleElement("any-p", np.arange(1, problem.n + 1))
+
+
+@SAMPLINGS.named("nice")
+def nice(problem: Problem) -> Sampling:
+    """tau = 4 components without replacement"""
+    return Nice("nice", problem.n, min(4, problem.n))
+
+
+@SAMPLINGS.named("partition")
+def partition(problem: Problem) -> Sampling:
+    """one of the consecutive blocks of 4 components, all equally likely"""
+    blocks = [list(range(start, min(start + 4, problem.n))) for start in range(0, problem.n, 4)]
+    return Partition("partition", blocks)
+
+
+@SAMPLINGS.named("full")
+def full(problem: Problem) -> Sampling:
+    """every component"""
+    return Full("full", problem.n)

@@ -9,8 +9,8 @@ from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_diabet
 from typer.testing import CliRunner
 
 import sambench.cli.theory as commands
-from sambench.benchmarks.theory.experiments import list_experiments, read_data, run_experiment
-from sambench.benchmarks.theory.problems import list_readers, make_problem, reader
+from sambench.benchmarks.theory.experiments import EXPERIMENTS, read_data, run_experiment
+from sambench.benchmarks.theory.problems import PROBLEMS, make_problem
 from sambench.errors import ConfigError, DataError
 from tests.benchmarks.theory.conftest import build
 
@@ -93,11 +93,11 @@ def test_what_is_no_problem_is_refused_with_the_reason(content, message, tmp_pat
 
 
 def test_readers_are_listed_and_their_names_are_taken():
-    assert list(list_readers()) == ["libsvm:FILE"]
+    assert PROBLEMS.names("*:*") == ["libsvm:FILE"]
     with pytest.raises(ConfigError, match="libsvm:FILE"):
         make_problem("libsvn:some-file")
-    with pytest.raises(ConfigError, match="registered already"):
-        reader("libsvm")(lambda path: make_problem("ridge"))
+    with pytest.raises(ConfigError, match="already registered"):
+        PROBLEMS.named("libsvm:FILE")(lambda path: make_problem("ridge"))
 
 
 def test_the_command_runs_an_experiment_on_a_file_and_says_what_it_shows(two_labels, tmp_path, monkeypatch):
@@ -114,11 +114,11 @@ def test_the_command_runs_an_experiment_on_a_file_and_says_what_it_shows(two_lab
     assert isinstance(refused.exception, DataError)
 
 
-@pytest.mark.parametrize("name", [name for name, e in list_experiments().items() if e.measure_on])
+@pytest.mark.parametrize("name", [e.name for e in EXPERIMENTS.all() if e.measure_on])
 def test_experiments_on_any_problem_leave_files_named_after_it(name, tmp_path):
     paths = run_experiment(name, tmp_path, quick=True, problem=make_problem("sines"))
     assert [path.name for path in paths] == [f"{name}-sines.{suffix}" for suffix in ("parquet", "png", "svg")]
-    findings = list_experiments()[name].findings(read_data(paths[0].stem, tmp_path))
+    findings = EXPERIMENTS.get(name).findings(read_data(paths[0].stem, tmp_path))
     assert findings
     assert not any("nan" in text for text in findings)
 

@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from sambench.benchmarks.theory import batched_solver as batched
-from sambench.benchmarks.theory import step_sizes as stepsizes
 from sambench.benchmarks.theory.batched_solver import solve
 from sambench.benchmarks.theory.methods import Method, record_grid
 from sambench.benchmarks.theory.reference_solver import solve_with_variant
 from sambench.benchmarks.theory.sampling import make_sampling
-from sambench.benchmarks.theory.step_sizes import Constants, fixed, lam_values, list_step_sizes, step_size
+from sambench.benchmarks.theory.step_sizes import STEP_SIZES, Constants, fixed, lam_values
 from sambench.errors import ConfigError
 from sambench.variants import list_variants
 from tests.benchmarks.theory.conftest import build
@@ -85,7 +84,7 @@ def test_other_problems_and_samplings_give_the_iterates_of_the_registered_rules(
     assert_paths_agree(problem, sampling, methods_for(problem, sampling, rules))
 
 
-@pytest.mark.parametrize("step", list_step_sizes())
+@pytest.mark.parametrize("step", STEP_SIZES.names())
 def test_every_step_size_gives_the_same_on_both_paths(step):
     problem = build("ridge")
     methods = methods_for(problem, "importance", [("unified_sam", 0.3), ("sgd", None)], step)
@@ -221,17 +220,15 @@ def test_the_slope_that_is_kept_is_the_norm_of_the_gradient():
     np.testing.assert_allclose(result.slope[0, 1], looped.slope[0, 0], rtol=1e-9)
 
 
-def test_a_new_step_size_is_one_function(monkeypatch):
-    monkeypatch.setattr(stepsizes, "_rules", dict(stepsizes._rules))
-
-    @step_size("harmonic")
+def test_a_new_step_size_is_one_function():
+    @STEP_SIZES.named("harmonic")
     def harmonic(c, t, lam):
         """One over t."""
         return 0.1 / (c.L * (t + 1)), np.full_like(t, 0.1 / c.L)
 
-    assert list_step_sizes()["harmonic"] == "One over t."
+    assert STEP_SIZES.summaries()["harmonic"] == "One over t."
     problem = build("ridge")
     methods = methods_for(problem, "uniform", [("unified_sam", 0.3), ("sam", None)], "harmonic")
     assert_paths_agree(problem, "uniform", methods)
-    with pytest.raises(ConfigError, match="registered already"):
-        step_size("harmonic")(harmonic)
+    with pytest.raises(ConfigError, match="already registered"):
+        STEP_SIZES.named("harmonic")(harmonic)

@@ -7,18 +7,18 @@ from scipy.stats import chisquare
 
 from sambench.benchmarks.theory.problems import make_problem
 from sambench.benchmarks.theory.sampling import (
+    SAMPLINGS,
     Full,
     Nice,
     Partition,
     SingleElement,
     Unweighted,
-    list_samplings,
     make_sampling,
 )
 from sambench.errors import ConfigError
 from tests.benchmarks.theory.conftest import all_gradients, points_near
 
-UNBIASED = [name for name in list_samplings() if name != "importance-unweighted"]
+UNBIASED = [name for name in SAMPLINGS.names() if name != "importance-unweighted"]
 POINTS = 2500
 SMALL = [
     SingleElement("uniform", np.ones(6)),

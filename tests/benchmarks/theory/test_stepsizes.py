@@ -7,7 +7,7 @@ import torch
 from sambench.benchmarks.theory.bounds import Recursion, curve, recursion, stationarity
 from sambench.benchmarks.theory.problems import list_problems
 from sambench.benchmarks.theory.sampling import make_sampling
-from sambench.benchmarks.theory.step_sizes import Constants, fixed, get_step_size, list_step_sizes
+from sambench.benchmarks.theory.step_sizes import STEP_SIZES, Constants, fixed
 from sambench.errors import ConfigError
 from sambench.variants import TINY
 from tests.benchmarks.theory.conftest import build, points_near
@@ -20,7 +20,7 @@ PRINTED_RHO = {0.0: 0.0125, 0.1: 0.01543209876543232, 0.2: 0.01953125, 0.3: 0.02
 @pytest.mark.parametrize(("lam", "rho"), PRINTED_RHO.items())
 def test_theorem_3_2_gives_the_numbers_that_the_authors_notebook_prints(lam, rho):
     c = Constants.of(build("published-deterministic"), make_sampling("full", build("published-deterministic")), 10_000)
-    gamma, own = get_step_size("theorem-3.2")(c, ONE, np.full(1, lam))
+    gamma, own = STEP_SIZES.get("theorem-3.2")(c, ONE, np.full(1, lam))
     assert (float(gamma[0]), float(own[0])) == pytest.approx((0.0125, rho), rel=1e-9)
 
 
@@ -30,7 +30,7 @@ def test_closed_forms_at_one_set_of_constants():
     lam = np.full(3, 0.5)
 
     def of(name):
-        return get_step_size(name)(c, t, lam)
+        return STEP_SIZES.get(name)(c, t, lam)
 
     growth = 3.25
     gamma, rho = of("theorem-3.2")
@@ -55,17 +55,17 @@ def test_closed_forms_at_one_set_of_constants():
 
 def test_sam_has_no_second_limit_on_rho():
     c = Constants(mu=1e-3, L=2.0, A=3.0, B=0.0, C=0.0, horizon=1)
-    assert get_step_size("theorem-3.2")(c, ONE, np.ones(1))[1][0] == 1 / 8
+    assert STEP_SIZES.get("theorem-3.2")(c, ONE, np.ones(1))[1][0] == 1 / 8
 
 
-@pytest.mark.parametrize("name", list_step_sizes())
+@pytest.mark.parametrize("name", STEP_SIZES.names())
 def test_every_step_size_is_positive_finite_and_shaped_like_t(name):
     problem = build("ridge")
     for sampling in UNBIASED:
         c = Constants.of(problem, make_sampling(sampling, problem), 1000)
         for lam in (0.0, 0.4, 1.0):
             t = np.arange(50.0)
-            gamma, rho = get_step_size(name)(c, t, np.full(50, lam))
+            gamma, rho = STEP_SIZES.get(name)(c, t, np.full(50, lam))
             assert gamma.shape == rho.shape == (50,)
             assert np.isfinite(gamma).all()
             assert (gamma > 0).all()
@@ -80,7 +80,7 @@ def test_theorem_3_2_meets_its_own_guarantee(name, sampling):
     s = make_sampling(sampling, problem)
     for lam in (0.0, 0.1, 0.5, 0.9, 1.0):
         values = np.full(1, lam)
-        gamma, rho = get_step_size("theorem-3.2")(Constants.of(problem, s, 1), ONE, values)
+        gamma, rho = STEP_SIZES.get("theorem-3.2")(Constants.of(problem, s, 1), ONE, values)
         factor, noise = recursion(problem, s, gamma, rho, values)
         assert factor[0] <= 1 - gamma[0] * problem.mu / 2
         assert noise[0] >= 0
@@ -94,7 +94,7 @@ def test_the_older_form_converges_linearly_too(name, sampling):
     s = make_sampling(sampling, problem)
     for lam in (0.0, 0.1, 0.5, 0.9, 1.0):
         values = np.full(1, lam)
-        gamma, rho = get_step_size("theorem-3.2-older")(Constants.of(problem, s, 1), ONE, values)
+        gamma, rho = STEP_SIZES.get("theorem-3.2-older")(Constants.of(problem, s, 1), ONE, values)
         factor, noise = recursion(problem, s, gamma, rho, values)
         assert 0 <= factor[0] < 1
         assert noise[0] >= 0
@@ -172,6 +172,6 @@ def test_constant_steps_settle_at_the_neighbourhood():
 
 def test_names_and_fixed_steps():
     assert [float(v[0]) for v in fixed(0.1, 0.2)(None, ONE, ONE)] == [0.1, 0.2]
-    assert all(line for line in list_step_sizes().values())
+    assert all(line for line in STEP_SIZES.summaries().values())
     with pytest.raises(ConfigError, match="did you mean 'af-pl'"):
-        get_step_size("af-lp")
+        STEP_SIZES.get("af-lp")

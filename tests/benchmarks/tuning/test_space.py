@@ -33,14 +33,14 @@ def test_every_variant_says_where_to_search_and_all_of_it_is_valid(info):
 def test_trial_n_has_the_same_learning_rate_and_decay_for_every_variant(info):
     def shared(name):
         axes = space_of(entry(variant=name), BUDGET)
-        return [[Halton().propose(axes, number, [])[key] for key in SHARED] for number in (1, 2, 3)]
+        return [[Halton(3).propose(axes, number, [])[key] for key in SHARED] for number in (1, 2, 3)]
 
     assert shared(info.name) == shared("sgd")
 
 
 def test_halton_points_fill_every_axis_evenly():
     axes = (Axis("a", 0, 1, "linear"), Axis("b", 0, 1, "linear"))
-    points = [Halton().propose(axes, number, []) for number in range(1, 37)]
+    points = [Halton(36).propose(axes, number, []) for number in range(1, 37)]
     for name, base in (("a", 2), ("b", 3)):
         counts = [sum(int(point[name] * base) == part for point in points) for part in range(base)]
         assert counts == [36 // base] * base

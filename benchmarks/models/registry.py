@@ -1,0 +1,164 @@
+"""The registry of models: from a name to a network whose initial weights depend on a seed and on nothing else."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from ...errors import ConfigError
+from ...registry import Registry, has_parameters
+from ...seeding import derive_seed
+from .layers import norm_layer
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model is built for.
+
+    Attributes:
+        classes: number of logits.
+        channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        norm: ``"batch"`` or ``"group"``.
+    """
+
+    classes: int
+    channels: int
+    image_size: int
+    norm: str
+
+    def __post_init__(self) -> None:
+        for field in ("classes", "channels", "image_size"):
+            if getattr(self, field) < 1:
+                raise ConfigError(f"{field} must be at least 1, got {getattr(self, field)}")
+        norm_layer(self.norm)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is declared about a model, or a family of models.
+
+    Attributes:
+        name: what :func:`build` takes; with parameters (``wrn{depth}_{width}``) it stands for a family.
+        summary: one line.
+        function: given the task and the parameters of the name, as text, returns the module.
+        paper: authors, year and arXiv number or address; None where there is nothing to cite.
+        examples: names of the family; a model that is none has itself.
+        norms: the values of ``norm`` that it takes. What has no choice takes ``"batch"``, the default, and keeps
+            whatever norms it defines.
+    """
+
+    name: str
+    summary: str
+    function: Callable[..., nn.Module]
+    paper: str | None
+    examples: tuple[str, ...]
+    norms: tuple[str, ...]
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """The number of parameters of each example for CIFAR-10: 10 classes, 3 channels, 32x32 pixels."""
+        return {name: parameters_of(name, classes=10) for name in self.examples}
+
+
+MODELS: Registry[ModelInfo] = Registry("model", __name__.rpartition(".")[0])
+
+Function = TypeVar("Function", bound=Callable[..., nn.Module])
+
+
+def register_model(
+    name: str,
+    summary: str,
+    *,
+    paper: str | None = None,
+    examples: tuple[str, ...] = (),
+    norms: tuple[str, ...] = ("batch",),
+) -> Callable[[Function], Function]:
+    """Register the function below, ``(task, *parameters) -> module``; the arguments are those of :class:`ModelInfo`.
+
+    Raises:
+        ConfigError: the name is taken, or it has parameters and there are no examples.
+    """
+    if has_parameters(name) and not examples:
+        raise ConfigError(f"model {name!r} is a family: name some of its members, examples=(...)")
+
+    def add(function: Function) -> Function:
+        MODELS.add(name, ModelInfo(name, summary, function, paper, examples or (name,), norms))
+        return function
+
+    return add
+
+
+def list_models(pattern: str = "*") -> list[ModelInfo]:
+    """Return the models and families whose names match a shell pattern, in alphabetical order."""
+    return MODELS.all(pattern)
+
+
+def build(
+    name: str, *, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch", seed: int
+) -> nn.Module:
+    """Build a model by name, in training mode, on the CPU.
+
+    The initial weights are a function of the arguments: they come from the stream ``"initialization"`` of the
+    seed, drawn on the CPU whatever the training device is. Every random state stays as it was.
+
+    Args:
+        name: a name that fits one of :data:`MODELS`.
+        classes: number of logits.
+        channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        norm: ``"batch"`` or ``"group"``.
+        seed: the seed of the run.
+
+    Returns:
+        A module (n, channels, image_size, image_size) -> logits (n, classes).
+
+    Raises:
+        ConfigError: an unknown name or norm, a depth that does not exist, a combination the family refuses.
+
+    Example:
+        >>> model = build("wrn16_1", classes=10, channels=1, image_size=8, seed=0)
+        >>> model(torch.zeros(4, 1, 8, 8)).shape
+        torch.Size([4, 10])
+    """
+    task = Task(classes, channels, image_size, norm)
+    with _private_stream(derive_seed("initialization", seed)), torch.device("cpu"):
+        return _construct(name, task)
+
+
+@cache
+def parameters_of(name: str, *, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch") -> int:
+    """Count the parameters of a model without allocating them; arguments and errors as :func:`build`.
+
+    Example:
+        >>> f"{parameters_of('wrn28_10', classes=10) / 1e6:.1f} M"
+        '36.5 M'
+    """
+    task = Task(classes, channels, image_size, norm)
+    with _private_stream(0), torch.device("meta"):
+        return sum(parameter.numel() for parameter in _construct(name, task).parameters())
+
+
+def _construct(name: str, task: Task) -> nn.Module:
+    info, parameters = MODELS.resolve(name)
+    if task.norm not in info.norms:
+        raise ConfigError(
+            f"model {name!r} defines its own norms and cannot be built with norm={task.norm!r}; "
+            "leave it at 'batch', or choose a model that has that norm (such as timm:resnet50_gn)"
+        )
+    return info.function(task, *parameters)
+
+
+@contextmanager
+def _private_stream(seed: int) -> Iterator[None]:
+    """Seed the default CPU generator, from which every constructor of torch and timm draws, then restore it.
+
+    ``torch.manual_seed`` would reseed every accelerator as well, and nothing would restore those.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
