@@ -1,4 +1,4 @@
-"""From the name of a data source to the data set."""
+"""Loads data sets by the name of their source."""
 
 import re
 from collections.abc import Callable
@@ -41,7 +41,7 @@ _FOLDERS = {
 
 
 def list_datasets() -> list[DatasetInfo]:
-    """Describe every source that :func:`load` reads."""
+    """Return the description of every source that :func:`load` reads."""
     return [source.info for source in (*_NAMED.values(), *_FOLDERS.values())]
 
 
@@ -56,11 +56,11 @@ def load(
 
     Args:
         source: a name of :func:`list_datasets`, or ``parquet:DIR`` or ``imagefolder:DIR`` with a folder.
-        name: what specs and records call it: lower-case letters, digits, ``.``, ``_`` and ``-``. Default: the
-            source, or the name of the folder; a folder called like a named data set gets its format appended
+        name: name in specs and records: lower-case letters, digits, ``.``, ``_`` and ``-``. Default: the
+            source, or the name of the folder; a folder with the name of an official data set gets its format appended
             (``cifar10-parquet``), because its pixels need not be the official ones.
-        root: where archives lie. Default: ``$SAMBENCH_DATA``, else ``sambench/data`` in the user's cache folder.
-        cache: where decoded tensors are kept. Default: ``$SAMBENCH_CACHE``, else ``sambench/decoded`` in the user's
+        root: folder of the archives. Default: ``$SAMBENCH_DATA``, else ``sambench/data`` in the user's cache folder.
+        cache: folder of decoded tensors. Default: ``$SAMBENCH_CACHE``, else ``sambench/decoded`` in the user's
             cache folder.
 
     Raises:
@@ -77,17 +77,17 @@ def load(
         raise ConfigError(f"data set name {name!r} must be lower-case letters, digits, '.', '_' and '-'")
     if source in _NAMED:
         return _NAMED[source].load(name or source, folder, decoded)
-    kind, separator, place = source.partition(":")
+    kind, separator, path = source.partition(":")
     if kind not in _FOLDERS or not separator:
         raise unknown("data set", source, [info.name for info in list_datasets()])
-    if not place:
+    if not path:
         raise ConfigError(f"data set {source!r} names no folder; write {kind}:DIR")
     if name in _NAMED:
         raise ConfigError(
-            f"data set name {name!r} is reserved for the official files; call what is read from a folder "
-            f"something else, e.g. {name}-{kind}"
+            f"data set name {name!r} is reserved for the official files; give data from a folder "
+            f"another name, e.g. {name}-{kind}"
         )
-    directory = Path(place).expanduser()
+    directory = Path(path).expanduser()
     return _FOLDERS[kind].load(name or _default_name(directory, kind), directory, decoded)
 
 

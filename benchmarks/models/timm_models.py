@@ -3,13 +3,12 @@
 timm is imported when one is built: it takes more than a second, which runs of other models need not pay.
 """
 
-from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch import nn
 
-from ...errors import ConfigError
+from ...errors import ConfigError, nearest
 
 
 def timm_model(name: str, classes: int, channels: int, image_size: int) -> nn.Module:
@@ -35,7 +34,7 @@ def timm_model(name: str, classes: int, channels: int, image_size: int) -> nn.Mo
 
     known = timm.list_models()
     if name not in known:
-        near = get_close_matches(name, known, n=3, cutoff=0.55)
+        near = nearest(name, known, most=3)
         hint = f"did you mean {' or '.join(repr(f'timm:{match}') for match in near)}? " if near else ""
         raise ConfigError(
             f"unknown timm model {name!r}; {hint}Valid: the {len(known)} names of timm.list_models(), "

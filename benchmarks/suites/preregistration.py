@@ -1,13 +1,13 @@
 """Before the first run of a suite starts: what has to come first is done, and what was promised is written down."""
 
 from ...errors import ConfigError
-from ...results.records.manifest import SuiteManifest, Track, write_roster
+from ...results.records.manifest import SuiteManifest, Track, write_manifest
 from ...results.records.store import Store
 from .suite import Suite
 
 
 def preregister(suite: Suite, store: Store, command: str) -> None:
-    """Write the roster of a suite to its store.
+    """Write the manifest of a suite to its store.
 
     Args:
         suite: about to be run.
@@ -40,7 +40,7 @@ def preregister(suite: Suite, store: Store, command: str) -> None:
         untracked=() if suite.resolved_tracks else suite.run_ids,
         tuning=suite.tuned,
     )
-    write_roster(store, manifest)
+    write_manifest(store, manifest)
 
 
 def check_ready(suite: Suite) -> None:

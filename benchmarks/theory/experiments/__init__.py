@@ -1,4 +1,4 @@
-"""The figures of the theory bench, one experiment a file; a new file that defines ``EXPERIMENT`` is found by itself."""
+"""The figures of the theory bench, one experiment a file; each file that defines ``EXPERIMENT`` is found."""
 
 from .base import Experiment, get_experiment, list_experiments, read_data, run_experiment
 

@@ -110,7 +110,7 @@ def test_what_a_track_decides_is_not_decided_by_an_entry(written, old, new, mess
         load_suite(written(TEXT.replace(old, new)))
 
 
-def test_records_prove_the_budget_and_the_roster_knows_them(written, tmp_path):
+def test_records_prove_the_budget_and_the_manifest_lists_them(written, tmp_path):
     suite, store = load_suite(written(TEXT.replace("[3, 4]", "[3]"))), Store(tmp_path / "r")
     preregister(suite, store, "sambench launch s.toml")
     (manifest,) = read_manifests(store.root)
@@ -146,7 +146,7 @@ def test_track_t_waits_for_its_calibration(written, tmp_path):
     assert suite.specs == ()
     with pytest.raises(ConfigError, match=r"sambench calibrate s"):
         preregister(suite, Store(tmp_path), "c")
-    times = {one.method: 10.0 * n for n, one in enumerate(suite.expand_entries, 1)}
+    times = {one.method: 10.0 * n for n, one in enumerate(suite.entries, 1)}
     table = "\n".join(f'"{method}" = {seconds}' for method, seconds in times.items())
     text += '[time.calibration]\ndevice_name = "a GPU"\nthreads = 1\nhost = "h"\ntorch = "2"\nturns = 3\n'
     suite = load_suite(written(f"{text}[time.calibration.seconds]\n{table}\n"))
