@@ -25,7 +25,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports --no-cache
 
 board: .venv/installed
-	$(BIN)/sambench leaderboard --check
+	$(BIN)/sambench leaderboard --results results --output LEADERBOARD.md --check
 
 benchmark: .venv/installed
 	$(BIN)/pytest benchmarks/speed --benchmark-only -s
@@ -38,4 +38,4 @@ install: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info quickstart
+	rm -rf .venv build *.egg-info sambench-results

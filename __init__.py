@@ -1,3 +1,76 @@
-"""sambench: a benchmark suite for Sharpness-Aware Minimization and its variants."""
+"""sambench: a benchmark suite for Sharpness-Aware Minimization and its variants.
 
-__version__ = "0.1.0"
+import sambench as sb
+
+optimizer = sb.create("unified_sam", model, base="sgd", lr=0.1, momentum=0.9, rho=0.2, lam="1-1/t")
+sb.launch_suite("quickstart", "sambench-results")
+frame = sb.load_results("sambench-results")
+
+Names are imported when they are first used: ``import sambench`` alone loads no torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from .lazy import attach
+from .version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from .benchmarks.resolve import make_spec
+    from .benchmarks.spec import RunSpec
+    from .benchmarks.suites.suite import Suite, load_suite
+    from .benchmarks.training.run import run_spec
+    from .errors import ConfigError, DataError, SambenchError, StateError
+    from .registry import load_plugin
+    from .results.records.store import Store
+    from .results.tables.dataframe import load_results
+    from .slurm.executor import make_executor
+    from .slurm.launch import launch_suite
+    from .slurm.planning import make_plan
+    from .variants.registry import create, get_info, list_variants, register
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "RunSpec",
+    "SambenchError",
+    "StateError",
+    "Store",
+    "Suite",
+    "create",
+    "get_info",
+    "launch_suite",
+    "list_variants",
+    "load_plugin",
+    "load_results",
+    "load_suite",
+    "make_executor",
+    "make_plan",
+    "make_spec",
+    "register",
+    "run_spec",
+]
+
+__getattr__ = attach(
+    __name__,
+    {
+        "ConfigError": ".errors",
+        "DataError": ".errors",
+        "RunSpec": ".benchmarks.spec",
+        "SambenchError": ".errors",
+        "StateError": ".errors",
+        "Store": ".results.records.store",
+        "Suite": ".benchmarks.suites.suite",
+        "create": ".variants.registry",
+        "get_info": ".variants.registry",
+        "launch_suite": ".slurm.launch",
+        "list_variants": ".variants.registry",
+        "load_plugin": ".registry",
+        "load_results": ".results.tables.dataframe",
+        "load_suite": ".benchmarks.suites.suite",
+        "make_executor": ".slurm.executor",
+        "make_plan": ".slurm.planning",
+        "make_spec": ".benchmarks.resolve",
+        "register": ".variants.registry",
+        "run_spec": ".benchmarks.training.run",
+    },
+)

@@ -193,3 +193,11 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def default_folder(kind: str, variable: str) -> Path:
+    """Return the folder named by an environment variable, else ``sambench/<kind>`` in the user's cache folder."""
+    if chosen := os.environ.get(variable):
+        return Path(chosen).expanduser()
+    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(user).expanduser() / "sambench" / kind

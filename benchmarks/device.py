@@ -1,20 +1,22 @@
 """The devices of this machine: which one to train on, how many cores there are, what is chosen for want of a flag."""
 
 import os
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from .precision import best_precision
+
+if TYPE_CHECKING:
+    import torch
 
 
-def pick_device(name: str = "auto") -> torch.device:
+def pick_device(name: str = "auto") -> "torch.device":
     """Return a device by name; ``auto`` takes CUDA, then MPS, then the CPU.
 
     Raises:
         ConfigError: the device is not there.
     """
+    import torch
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -31,6 +33,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def defaults_for_here(device: torch.device) -> dict[str, Any]:
+def defaults_for_here(device: "torch.device") -> dict[str, Any]:
     """Fields whose best value depends on the machine: the fastest safe precision."""
+    from .precision import best_precision
+
     return {"precision": best_precision(device)}

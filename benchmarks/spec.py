@@ -1,7 +1,6 @@
 """RunSpec: everything that determines a run, fully resolved, and nothing that does not."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BaseModel,
@@ -12,7 +11,7 @@ from pydantic import (
 )
 
 from ..datasets.samplers import get_sampler
-from ..hyper import Hyper, Value
+from ..hyper import Value
 from ..results.records.record import run_id_of
 from ..variants import get_info
 from ..variants._bases import base_hyper
@@ -107,32 +106,9 @@ class RunSpec(BaseModel):
         return run_id_of(self.model_dump(mode="json"))
 
     @property
-    def own_hyper(self) -> dict[str, Value]:
-        """The part of ``hyper`` that is the variant's."""
-        return self._part(get_info(self.variant).hyper)
-
-    @property
-    def sampler_hyper(self) -> dict[str, Value]:
-        """The part of ``hyper`` that is the sampling policy's."""
-        return self._part(get_sampler(self.sampler).hyper)
-
-    @property
-    def hook_hyper(self) -> dict[str, Value]:
-        """The part of ``hyper`` that is the loss hook's."""
-        return self._part(HOOKS.get(self.hook).hyper)
-
-    @property
-    def average_hyper(self) -> dict[str, Value]:
-        """The part of ``hyper`` that is the weight average's."""
-        return self._part(AVERAGES.get(self.average).hyper)
-
-    def _part(self, declared: Mapping[str, Hyper]) -> dict[str, Value]:
-        return {key: value for key, value in self.hyper.items() if key in declared}
-
-    @property
     def m(self) -> int | None:
         """Samples that share a perturbation where every device has one of its own; see :mod:`.m_sharpness`."""
-        return None if "m" in get_info(self.variant).hyper or "m" not in self.hyper else int(self.hyper["m"])
+        return split_hyper(self).m
 
     def optimizer_arguments(self) -> dict[str, Any]:
         """What :func:`sambench.variants.create` is given beside name, model and base."""
@@ -140,13 +116,48 @@ class RunSpec(BaseModel):
         decay = self.weight_decay if self.weight_decay_mode == "base" else 0.0
         fields = {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": decay}
         of_base = {key: value for key, value in fields.items() if key in known and value is not None}
-        others = {*self.sampler_hyper, *self.hook_hyper, *self.average_hyper} | ({"m"} if self.m is not None else set())
-        return {**of_base, **{k: v for k, v in self.hyper.items() if k not in others}, **self.own_hyper}
+        hyper = split_hyper(self)
+        return {**of_base, **hyper.base, **hyper.variant}
 
     def label(self) -> str:
         """A short name for people: ``sam rho=0.05 seed 3``."""
-        shown = self.own_hyper if self.m is None else {**self.own_hyper, "m": self.m}
+        hyper = split_hyper(self)
+        shown = hyper.variant if hyper.m is None else {**hyper.variant, "m": hyper.m}
         own = " ".join(f"{key}={value}" for key, value in shown.items())
         info = get_info(self.variant)
         extra = [f"+ {one}" for kind in ("hook", "average") if (one := getattr(self, kind)) != getattr(info, kind)]
         return " ".join(filter(None, [self.variant, own, *extra, f"seed {self.seed}"]))
+
+
+class HyperByOwner(NamedTuple):
+    """The hyper-parameters of a spec by who declares them; the flat ``hyper`` of the spec is what its id is a hash of.
+
+    Attributes:
+        variant: those of the step rule.
+        sampler: those of the sampling policy; a name that the step rule declares too is in both.
+        hook: those of the loss hook.
+        average: those of the weight average.
+        base: those of the base optimizer that are not fields of the spec.
+        m: samples that share a perturbation on several devices, where the step rule has no such hyper-parameter.
+    """
+
+    variant: dict[str, Value]
+    sampler: dict[str, Value]
+    hook: dict[str, Value]
+    average: dict[str, Value]
+    base: dict[str, Value]
+    m: int | None
+
+
+def split_hyper(spec: RunSpec) -> HyperByOwner:
+    """Return the hyper-parameters of a spec, each with its owner."""
+    declared = (
+        get_info(spec.variant).hyper,
+        get_sampler(spec.sampler).hyper,
+        HOOKS.get(spec.hook).hyper,
+        AVERAGES.get(spec.average).hyper,
+    )
+    parts = [{key: value for key, value in spec.hyper.items() if key in names} for names in declared]
+    rest = {key: value for key, value in spec.hyper.items() if not any(key in names for names in declared)}
+    m = rest.pop("m", None)
+    return HyperByOwner(*parts, base=rest, m=None if m is None else int(m))

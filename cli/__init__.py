@@ -14,8 +14,8 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from .. import __version__
 from ..errors import Interrupted, SambenchError
+from ..version import __version__
 from .console import err, out
 
 

@@ -11,7 +11,7 @@ from ..benchmarks.device import cores, pick_device
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.calibration import TURNS, calibrated
 from ..benchmarks.suites.calibration import calibrate as time_epochs
-from ..benchmarks.suites.suite import find_suite
+from ..benchmarks.suites.files import find_suite
 from .console import err, out
 from .options import DataRoot, Device, Plugins, Sources, SuiteName, open_suite
 

@@ -12,8 +12,8 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Lay texts out in columns; the first one is never wrapped.
 
     Args:
-        columns: their headings.
-        rows: as many texts each.
+        columns: headings, one a column.
+        rows: one text a column each.
     """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for number, column in enumerate(columns):

@@ -7,7 +7,8 @@ import typer
 from rich.table import Table
 
 from ..benchmarks import models
-from ..benchmarks.suites.suite import list_suites, load_suite
+from ..benchmarks.suites.files import list_suites
+from ..benchmarks.suites.suite import load_suite
 from ..datasets import list_datasets
 from ..datasets.samplers import SAMPLERS
 from ..errors import ConfigError

@@ -1,15 +1,18 @@
 """Options that say where the runs of a suite are made: here, or as the jobs of a cluster."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import ConfigError
 from ..slurm.cluster.profile import Profile, load_profile
+from .console import say
 from .model_options import model_options
 
-PLACES = ("local", "debug", "slurm")
-Place = Annotated[str, typer.Option("--on", help="local: processes here; debug: in this process; slurm: job arrays")]
+if TYPE_CHECKING:
+    from ..slurm.executor import Executor
+
+On = Annotated[str, typer.Option("--on", help="local: processes here; debug: in this process; slurm: job arrays")]
 ProfileName = Annotated[
     str | None, typer.Option("--profile", help="cluster profile: cpu, gpu, gpu-shared, preemptible, or a TOML file")
 ]
@@ -22,16 +25,36 @@ profile_options = model_options(
 )
 
 
-def read_profile(on: str, name: str | None, options: dict[str, Any], extra: list[str] | None) -> Profile:
-    """Put a profile together from a name and options; say where options have no effect."""
-    if on not in PLACES:
-        raise ConfigError(f"--on {on!r} is not valid; choose one of {', '.join(PLACES)}")
-    read: dict[str, str | int | bool] = {}
-    for text in extra or ():
-        key, equals, value = text.partition("=")
-        read[key.strip().lstrip("-")] = value.strip() if equals else True
-    idle = [option for option in options if option != "threads"] if on != "slurm" else []
-    if idle or (on != "slurm" and (name or read)):
-        names = ", ".join(f"--{option.replace('_', '-')}" for option in [*idle, *(["profile"] if name else [])])
-        raise ConfigError(f"{names or '--extra'} means something on a cluster only; add --on slurm, or leave it out")
-    return load_profile(name, {**options, "extra": read})
+def read_executor(
+    on: str,
+    profile: str | None,
+    options: dict[str, Any],
+    extra: list[str] | None,
+    device: str,
+    workers: int | None,
+) -> "Executor":
+    """Put an executor together from options; refuse those that have no effect where the runs are made.
+
+    Args:
+        on: name of the executor: ``local``, ``debug`` or ``slurm``.
+        profile: name or file of a cluster profile.
+        options: fields of a cluster profile that were given as options.
+        extra: further options of sbatch, ``NAME=VALUE`` or ``NAME``.
+        device: ``auto`` or the device of the runs.
+        workers: runs at a time on this machine.
+    """
+    from ..slurm.executor import EXECUTORS, make_executor  # torch
+
+    kind = EXECUTORS.get(on)
+    if kind.name == "slurm":
+        read: dict[str, str | int | bool] = {}
+        for text in extra or ():
+            key, equals, value = text.partition("=")
+            read[key.strip().lstrip("-")] = value.strip() if equals else True
+        asked = {**options, "extra": read} | ({} if device == "auto" else {"device": device})
+        return make_executor(on, profile=load_profile(profile, asked), tell=say)
+    idle = [f"--{option.replace('_', '-')}" for option in options if option != "threads"]
+    idle += (["--profile"] if profile else []) + (["--extra"] if extra else [])
+    if idle:
+        raise ConfigError(f"{', '.join(idle)} means something on a cluster only; add --on slurm, or leave it out")
+    return make_executor(on, device_name=device, threads=options.get("threads", 1), workers=workers)

@@ -1,22 +1,19 @@
 """`sambench export`: the records as one table."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..errors import ConfigError
 from .console import out
-from .options import Results
-
-if TYPE_CHECKING:
-    pass
 from .leaderboard import _filled, good_records
+from .options import RESULTS, Results
 
 
 def export(
     output: Annotated[Path, typer.Argument(help="the file to write")],
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     format_: Annotated[str, typer.Option("--format", help="csv | parquet [default: by the file's ending]")] = "",
 ) -> None:
     """Write a tidy table with one row a run, for pandas; docs/results.md says what its columns are."""

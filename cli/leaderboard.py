@@ -1,8 +1,9 @@
-"""``sambench leaderboard``, ``plot``, ``export`` and ``validate``: what the records say, and whether they may.
+"""``sambench leaderboard``: what the records say.
 
 What draws and what computes tables is imported by the command that needs it: it takes seconds.
 """
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,24 +12,25 @@ import typer
 from rich.table import Table
 
 from ..errors import StateError
+from ..results.records.conformance import conformance_checks
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from ..variants import published_results
 from .console import err, out
-from .options import Results
+from .options import RESULTS, Results, results_option
 
 if TYPE_CHECKING:
-    from ..results.tables.boards import Boards, Checks
+    from ..results.tables.boards import Boards
 
-CHECKS = Path(__file__).resolve().parents[1] / "docs" / "variants" / "conformance.json"
-"""What the conformance suite found, where this package is a checkout that has it."""
 WIDE = ("Memory, MiB", "Checks", "Tier", "Settings")
 """Columns for which a terminal is not wide enough."""
 
 
 def leaderboard(
-    results: Results = Path("results"),
-    output: Annotated[Path, typer.Option("--output", help="the file to write")] = Path("LEADERBOARD.md"),
+    results: Results = RESULTS,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="the file to write \\[default: LEADERBOARD.md in the results]")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
 ) -> None:
     """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
@@ -36,19 +38,23 @@ def leaderboard(
     from ..results.tables.boards import gather
 
     text = boards.render(gather(_filled(results)), conformance_checks(), published_results())
+    path = output or results / "LEADERBOARD.md"
     if check:
-        boards.check(text, output)
-        out.print(f"{output} is up to date", highlight=False)
+        named = f" --output {shlex.quote(str(output))}" if output else ""
+        boards.check(text, path, f"{boards.COMMAND}{results_option(results)}{named}")
+        out.print(f"{path} is up to date", highlight=False)
     else:
-        boards.write(text, output)
-        out.print(f"wrote {output}", highlight=False)
+        boards.write(text, path)
+        out.print(f"wrote {path}", highlight=False)
 
 
 def _filled(results: Path) -> Store:
     """Open a results folder that has records: nothing must replace a board or a table for a mistyped name."""
     store = Store(results)
     if not any(store.runs.glob("*.json")):
-        raise StateError(f"there are no records in {store.runs}; `sambench run` and `launch` write them there")
+        raise StateError(
+            f"there are no records in {store.runs}: `sambench run` and `launch` write them, --results names the folder"
+        )
     return store
 
 
@@ -59,13 +65,6 @@ def good_records(store: Store) -> Iterator[RunRecord]:
             yield record
         else:
             err.print(f"[yellow]left out:[/] {record}", highlight=False)
-
-
-def conformance_checks() -> "Checks":
-    """Read what the conformance suite found about every variant."""
-    from ..results.tables.boards import read_checks
-
-    return read_checks(CHECKS)
 
 
 def print_board(found: "Boards") -> None:

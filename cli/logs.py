@@ -1,6 +1,5 @@
 """`sambench logs`: what the job of a run wrote."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,12 +7,12 @@ import typer
 from ..results.records.store import Store
 from ..slurm.logs import find_log, follow, under_way
 from .console import out
-from .options import Results
+from .options import RESULTS, Results
 
 
 def logs(
     run: Annotated[str, typer.Argument(metavar="RUN", help="the first characters of a run's id, as status shows it")],
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     follow_: Annotated[bool, typer.Option("--follow", help="go on until the run has ended")] = False,
 ) -> None:
     """Show what the job that makes a run has written."""

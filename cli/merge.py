@@ -9,12 +9,12 @@ from ..errors import StateError
 from ..results.records.merge import merge as merge_records
 from ..results.records.store import Store
 from .console import err, say
-from .options import Results
+from .options import RESULTS, Results
 
 
 def merge(
     sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="results folders of other clusters")],
-    results: Results = Path("results"),
+    results: Results = RESULTS,
 ) -> None:
     """Add the records of other results folders to this one. Nothing is overwritten; different results are explained."""
     store, conflicts = Store(results), 0

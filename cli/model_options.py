@@ -8,7 +8,6 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ..benchmarks.spec import RunSpec
 from ..errors import ConfigError
 from ..hyper import Value
 
@@ -17,6 +16,8 @@ PANEL = "The run (every field of its spec)"
 
 def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every field of :class:`RunSpec`; the command gets those that were given as ``fields``."""
+    from ..benchmarks.spec import RunSpec  # torch, for what a spec refers to
+
     return model_options(RunSpec, "fields", PANEL, skip={"hyper"})(command)
 
 
@@ -96,6 +97,8 @@ def _number(text: str) -> Value:
 
 def read_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Bring option texts into the form that the spec reads: ``none`` is nothing, commas separate numbers."""
+    from ..benchmarks.spec import RunSpec
+
     read: dict[str, Any] = {}
     for name, value in fields.items():
         if (

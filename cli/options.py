@@ -1,17 +1,21 @@
-"""Options that commands share. The command gets what is ready to use: plugins are loaded, places are read.
+"""Options that commands share. The command gets what is ready to use: plug-ins are loaded, sources are parsed.
 
 An option that may be repeated is None where it was not given: no command has a list as its default.
 """
 
+import os
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..benchmarks.device import cores
-from ..benchmarks.suites.suite import Suite, load_suite
 from ..datasets.source import Source
-from ..variants import load_plugin
+from ..registry import load_plugin
+
+if TYPE_CHECKING:
+    from ..benchmarks.suites.suite import Suite
+    from ..slurm.options import RunOptions
 
 
 def _load(plugins: list[str] | None) -> list[str] | None:
@@ -20,10 +24,12 @@ def _load(plugins: list[str] | None) -> list[str] | None:
     return plugins
 
 
+RESULTS_VARIABLE = "SAMBENCH_RESULTS"
+RESULTS = Path("sambench-results")
+"""Where results are unless ``$SAMBENCH_RESULTS`` or an option says otherwise; git ignores a folder of this name."""
+
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
-Results = Annotated[
-    Path, typer.Option("--results", envvar="SAMBENCH_RESULTS", help="folder of records and checkpoints")
-]
+Results = Annotated[Path, typer.Option("--results", envvar=RESULTS_VARIABLE, help="folder of records and checkpoints")]
 Plugins = Annotated[
     list[str] | None,
     typer.Option(
@@ -47,11 +53,21 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes
 Every = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="least time between two checkpoints")]
 
 
-def open_suite(name: str, sources: list[Source] | None) -> Suite:
+def results_option(results: Path) -> str:
+    """Return what a printed command needs to find these results when it is pasted: nothing for the default ones."""
+    default = Path(os.environ.get(RESULTS_VARIABLE) or RESULTS)
+    return "" if results == default else f" --results {shlex.quote(str(results))}"
+
+
+def open_suite(name: str, sources: list[Source] | None) -> "Suite":
     """Read a suite whose data sets lie where ``--source`` says."""
+    from ..benchmarks.suites.suite import load_suite  # torch, for the step rules
+
     return load_suite(name, tuple(sources or ()))
 
 
-def default_workers() -> int:
-    """One process per core, but no more than four: a small model uses one core well, and memory is shared."""
-    return min(4, cores())
+def run_options(results: Path, data: str | None, plugins: list[str] | None, every: float = 60.0) -> "RunOptions":
+    """Put together what options say of how runs are made; the executor adds device and threads."""
+    from ..slurm.options import RunOptions
+
+    return RunOptions(results, data_root=data, plugins=tuple(plugins or ()), checkpoint_seconds=every)

@@ -1,21 +1,18 @@
 """`sambench plot`: the figures of a store."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..results.records.store import Store
 from .console import out
-from .options import Results
-
-if TYPE_CHECKING:
-    pass
 from .leaderboard import good_records
+from .options import RESULTS, Results
 
 
 def plot(
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     output: Annotated[
         Path | None, typer.Option("--output", help="folder for the figures [default: figures in the results]")
     ] = None,

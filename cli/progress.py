@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..benchmarks.training.state import Advance, TrainState
-
 if TYPE_CHECKING:
+    from ..benchmarks.training.state import Advance, TrainState
     from ..slurm.events import RunEvent
 
 
-def _bars(console: Console) -> Progress:
+def _bars(console: Console, shown: bool = True) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
@@ -21,20 +20,25 @@ def _bars(console: Console) -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=not console.is_terminal,
+        disable=not (shown and console.is_terminal),
         transient=True,
     )
 
 
 @contextmanager
-def run_progress(console: Console) -> Iterator[Callable[[TrainState], Advance]]:
-    """Show one run: its steps, and the losses of the last epoch."""
-    with _bars(console) as bars:
+def run_progress(console: Console, shown: bool = True) -> Iterator[Callable[["TrainState"], "Advance"]]:
+    """Show one run: its steps, and the losses of the last epoch.
 
-        def watch(run: TrainState) -> Advance:
+    Args:
+        console: where to, if it is a terminal.
+        shown: whether this process is the one that shows it.
+    """
+    with _bars(console, shown) as bars:
+
+        def watch(run: "TrainState") -> "Advance":
             task = bars.add_task(run.spec.label(), total=run.oracle.total_steps, completed=run.step, note="")
 
-            def advance(state: TrainState) -> None:
+            def advance(state: "TrainState") -> None:
                 bars.update(task, completed=state.step, note=_note(state))
 
             return advance
@@ -42,15 +46,7 @@ def run_progress(console: Console) -> Iterator[Callable[[TrainState], Advance]]:
         yield watch
 
 
-@contextmanager
-def step_progress(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show one run whose steps are made by other processes."""
-    with _bars(console) as bars:
-        task = bars.add_task(label, total=None, note="")
-        yield lambda step, total: bars.update(task, completed=step, total=total)
-
-
-def _note(run: TrainState) -> str:
+def _note(run: "TrainState") -> str:
     if not run.curve:
         return ""
     point = run.curve[-1]

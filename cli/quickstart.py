@@ -1,35 +1,30 @@
 """``sambench quickstart``: from nothing to a leaderboard that was trained here."""
 
-from pathlib import Path
-
-from ..benchmarks.suites.preregistration import preregister
-from ..benchmarks.suites.suite import load_suite
-from ..results.records.store import Store
-from ..slurm.cluster.profile import Profile
-from ..slurm.worker import RunOptions
 from .console import err, out
-from .launch import start
+from .launch import report, show
 from .leaderboard import conformance_checks, good_records, print_board
-from .options import Device, Results, Workers
+from .options import RESULTS, Device, Results, Workers
 from .theory import quick_figure
 
 
 def quickstart(
-    results: Results = Path("quickstart"),
+    results: Results = RESULTS,
     workers: Workers = None,
     device: Device = "cpu",
 ) -> None:
     """Train a small network with many variants on embedded data and show the leaderboard. Two minutes or so."""
     from ..results import plots
-    from ..results.leaderboard import render as boards  # when they are needed: scipy and matplotlib take seconds
+    from ..results.leaderboard import render as boards
+    from ..results.records.store import Store
     from ..results.tables.boards import gather
+    from ..slurm.executor import LocalExecutor
+    from ..slurm.launch import launch_suite
 
-    store = Store(results)
-    store.check_writable()
-    suite = load_suite("quickstart")
-    preregister(suite, store, "sambench quickstart")
-    start(suite, store, "local", Profile.model_validate({}), RunOptions(store.root, device=device), workers)
-    board, figures = results / "LEADERBOARD.md", results / "figures"
+    executor = LocalExecutor(device, workers=workers)
+    report(
+        launch_suite("quickstart", results, executor, command="sambench quickstart", watch=show), "quickstart", "local"
+    )
+    store, board, figures = Store(results), results / "LEADERBOARD.md", results / "figures"
     found = gather(store)
     boards.write(boards.render(found, conformance_checks()), board)
     print_board(found)

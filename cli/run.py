@@ -1,25 +1,26 @@
 """``sambench run``: one run, whose every field is an option."""
 
-from pathlib import Path
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from ..benchmarks.device import defaults_for_here, pick_device
 from ..benchmarks.distributed.rendezvous import DistributedEnvironment, read_environment
-from ..benchmarks.distributed.torchrun import run_spec_on_devices
-from ..benchmarks.distributed.worker import run_spec_in_group
+from ..benchmarks.distributed.torchrun import reason_recorded, run_under_torchrun
 from ..benchmarks.m_sharpness import read_m
 from ..benchmarks.resolve import make_spec
 from ..benchmarks.spec import RunSpec
+from ..benchmarks.training.run import run_spec_in_group
+from ..benchmarks.training.signals import note_signals
 from ..datasets.source import Source
 from ..errors import ConfigError
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import err, facts, out
 from .model_options import read_fields, read_settings, spec_options
-from .options import DataRoot, Device, Every, Plugins, Results
-from .progress import run_progress, step_progress
+from .options import RESULTS, DataRoot, Device, Every, Plugins, Results
+from .progress import run_progress
 
 Settings = Annotated[
     list[str] | None,
@@ -40,7 +41,7 @@ Devices = Annotated[
 def run(
     fields: dict[str, Any],
     settings: Settings = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     plugin: Plugins = None,
     data: DataRoot = None,
     device: Device = "auto",
@@ -51,10 +52,11 @@ def run(
 
     The data set may be named with its place, as in --dataset cifar10-jpeg=parquet:DIR: records carry the name.
 
-    Started by torchrun or srun, the processes of the job make the run together, one device each.
+    --devices N starts this command N times, under torchrun. Processes that torchrun or srun started make the run
+    together, one device each.
     """
-    seat = read_environment()
-    devices = _count(devices, seat)
+    environment = read_environment()
+    devices = _count(devices, environment)
     source = None
     fields = read_fields(fields)
     if "dataset" in fields:
@@ -67,32 +69,44 @@ def run(
     spec = make_spec({**defaults_for_here(pick_device(device)), **fields, "hyper": hyper})
     store = Store(results)
     known = store.has(spec.run_id)
-    how: dict[str, Any] = {"source": source, "data_root": data, "checkpoint_seconds": checkpoint_seconds}
-    if devices == 1 or seat:
-        with run_progress(err) as watch:
-            if seat and seat.rank:  # one process speaks for all
-                run_spec_in_group(spec, store, device=device, **how)
-                return
-            record = run_spec_in_group(spec, store, device=device, watch=watch, **how)
-    else:
-        with step_progress(err, spec.label()) as listen:
-            record = run_spec_on_devices(
-                devices, spec, store, device=device, plugins=plugin or (), listen=listen, **how
-            )
+    if devices > 1 and environment is None and not known:
+        run_under_torchrun(devices, sys.argv[1:])
+        return
+    if environment is not None:
+        note_signals()
+    is_main_process = environment is None or environment.rank == 0
+    with reason_recorded(environment), run_progress(err, shown=is_main_process) as watch:
+        record = run_spec_in_group(
+            spec,
+            store,
+            environment,
+            device=device,
+            source=source,
+            data_root=data,
+            checkpoint_seconds=checkpoint_seconds,
+            watch=watch,
+        )
+    if not is_main_process:
+        return
     out.print(f"{'already in the store' if known else record.status}: {store.path(spec.run_id)}", highlight=False)
     out.print(facts(_outcome(spec, record)))
 
 
-def _count(devices: int | None, seat: DistributedEnvironment | None) -> int:
-    """Return the number of devices: what was asked for, which a launcher must have started, or what it started."""
-    if seat is None:
+def _count(devices: int | None, environment: DistributedEnvironment | None) -> int:
+    """Return the number of devices: that of the processes that were started, which ``--devices`` must not contradict.
+
+    Args:
+        devices: as ``--devices`` says; None where it was not given.
+        environment: of this process; None where nobody started it together with others.
+    """
+    if environment is None:
         return devices or 1
-    if devices not in (None, seat.size):
+    if devices not in (None, environment.size):
         raise ConfigError(
-            f"--devices {devices}: {seat.size} processes of this run were started; leave --devices out, or start "
-            f"{devices} processes"
+            f"--devices {devices}: {environment.size} processes of this run were started; leave --devices out, or "
+            f"start {devices} processes"
         )
-    return seat.size
+    return environment.size
 
 
 def _outcome(spec: RunSpec, record: RunRecord) -> list[tuple[str, str]]:

@@ -1,8 +1,7 @@
-"""``sambench status``, ``logs`` and ``cancel``: where the runs of a suite stand."""
+"""``sambench status``: the state of every run of a suite."""
 
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,12 +9,13 @@ from rich.live import Live
 from rich.table import Table
 
 from .. import units
+from ..benchmarks.suites.index import suite_index
 from ..results.records.store import Store
-from ..slurm import resources as report
+from ..slurm.resources import tell_full
 from ..slurm.run_status import STATES, RunStatus
 from ..slurm.status import run_statuses
 from .console import grid, out, say
-from .options import Plugins, Results, Sources, SuiteName, open_suite
+from .options import RESULTS, Plugins, Results, Sources, SuiteName
 
 MAX_LISTED_PER_STATE = 40
 """Runs of one state, for one reason, that are listed one by one without ``--all``."""
@@ -23,20 +23,20 @@ MAX_LISTED_PER_STATE = 40
 
 def status(
     suite: SuiteName,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     watch: Annotated[bool, typer.Option("--watch", help="show it anew every few seconds until all have ended")] = False,
     all_: Annotated[bool, typer.Option("--all", help="list every run, also those that are done or alike")] = False,
 ) -> None:
     """Show the state of every run of a suite."""
-    loaded, store = open_suite(suite, source), Store(results)
-    found = run_statuses(loaded, store)
+    index, store = suite_index(suite, source or (), plugin or ()), Store(results)
+    found = run_statuses(index, store)
     if not watch:
         if (table := _status_table(found, all_)).row_count:
             out.print(table)
         say(_counts(found))
-        if any(s.state in ("failed", "lost") for s in found) and (full := report.tell_full(results)):
+        if any(s.state in ("failed", "lost") for s in found) and (full := tell_full(results)):
             say(full)
         return
     with Live(console=out, auto_refresh=False) as live:
@@ -47,7 +47,7 @@ def status(
             if not any(s.alive for s in found):
                 return
             time.sleep(3)
-            found = run_statuses(loaded, store)
+            found = run_statuses(index, store)
 
 
 def _status_table(found: list[RunStatus], all_: bool, most: int | None = None) -> Table:
@@ -58,8 +58,8 @@ def _status_table(found: list[RunStatus], all_: bool, most: int | None = None) -
     shown, more = (shown, Counter()) if all_ else _first_few(shown)
     rows = [
         (
-            s.spec.run_id[:12],
-            s.spec.label(),
+            s.run_id[:12],
+            s.label,
             s.state,
             f"{s.step}/{s.total}" if s.total else str(s.step or ""),
             "" if s.seconds is None else units.duration(s.seconds),
@@ -73,7 +73,7 @@ def _status_table(found: list[RunStatus], all_: bool, most: int | None = None) -
 
 
 def _first_few(shown: list[RunStatus]) -> tuple[list[RunStatus], Counter[tuple[str, str]]]:
-    """Return the first ``ALIKE`` runs of each state and reason, and how many of each are left out."""
+    """Return the first ``MAX_LISTED_PER_STATE`` runs of each state and reason, and how many of each are left out."""
     seen: Counter[tuple[str, str]] = Counter()
     few = []
     for s in shown:

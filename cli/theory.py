@@ -13,14 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 from ..atomic import atomic_write_bytes, make_folder
+from .options import RESULTS, Results
 
-FIGURES = Path("docs/figures/theory")
-ELSEWHERE = Path("theory")
-PAGE = Path("docs/theory.md")
+FOLDER = "theory"
+"""Folder of data and figures in the results, with the page on them."""
 QUICK = "normalization"
 
 app = typer.Typer(help="Check convergence theory on problems with proven constants.", no_args_is_help=True)
-Out = Annotated[Path, typer.Option(help="Folder for data (Parquet) and figures (PNG, SVG).")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help=f"Folder for data (Parquet) and figures (PNG, SVG) \\[default: {FOLDER} in the results]."),
+]
+Page = Annotated[Path | None, typer.Option(help="The page to write \\[default: theory.md in the folder].")]
 Quick = Annotated[bool, typer.Option("--quick", help="A small version of the experiment, for a first look.")]
 
 
@@ -55,10 +59,8 @@ def run(
         str | None,
         typer.Option(help="Run on this problem, or file (libsvm:FILE), instead of the experiment's own."),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help=f"Folder for data and figures; {FIGURES}, or {ELSEWHERE} with --problem, unless given."),
-    ] = None,
+    results: Results = RESULTS,
+    out: Out = None,
     quick: Quick = False,
 ) -> None:
     """Run one experiment and say what it shows."""
@@ -66,7 +68,7 @@ def run(
     from ..benchmarks.theory.problems import make_problem
 
     other = None if problem is None else make_problem(problem)
-    folder = out or (FIGURES if other is None else ELSEWHERE)
+    folder = out or results / FOLDER
     paths = run_experiment(name, folder, quick, other)
     for path in paths:
         typer.echo(path)
@@ -75,23 +77,24 @@ def run(
 
 
 @app.command("all")
-def run_all(out: Out = FIGURES, quick: Quick = False, page: Annotated[Path, typer.Option()] = PAGE) -> None:
+def run_all(results: Results = RESULTS, out: Out = None, quick: Quick = False, page: Page = None) -> None:
     """Run every experiment and write the page on them (minutes; seconds with --quick)."""
     from ..benchmarks.theory.experiments import list_experiments, run_experiment
 
     for name in list_experiments():
-        for path in run_experiment(name, out, quick):
+        for path in run_experiment(name, out or results / FOLDER, quick):
             typer.echo(path)
-    write_page(out, page)
+    write_page(results, out, page)
 
 
 @app.command("page")
-def write_page(out: Out = FIGURES, page: Annotated[Path, typer.Option(help="The page to write.")] = PAGE) -> None:
+def write_page(results: Results = RESULTS, out: Out = None, page: Page = None) -> None:
     """Write the page from data that is there."""
     from ..benchmarks.theory.page import build_page
 
-    figures = Path(os.path.relpath(out, page.parent)).as_posix()
-    text = build_page(out, figures)
+    folder = out or results / FOLDER
+    page = page or folder / "theory.md"
+    text = build_page(folder, Path(os.path.relpath(folder, page.parent)).as_posix())
     make_folder(page.parent)
     atomic_write_bytes(page, text.encode())
     typer.echo(page)

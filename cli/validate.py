@@ -1,20 +1,19 @@
 """`sambench validate`: whether records keep the rules."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..variants import list_variants
 from .console import out
-from .options import Plugins
-
-if TYPE_CHECKING:
-    pass
+from .options import RESULTS, RESULTS_VARIABLE, Plugins
 
 
 def validate(
-    results: Annotated[Path, typer.Argument(metavar="DIR", help="folder of records")] = Path("results"),
+    results: Annotated[
+        Path, typer.Argument(metavar="DIR", envvar=RESULTS_VARIABLE, help="folder of records")
+    ] = RESULTS,
     plugin: Plugins = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on warnings, too, as for a contribution")] = False,
 ) -> None:

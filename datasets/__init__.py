@@ -12,11 +12,16 @@ A run uses four things, in this order::
 For validation and test, ``normalize(images, dataset.mean, dataset.std)`` replaces the last two steps.
 """
 
-from .augment import Augmentation, Decisions, normalize, take
-from .dataset import Dataset, DatasetInfo
-from .label_noise import NOISE_KINDS
-from .registry import list_datasets, load
-from .splits import SPLITS, Parts, prepare, validation_indices
+from typing import TYPE_CHECKING
+
+from ..lazy import attach
+
+if TYPE_CHECKING:
+    from .augment import Augmentation, Decisions, normalize, take
+    from .dataset import Dataset, DatasetInfo
+    from .label_noise import NOISE_KINDS
+    from .registry import list_datasets, load
+    from .splits import SPLITS, Parts, prepare, validation_indices
 
 __all__ = [
     "NOISE_KINDS",
@@ -33,3 +38,22 @@ __all__ = [
     "take",
     "validation_indices",
 ]
+
+__getattr__ = attach(
+    __name__,
+    {
+        "Augmentation": ".augment",
+        "Dataset": ".dataset",
+        "DatasetInfo": ".dataset",
+        "Decisions": ".augment",
+        "NOISE_KINDS": ".label_noise",
+        "Parts": ".splits",
+        "SPLITS": ".splits",
+        "list_datasets": ".registry",
+        "load": ".registry",
+        "normalize": ".augment",
+        "prepare": ".splits",
+        "take": ".augment",
+        "validation_indices": ".splits",
+    },
+)

@@ -23,14 +23,6 @@ _log = logging.getLogger(__name__)
 _TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
-def default_folder(kind: str, variable: str) -> Path:
-    """Return the folder named by an environment variable, else ``sambench/<kind>`` in the user's cache folder."""
-    if chosen := os.environ.get(variable):
-        return Path(chosen).expanduser()
-    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(user).expanduser() / "sambench" / kind
-
-
 def cached(name: str, base: Path, files: Iterable[Path], folder: Path, decode: Callable[[], Dataset]) -> Dataset:
     """Return the decoded data set of a source, from the cache if the same files were decoded before.
 

@@ -56,6 +56,7 @@ class DatasetInfo:
         train: number of training examples.
         test: number of test examples.
         augment: augmentation recipe of specs that give none.
+        balanced: whether all classes have equally many training examples.
     """
 
     name: str
@@ -65,6 +66,7 @@ class DatasetInfo:
     train: int | None
     test: int | None
     augment: str
+    balanced: bool = True
 
 
 def build(

@@ -14,6 +14,7 @@ INFO = DatasetInfo(
     train=1438,
     test=359,
     augment="crop:1",
+    balanced=False,
 )
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ..atomic import default_folder
 from ..errors import ConfigError, unknown
 from . import cifar, digits, fashion_mnist, imagefolder, parquet
-from .cache import default_folder
 from .dataset import Dataset, DatasetInfo
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -162,6 +162,29 @@ class Parts:
     test: tuple[Tensor, Tensor] | None
 
 
+def train_ids(labels: Tensor, classes: int, split: str, subset: int | None, imbalance: float, seed: int) -> Tensor:
+    """Choose the training examples of a run; arguments as for :func:`prepare`, with all training labels, int64 (N,).
+
+    Returns:
+        int64 (n,), ascending positions in ``labels``.
+
+    Raises:
+        ConfigError: for an unknown split, or a value out of range.
+    """
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    ids = torch.arange(len(labels))
+    if split != "full":
+        remaining = torch.ones(len(labels), dtype=torch.bool)
+        remaining[validation_indices(len(labels))] = False
+        ids = ids[remaining]
+    if subset is not None:
+        ids = ids[balanced_subset(labels[ids], subset, classes, seed)]
+    if imbalance != 1:
+        ids = ids[long_tail(labels[ids], imbalance, classes, seed)]
+    return ids
+
+
 def prepare(
     dataset: Dataset,
     *,
@@ -196,21 +219,12 @@ def prepare(
         >>> len(parts.train_ids), len(parts.validation[1]), parts.test
         (1295, 143, None)
     """
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
     images, labels = dataset.train_images, dataset.train_labels
     test = (dataset.test_images, dataset.test_labels)
-    ids, validation = torch.arange(len(labels)), None
+    ids, validation = train_ids(labels, len(dataset.classes), split, subset, imbalance, seed), None
     if split != "full":
         held_out = validation_indices(len(labels))
         validation = (images[held_out], labels[held_out])
-        remaining = torch.ones(len(labels), dtype=torch.bool)
-        remaining[held_out] = False
-        ids = ids[remaining]
-    if subset is not None:
-        ids = ids[balanced_subset(labels[ids], subset, len(dataset.classes), seed)]
-    if imbalance != 1:
-        ids = ids[long_tail(labels[ids], imbalance, len(dataset.classes), seed)]
     return Parts(
         train_images=images if len(ids) == len(images) else images[ids],
         train_labels=corrupt(labels[ids], noise, noise_kind, dataset.classes, seed),

@@ -6,12 +6,14 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ..benchmarks import models
 from ..benchmarks.precision import autocast
 from ..benchmarks.spec import RunSpec
 from ..datasets import list_datasets, load
 from ..datasets.source import Source
+from ..datasets.splits import train_ids
 from ..results.records.record import RunRecord
 from ..variants import get_info
 
@@ -28,24 +30,23 @@ def workload(spec: RunSpec) -> Workload:
     return (spec.dataset, spec.model, spec.norm, spec.batch_size, spec.precision, spec.channels_last)
 
 
-def data_size(spec: RunSpec, source: Source | None, data_root: str | None) -> tuple[Shape, int, int]:
-    """Return image shape, number of classes and training images; known names are not loaded for it."""
+def train_labels(spec: RunSpec, source: Source | None, data_root: str | None) -> tuple[Shape, int, Tensor]:
+    """Return image shape, number of classes and training labels, int64 (N,), of the data set of a run.
+
+    A data set that is known by name to have classes of equal size is not loaded for it: its labels are made up.
+    """
     for info in list_datasets():
-        if source is None and info.name == spec.dataset and info.shape and info.classes and info.train:
-            return info.shape, info.classes, info.train
+        if source is not None or info.name != spec.dataset or not info.balanced:
+            continue
+        if info.shape and info.classes and info.train:
+            return info.shape, info.classes, torch.arange(info.train) % info.classes
     dataset = load(source.location if source else spec.dataset, name=spec.dataset, root=data_root)
-    return dataset.shape, len(dataset.classes), len(dataset.train_labels)
+    return dataset.shape, len(dataset.classes), dataset.train_labels
 
 
-def steps_per_epoch(spec: RunSpec, count: int, classes: int) -> int:
-    """Return the steps of an epoch from the size of the whole training set."""
-    if spec.split != "full":
-        count -= count // 10
-    if spec.subset is not None:
-        count = min(count, spec.subset)
-    if spec.imbalance > 1 and classes > 1:
-        ratios = [spec.imbalance ** (-c / (classes - 1)) for c in range(classes)]
-        count = int(count * sum(ratios) / classes)
+def steps_per_epoch(spec: RunSpec, labels: Tensor, classes: int) -> int:
+    """Return the steps of an epoch, from the labels of the whole training set."""
+    count = len(train_ids(labels, classes, spec.split, spec.subset, spec.imbalance, spec.seed))
     return max(1, count // spec.batch_size if spec.drop_last else -(-count // spec.batch_size))
 
 

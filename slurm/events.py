@@ -1,4 +1,4 @@
-"""What is heard of a run while it is made."""
+"""Events of a run while it is made: started, steps, how it ended."""
 
 import time
 from collections.abc import Callable
@@ -16,8 +16,16 @@ FINAL = ("completed", "diverged")
 
 @dataclass(frozen=True)
 class RunEvent:
-    """What is heard of a run: it ``started``, moved on (``step``), or ended as ``completed``, ``diverged``, ``failed``,
-    ``interrupted``, ``held`` (somebody else makes it) or ``lost`` (its process died)."""
+    """One event of a run: it ``started``, made steps (``step``), or ended as ``completed``, ``diverged``, ``failed``,
+    ``interrupted``, ``held`` (another process makes it) or ``lost`` (its process died).
+
+    Args:
+        kind: one of the words above.
+        worker: number of the worker process, from 0.
+        run: the run that the event is about.
+        step: number of steps done.
+        text: reason of an end that is not ``completed``.
+    """
 
     kind: str
     worker: int
@@ -30,7 +38,7 @@ Listen = Callable[[RunEvent], None]
 
 
 def report_steps(listen: Listen, worker: int, run: Planned) -> Callable[[TrainState], Advance]:
-    """Return what a run is watched by: the listener hears of its steps, not more often than every ``TICK`` seconds."""
+    """Return a ``watch`` for :func:`run_spec` that reports steps, at most one every ``EVENT_INTERVAL_SECONDS``."""
 
     def watch(training: TrainState) -> Advance:
         last = time.monotonic()

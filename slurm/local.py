@@ -1,4 +1,4 @@
-"""Running a plan on this machine: several worker processes, each with its share of the cores.
+"""Worker processes on this machine that make the runs of a plan.
 
 A worker takes one run after the other, so that Python and torch start once. A worker that dies (out of memory, a
 signal) takes its run with it and nothing else: the run counts as lost, and a new worker takes its place.
@@ -15,8 +15,9 @@ from multiprocessing.process import BaseProcess
 from ..benchmarks.training.signals import Note
 from ..errors import Interrupted
 from .events import EVENT_INTERVAL_SECONDS, Listen, RunEvent
+from .options import RunOptions
 from .plan import Planned
-from .worker import RunOptions, attempt
+from .worker import attempt
 
 
 def run_pool(
@@ -35,18 +36,18 @@ def run_pool(
         Interrupted: Ctrl-C; every worker has stopped.
     """
     todo, ended = deque(runs), dict[str, str]()
-    crew = [_Worker(number, options) for number in range(min(workers, len(runs)))]
+    pool = [_Worker(number, options) for number in range(min(workers, len(runs)))]
     try:
-        for worker in crew:
+        for worker in pool:
             worker.give(todo)
-        while any(worker.run for worker in crew):
+        while any(worker.run for worker in pool):
             if todo and stop():
                 todo.clear()
-            for worker in crew:
+            for worker in pool:
                 if stop() and worker.run:
                     worker.ask_to_stop()
-            for ready in wait([worker.pipe for worker in crew if worker.run], timeout=EVENT_INTERVAL_SECONDS):
-                worker = next(w for w in crew if w.pipe is ready)
+            for ready in wait([worker.pipe for worker in pool if worker.run], timeout=EVENT_INTERVAL_SECONDS):
+                worker = next(w for w in pool if w.pipe is ready)
                 event = worker.hear()
                 listen(event)
                 if event.kind not in ("started", "step"):
@@ -55,11 +56,11 @@ def run_pool(
                         worker.process.join()
                     worker.give(todo)
     except KeyboardInterrupt:
-        for worker in crew:
+        for worker in pool:
             worker.ask_to_stop()
         raise Interrupted(f"{len(ended)} of {len(runs)} runs ended, the others wrote checkpoints") from None
     finally:
-        for worker in crew:
+        for worker in pool:
             worker.close()
     return ended
 
@@ -88,7 +89,7 @@ class _Worker:
             self.pipe.send(self.run)
 
     def hear(self) -> RunEvent:
-        """Receive the next event; the silence of a dead process is the loss of its run, unless it was asked to stop."""
+        """Receive the next event; the run of a dead process is ``lost``, or ``interrupted`` if that was asked for."""
         assert self.run is not None
         try:
             return self.pipe.recv()

@@ -20,7 +20,7 @@ def find_log(store: Store, start: str) -> tuple[str, Path]:
     """Return a run's id and the log of the newest job that was to make it.
 
     Args:
-        store: whose launches are searched.
+        store: results folder whose submissions are searched.
         start: the first characters of the run's id.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a plan says: the work, the cost, the room it needs, whether it fits, and what its seeds can show."""
+"""Disk space and cluster time that a plan needs."""
 
 import shutil
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Resources:
     """What a plan takes on a cluster.
 
     Args:
-        jobs: all of them, packed.
-        arrays: the number of arrays, which is that of calls of sbatch.
+        jobs: number of jobs after packing.
+        arrays: number of job arrays, one call of sbatch each.
         device_hours: hours of all GPUs (without GPUs: of all jobs), at the estimated speed.
         requeued: jobs that need more than one period under the time limit.
-        starts: of all jobs together.
+        starts: number of starts of all jobs together, requeues included.
         seconds: wall-clock time if everything starts at once, up to the array parallelism.
     """
 

@@ -2,27 +2,27 @@
 
 from dataclasses import dataclass
 
-from ..benchmarks.spec import RunSpec
-
 STATES = ("done", "diverged", "failed", "running", "preempted", "pending", "lost", "cancelled")
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run, and all that is known of it.
+    """The state of one run.
 
     Args:
-        spec: the run.
-        state: one of ``STATES``.
-        step: that is done, or that the newest checkpoint has.
+        run_id: sha256 of the run's spec.
+        label: the run in short, for people: variant, hyper-parameters, seed.
+        state: one of ``STATES``; :func:`~sambench.slurm.status.run_statuses` says what they mean.
+        step: last step that is done, or that the newest checkpoint holds.
         total: steps of the whole run, 0 where they are not known.
-        seconds: estimated to its end, while it runs.
-        job: the scheduler's id of the job that makes it, or made it last.
-        text: what more there is to say.
-        alive: whether somebody makes it, or a job that waits or runs will.
+        seconds: estimated seconds to its end, while it runs.
+        job: SLURM's id of the job that makes it, or made it last.
+        text: the reason of the state, for people.
+        alive: whether a process makes it, or a job that waits or runs will.
     """
 
-    spec: RunSpec
+    run_id: str
+    label: str
     state: str
     step: int = 0
     total: int = 0

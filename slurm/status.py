@@ -1,10 +1,10 @@
-"""How far every run of a suite is, from its records, leases, checkpoints and the queue of the cluster."""
+"""The state of every run of a suite: from its record, else its lease and checkpoints, else the queue of the cluster."""
 
 import os
 import time
+from typing import TYPE_CHECKING
 
-from ..benchmarks.spec import RunSpec
-from ..benchmarks.suites.suite import Suite
+from ..benchmarks.suites.index import SuiteIndex
 from ..benchmarks.training.checkpoint import Checkpoints
 from ..results.records.lease import filesystem_time, lease_status
 from ..results.records.store import Store
@@ -12,13 +12,16 @@ from .cluster.queue import Queue, deciding_job, from_queue, last_jobs
 from .cluster.submission import list_submissions
 from .run_status import RunStatus
 
+if TYPE_CHECKING:
+    from ..benchmarks.suites.suite import Suite
 
-def run_statuses(suite: Suite, store: Store, now: float | None = None) -> list[RunStatus]:
+
+def run_statuses(suite: "Suite | SuiteIndex", store: Store, now: float | None = None) -> list[RunStatus]:
     """Return the status of every run, in the order of the suite.
 
     Args:
-        suite: whose runs.
-        store: where they are made.
+        suite: the suite, or its index of run ids and labels.
+        store: results folder in which the runs are made.
         now: seconds since the epoch by which leases expire; asked of the file system, by writing to it, unless given.
 
     ``done`` and ``diverged`` have a final record, ``failed`` that of a failed attempt that nobody is about to repeat.
@@ -36,12 +39,12 @@ def run_statuses(suite: Suite, store: Store, now: float | None = None) -> list[R
     if now is None:
         now = filesystem_time(store.root) if started else time.time()
     found = []
-    for spec, run_id in zip(suite.specs, ids, strict=True):
+    for run_id, label in zip(ids, suite.labels, strict=True):
         recorded = statuses.get(run_id)
         if recorded not in (None, "failed"):
-            found.append(_ended(spec, recorded))
+            found.append(_ended(run_id, label, recorded))
             continue
-        status = _unfinished(spec, run_id, store, now) if run_id in started else RunStatus(spec, "pending")
+        status = _unfinished(run_id, label, store, now) if run_id in started else RunStatus(run_id, label, "pending")
         if status.state != "running":
             job = deciding_job(jobs.get(run_id, ()), queue)
             status = from_queue(status, run_id, job, queue, recorded == "failed", store)
@@ -49,21 +52,21 @@ def run_statuses(suite: Suite, store: Store, now: float | None = None) -> list[R
     return found
 
 
-def _ended(spec: RunSpec, status: str) -> RunStatus:
+def _ended(run_id: str, label: str, status: str) -> RunStatus:
     if status == "damaged":
-        return RunStatus(spec, "failed", text="its record cannot be read; restore the file, or move it away")
-    return RunStatus(spec, "done" if status == "completed" else status)
+        return RunStatus(run_id, label, "failed", text="its record cannot be read; restore the file, or move it away")
+    return RunStatus(run_id, label, "done" if status == "completed" else status)
 
 
 def _started(store: Store) -> set[str]:
-    """The runs that have a folder of their own: held by somebody, or with a checkpoint."""
+    """Run ids that have a folder: a process holds them, or they have a checkpoint."""
     try:
         return set(os.listdir(store.root / "checkpoints"))
     except FileNotFoundError:
         return set()
 
 
-def _unfinished(spec: RunSpec, run_id: str, store: Store, now: float) -> RunStatus:
+def _unfinished(run_id: str, label: str, store: Store, now: float) -> RunStatus:
     folder = store.checkpoints(run_id)
     held, holder = lease_status(folder, now)
     step = Checkpoints(folder, run_id, fingerprint="").newest_step()
@@ -71,6 +74,6 @@ def _unfinished(spec: RunSpec, run_id: str, store: Store, now: float) -> RunStat
     if held:
         step = max(step, holder.step if holder else 0)
         return RunStatus(
-            spec, "running", step, total, holder and holder.remaining, holder.job if holder else "", alive=True
+            run_id, label, "running", step, total, holder and holder.remaining, holder.job if holder else "", alive=True
         )
-    return RunStatus(spec, "preempted" if step else "pending", step, total)
+    return RunStatus(run_id, label, "preempted" if step else "pending", step, total)

@@ -21,7 +21,8 @@ def _one_thread():
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
-    """Keep decoded data sets of tests away from the user's."""
+    """Keep decoded data sets of tests away from the user's, and results where a test says."""
+    monkeypatch.delenv("SAMBENCH_RESULTS", raising=False)
     monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 import sambench
 from sambench import cli
 from sambench.benchmarks.conformance import judge, list_checks
-from sambench.benchmarks.suites.suite import list_suites, load_suite
+from sambench.benchmarks.suites.files import list_suites
+from sambench.benchmarks.suites.suite import load_suite
 from sambench.results.records.store import Store
 from sambench.variants import create, get_info, load_plugin
 

@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 import sambench
 
 ROOT = Path(sambench.__file__).parent
-COMMON = ("atomic", "errors", "hyper", "markdown", "registry", "seeding", "units")
+COMMON = ("atomic", "errors", "hyper", "lazy", "markdown", "registry", "seeding", "units")
 ROOMS = ("variants", "datasets", "results", "benchmarks", "slurm", "cli")
 LOOP = 80
 SLOW_IMPORTS = {
@@ -27,6 +28,15 @@ from sambench.benchmarks.suites.suite import load_suite
 load_suite("cifar10-smoke")
 print(*sys.modules)
 """
+LIGHT = {
+    "import sambench": "import sambench",
+    "--help": "sys.argv = ['sambench', '--help']",
+    "--version": "sys.argv = ['sambench', '--version']",
+    "list suites": "sys.argv = ['sambench', 'list', 'suites']",
+    "status": "sys.argv = ['sambench', 'status', 'quickstart']",
+    "launch --help": "sys.argv = ['sambench', 'launch', '--help']",
+}
+"""What starts without torch: statement that comes before the command line is run."""
 
 
 def modules():
@@ -53,11 +63,49 @@ def test_every_package_is_declared():
     assert declared - there == {"sambench"}
 
 
+def test_every_file_of_a_package_is_in_a_wheel():
+    """What a package has beside its modules is declared as its data, those of the transcriptions included."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    data = config["package-data"]
+    missing = []
+    for package in config["packages"][1:]:
+        folder = ROOT.joinpath(*package.split(".")[1:])
+        folders = [folder, *(path for path in [folder / "transcriptions"] if path.is_dir())]
+        for path in (path for place in folders for path in place.iterdir() if path.is_file()):
+            name = path.relative_to(folder).as_posix()
+            patterns = [*data["*"], *data.get(package, ())]
+            if not (path.parent == folder and path.suffix == ".py") and not any(fnmatch(name, p) for p in patterns):
+                missing.append(f"{package}: {name}")
+    assert missing == []
+    assert not (ROOT / "variants" / "transcriptions" / "__init__.py").exists()  # no modules of the registry
+
+
 def test_what_takes_seconds_to_import_is_imported_where_it_is_needed():
     """Every job and every command starts with these imports, and reads a suite."""
     ended = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, check=True)
     assert "torch" in ended.stdout.split()
     assert not SLOW_IMPORTS & set(ended.stdout.split())
+
+
+@pytest.mark.parametrize("what", LIGHT)
+def test_what_needs_no_torch_loads_none(what, tmp_path):
+    """``status`` expands a suite once with torch and reads it from the cache from then on."""
+    program = f"import sys\n{LIGHT[what]}\n"
+    if what != "import sambench":
+        program += (
+            "import sambench.cli\ntry:\n    sambench.cli.main()\nexcept SystemExit as e:\n    assert not e.code\n"
+        )
+    program += "print('loaded:', *sorted({'torch', 'scipy', 'pandas'} & set(sys.modules)))"
+    command = [sys.executable, "-c", program]
+    if what == "status":
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert ended.stdout.splitlines()[-1] == "loaded:"
+
+
+@pytest.mark.parametrize("name", sambench.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(sambench, name).__name__ == name
 
 
 @pytest.mark.parametrize("room", ROOMS)

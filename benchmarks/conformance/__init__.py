@@ -14,7 +14,7 @@ from .checks import declared_cost as cost
 from .checks import edge_cases as edges
 from .checks import equivalence as neutral
 from .checks import memory_and_syncs as buffers
-from .checks import numpy_reference as dense
+from .checks import numpy_reference
 from .checks import state_dict_resume as resumption
 from .checks import training_options as circumstances
 from .checks import weights_restored as restoration
@@ -28,13 +28,13 @@ __all__ = [
     "check",
     "circumstances",
     "cost",
-    "dense",
     "distributed",
     "edges",
     "judge",
     "list_checks",
     "neutral",
     "new_variant",
+    "numpy_reference",
     "report",
     "restoration",
     "resumption",

@@ -8,10 +8,11 @@ from string import Template
 
 from ...errors import ConfigError
 from ...variants import list_variants
+from .checks.numpy_reference import TRANSCRIPTIONS
 
 
 def new_variant(name: str, folder: Path) -> Path:
-    """Write ``<name>.py`` and ``dense/<name>.py`` into a folder, and return the path of the first.
+    """Write ``<name>.py`` and ``transcriptions/<name>.py`` into a folder, and return the path of the first.
 
     Raises:
         ConfigError: the name cannot be one, is taken, a file of that name exists, or the folder cannot be written.
@@ -21,7 +22,7 @@ def new_variant(name: str, folder: Path) -> Path:
     if name in {info.name for info in list_variants()}:
         raise ConfigError(f"variant {name!r} exists already; choose another name (see `sambench list variants`)")
     title = "".join(word.capitalize() if word != "sam" else "SAM" for word in name.split("_"))
-    paths = {"variant": folder / f"{name}.py", "dense": folder / "dense" / f"{name}.py"}
+    paths = {"variant": folder / f"{name}.py", "transcription": folder / TRANSCRIPTIONS / f"{name}.py"}
     for path in paths.values():
         if path.exists():
             raise ConfigError(f"{path} exists already; choose another name or another folder")

@@ -1,4 +1,4 @@
-"""One variant on a tiny problem: what every check but the dense one runs on."""
+"""One variant on a tiny problem, as most checks use it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -65,13 +65,13 @@ class Probe:
     """A model, its oracle and a variant on top of a base optimizer, at step 0. Equal arguments make equal trials.
 
     Args:
-        info: the variant.
+        info: metadata of the variant under test.
         setting: its hyper-parameters; they may include some of the base optimizer's.
         base: a key of ``BASES``.
         base_hyper: changes to that base's hyper-parameters.
-        norm: ``"batch"`` or ``"layer"``.
-        dtype: of weights and inputs.
-        model: another module than :class:`Net`.
+        norm: kind of the normalization layers, ``"batch"`` or ``"layer"``.
+        dtype: floating-point type of weights and inputs.
+        model: module to train; by default a :class:`Net`.
         oracle: a function of the model that makes the oracle.
         groups: a function of the model that makes what ``create`` is given.
         hook: a loss hook other than the variant's own; its hyper-parameters stand in ``setting``.
@@ -159,7 +159,7 @@ def attach(
 
     Args:
         oracle: with its number of steps set.
-        info: the variant.
+        info: metadata of the variant under test.
         values: hyper-parameters, by name.
         hook: name of the loss hook.
         average: name of the weight average.

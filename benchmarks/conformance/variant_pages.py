@@ -5,21 +5,17 @@ no longer say what the metadata says.
 """
 
 import inspect
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...hyper import Hyper
+from ...results.records.conformance import PATH, Checks, checks_text, conformance_checks
 from ...variants import AVERAGES, HOOKS, VariantInfo, get_info, list_variants
 from . import CheckResult, list_checks, run
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "variants"
-VERDICTS = "conformance.json"
-"""What the conformance suite said when the pages were last made: variant -> check -> verdict."""
-
-Verdicts = Mapping[str, Mapping[str, str]]
 QUOTED = "Quoted, not measured here; protocols differ from source to source, so compare within one source only."
 MARKS = {"pass": "holds", "fail": "**fails**", "n/a": "does not apply"}
 
@@ -140,15 +136,15 @@ def _conformance(verdicts: Mapping[str, str] | None, name: str) -> str:
     return table(["", "property", "result"], rows)
 
 
-def describe(name: str, verdicts: Verdicts | None = None) -> str:
+def describe(name: str, verdicts: Checks | None = None) -> str:
     """Return the page of one variant.
 
     Args:
-        name: a registered variant.
-        verdicts: of the conformance suite; by default those that stand beside the pages.
+        name: name of a registered variant.
+        verdicts: of the conformance suite, variant -> check -> verdict; by default those of the package.
     """
     info = get_info(name)
-    verdicts = read_verdicts() if verdicts is None else verdicts
+    verdicts = conformance_checks() if verdicts is None else verdicts
     parts = [f"# {info.name}", info.summary[0].upper() + info.summary[1:] + "."]
     parts += [table(["", ""], _facts(info)), "## Rule", markdown(info.cls.__doc__ or "")]
     for kind in (HOOKS.get(info.hook), AVERAGES.get(info.average)):
@@ -206,27 +202,24 @@ def family() -> str:
 # -- files -----------------------------------------------------------------------------------------------------
 
 
-def read_verdicts(folder: Path = FOLDER) -> Verdicts:
-    """Return what the conformance suite said when the pages were made; nothing where there are no pages."""
-    path = folder / VERDICTS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def pages(verdicts: Verdicts) -> dict[str, str]:
+def pages(verdicts: Checks) -> dict[str, str]:
     """Return every page by its file name."""
     return {
         **{f"{info.name}.md": describe(info.name, verdicts) for info in list_variants()},
         "README.md": family(),
-        VERDICTS: json.dumps(verdicts, indent=1, sort_keys=True) + "\n",
     }
 
 
-def write(folder: Path = FOLDER, results: list[CheckResult] | None = None) -> list[Path]:
-    """Check every variant, write all pages, and remove those of variants that are gone.
+def write(folder: Path = FOLDER, found: Path = PATH, results: list[CheckResult] | None = None) -> list[Path]:
+    """Check every variant, write all pages and what was found, and remove the pages of variants that are gone.
 
     Args:
-        folder: where they stand.
+        folder: folder of the pages.
+        found: file for the verdicts of the conformance suite.
         results: of the conformance suite, if it has just been run; by default it is run now.
+
+    Returns:
+        The paths of all files written.
     """
     verdicts: dict[str, dict[str, str]] = {}
     for result in run([info.name for info in list_variants()]) if results is None else results:
@@ -238,16 +231,15 @@ def write(folder: Path = FOLDER, results: list[CheckResult] | None = None) -> li
             path.unlink()
     for name, text in made.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in made]
+    found.write_text(checks_text(verdicts), encoding="utf-8")
+    return [*(folder / name for name in made), found]
 
 
-def stale(folder: Path = FOLDER) -> list[str]:
+def stale(folder: Path = FOLDER, found: Path = PATH) -> list[str]:
     """Return the file names of pages that are missing, out of date or of no variant."""
-    due = pages(read_verdicts(folder))
-    found = {
-        path.name: path.read_text(encoding="utf-8") for path in folder.glob("*") if path.suffix in (".md", ".json")
-    }
-    return sorted(name for name in due.keys() | found.keys() if due.get(name) != found.get(name))
+    due = pages(conformance_checks(found))
+    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+    return sorted(name for name in due.keys() | there.keys() if due.get(name) != there.get(name))
 
 
 if __name__ == "__main__":

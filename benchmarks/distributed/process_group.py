@@ -1,7 +1,7 @@
-"""The processes that train one run together: one device each, the same steps, one answer to every question.
+"""The processes that train one run together: one device each, the same steps, the same decisions.
 
 Every process holds the whole model and the whole data set, and draws the same batches. It must decide nothing alone:
-:class:`ProcessGroup` holds every message that the processes exchange. A run on one device uses ``SINGLE_PROCESS``, a
+:class:`ProcessGroup` has every message that the processes exchange. A run on one device uses ``SINGLE_PROCESS``, a
 group of size one whose methods return at once, so that no caller has to ask how many processes there are.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from ...errors import StateError
+from ...errors import SambenchError, StateError
 
 Answer = TypeVar("Answer")
 SYNC_EVERY_STEPS = 50
@@ -23,15 +23,26 @@ SYNC_EVERY_SECONDS = 1.0
 _FAILURE = "failure"
 
 
-class ProcessGroup:
-    """What the processes of one run tell each other. All of them call the same methods in the same order.
+class ProcessLost(StateError):
+    """Another process of the run is gone; why, this one cannot tell."""
 
-    Tensors on the CPU travel through gloo, tensors on a GPU through NCCL.
+
+def is_lost(error: BaseException) -> bool:
+    """Tell whether an error says no more than that another process is gone, which has the cause."""
+    if isinstance(error, SambenchError):
+        return isinstance(error, ProcessLost)
+    return isinstance(error, dist.DistError) or "gloo" in str(error)  # gloo's errors are plain RuntimeErrors
+
+
+class ProcessGroup:
+    """Messages between the processes of one run. All of them call the same methods in the same order.
+
+    Tensors on the CPU are sent by gloo, tensors on a GPU by NCCL.
 
     Args:
         rank: number of this process, 0, 1, ..., size - 1.
         size: number of processes, which is the number of devices.
-        store: the key-value store they met through; carries the reason why one of them failed.
+        store: the key-value store of the rendezvous; carries the reason why one of the processes failed.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, store: dist.Store | None = None):
@@ -49,7 +60,7 @@ class ProcessGroup:
         """Return which of ``count`` rows are this process's: a contiguous part, of sizes that differ by one at most.
 
         Example:
-            >>> [len(range(10)[ProcessGroup(rank, 4).share(10)]) for rank in range(4)]
+            >>> [len(range(10)[ProcessGroup(rank, 4).shard(10)]) for rank in range(4)]
             [2, 3, 2, 3]
         """
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
@@ -72,15 +83,15 @@ class ProcessGroup:
             torch._foreach_div_(tensors, self.size)
 
     def all_gather_rows(self, rows: Tensor, at: Any, count: int) -> Tensor:
-        """Put the rows that every process has together.
+        """Gather rows of all processes into one tensor.
 
         Args:
-            rows: (b, ...), this process's.
-            at: where they belong: a slice, or int64 (b,). Together the processes fill every place once.
-            count: of all rows, n.
+            rows: (b, ...), those of this process.
+            at: their places in the whole: a slice, or int64 (b,). Together the processes fill every place once.
+            count: number of all rows, n.
 
         Returns:
-            (n, ...), every row the bits that its process gave.
+            (n, ...), every row with the bits that its process gave.
         """
         if self.size == 1:
             return rows
@@ -92,7 +103,7 @@ class ProcessGroup:
     # -- decisions -------------------------------------------------------------------------------------------
 
     def broadcast_from_main(self, act: Callable[[], Answer]) -> Answer:
-        """Let the leader do something, and return its result on every process, or raise its error on every one."""
+        """Call a function in the main process, and return its result, or raise its error, in all of them."""
         if self.size == 1:
             return act()
         box: list[Any] = [None]
@@ -108,7 +119,7 @@ class ProcessGroup:
         return answer
 
     def gather_objects(self, value: Any) -> list[Any]:
-        """Return the values of all processes, in the order of their ranks, in the one that leads; none in others."""
+        """Return the values of all processes, by rank, in the main process; an empty list in the others."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size if self.is_main_process else []
@@ -116,16 +127,20 @@ class ProcessGroup:
         return values
 
     def sync_stop_and_save(self, step: int, stop: bool, save: bool, *, now: bool = False) -> tuple[bool, bool]:
-        """Decide whether all stop (one was asked to) and whether a checkpoint is due (the leader says so).
+        """Decide for all processes whether to stop and whether to write a checkpoint.
 
-        A process alone decides at once. Several would have to wait for each other to ask, so they ask about once a
-        second, at steps that all of them know from the pace so far; between those the answer is no.
+        All stop when one was asked to; the clock of the main process decides when a checkpoint is due. A single
+        process decides at once. Several exchange a message for it, which each waits for: about once a second, at steps
+        that all of them compute from the pace so far. At the steps between, the answer is no.
 
         Args:
-            step: how many were made; the same on all processes.
+            step: number of steps made; the same in all processes.
             stop: whether this process was asked to stop.
             save: whether a checkpoint is due by this process's clock.
-            now: ask in any case.
+            now: exchange the message at this step in any case.
+
+        Returns:
+            whether to stop, and whether to write a checkpoint; the same in all processes.
         """
         if self.size == 1:
             return stop, save
@@ -143,7 +158,7 @@ class ProcessGroup:
         """Make sure that tensors have the same bits on every process.
 
         Raises:
-            StateError: they do not; compared are sums over their bytes, which a rounding error somewhere changes.
+            StateError: they do not. Sums over their bytes are compared, which any rounding difference changes.
         """
         if self.size == 1:
             return
@@ -158,28 +173,28 @@ class ProcessGroup:
             )
 
     def reason(self, error: Exception) -> str:
-        """Say why a run failed: by this error, or by that of the process that failed first and took the others along.
+        """Return why the run failed: the error of the process that failed first, which need not be this one.
 
         Raises:
-            StateError: another process is gone and left no reason: it was killed, or its machine is down.
+            ProcessLost: another process is gone and left no reason: it was killed, or its machine is down.
         """
         own = f"{type(error).__name__}: {error}"
         if self.size == 1 or self.store is None:
             return own
-        lost = isinstance(error, dist.DistError) or "gloo" in str(error)  # gloo's errors are plain RuntimeErrors
+        lost = is_lost(error)
         try:
             if not lost:
                 return self.store.compare_set(_FAILURE, "", f"{own} (on device {self.rank})").decode()
             if self.store.check([_FAILURE]):
                 return self.store.get(_FAILURE).decode()
-        except RuntimeError:  # the store was with the process that is gone
+        except RuntimeError:  # the store was in the process that is gone
             if not lost:
                 return own
-        raise StateError(
-            "another process of this run ended without a word; the run goes on from its last checkpoint when it is "
-            "started again"
+        raise ProcessLost(
+            "another process of this run died without giving a reason; the run goes on from its last checkpoint when "
+            "it is started again"
         ) from error
 
 
 SINGLE_PROCESS = ProcessGroup()
-"""A process that trains by itself."""
+"""The group of a run on one device."""

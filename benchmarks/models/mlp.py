@@ -13,7 +13,7 @@ class MLP(nn.Module):
 
     Args:
         inputs: numbers in one image, channels times height times width.
-        classes: number of logits.
+        classes: number of logits of the output layer.
 
     Shapes:
         (n, channels, h, w) -> (n, classes).

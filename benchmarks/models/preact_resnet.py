@@ -40,11 +40,11 @@ class PreActivationNet(nn.Module):
 
     Args:
         stem: channels after the first convolution.
-        widths: channels of each stage.
-        blocks: blocks in each stage.
-        classes: number of logits.
-        channels: channels of the images.
-        norm: ``"batch"`` or ``"group"``.
+        widths: number of channels of each stage.
+        blocks: number of residual blocks in each stage.
+        classes: number of logits of the output layer.
+        channels: number of channels of the images.
+        norm: kind of the normalization layers, ``"batch"`` or ``"group"``.
 
     Shapes:
         (n, channels, h, w) -> (n, classes).
@@ -79,9 +79,9 @@ def wide_resnet(depth: int, width: int, classes: int, channels: int, norm: str) 
     Args:
         depth: convolutions on the longest path, shortcuts not counted: 6n + 4 with n >= 1.
         width: factor on the channels of the stages, at least 1; the stem always has 16.
-        classes: number of logits.
-        channels: channels of the images.
-        norm: ``"batch"`` or ``"group"``.
+        classes: number of logits of the output layer.
+        channels: number of channels of the images.
+        norm: kind of the normalization layers, ``"batch"`` or ``"group"``.
 
     Raises:
         ConfigError: no such depth; the message names the nearest.

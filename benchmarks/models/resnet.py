@@ -37,9 +37,9 @@ class ResNet18(nn.Module):
     """ResNet-18 with a 3x3 stem of stride 1 and no max-pooling, so that 32x32 images reach 4x4, not 1x1.
 
     Args:
-        classes: number of logits.
-        channels: channels of the images.
-        norm: ``"batch"`` or ``"group"``.
+        classes: number of logits of the output layer.
+        channels: number of channels of the images.
+        norm: kind of the normalization layers, ``"batch"`` or ``"group"``.
 
     Shapes:
         (n, channels, h, w) -> (n, classes).

@@ -19,8 +19,8 @@ def timm_model(name: str, classes: int, channels: int, image_size: int) -> nn.Mo
 
     Args:
         name: an architecture of ``timm.list_models()``, without a pretrained tag.
-        classes: number of logits.
-        channels: channels of the images.
+        classes: number of logits of the output layer.
+        channels: number of channels of the images.
         image_size: height and width of the images, in pixels.
 
     Raises:

@@ -28,9 +28,9 @@ from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
 from sambench.slurm.cluster.submission import list_launches
 from sambench.slurm.cluster.submit import submit
-from sambench.slurm.plan import make_plan
+from sambench.slurm.options import RunOptions
+from sambench.slurm.planning import make_plan
 from sambench.slurm.status import run_statuses
-from sambench.slurm.worker import RunOptions
 
 SIZES = (1_000, 2_500, 10_000)
 EXAMPLE = next((Path(__file__).parents[2] / "results" / "runs").glob("*.json"))

@@ -1,4 +1,4 @@
-"""What track T rests on: how long an epoch of each method takes on one device, measured before the runs."""
+"""Calibration of track T: the time of an epoch of each method on one device, measured before the runs."""
 
 import json
 import tempfile
@@ -33,11 +33,11 @@ def calibrate(
     it. Methods take turns, so that a disturbance of the machine meets all of them, and a slow first epoch is no median.
 
     Args:
-        suite: with track T.
+        suite: a suite that has track T.
         device: where the runs of the suite will be made.
         data_root: folder of downloaded data sets.
-        turns: epochs of every method.
-        watch: told turn, run and its seconds after every epoch.
+        turns: number of epochs that are timed of every method.
+        watch: called with turn, spec and seconds after every epoch.
 
     Raises:
         ConfigError: the suite has no track T.
@@ -84,15 +84,31 @@ def calibrated(name: str, text: str, calibration: Calibration) -> str:
 
 def check_device(suite: Suite, here: Environment, threads: int) -> None:
     """Refuse to make runs of track T anywhere but on the device of its calibration, in the machine that it was in."""
-    this = f"{here.device_name} with {threads} threads, host {here.host}"
     for track in suite.resolved_tracks:
-        if (there := track.calibration) is None:
-            continue
-        if (that := f"{there.device_name} with {there.threads} threads, host {there.host}") != this:
-            raise ConfigError(
-                f"track T of suite {suite.name!r} was calibrated on {that}, this is {this}: times do not compare. Run "
-                "it there, or calibrate it here under another name"
-            )
+        if (there := track.calibration) is not None:
+            require_device(there.device_name, there.host, there.threads, here, threads)
+
+
+def require_device(device_name: str, host: str, threads: int, here: Environment, threads_here: int) -> None:
+    """Refuse another device than the one that a suite was calibrated on.
+
+    Args:
+        device_name: name of the processor or GPU model of the calibration.
+        host: hash of the machine of the calibration.
+        threads: CPU threads of a run in the calibration.
+        here: the machine that is about to make runs.
+        threads_here: CPU threads that it would make them with.
+
+    Raises:
+        ConfigError: device, machine or threads differ.
+    """
+    that = f"{device_name} with {threads} threads, host {host}"
+    this = f"{here.device_name} with {threads_here} threads, host {here.host}"
+    if this != that:
+        raise ConfigError(
+            f"track T was calibrated on {that}, this is {this}: times do not compare. Run it there (on a cluster: "
+            "--extra nodelist=NAME), or calibrate it here under another name"
+        )
 
 
 def _epochs(suite: Suite, turn: int) -> Iterator[tuple[str, RunSpec]]:

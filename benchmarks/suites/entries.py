@@ -1,4 +1,4 @@
-"""What a suite compares: its entries multiplied out into expand_entries, and expand_entries into runs."""
+"""The entries of a suite: expanded over their grids, then into run specs."""
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -130,7 +130,7 @@ def _resolve_track(
 
 
 def _sorted_out(given: Mapping[str, Any], own: Collection[str], number: int) -> dict[str, Any]:
-    """Tell fields of a run from hyper-parameters, which an entry gives side by side."""
+    """Separate the fields of a run from hyper-parameters, which an entry gives side by side."""
     declared = _declared(given)
     for key in own:
         if key in RunSpec.model_fields and key in declared:
@@ -148,7 +148,7 @@ def _sorted_out(given: Mapping[str, Any], own: Collection[str], number: int) -> 
 
 
 def _declared(given: Mapping[str, Any]) -> set[str]:
-    """Return the hyper-parameters that an entry may name; of a variant nobody knows, none: the error comes later."""
+    """Return the hyper-parameters that an entry may name; none for an unknown variant, whose error comes later."""
     try:
         info = get_info(str(given.get("variant", "sgd")))
         return {*info.hyper, *get_sampler(str(given.get("sampler") or info.sampler)).hyper}

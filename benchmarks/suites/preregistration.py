@@ -1,4 +1,4 @@
-"""Before the first run of a suite starts: what has to come first is done, and what was promised is written down."""
+"""Pre-registration: the manifest of a suite is written before its first run, after tuning and calibration."""
 
 from ...errors import ConfigError
 from ...results.records.manifest import SuiteManifest, Track, write_manifest
@@ -7,12 +7,12 @@ from .suite import Suite
 
 
 def preregister(suite: Suite, store: Store, command: str) -> None:
-    """Write the manifest of a suite to its store.
+    """Write the manifest of a suite: which runs it promises, at which budgets, with which seeds.
 
     Args:
-        suite: about to be run.
-        store: where.
-        command: what makes the runs, as a reader would type it.
+        suite: the suite that is about to be run.
+        store: results folder; the manifest is ``suites/<name>.json`` in it.
+        command: the command that makes the runs, as a reader would type it.
 
     Raises:
         ConfigError: a tuning or a calibration has to come first.

@@ -26,7 +26,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ...datasets.source import Source
 from ...errors import ConfigError, explain, unknown
 from ...results.records.manifest import Calibration, Tuning
-from .. import suites
 from ..spec import RunSpec
 from .entries import Entry, ResolvedTrack, expand_entries, resolved_tracks, specs_without_tracks
+from .files import find_suite
 from .tuning_budget import Budget, read_budget
 
 
@@ -67,12 +66,12 @@ class Suite:
 
     Args:
         name: the file's name without its ending.
-        title: one line.
+        title: one line for headings.
         description: what the suite shows and what it does not.
-        specs: the runs, without repetition.
+        specs: specs of the runs, in a fixed order, each once.
         sources: data sets by name, for those that are not known by name.
-        seeds: of the runs.
-        lanes: its tracks; one run may be in several.
+        seeds: seeds that every method is run with.
+        resolved_tracks: its tracks with their budgets and runs; one run may be in several.
         common: the table ``[spec]``, as it was written.
         entries: what is compared, before seeds and tracks.
         budget: of the tuning that has to come first, or None.
@@ -98,14 +97,14 @@ class Suite:
         """The ids of the runs, in their order; each is a hash that takes time in large suites."""
         return tuple(spec.run_id for spec in self.specs)
 
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The runs in short, for people, in their order."""
+        return tuple(spec.label() for spec in self.specs)
+
     def source(self, spec: RunSpec) -> Source | None:
         """Where the data of a run comes from, if the suite says so."""
         return next((source for source in self.sources if source.name == spec.dataset), None)
-
-
-def list_suites() -> list[str]:
-    """Names of the suites that ship with sambench."""
-    return sorted(entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 
 def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
@@ -124,33 +123,6 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"suite {name_or_path!r} is not valid TOML: {error}") from error
     return _expand(name, content, folder, sources)
-
-
-def find_suite(name_or_path: str) -> tuple[str, str, Path]:
-    """Return name and text of a suite, and the folder that its places are relative to.
-
-    Raises:
-        ConfigError: an unknown suite, or a file that is missing or no text.
-    """
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        if not path.is_file():
-            raise ConfigError(f"suite {name_or_path!r} does not exist; give a TOML file or one of: {_names()}")
-        try:
-            return path.stem, path.read_text(encoding="utf-8"), path.resolve().parent
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"suite {name_or_path!r} cannot be read: {error}; a suite is TOML in UTF-8") from error
-    if name_or_path not in list_suites():
-        raise unknown("suite", name_or_path, list_suites())
-    return name_or_path, (_folder() / f"{name_or_path}.toml").read_text(), Path.cwd()
-
-
-def _folder() -> Any:
-    return files(suites)
-
-
-def _names() -> str:
-    return ", ".join(list_suites())
 
 
 def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[Source, ...]) -> Suite:

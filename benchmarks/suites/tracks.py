@@ -60,8 +60,8 @@ def fit(fields: Mapping[str, Any], track: str, budget: float, epoch_seconds: flo
 
     Args:
         fields: of the run; ``epochs`` are those of the suite.
-        track: E, G or T.
-        budget: as :func:`budget_of` gives it.
+        track: name of the track, ``E``, ``G`` or ``T``.
+        budget: the track's budget in its own unit, from :func:`budget_of`.
         epoch_seconds: measured time of one epoch of this method; track T only.
     """
     spec = make_spec(fields)

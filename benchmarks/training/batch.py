@@ -52,9 +52,9 @@ def sample_scores(kind: str, logits: Tensor, labels: Tensor) -> Tensor:
     r"""Score samples for importance sampling: their loss, or the bound :math:`\|softmax(z) - y\|_2` on their gradient.
 
     Args:
-        kind: ``"loss"`` or ``"grad_norm"``.
-        logits: (B, classes).
-        labels: int64 (B,).
+        kind: which score, ``"loss"`` or ``"grad_norm"``.
+        logits: float tensor (B, classes).
+        labels: class indices, int64 (B,).
 
     Returns:
         float32 (B,).

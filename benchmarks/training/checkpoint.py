@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ...atomic import atomic_write_bytes, remove_leftovers
 from ...errors import StateError
 from ...results.records.lease import Lease, lease_status
@@ -26,9 +24,9 @@ class Checkpoints:
     rest is read with ``weights_only=True``. The older one is removed only when the newer one has been read back.
 
     Args:
-        folder: of this run.
-        run_id: checkpoints of another run are refused.
-        fingerprint: of the data set; checkpoints made on other data are refused.
+        folder: folder of this run's checkpoints and lease.
+        run_id: id of the run; checkpoints of another run are refused.
+        fingerprint: sha256 of the data set; checkpoints made on other data are refused.
         seconds: least time between two periodic checkpoints, the most that a kill can cost.
     """
 
@@ -77,6 +75,8 @@ class Checkpoints:
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Write a checkpoint, read it back, and only then remove all but the newest two."""
+        import torch  # `status` reads the names of checkpoints alone
+
         buffer = io.BytesIO()
         torch.save({"run_id": self.run_id, "fingerprint": self.fingerprint, "state": state}, buffer)
         payload = buffer.getvalue()
@@ -95,6 +95,8 @@ class Checkpoints:
         Raises:
             StateError: it is damaged, or belongs to another run or other data.
         """
+        import torch
+
         try:
             content = torch.load(io.BytesIO(_payload(path)), map_location="cpu", weights_only=True)
         except StateError:

@@ -1,10 +1,11 @@
-"""What a run ran on: recorded, so that times are compared only where they can be."""
+"""The machine and software that a run used, for its record: times are compared only within one kind."""
 
 import hashlib
 import json
 import platform
 import re
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import torch
 
-from ... import __version__
 from ...results.records.record import Environment
+from ...version import __version__
+
+PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def describe_environment(device: torch.device, devices: int = 1) -> Environment:
     """Collect what the record says about the machine and the software."""
-    commit, dirty = source_state(Path(__file__).resolve().parents[2])
+    commit, dirty = source_state(PACKAGE)
     return Environment(
         sambench=__version__,
         python=platform.python_version(),
@@ -32,6 +35,7 @@ def describe_environment(device: torch.device, devices: int = 1) -> Environment:
         host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         commit=commit,
         dirty=dirty,
+        source=None if commit or (PACKAGE / ".git").exists() else package_hash(PACKAGE),
         libraries=_libraries(),
     )
 
@@ -69,6 +73,34 @@ def source_state(root: Path) -> tuple[str | None, bool | None]:
         return git("rev-parse", "HEAD"), bool(changed)
     except (OSError, subprocess.SubprocessError):
         return None, None
+
+
+def package_files(root: Path) -> Iterator[Path]:
+    """Yield the modules and data files of the package in a folder: no records, tests or documents."""
+    for entry in sorted(root.iterdir()):
+        if (entry / "__init__.py").is_file():
+            yield from _files_of(entry)
+        elif entry.suffix == ".py" or entry.name == "py.typed":
+            yield entry
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir()):
+        if (entry / "__init__.py").is_file() or entry.name == "transcriptions":
+            yield from _files_of(entry)
+        elif entry.is_file() and not entry.name.startswith("."):
+            yield entry
+
+
+@cache
+def package_hash(root: Path) -> str:
+    """Return the sha256 of the names and bytes of all modules: equal in a wheel, a checkout and a cluster's copy."""
+    digest = hashlib.sha256()
+    for path in package_files(root):
+        if path.suffix == ".py":
+            digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 @cache

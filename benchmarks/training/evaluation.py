@@ -30,7 +30,7 @@ def calibration_error(confidence: Tensor, correct: Tensor, bins: int = BINS) -> 
 
     Args:
         confidence: probability of the predicted class, (n,).
-        correct: bool (n,).
+        correct: which predictions are right, bool (n,).
         bins: number of bins on (0, 1].
 
     References:

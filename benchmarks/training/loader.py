@@ -20,7 +20,7 @@ class TrainLoader:
     """Batches of the training set.
 
     Args:
-        spec: of the run.
+        spec: spec of the run: batch size, augmentation, memory layout.
         dataset: whose mean and deviation normalize the images.
         parts: what the run trains on.
         device: where the batches are needed.

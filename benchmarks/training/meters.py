@@ -1,4 +1,4 @@
-"""The most memory a run held at once: of the allocator on a GPU, of the process on the CPU."""
+"""What is measured of a run while it trains: peak memory, time, and the passes that were computed."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ class PeakMemory:
     process that ended it.
 
     Args:
-        device: where the run trains.
+        device: device that the run trains on.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -43,7 +43,7 @@ class Oracle:
         model: in training mode, on its device.
         seed: of dropout. Devices drop units independently, so a model with dropout is the only one whose run on several
             devices is not, to rounding, the run on one.
-        team: the processes of the run.
+        process_group: the processes that train the run together.
         whole: whether the passes of a step are over the whole batch.
     """
 

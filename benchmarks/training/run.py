@@ -14,19 +14,20 @@ from ...datasets.source import Source
 from ...errors import SambenchError
 from ...registry import source_hash
 from ...results.records.lease import Lease
-from ...results.records.record import Counters, Metrics, RunRecord, Timing, pack_bits
+from ...results.records.record import Counters, RunRecord, Timing
 from ...results.records.store import Store
 from ...variants import get_info
 from ...variants.averages import AVERAGES
 from ...variants.hooks import HOOKS
 from ...variants.info import STATUSES
+from ..device import pick_device
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from ..distributed.rendezvous import DistributedEnvironment, rendezvous
 from ..spec import RunSpec
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .loop import Diverged, train
-from .state import Advance, TrainState
-from .weight_averaging import describe_average
+from .state import Advance, Measurement, TrainState
 
 log = logging.getLogger("sambench")
 
@@ -44,17 +45,18 @@ def run_spec(
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
-    The processes of a team all call this alike; one of them reads and writes the store, and all return the record.
+    All processes of a group call this with the same arguments. The main process reads and writes the store; all return
+    the record.
 
     Args:
-        spec: the run.
-        store: where records and checkpoints lie.
-        source: where the data set comes from; by default its name.
+        spec: of the run.
+        store: folder of records and checkpoints.
+        source: kind and folder of the data set; by default it is found by its name.
         data_root: folder of downloaded archives.
-        device: where to train; by default the CPU.
-        checkpoint_seconds: least time between checkpoints.
-        watch: given the run before it starts, returns what to call after every step.
-        team: the processes that make this run together.
+        device: of this process; by default the CPU.
+        checkpoint_seconds: least time between two checkpoints.
+        watch: called with the fresh or resumed run; returns a function that is called after every step.
+        process_group: the processes that make this run together.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
@@ -79,10 +81,11 @@ def run_spec(
         run = TrainState(spec, dataset, device or torch.device("cpu"), process_group)
         if state is not None:
             run.load_state_dict(state)
-            log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
+            if process_group.is_main_process:
+                log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
         try:
             train(run, checkpoints, advance=_reporting(run, checkpoints.lease, watch(run)))
-            record = make_record(run, dataset, "completed")
+            record = make_record(run, dataset, "completed", measurement=run.final_measurement())
         except Diverged as error:
             record = make_record(run, dataset, "diverged", str(error))
         except SambenchError as error:
@@ -104,12 +107,32 @@ def run_spec(
         return process_group.broadcast_from_main(end)
 
 
+def run_spec_in_group(
+    spec: RunSpec, store: Store, environment: DistributedEnvironment | None, *, device: str = "auto", **options: Any
+) -> RunRecord:
+    """Make one run as one of the processes that torchrun or srun started; by this process alone if none did.
+
+    All processes call this with the same arguments, and all return the record. A process in which it raises has to
+    end, for the others may wait for a message of it.
+
+    Args:
+        spec: of the run.
+        store: folder of records and checkpoints, seen by all processes.
+        environment: of this process, as :func:`~sambench.benchmarks.distributed.rendezvous.read_environment` says.
+        device: ``auto``, ``cuda`` or ``cpu``; each process of a machine takes a GPU of its own.
+        **options: further arguments of :func:`run_spec`.
+    """
+    with rendezvous(environment, store.root / "rendezvous") as process_group:
+        own = environment.device(device) if environment else pick_device(device)
+        return run_spec(spec, store, device=own, process_group=process_group, **options)
+
+
 def _finished(spec: RunSpec, store: Store) -> RunRecord | None:
     return store.read(spec.run_id) if store.has(spec.run_id) else None
 
 
 def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
-    """Write into the lease, which one process of the run has, how far it is, and tell whoever watches."""
+    """Write into the lease, which the main process has, which step the run is at, and pass the step on to ``tell``."""
     if lease is None:
         return tell
     lease.first, lease.total = run.step, run.oracle.total_steps
@@ -121,26 +144,21 @@ def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
     return advance
 
 
-def make_record(run: TrainState, dataset: Dataset, status: str, error: str | None = None) -> RunRecord:
-    """Write down a run; a completed one is measured on the split that its protocol reports, once, here."""
+def make_record(
+    run: TrainState, dataset: Dataset, status: str, error: str | None = None, measurement: Measurement | None = None
+) -> RunRecord:
+    """Translate the state of a run at its end into its record.
+
+    Args:
+        run: the run.
+        dataset: the whole data set of the run.
+        status: ``completed``, ``diverged`` or ``failed``.
+        error: why it did not complete.
+        measurement: of a completed run.
+    """
     spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counters
     plugins = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
-    parts, metrics, weights, passes = (info, *plugins.values()), None, None, 0
-    if status == "completed":
-        split = "validation" if spec.split == "search" else "test"
-        run.evaluation_clock.start()
-        with run.evaluated() as passes:
-            measured, weights = run.evaluate(split), run.weights_digest()
-        run.evaluation_clock.stop()
-        counted.forward_evaluations += passes
-        metrics = Metrics(
-            split=split,
-            accuracy=measured.accuracy,
-            loss=measured.loss,
-            ece=measured.ece,
-            count=len(measured.correct),
-            correct=pack_bits(measured.correct),
-        )
+    parts = (info, *plugins.values())
     seconds = run.clock.stop()
     held_out = [point.validation_accuracy for point in run.curve if point.validation_accuracy is not None]
     return RunRecord.model_validate(
@@ -156,11 +174,11 @@ def make_record(run: TrainState, dataset: Dataset, status: str, error: str | Non
             "classes": len(dataset.classes),
             "parameters": sum(p.numel() for p in run.model.parameters()),
             "curve": tuple(run.curve),
-            "metrics": metrics,
+            "metrics": measurement and measurement.metrics,
             "best_validation_accuracy": max(held_out, default=None),
-            "evaluated": describe_average(run.average, passes) if metrics else None,
+            "evaluated": measurement and measurement.evaluated,
             "plugin_sources": {kind: source_hash(p) for kind, p in plugins.items() if p.name != "none"},
-            "weights": weights,
+            "weights": measurement and measurement.weights,
             "counters": Counters(steps=run.step, **asdict(counted)),
             "timing": Timing(
                 train_seconds=seconds,

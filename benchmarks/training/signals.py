@@ -9,8 +9,8 @@ from typing import Any
 Handler = Callable[[int, FrameType | None], Any] | int | None
 """What may handle a signal; None stands for a handler that was not set from Python."""
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR2")
-"""The last one is what schedulers send before they take a machine away."""
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2")
+"""From the keyboard, from whoever ends a process, from a terminal that closes, from schedulers before a time limit."""
 
 
 class Note:
@@ -22,6 +22,18 @@ class Note:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.came = True
+
+
+def note_signals() -> None:
+    """Let this process take note of signals from here on, so that only the training loop stops for them.
+
+    For a process among several: what it does before and after the loop, such as writing why the run failed, is short,
+    and launchers send a signal to all processes as soon as one has failed.
+    """
+    note = Note()
+    for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, note)
 
 
 class StopRequest:

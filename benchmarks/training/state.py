@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,12 +13,12 @@ from torch import Tensor, nn
 from ...datasets import Dataset, Parts, prepare, take
 from ...datasets.samplers import Draw, get_sampler
 from ...errors import StateError
-from ...results.records.record import CurvePoint
+from ...results.records.record import CurvePoint, Evaluated, Metrics, pack_bits
 from ...variants import StepRule, WeightAverage, create, create_average, create_hook
 from .. import models
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..m_sharpness import check_devices
-from ..spec import RunSpec
+from ..spec import RunSpec, split_hyper
 from .batch import Batch, sample_scores
 from .checkpoint import Checkpoints
 from .evaluation import Measured, measure, predict
@@ -25,7 +26,22 @@ from .loader import TrainLoader
 from .lr_schedule import learning_rate
 from .meters import Clock, PeakMemory
 from .oracle import Oracle
-from .weight_averaging import evaluated
+from .weight_averaging import describe_average, evaluated
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a completed run reports.
+
+    Args:
+        metrics: accuracy, loss and calibration on the reported split, and which examples are right.
+        evaluated: which average of weights was measured, or None for the last weights.
+        weights: sha256 of the measured state of the model.
+    """
+
+    metrics: Metrics
+    evaluated: Evaluated | None
+    weights: str
 
 
 class TrainState:
@@ -35,10 +51,10 @@ class TrainState:
     comes from a stream of its own, seeded by what it is for.
 
     Args:
-        spec: the run.
+        spec: of the run.
         dataset: the data, whole.
-        device: where to train.
-        team: the processes that train this run together, this one among them.
+        device: of this process.
+        process_group: the processes that train this run together.
 
     Raises:
         ConfigError: the spec asks for another number of devices.
@@ -91,7 +107,7 @@ class TrainState:
             whole=self.whole,
         )
         self.sampler = get_sampler(spec.sampler)(
-            len(self.labels), spec.batch_size, spec.seed, spec.drop_last, spec.sampler_hyper
+            len(self.labels), spec.batch_size, spec.seed, spec.drop_last, split_hyper(spec).sampler
         )
         self.oracle.total_steps = spec.epochs * self.sampler.steps
         self.average = self._attach_plugins()
@@ -104,13 +120,13 @@ class TrainState:
     def _attach_plugins(self) -> WeightAverage:
         """Make the loss hook and the weight average of the run, and give them to the oracle."""
         spec, classes = self.spec, len(self.dataset.classes)
-        hook = create_hook(spec.hook, self.model, ids=self.loader.ids, classes=classes, **spec.hook_hyper)
+        hook = create_hook(spec.hook, self.model, ids=self.loader.ids, classes=classes, **split_hyper(spec).hook)
         average = create_average(
             spec.average,
             self.model,
             steps_per_epoch=self.sampler.steps,
             total_steps=self.oracle.total_steps,
-            **spec.average_hyper,
+            **split_hyper(spec).average,
         )
         self.oracle.attach(hook, average, remember="previous" in self.optimizer.info.needs)
         return average
@@ -173,6 +189,24 @@ class TrainState:
         passes = (partial(self.oracle.forward, images) for images in self.loader.uniform(self.step))
         return evaluated(self.average, self.model, self.oracle.statistics, passes)
 
+    def final_measurement(self) -> Measurement:
+        """Measure what the run evaluates on the split that its protocol reports: once, at the end of training."""
+        split = "validation" if self.spec.split == "search" else "test"
+        self.evaluation_clock.start()
+        with self.evaluated() as passes:
+            measured, weights = self.evaluate(split), self.weights_digest()
+        self.evaluation_clock.stop()
+        self.oracle.counters.forward_evaluations += passes
+        metrics = Metrics(
+            split=split,
+            accuracy=measured.accuracy,
+            loss=measured.loss,
+            ece=measured.ece,
+            count=len(measured.correct),
+            correct=pack_bits(measured.correct),
+        )
+        return Measurement(metrics, describe_average(self.average, passes), weights)
+
     def total_loss(self) -> float:
         """Return the sum of the epoch's losses so far, the same on every device; it is waited for."""
         total = self.loss_sum.clone()
@@ -224,7 +258,7 @@ class TrainState:
         self.process_group.broadcast_from_main(lambda: checkpoints.save(self.step, state))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on; whole only in the process that leads."""
+        """Return everything that the rest of the run depends on; whole in the main process only."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

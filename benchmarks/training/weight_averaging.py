@@ -1,4 +1,4 @@
-"""Evaluating what a weight average made of a run, BatchNorm's statistics included."""
+"""Evaluation of averaged weights, with the BatchNorm statistics that belong to them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ from .batch_norm import RunningStatistics
 def evaluated(
     average: WeightAverage, model: nn.Module, statistics: RunningStatistics, passes: Iterable[Callable[[], object]]
 ) -> Iterator[int]:
-    """Put what a run evaluates into its model inside the block: the last weights, or their average.
+    """Inside the block the model has the weights that the run evaluates: the last ones, or their average.
 
     Args:
-        average: of the run.
+        average: the weight average of the run.
         model: of the run; weights and buffers are back, bit for bit, after the block.
-        statistics: of the model.
+        statistics: running statistics of the model's BatchNorm layers.
         passes: forward passes over training data, which recompute the statistics where the average needs it.
 
     Yields:

@@ -31,7 +31,7 @@ class TunedEntry:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from all others."""
+        """Name of the method and of the track: unique in a suite."""
         return self.one.method, self.track.name
 
     def spec(self, settings: Settings, seed: int) -> RunSpec:
@@ -79,10 +79,10 @@ def tune(suite: Suite, store: Store, method: SearchStrategy, run: RunSpecs) -> l
     Trials are ordinary runs: what the store has is not made again, so that the same call resumes.
 
     Args:
-        suite: with a budget.
-        store: of the trials; not the one of the final runs.
-        method: proposes settings. Setting 0 is the default one, for every method.
-        run: makes the runs.
+        suite: a suite whose file has a table ``[tuning]``.
+        store: results folder of the trials; not that of the final runs.
+        method: the search strategy. Setting 0 is the default one, for every method.
+        run: trains the runs that it is given and returns the error texts of failed ones.
 
     Returns:
         Every trial: screened ones, then those of the finalists at the other seeds; the chosen ones are marked.
@@ -91,7 +91,7 @@ def tune(suite: Suite, store: Store, method: SearchStrategy, run: RunSpecs) -> l
         StateError: trials have no result, or no setting of some method came to an end.
     """
     everyone, budget = tuned_entries(suite), suite.budget
-    assert budget is not None  # entrants() refuses a suite without
+    assert budget is not None  # tuned_entries() refuses a suite without
     screened: Ledger = {who.key: [] for who in everyone}
     numbers = range(budget.trials)
     for some in ([n] for n in numbers) if method.sequential else [numbers]:

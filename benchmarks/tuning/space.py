@@ -20,9 +20,9 @@ class Axis:
     """One searched hyper-parameter: a range on a scale, or values.
 
     Args:
-        name: as in a spec.
+        name: name of the hyper-parameter in a spec.
         low: lower end of a range.
-        high: upper end.
+        high: upper end of the range.
         scale: ``log`` or ``linear``; empty for values.
         values: what there is to choose from, instead of a range.
         limits: smallest and largest valid number, where there is one: a range cannot be widened beyond them.

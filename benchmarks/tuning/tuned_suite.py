@@ -16,10 +16,10 @@ def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str)
     of E where the suite has no G.
 
     Args:
-        suite: that was tuned.
-        trials: of :func:`~sambench.benchmarks.tuning.search.tune`.
+        suite: the suite that was tuned.
+        trials: what :func:`~sambench.benchmarks.tuning.search.tune` returned.
         ledger: name of the file that they are in.
-        sha256: of that file.
+        sha256: sha256 of the ledger's file.
     """
     tracks = [track.name for track in suite.resolved_tracks]
     top = {"title": suite.title, "description": suite.description, "tracks": tracks, "seeds": list(suite.seeds)}

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from ...markdown import number
+from ..records.conformance import Checks
 from ..statistics.intervals import Difference
-from ..tables.boards import Checks, Section
+from ..tables.boards import Section
 from ..tables.comparability import write
 from ..tables.rows import BASELINES, VERIFIED, Row
 

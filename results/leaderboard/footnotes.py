@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ...markdown import count, escape, number
 from ..records.manifest import TRACKS, Track
 from ..tables.boards import Board, Section
+from ..tables.grouping import RELEASE
 from ..tables.rows import Excluded, Row
 from ..tables.workload_table import Workload
 from .cells import EDGE
@@ -49,7 +50,10 @@ def origin(board: Board) -> str:
     for section in board.sections:
         for commit, runs in section.workload.commits:
             commits[commit] = max(commits.get(commit, 0), runs)  # a run may be in the tables of two tracks
-    code = f", made with the code of commit {', '.join(sorted(commits))}" if commits else ""
+    named = [("commit ", [one for one in sorted(commits) if not one.startswith(RELEASE)])]
+    named += [("", [one for one in sorted(commits) if one.startswith(RELEASE)])]
+    texts = [f"{what}{', '.join(those)}" for what, those in named if those]
+    code = f", made with the code of {' and '.join(texts)}" if texts else ""
     parts = [f"{count(board.runs, 'run')}{code}."]
     if board.manifest is None:
         parts.insert(0, "No suite here lists these runs; `sambench run` with the settings of a row makes it again.")

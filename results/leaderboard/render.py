@@ -8,7 +8,8 @@ from typing import Any
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import StateError
 from ...markdown import count, escape, table
-from ..tables.boards import Board, Boards, Checks, Section
+from ..records.conformance import Checks
+from ..tables.boards import Board, Boards, Section
 from ..tables.comparability import protocol
 from ..tables.cross_workload import across_workloads
 from ..tables.published import VALUE, Source, by_source
@@ -94,8 +95,13 @@ def write(text: str, path: str | Path) -> None:
     atomic_write_bytes(path, text.encode())
 
 
-def check(text: str, path: str | Path) -> None:
+def check(text: str, path: str | Path, command: str = COMMAND) -> None:
     """Check that a file holds this text, byte for byte.
+
+    Args:
+        text: the text of the leaderboard.
+        path: the file to compare with it.
+        command: the command that writes the file, for error messages.
 
     Raises:
         StateError: it is missing or stale; the message shows the first differences and the way out.
@@ -105,11 +111,11 @@ def check(text: str, path: str | Path) -> None:
     try:
         found = path.read_bytes()
     except FileNotFoundError:
-        raise StateError(f"{path} does not exist; `{COMMAND}` writes it") from None
+        raise StateError(f"{path} does not exist; `{command}` writes it") from None
     except OSError as error:
         raise StateError(f"cannot read {path}: {error.strerror}") from error
     if found != expected:
-        raise StateError(f"{path} is stale; `{COMMAND}` writes it anew. It differs in:\n{_changes(found, expected)}")
+        raise StateError(f"{path} is stale; `{command}` writes it anew. It differs in:\n{_changes(found, expected)}")
 
 
 def _board(board: Board, checks: Checks) -> list[str]:

@@ -127,5 +127,6 @@ def _short(value: Any) -> str:
 def _maker(record: RunRecord) -> str:
     environment = record.environment
     commit = f", commit {environment.commit[:9]}" if environment.commit else ""
+    commit = f", release {environment.sambench} ({environment.source[:9]})" if environment.source else commit
     dirty = " with changes" if environment.dirty else ""
     return f"{environment.device_name}, {environment.threads} threads, torch {environment.torch}{commit}{dirty}"

@@ -144,6 +144,7 @@ class Environment(_Frozen):
     host: str
     commit: str | None = None
     dirty: bool | None = None
+    source: str | None = Field(None, description="sha256 of the package's modules, where they lie in no checkout")
     libraries: dict[str, str] = Field(default_factory=dict, description="versions of what results may depend on")
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..records.manifest import SuiteManifest, Track, read_manifests
 from ..records.record import RunRecord
@@ -17,9 +16,6 @@ from .workload_table import Workload, tables
 
 HEADLINE = ("G", "E", "T")
 """Order of the tracks: equal gradient evaluations first."""
-
-Checks = Mapping[str, Mapping[str, str]]
-"""Conformance results: variant -> check -> ``pass``, ``n/a`` or what failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +195,3 @@ def _edges(trials: Sequence[Trial], track: Track | None) -> dict[str, str]:
         (trial for trial in trials if trial.chosen), key=lambda t: track is not None and t.track == track.name
     )
     return {setting_of(json.loads(trial.spec)): trial.edges for trial in chosen}
-
-
-def read_checks(path: str | Path) -> Checks:
-    """Read the results of the conformance suite from JSON; empty if there is no such file."""
-    path = Path(path)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

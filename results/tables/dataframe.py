@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ...atomic import atomic_write_bytes
-from ...errors import unknown
+from ...errors import StateError, unknown
 from ..records.record import Counters, CurvePoint, Environment, RunRecord, Timing, canonical_json
+from ..records.store import Store
 from .comparability import REPETITION, identity_of, key_of, method_of, workload_of
 
+log = logging.getLogger("sambench")
 FORMATS = ("csv", "parquet")
 
 COLUMNS: dict[str, str] = {
@@ -59,6 +62,7 @@ COLUMNS: dict[str, str] = {
     "host": "hash that tells machines apart",
     "commit": "commit of the source tree",
     "dirty": "whether the source tree had changes",
+    "source": "sha256 of the modules of an installed package, which has no commit",
     "libraries": "versions of libraries that results may depend on, as JSON",
 }
 """Columns of :func:`frame`. A spec key with the name of another column is called ``spec.NAME``."""
@@ -116,6 +120,26 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     at = fixed.index("measured_on")
     extra = sorted(columns.keys() - set(fixed) - absent, key=lambda key: (key.startswith("hyper."), key))
     return pd.DataFrame({key: columns[key] for key in (*fixed[:at], *extra, *fixed[at:])})
+
+
+def load_results(results: str | Path) -> pd.DataFrame:
+    """Read the records of a results folder into a table with one row a run; see :func:`frame`.
+
+    Args:
+        results: the folder; files in it that cannot be read as records are left out with a warning each.
+
+    Raises:
+        StateError: the folder has no records.
+    """
+    store, found = Store(results), []
+    for record in store.scan():
+        if isinstance(record, RunRecord):
+            found.append(record)
+        else:
+            log.warning("left out: %s", record)
+    if not found:
+        raise StateError(f"there are no records in {store.runs}; `sambench run` and `launch` write them there")
+    return frame(found)
 
 
 def curves(records: Iterable[RunRecord]) -> pd.DataFrame:

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ..records.record import RunRecord
+from ..records.record import Environment, RunRecord
 from .comparability import chooses_hyper, identity_of, key_of, method_of, workload_of
 
+RELEASE = "release "
 Methods = list[tuple[dict[str, Any], list["RunSummary"]]]
 
 
@@ -28,7 +29,8 @@ class RunSummary(NamedTuple):
         implementation: status of the variant, ``reference`` or why it is not proven.
         hardware: name of the device, with the number of devices or CPU threads.
         host: hash that identifies the machine.
-        commit: commit of the code, with a ``+`` if it had uncommitted changes; empty outside a checkout.
+        commit: commit of the code, with a ``+`` if it had uncommitted changes; or the release of the
+            package; empty if neither is known.
     """
 
     run_id: str
@@ -118,5 +120,11 @@ def reduce(record: RunRecord) -> RunSummary:
         if environment.devices > 1
         else f"{environment.device_name}{threads}",
         host=environment.host,
-        commit=f"{environment.commit[:7]}{'+' if environment.dirty else ''}" if environment.commit else "",
+        commit=_code(environment),
     )
+
+
+def _code(environment: Environment) -> str:
+    if environment.commit:
+        return f"{environment.commit[:7]}{'+' if environment.dirty else ''}"
+    return f"{RELEASE}{environment.sambench} ({environment.source[:7]})" if environment.source else ""

@@ -25,7 +25,7 @@ class Workload:
         rows: one a method, by mean accuracy, highest first; equal ones by name.
         excluded: failed and retracted runs and repeated seeds.
         hardware: (name of the hardware, number of runs on it), sorted.
-        commits: (commit of the code, number of runs with it), sorted.
+        commits: (commit or release of the code, number of runs with it), sorted.
         deviation: standard deviation over seeds, pooled over the rows without divergence; ``None`` if there are none.
         detectable: for the smallest and the largest number of runs n in a row: (n, the difference of two such rows that
             is found with 80 % power when only they are compared, the same when all rows are compared at once).

@@ -60,6 +60,7 @@ class Contents:
     """Everything that a folder of records holds.
 
     Attributes:
+        root: the folder of records.
         entries: run id -> its final record, or that of its last failed attempt.
         again: run id -> record of the re-run on another machine.
         manifests: the manifests of all suites.
@@ -68,6 +69,7 @@ class Contents:
         findings: files that could not be read, and ledgers that do not match their manifest.
     """
 
+    root: Path
     entries: dict[str, Entry] = field(default_factory=dict)
     again: dict[str, Entry] = field(default_factory=dict)
     manifests: list[SuiteManifest] = field(default_factory=list)
@@ -91,7 +93,7 @@ def read(root: Path) -> Contents:
     """
     if not (root / "runs").is_dir():
         raise StateError(f"{root} is no folder of records: it has no folder 'runs'; name the one that --results gave")
-    found = Contents()
+    found = Contents(root)
     _read_records(Store(root), root, found.entries, found.findings)
     if (root / VERIFICATION).is_dir():
         _read_records(Store(root / VERIFICATION), root, found.again, found.findings)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .contents import read
 from .finding import Finding, merged
-from .runs import check_data, check_runs, check_seeds, check_tiers
+from .runs import check_data, check_releases, check_runs, check_seeds, check_tiers
 from .suites import check_suite
 
 
@@ -28,6 +28,7 @@ def validate(root: str | Path, sources: Mapping[str, str]) -> list[Finding]:
             *found.findings,
             *check_runs(found, sources),
             *check_data(found),
+            *check_releases(found),
             *check_seeds(found),
             *check_tiers(found),
             *(finding for manifest in found.manifests for finding in check_suite(found, manifest)),

@@ -40,6 +40,24 @@ def check_data(found: Contents) -> Iterator[Finding]:
             )
 
 
+def check_releases(found: Contents) -> Iterator[Finding]:
+    """Check that one version, where it was installed, is one source: else something else was given its name."""
+    first: dict[str, Entry] = {}
+    for entry in found.entries.values():
+        if (source := entry.environment.source) is None:
+            continue
+        other = first.setdefault(entry.environment.sambench, entry)
+        if other.environment.source != source:
+            yield Finding(
+                entry.file,
+                f"source = {source[:12]}",
+                f"other code under the version {entry.environment.sambench}: {other.file} has "
+                f"{str(other.environment.source)[:12]}",
+                "Run it again with the release of that version",
+                serious=False,
+            )
+
+
 def check_seeds(found: Contents) -> Iterator[Finding]:
     """Check that no method has a seed twice on a workload, and that all methods of a workload have the same seeds."""
     runs: dict[str, dict[str, dict[int, Entry]]] = defaultdict(lambda: defaultdict(dict))
@@ -113,13 +131,13 @@ def _code(entry: Entry, sources: Mapping[str, str]) -> Iterator[Finding]:
             f"Run it again, or show that the change since {environment.commit or 'then'} leaves results alone",
             serious=False,
         )
-    if environment.commit is None or environment.dirty:
+    if environment.source is None and (environment.commit is None or environment.dirty):
         state = "commit = none" if environment.commit is None else f"commit = {environment.commit[:12]}, dirty"
         yield Finding(
             entry.file,
             state,
             "nobody can tell which code made this record",
-            "Run it again from a clean checkout",
+            "Run it again from a clean checkout, or from an installed release",
             serious=False,
         )
 

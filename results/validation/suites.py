@@ -1,6 +1,7 @@
 """Rules for what a suite promised: its runs, their seeds, their budgets, their tuning, their hardware."""
 
 import json
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -34,7 +35,7 @@ def check_suite(found: Contents, manifest: SuiteManifest) -> Iterator[Finding]:
             file,
             f"{len(missing)} of {len(manifest.runs)} runs",
             f"promised and not there (the first is {missing[0][:12]}; {failed} of them failed): seeds are missing",
-            f"Run `{manifest.command}` again; it makes what is missing",
+            f"Run `{manifest.command} --results {shlex.quote(str(found.root))}` again; it makes what is missing",
         )
     for track in manifest.tracks:
         entries = [found.entries[run] for run in track.runs if run in found.entries]

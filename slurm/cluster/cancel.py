@@ -1,6 +1,5 @@
-"""Taking jobs back, and trying again what did not come to an end."""
+"""Cancelling the jobs of a suite."""
 
-from ...benchmarks.suites.suite import Suite
 from ...results.records.store import Store
 from . import commands as scheduler
 from .commands import ACTIVE, WAITING
@@ -8,8 +7,12 @@ from .queue import Queue
 from .submission import list_submissions
 
 
-def cancel_suite(suite: Suite, store: Store) -> int:
+def cancel_suite(suite: str, store: Store) -> int:
     """Cancel the jobs of a suite's launches that wait or run, and return how many those were.
+
+    Args:
+        suite: name of the suite.
+        store: results folder that it was launched into.
 
     The cancellation is written down before it is asked for: a job that SLURM then forgets is known as cancelled.
 
@@ -17,7 +20,7 @@ def cancel_suite(suite: Suite, store: Store) -> int:
         ConfigError: SLURM is not here.
         NoAnswer: it does not answer.
     """
-    submissions = list_submissions(store.root, suite.name)
+    submissions = list_submissions(store.root, suite)
     if not submissions:
         return 0
     scheduler.check_present()

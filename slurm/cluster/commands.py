@@ -1,4 +1,4 @@
-"""What SLURM is asked: its limits, its queue, its accounts. Every question is one command with a time limit."""
+"""The commands of SLURM: sinfo, squeue, sacct, scancel and scontrol, each with a time limit."""
 
 import os
 import re
@@ -26,7 +26,7 @@ class JobInfo:
     """One job, or one element of an array, as SLURM tells of it.
 
     Args:
-        id: ``123`` or ``123_4``.
+        id: SLURM's job id, ``123``, or ``123_4`` for a job of an array.
         state: in SLURM's words, without what follows them (``CANCELLED by 0`` is ``CANCELLED``).
         reason: why it waits, or how it ended.
         ended: seconds since the epoch, if it has ended and SLURM says when.
@@ -115,7 +115,7 @@ def queue(names: list[str]) -> dict[str, JobInfo]:
     """Return what SLURM's controller knows of jobs, by id: those that wait or run, and some minutes of the past.
 
     Args:
-        names: of the jobs.
+        names: job names to ask about.
     """
     found = {}
     for part in _batches(names):

@@ -1,4 +1,4 @@
-"""What a job does: make its runs, whatever happened before, and stop in good order when the scheduler says so.
+"""The payload of a job: make its runs from wherever they are, and stop with a checkpoint when the scheduler says so.
 
 Every start is the same, be it the first, one after a preemption, or one after the death of a node: runs with a record
 are skipped, runs with a checkpoint go on from it. Nothing is handed from one start to the next but the results folder.
@@ -25,9 +25,10 @@ from ...results.records.lease import Holder, job_id, lease_status
 from ...results.records.store import Store
 from ..events import FINAL, RunEvent
 from ..local import run_pool
+from ..options import RunOptions
 from ..plan import Planned
-from ..worker import RunOptions, run_here
-from .srun_worker import run_together
+from ..worker import run_here
+from .srun_worker import run_as_worker
 from .submission import Submission
 
 POLL_SECONDS = 5.0
@@ -51,14 +52,14 @@ class Job:
         options, signals = launch.options, Signals()
         options.load_plugins()  # this process names runs, whichever makes them
         runs = launch.read_runs(self.spans)
-        if (seat := read_environment()) is not None:
-            return run_as_task(runs[0], options, seat, signals, self.notes)
+        if (environment := read_environment()) is not None:
+            return run_as_task(runs[0], options, environment, signals, self.notes)
         return work(runs, options, launch.profile.at_a_time, signals, self.notes)
 
     @property
     def notes(self) -> Path:
-        """Where this job counts its starts that brought nothing."""
-        return Submission(Path(self.folder)).jobs_folder / f"{job_id()}_fruitless.txt"
+        """File in which this job counts its starts that made no new step."""
+        return Submission(Path(self.folder)).jobs_folder / f"{job_id()}_stalled.txt"
 
     def checkpoint(self) -> object:
         """What submitit calls on a signal that comes before :class:`Signals` listens: start again, as always."""
@@ -68,8 +69,11 @@ class Job:
 
 
 class Signals:
-    """Notes that the scheduler wants the machine. Takes the place of submitit's handlers, which would stop a step half
-    way, count every signal in a short job as a time-out, and write their state in place."""
+    """Remembers that the scheduler announced the end of this job.
+
+    It replaces submitit's handlers, which would stop a step half way, count every signal in a short job as a time-out,
+    and write their state in place.
+    """
 
     def __init__(self) -> None:
         self._end = Note()
@@ -88,11 +92,11 @@ def work(
     """Make runs until all have ended, or the scheduler wants the machine.
 
     Args:
-        runs: of this job.
-        site: how they are made.
-        at_a_time: how many at the same time.
-        signals: what the scheduler said.
-        notes: file in which starts without a new step are counted.
+        runs: the runs of this job.
+        options: folder, device, threads and data of the runs.
+        at_a_time: number of runs made at the same time.
+        signals: signals that the scheduler sent to this job.
+        notes: file in which starts that made no new step are counted.
 
     Returns:
         How each run ended, by run id.
@@ -102,14 +106,14 @@ def work(
         SystemExit: the job was requeued.
     """
     ended: dict[str, str] = {}
-    diary, before, todo = JobLog(), _progress(runs, options), runs
+    log, before, todo = JobLog(), _progress(runs, options), runs
     while todo:
         if signals.leave:
             _requeue(_progress(runs, options) > before, notes)
         if len(runs) > 1:  # a run that dies takes its process along, and no other run
-            ended |= run_pool(todo, options, at_a_time, diary, lambda: signals.leave)
+            ended |= run_pool(todo, options, at_a_time, log, lambda: signals.leave)
         else:
-            ended |= run_here(todo, options, diary)
+            ended |= run_here(todo, options, log)
         # Interrupted or not reached: a signal came, and unless it was the one to leave, they go on.
         todo = tuple(run for run in todo if ended.get(run.spec.run_id, "interrupted") == "interrupted")
         todo = todo or tuple(
@@ -122,18 +126,30 @@ def work(
 
 
 def run_as_task(
-    run: Planned, options: RunOptions, seat: DistributedEnvironment, signals: Signals, notes: Path
+    run: Planned, options: RunOptions, environment: DistributedEnvironment, signals: Signals, notes: Path
 ) -> dict[str, str]:
-    """Make a run together with the other tasks of this job; see :mod:`.together`.
+    """Make a run together with the other tasks of this job step; see :func:`.srun_worker.run_as_worker`.
 
-    ``TERM`` is left alone here: tasks that stopped for it could not meet again to go on.
+    ``TERM`` is ignored here: tasks that stopped for it could not find each other a second time to go on.
+
+    Args:
+        run: the same in every task.
+        options: how it is made.
+        environment: rank of this task and number of tasks.
+        signals: what the scheduler announced.
+        notes: file in which starts without a new step are counted.
+
+    Returns:
+        run id -> how the run ended.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     options.prepare()
     store, before = Store(options.results), _progress((run,), options)
     if lease_status(store.checkpoints(run.spec.run_id))[0] and not _comes_free(run, options, signals):
         return {run.spec.run_id: "held"}
-    return run_together(run, options, seat, JobLog(), lambda: _requeue(_progress((run,), options) > before, notes))
+    return run_as_worker(
+        run, options, environment, JobLog(), lambda: _requeue(_progress((run,), options) > before, notes)
+    )
 
 
 class JobLog:
@@ -186,7 +202,7 @@ def _progress(runs: tuple[Planned, ...], options: RunOptions) -> tuple[int, int]
     return len(runs) - len(open_ids), steps
 
 
-def _requeue(fruitful: bool, notes: Path) -> None:
+def _requeue(progressed: bool, notes: Path) -> None:
     """Ask the scheduler to start this job again, and end.
 
     Raises:
@@ -194,7 +210,7 @@ def _requeue(fruitful: bool, notes: Path) -> None:
         SambenchError: it will not, or many starts in a row have brought nothing.
     """
     job = job_id()
-    count = 0 if fruitful else 1 + int(notes.read_text() if notes.exists() else 0)
+    count = 0 if progressed else 1 + int(notes.read_text() if notes.exists() else 0)
     atomic_write_bytes(notes, str(count).encode())
     if count >= MAX_STALLED_RESTARTS:
         raise SambenchError(

@@ -1,4 +1,4 @@
-"""Where every run of a suite stands: records first, then leases, then SLURM's queue, then its accounts, then lost."""
+"""What SLURM's queue and accounting say of the runs that nobody holds."""
 
 import time
 from collections import defaultdict
@@ -24,9 +24,9 @@ class LastJob:
     """The job that was to make a run last.
 
     Args:
-        id: the scheduler's.
-        launched: seconds since the epoch.
-        cancelled: whether ``sambench cancel`` took it back.
+        id: SLURM's id of the job.
+        launched: time of submission, seconds since the epoch.
+        cancelled: whether ``sambench cancel`` cancelled it.
     """
 
     id: str
@@ -39,9 +39,9 @@ class Queue:
     """What SLURM says of the jobs of some launches, asked once for all of them.
 
     Args:
-        elements: what it told, by id.
-        silent: why it told nothing.
-        asleep: whether it is there and did not answer: its jobs may go on.
+        elements: what SLURM knows of each job, by job id.
+        silent: the reason why SLURM gave no answer; empty if it did.
+        asleep: whether SLURM is installed but did not answer in time, so that its jobs may go on.
     """
 
     elements: dict[str, JobInfo]
@@ -91,7 +91,7 @@ def last_jobs(submissions: list[Submission]) -> dict[str, list[LastJob | None]]:
 
 
 def deciding_job(jobs: Sequence[LastJob | None], queue: Queue) -> LastJob | None:
-    """Pick the job that tells where a run stands: the newest that waits or runs, else the newest."""
+    """Pick the job that decides the state of a run: the newest that waits or runs, else the newest."""
     for job in jobs:
         if job and (element := queue.elements.get(job.id)) and element.state in (*WAITING, *ACTIVE):
             return job
@@ -101,7 +101,7 @@ def deciding_job(jobs: Sequence[LastJob | None], queue: Queue) -> LastJob | None
 def from_queue(
     status: RunStatus, run_id: str, job: LastJob | None, queue: Queue, failed: bool, store: Store
 ) -> RunStatus:
-    """Say what becomes of a run that nobody holds, from the job that was to make it."""
+    """Return the status of a run that no process holds, from the job that was to make it."""
     error = (store.read(run_id).error or "") if failed else ""
     if job is None:
         return replace(status, state="failed", text=error) if failed else status

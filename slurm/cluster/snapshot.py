@@ -1,4 +1,4 @@
-"""The code that was submitted is the code that runs: a copy of the package and of the plug-ins, made at submission.
+"""A copy of the package and the plug-ins, made at submission: jobs run the code that was submitted.
 
 Jobs import ``sambench`` from the copy. What git says about the original (commit, uncommitted changes) is written beside
 it and goes into every record.
@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from ...atomic import make_folder, write_failure
-from ...benchmarks.training.environment import source_state
+from ...benchmarks.training.environment import package_files, source_state
 
 SOURCE = "SOURCE.json"
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -34,11 +34,10 @@ def take_snapshot(folder: Path, plugins: tuple[str, ...], package: Path = PACKAG
     target = make_folder(folder / "sambench")
     commit, dirty = source_state(package)
     try:
-        for entry in sorted(package.iterdir()):
-            if entry.is_dir() and (entry / "__init__.py").is_file():
-                _copy_package(entry, target / entry.name)
-            elif entry.is_file() and (entry.suffix == ".py" or entry.name == "py.typed"):
-                shutil.copyfile(entry, target / entry.name)
+        for path in package_files(package):
+            place = target / path.relative_to(package)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
         (target / SOURCE).write_text(json.dumps({"commit": commit, "dirty": dirty}))
         copies = []
         for number, plugin in enumerate(plugins):
@@ -48,13 +47,3 @@ def take_snapshot(folder: Path, plugins: tuple[str, ...], package: Path = PACKAG
     except OSError as error:
         raise write_failure(error, folder) from error
     return tuple(copies)
-
-
-def _copy_package(source: Path, target: Path) -> None:
-    """Copy a package and those of its folders that are packages too; records and figures stay where they are."""
-    target.mkdir()
-    for entry in sorted(source.iterdir()):
-        if entry.is_file() and not entry.name.startswith("."):
-            shutil.copyfile(entry, target / entry.name)
-        elif entry.is_dir() and (entry / "__init__.py").is_file():
-            _copy_package(entry, target / entry.name)

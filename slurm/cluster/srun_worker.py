@@ -1,59 +1,57 @@
-"""One run by all tasks of a job: a process for each device, started by srun, which find each other by its variables."""
+"""One run by all tasks of a job step: a process for each device, started by srun."""
 
 import os
-import socket
 import sys
 import traceback
 from collections.abc import Callable
 
-from ...benchmarks.distributed.rendezvous import DistributedEnvironment, rendezvous
-from ...benchmarks.training.run import run_spec
+from ...benchmarks.distributed.rendezvous import DistributedEnvironment
+from ...benchmarks.training.run import run_spec_in_group
 from ...errors import Interrupted
 from ...results.records.lease import Held
 from ...results.records.store import Store
 from ..events import Listen, RunEvent, report_steps
+from ..options import RunOptions
 from ..plan import Planned
-from ..worker import RunOptions
 
 
-def run_together(
-    run: Planned, options: RunOptions, seat: DistributedEnvironment, listen: Listen, requeue: Callable[[], None]
+def run_as_worker(
+    run: Planned, options: RunOptions, environment: DistributedEnvironment, listen: Listen, requeue: Callable[[], None]
 ) -> dict[str, str]:
-    """Be one task of a run on several devices, and return how the run ended.
+    """Make a run as one of the tasks of this job step, and return how it ended.
 
-    All tasks of a step get the signal that announces its end, and agree on the step after which they stop; the first
-    one asks for the requeue. A run that fails ends the process at once, for the others may wait for a message of it.
+    All tasks get the signal that announces the time limit, and agree on the step after which they stop; the task of
+    rank 0 asks for the requeue. A run that fails ends the process at once, for the others may wait for a message of it.
 
     Args:
         run: the same in every task.
-        site: how it is made.
-        seat: which task this is.
-        listen: hears of the run, in the first task only.
+        options: how it is made: results folder, data folder, device, time between checkpoints.
+        environment: rank of this task and number of tasks.
+        listen: called with the events of the run, in the task of rank 0 only.
         requeue: asks for another start of the job; it does not return.
+
+    Returns:
+        run id -> how the run ended.
     """
-    if os.environ.get("SLURM_JOB_NUM_NODES", "1") == "1":  # the name of a node need not resolve, nor is it needed
-        for name in [name for _, name in socket.if_nameindex() if name.startswith("lo")][:1]:
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
-    tell = listen if seat.rank == 0 else _nobody
+    tell = listen if environment.rank == 0 else _nobody
     tell(RunEvent("started", 0, run))
     try:
-        with rendezvous(seat, options.results / "meetings") as process_group:
-            record = run_spec(
-                run.spec,
-                Store(options.results),
-                source=run.source,
-                data_root=options.data_root,
-                device=seat.device(options.device),
-                checkpoint_seconds=options.checkpoint_seconds,
-                watch=report_steps(tell, 0, run),
-                process_group=process_group,
-            )
+        record = run_spec_in_group(
+            run.spec,
+            Store(options.results),
+            environment,
+            source=run.source,
+            data_root=options.data_root,
+            device=options.device,
+            checkpoint_seconds=options.checkpoint_seconds,
+            watch=report_steps(tell, 0, run),
+        )
         event = RunEvent(record.status, 0, run, record.counters.steps, record.error or "")
     except Interrupted as stop:
         tell(RunEvent("interrupted", 0, run, text=str(stop)))
-        if seat.rank == 0:
+        if environment.rank == 0:
             requeue()
-        sys.exit(int(seat.rank == 0))  # srun kills all tasks when one fails, and the first one is still at work
+        sys.exit(int(environment.rank == 0))  # srun kills all tasks when one fails, and rank 0 is still at work
     except Held as error:
         event = RunEvent("held", 0, run, text=str(error))
     except Exception as error:
@@ -67,4 +65,4 @@ def run_together(
 
 
 def _nobody(event: RunEvent) -> None:
-    """Hear nothing: one task speaks for all."""
+    """Drop an event: the task of rank 0 reports for all."""

@@ -1,4 +1,4 @@
-"""A launch: the folder that holds all that its jobs need, so that nothing depends on the process that submitted them.
+"""A submission: the folder with all that its jobs need, so that nothing depends on the process that submitted them.
 
 ======================  ==================================================================================
 ``launch.json``         what was launched, on what, with which profile
@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from ...atomic import atomic_write_bytes, make_folder
-from ...benchmarks.spec import RunSpec
 from ...datasets.source import Source
 from ...errors import StateError
+from ..options import RunOptions
 from ..plan import Planned
-from ..worker import RunOptions
 from .packing import Packed
 from .profile import Profile
 
@@ -55,7 +54,7 @@ class Array:
 
 @dataclass(frozen=True)
 class Submission:
-    """A launch by its folder; what it says is read when it is asked for."""
+    """A submission, by its folder; the files in it are read when they are needed."""
 
     folder: Path
 
@@ -81,7 +80,7 @@ class Submission:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """Suite, time of submission (seconds since the epoch), profile, site."""
+        """Suite, time of submission (seconds since the epoch), profile, options of the runs."""
         return json.loads((self.folder / "launch.json").read_text())
 
     @property
@@ -90,9 +89,9 @@ class Submission:
 
     @property
     def options(self) -> RunOptions:
-        """Where the jobs of this launch make their runs."""
+        """How the jobs of this submission make their runs."""
         return RunOptions(
-            results=self.results, **{**self.about["site"], "plugins": tuple(self.about["site"]["plugins"])}
+            results=self.results, **{**self.about["options"], "plugins": tuple(self.about["options"]["plugins"])}
         )
 
     @cached_property
@@ -158,7 +157,7 @@ class Submission:
 
 
 def new_submission(results: Path, suite: str) -> Submission:
-    """Make the folder of a new launch, with a name that nobody else has: when, what, and a random end."""
+    """Make the folder of a new submission; its name is unique: time, suite and random characters."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     folder = results.absolute() / LAUNCHES / f"{stamp}-{suite}-{secrets.token_hex(3)}"
     make_folder(folder)
@@ -199,7 +198,7 @@ def write_submission(
         "suite": suite,
         "created": time.time(),
         "profile": profile.model_dump(mode="json"),
-        "site": {key: value for key, value in asdict(options).items() if key != "results"},
+        "options": {key: value for key, value in asdict(options).items() if key != "results"},
     }
     atomic_write_bytes(launch.folder / "runs.jsonl", b"".join(lines))
     atomic_write_bytes(launch.folder / "jobs.json", json.dumps(ids).encode())
@@ -225,5 +224,7 @@ def _absolute(location: str) -> str:
 
 
 def _planned(content: dict[str, Any]) -> Planned:
+    from ...benchmarks.spec import RunSpec  # torch, for what a spec refers to
+
     spec, source = RunSpec.model_validate(content.pop("spec")), content.pop("source")
     return Planned(spec, Source(**source) if source else None, **content)

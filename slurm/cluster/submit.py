@@ -14,7 +14,7 @@ from typing import Any
 
 from ...atomic import write_failure
 from ...errors import ConfigError, SambenchError, StateError
-from ..worker import RunOptions
+from ..options import RunOptions
 from . import commands as scheduler
 from .job import Job
 from .packing import Packed, chunks
@@ -51,16 +51,16 @@ def submit(
     tell: Callable[[str], None],
     delay: int = 0,
 ) -> Submission:
-    """Submit jobs, and leave behind all that they need.
+    """Write the folder of a submission, and submit its jobs as arrays.
 
     Args:
         results: the folder of the store; all nodes must see it under this path.
-        suite: its name.
-        jobs: what every job is to make.
-        profile: what to ask for.
-        site: how runs are made; its device and threads are those of the profile.
-        tell: is told what was submitted, line by line.
-        delay: seconds that the jobs wait at least.
+        suite: name of the suite.
+        jobs: the runs of every job.
+        profile: resources to ask SLURM for.
+        options: how runs are made; device and threads are taken from the profile.
+        tell: is given one line of text for every array that was submitted.
+        delay: least seconds before the jobs start.
 
     Raises:
         ConfigError: SLURM or submitit is not here, or SLURM refuses the request.

@@ -159,9 +159,11 @@ def test_files_that_are_not_what_they_should_be(tmp_path):
 
 def test_status_watches_until_nothing_is_under_way(tmp_path, monkeypatch):
     (tmp_path / "two.toml").write_text(SUITE)
-    (sgd, sam), slept = load_suite(str(tmp_path / "two.toml")).specs, []
-    running = RunStatus(sgd, "running", step=1, total=3, seconds=60.0, alive=True)
-    turns = [[running, RunStatus(sam, "pending")], [RunStatus(sgd, "done"), RunStatus(sam, "failed", text="no luck")]]
+    suite, slept = load_suite(str(tmp_path / "two.toml")), []
+    sgd, sam = zip(suite.run_ids, suite.labels, strict=True)
+    running = RunStatus(*sgd, "running", step=1, total=3, seconds=60.0, alive=True)
+    turns = [[running, RunStatus(*sam, "pending")]]
+    turns.append([RunStatus(*sgd, "done"), RunStatus(*sam, "failed", text="no luck")])
     monkeypatch.setattr(status, "run_statuses", lambda *_: turns.pop(0))
     monkeypatch.setattr(status.time, "sleep", slept.append)
     text = sambench("status", tmp_path / "two.toml", "--results", tmp_path, "--watch")

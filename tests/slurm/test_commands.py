@@ -18,8 +18,9 @@ from sambench.slurm import status
 from sambench.slurm.cluster import commands as scheduler
 from sambench.slurm.cluster.submission import list_submissions
 from sambench.slurm.logs import under_way
+from sambench.slurm.options import RunOptions
 from sambench.slurm.plan import Planned
-from sambench.slurm.worker import RunOptions, attempt
+from sambench.slurm.worker import attempt
 
 SUITE = """
 title = "Tiny runs"

@@ -7,9 +7,9 @@ from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import Suite
 from sambench.results.records.store import Store
 from sambench.slurm.local import run_pool
-from sambench.slurm.plan import make_plan
+from sambench.slurm.options import RunOptions
+from sambench.slurm.planning import make_plan
 from sambench.slurm.status import run_statuses
-from sambench.slurm.worker import RunOptions
 
 PLUGIN = '''
 import os

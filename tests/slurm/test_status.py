@@ -17,9 +17,9 @@ from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
 from sambench.slurm.cluster.submission import list_submissions
 from sambench.slurm.cluster.submit import submit
+from sambench.slurm.options import RunOptions
 from sambench.slurm.plan import Planned
 from sambench.slurm.status import run_statuses
-from sambench.slurm.worker import RunOptions
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""Whole runs by a team of two, and what may happen to one of its processes in their midst."""
+"""Whole runs by a group of two processes, and what may happen to one of its processes in their midst."""
 
 import os
 import signal
 
 from process_pair import STEP
 
-from sambench.benchmarks.distributed import process_group as team_module
+from sambench.benchmarks.distributed import process_group as module
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.run import run_spec
 from sambench.results.records.store import Store
@@ -15,7 +15,7 @@ def make(process_group, folder, specs, seconds=60.0, mishap=lambda process_group
     """Make runs and return their records; every step is told to the parent before a mishap may strike."""
     if not process_group.is_main_process:
         Store.write = Checkpoints.save = forbidden
-    team_module.SYNC_EVERY_SECONDS = 0.0  # ask after every step
+    module.SYNC_EVERY_SECONDS = 0.0  # ask after every step
 
     def watch(run):
         def advance(state):
@@ -31,7 +31,7 @@ def make(process_group, folder, specs, seconds=60.0, mishap=lambda process_group
 
 
 def forbidden(*arguments):
-    raise AssertionError("only the process that leads writes files")
+    raise AssertionError("only the main process writes files")
 
 
 def killed(process_group, run):

@@ -1,4 +1,4 @@
-"""Steps of every variant, in float64 on a small BatchNorm network, by a team of two."""
+"""Steps of every variant, in float64 on a small BatchNorm network, by a group of two processes."""
 
 from sambench.benchmarks.conformance.settings import small
 from sambench.benchmarks.conformance.testbed import BATCH, Probe

@@ -1,4 +1,4 @@
-"""Two processes that work as one team, forked from a server that has imported torch: a pair costs no start-up."""
+"""A process group of two, forked from a server that has imported torch: a pair costs no start-up."""
 
 import multiprocessing
 import os
@@ -25,7 +25,7 @@ def server():
 
 
 class Pair:
-    """Two processes that meet in a folder and each call ``work(team, folder, *arguments)``."""
+    """Two processes that meet in a folder and each call ``work(process_group, folder, *arguments)``."""
 
     def __init__(self, work, folder, *arguments):
         ours, theirs = zip(*(server().Pipe() for _ in range(SIZE)), strict=True)
@@ -64,7 +64,7 @@ def _be(rank, job, pipe, work, folder, arguments):
     os.environ.update(SLURM_PROCID=str(rank), SLURM_STEP_NUM_TASKS=str(SIZE), SLURM_JOB_ID=job)
     process_group = None
     try:
-        with rendezvous(read_environment(), folder / "meeting") as process_group:
+        with rendezvous(read_environment(), folder / "rendezvous") as process_group:
             process_group.pipe = pipe
             answer = work(process_group, folder, *arguments)
     except BaseException as error:

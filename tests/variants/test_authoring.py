@@ -44,7 +44,7 @@ def test_new_variant_is_commented_and_leaves_nothing_to_fill_in(tmp_path):
     assert "class MyRule(StepRule):" in text
     assert text.count("#") >= 10
     assert max(map(len, text.splitlines())) <= 120
-    assert "sambench" not in (tmp_path / "dense" / "my_rule.py").read_text().split('"""')[2]
+    assert "sambench" not in (tmp_path / "transcriptions" / "my_rule.py").read_text().split('"""')[2]
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_new_variant_overwrites_nothing(tmp_path):
 def test_python_of_the_page_runs(tmp_path, monkeypatch):
     rule, loop, transcription, others = blocks("python")
     (tmp_path / "half_sam.py").write_text(rule)
-    (tmp_path / "dense").mkdir()
-    (tmp_path / "dense" / "half_sam.py").write_text(transcription)
+    (tmp_path / "transcriptions").mkdir()
+    (tmp_path / "transcriptions" / "half_sam.py").write_text(transcription)
     assert load_plugin(tmp_path / "half_sam.py") == ["half_sam"]
     exec(compile("import torch\n" + loop, str(PAGE), "exec"), {})
     (tmp_path / "others.py").write_text(others)
@@ -81,7 +81,7 @@ def test_python_of_the_page_runs(tmp_path, monkeypatch):
         result.check: result.reason for one in checks if (result := judge(one, get_info("half_sam"))).verdict == "fail"
     }
     assert failed == {}
-    assert judge(next(one for one in checks if one.name == "dense"), get_info("half_sam")).verdict == "pass"
+    assert judge(next(one for one in checks if one.name == "transcription"), get_info("half_sam")).verdict == "pass"
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_commands_of_the_page_run(tmp_path, monkeypatch):
         result = CliRunner().invoke(cli.app, arguments)
         assert result.exit_code == 0, result.output
     assert lines[-1] == ["python", "-m", cards.__name__]
-    assert "my_sam" in (tmp_path / "LEADERBOARD.md").read_text()
+    assert "my_sam" in (tmp_path / "sambench-results" / "LEADERBOARD.md").read_text()
 
 
 # -- the cards -------------------------------------------------------------------------------------------------
@@ -105,19 +105,20 @@ def test_pages_are_what_the_metadata_says():
 
 
 def test_stale_pages_are_named(tmp_path):
-    cards.write(tmp_path, results=[])
-    assert cards.stale(tmp_path) == []
+    found = tmp_path / "conformance.json"
+    cards.write(tmp_path, found, results=[])
+    assert cards.stale(tmp_path, found) == []
     (tmp_path / "sam.md").write_text("old")
     (tmp_path / "gone.md").write_text("of a variant that is gone")
     (tmp_path / "usam.md").unlink()
-    assert cards.stale(tmp_path) == ["gone.md", "sam.md", "usam.md"]
-    cards.write(tmp_path, results=[])
-    assert cards.stale(tmp_path) == []
+    assert cards.stale(tmp_path, found) == ["gone.md", "sam.md", "usam.md"]
+    cards.write(tmp_path, found, results=[])
+    assert cards.stale(tmp_path, found) == []
 
 
 def test_a_page_says_everything_that_is_declared():
     info = get_info("unified_sam")
-    page = cards.describe("unified_sam", {"unified_sam": {"cost": "pass", "dense": "fail", "clip": "n/a"}})
+    page = cards.describe("unified_sam", {"unified_sam": {"cost": "pass", "transcription": "fail", "clip": "n/a"}})
     assert page.startswith("# unified_sam\n")
     assert info.paper.arxiv in page
     assert info.notes in page

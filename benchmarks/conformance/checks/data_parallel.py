@@ -60,7 +60,7 @@ def work(rank: int, folder: str | Path) -> None:
     folder = Path(folder)
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS, timeout=JOIN_TIMEOUT
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=RANKS, timeout=JOIN_TIMEOUT
     )
     for name, file in json.loads((folder / "variants.json").read_text()):
         try:

@@ -1,8 +1,7 @@
 """Check 7: an independent transcription of the update rule, in NumPy and float64, agrees for 20 steps to 1e-10.
 
-A transcription is a file ``dense/<name>.py`` beside the variant's own file (for the variants of this package,
-``tests/variants/dense/<name>.py``). It is written from the paper's formulas, imports nothing of this package, and
-defines one function:
+A transcription is a file ``transcriptions/<name>.py`` beside the variant's own file. It is written from the paper's
+formulas, imports nothing of this package, and defines one function:
 
     def step(w, t, evaluate, descend, hyper, state, extra):
         return the new weights, float64 (d,)
@@ -55,6 +54,8 @@ from .numpy_network import (
     write,
 )
 
+TRANSCRIPTIONS = "transcriptions"
+"""Folder of the transcriptions, beside the files of the variants."""
 STEPS, BATCH, BATCHES = 20, 12, 4
 TOLERANCE = 1e-10
 PEAK_LR, MOMENTUM, WEIGHT_DECAY, SEED = 0.1, 0.9, 1e-3, 5
@@ -156,15 +157,13 @@ def as_batch(samples: Samples, index: int, weighted: bool) -> Batch:
 
 def transcription_path(info: VariantInfo) -> Path | None:
     """Return the file of a variant's transcription, or None when there is none."""
-    source = Path(info.source_file())
-    beside = source.parent / "dense" / f"{info.name}.py"
-    tests = source.parent.parent / "tests" / "variants" / "dense" / f"{info.name}.py"
-    return next((path for path in (beside, tests) if path.is_file()), None)
+    path = Path(info.source_file()).parent / TRANSCRIPTIONS / f"{info.name}.py"
+    return path if path.is_file() else None
 
 
 def load(path: Path) -> ModuleType:
     """Import a transcription by its path."""
-    spec = importlib.util.spec_from_file_location(f"sambench_dense_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"sambench_transcription_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise Failed(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
@@ -229,13 +228,13 @@ def disagreement(
     return found
 
 
-@check(7, "dense", f"an independent float64 transcription agrees over {STEPS} steps to {TOLERANCE:g}")
+@check(7, "transcription", f"an independent float64 transcription agrees over {STEPS} steps to {TOLERANCE:g}")
 def agrees_with_transcription(info: VariantInfo) -> str:
     path = transcription_path(info)
     if path is None:
         raise NotApplicable(
-            f"no transcription dense/{info.name}.py beside {Path(info.source_file()).name}; write its step() to have "
-            "the rule checked"
+            f"no transcription {TRANSCRIPTIONS}/{info.name}.py beside {Path(info.source_file()).name}; write its "
+            "step() to have the rule checked"
         )
     module = load(path)
     evaluated = getattr(module, "evaluated", None)

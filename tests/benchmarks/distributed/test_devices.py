@@ -77,7 +77,7 @@ def test_micro_batches_are_shared_too(pair):
     assert apart(pair[0]["sam", "accumulated"], alone.tensors()) <= 1e-12
 
 
-# -- what devices with perturbations of their own do, without any team ---------------------------------------------
+# -- what devices with perturbations of their own do, without a group ---------------------------------------------
 
 
 def on_half(name, rank):

@@ -95,7 +95,7 @@ def test_m_is_made_on_its_number_of_devices_only(specs, tmp_path):
 
 def test_a_killed_process_ends_the_other_and_the_run_goes_on_later(made, specs, tmp_path, essence):
     told, code = together(make, tmp_path, [specs["plain"]], 0.0, killed)
-    assert told.startswith("StateError: another process of this run ended without a word")
+    assert told.startswith("ProcessLost: another process of this run died without giving a reason")
     assert code == -9
     assert not Store(tmp_path).failed_ids()
     together(make, tmp_path, [specs["plain"]])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sambench.benchmarks.distributed import rendezvous as meeting
+from sambench.benchmarks.distributed import rendezvous as module
 from sambench.benchmarks.distributed.rendezvous import DistributedEnvironment, read_environment, rendezvous
 from sambench.errors import ConfigError
 
@@ -13,11 +13,13 @@ JOB = {"SLURM_JOB_ID": "17", "SLURM_STEP_ID": "0", "SLURM_RESTART_COUNT": "2"}
 
 
 @pytest.mark.parametrize(
-    ("environment", "seat"),
+    ("variables", "environment"),
     [
         ({}, None),
         (TORCHRUN, DistributedEnvironment(3, 4, 1, "")),
+        (TORCHRUN | {"LOCAL_WORLD_SIZE": "4"}, DistributedEnvironment(3, 4, 1, one_machine=True)),
         (SRUN | JOB, DistributedEnvironment(2, 8, 0, "17-0-2")),
+        (SRUN | JOB | {"SLURM_JOB_NUM_NODES": "1"}, DistributedEnvironment(2, 8, 0, "17-0-2", one_machine=True)),
         (
             SRUN | JOB | TORCHRUN,
             DistributedEnvironment(3, 4, 1, "17-0-2"),
@@ -27,8 +29,8 @@ JOB = {"SLURM_JOB_ID": "17", "SLURM_STEP_ID": "0", "SLURM_RESTART_COUNT": "2"}
         (SRUN | JOB | {"SLURM_STEP_NUM_TASKS": "1"}, None),
     ],
 )
-def test_the_seat_is_read_from_the_environment(environment, seat):
-    assert read_environment(environment) == seat
+def test_the_environment_is_read(variables, environment):
+    assert read_environment(variables) == environment
 
 
 def test_nonsense_in_the_environment_is_named():
@@ -36,14 +38,14 @@ def test_nonsense_in_the_environment_is_named():
         read_environment({"RANK": "one", "WORLD_SIZE": "2"})
 
 
-def test_without_company_there_is_no_meeting(tmp_path):
+def test_a_single_process_meets_nobody(tmp_path):
     with rendezvous(None, tmp_path / "never") as process_group:
         assert (process_group.rank, process_group.size, process_group.is_main_process) == (0, 1, True)
     assert not (tmp_path / "never").exists()
     assert not torch.distributed.is_initialized()
 
 
-def test_without_a_place_to_meet_the_way_out_is_told(tmp_path, monkeypatch):
+def test_without_an_address_the_way_out_is_told(tmp_path, monkeypatch):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     with (
         pytest.raises(ConfigError, match="set MASTER_ADDR and MASTER_PORT"),
@@ -56,7 +58,7 @@ def test_without_a_place_to_meet_the_way_out_is_told(tmp_path, monkeypatch):
 def test_every_process_of_a_machine_takes_a_gpu_of_its_own(local, there, index, monkeypatch):
     """Which sees them all, or one as ``--gpus-per-task=1`` gives it."""
     taken = []
-    monkeypatch.setattr(meeting, "pick_device", torch.device)
+    monkeypatch.setattr(module, "pick_device", torch.device)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
     assert DistributedEnvironment(5, 8, local, "").device("cuda") == torch.device("cuda", index)
@@ -68,7 +70,7 @@ def test_every_process_of_a_machine_takes_a_gpu_of_its_own(local, there, index, 
     [("cuda", 2, "process 2 of this machine has no GPU of its own: there are 2"), ("cuda:0", 4, "need one each")],
 )
 def test_processes_without_a_gpu_are_refused(name, there, message, monkeypatch):
-    monkeypatch.setattr(meeting, "pick_device", torch.device)
+    monkeypatch.setattr(module, "pick_device", torch.device)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
     with pytest.raises(ConfigError, match=message):
         DistributedEnvironment(2, 4, 2, "").device(name)

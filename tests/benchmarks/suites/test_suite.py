@@ -6,7 +6,8 @@ import pytest
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.spec import RunSpec
-from sambench.benchmarks.suites.suite import list_suites, load_suite
+from sambench.benchmarks.suites.files import list_suites
+from sambench.benchmarks.suites.suite import load_suite
 from sambench.datasets.source import Source
 from sambench.errors import ConfigError
 from sambench.variants import list_variants

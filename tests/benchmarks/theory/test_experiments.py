@@ -53,7 +53,7 @@ def test_the_same_data_gives_the_same_bytes(name, tmp_path):
 
 def test_the_page_is_what_its_data_gives():
     assert (ROOT / "docs" / "theory.md").read_text() == build_page(DATA, "figures/theory"), (
-        "docs/theory.md is stale; write it with: sambench theory page"
+        "docs/theory.md is stale; CONTRIBUTING.md has the command that writes it"
     )
 
 

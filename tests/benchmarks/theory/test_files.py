@@ -105,8 +105,8 @@ def test_the_command_runs_an_experiment_on_a_file_and_says_what_it_shows(two_lab
     runner = CliRunner()
     made = runner.invoke(commands.app, ["run", "importance", "--problem", f"libsvm:{two_labels}", "--quick"])
     assert made.exit_code == 0, made.output
-    assert [line for line in made.output.splitlines() if line.startswith("theory")] == [
-        f"theory/importance-small.{suffix}" for suffix in ("parquet", "png", "svg")
+    assert [line for line in made.output.splitlines() if line.startswith("sambench-results")] == [
+        f"sambench-results/theory/importance-small.{suffix}" for suffix in ("parquet", "png", "svg")
     ]
     model = make_problem(f"libsvm:{two_labels}")
     assert f"allows importance sampling {model.L_max / model.L_avg:.2f} times longer steps" in made.output

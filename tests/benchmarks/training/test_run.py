@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 
+from sambench.benchmarks.training import environment
 from sambench.benchmarks.training import run as module
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.run import run_spec
@@ -208,4 +209,14 @@ def test_a_record_names_code_machine_and_libraries(tiny_spec, tmp_path):
     assert {"numpy", "timm", "torchvision"} <= here.libraries.keys()
     assert (here.commit is None) == (here.dirty is None)
     assert here.commit is None or re.fullmatch("[0-9a-f]{40}", here.commit)
+    assert here.source is None or re.fullmatch("[0-9a-f]{64}", here.source)
     assert record.variant_source == get_info("sgd").source_hash()
+
+
+def test_a_record_of_an_installed_package_names_its_source(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "PACKAGE", tmp_path)
+    (tmp_path / "sam.py").write_text("rho = 0.05")
+    here = environment.describe_environment(torch.device("cpu"))
+    assert (here.commit, here.dirty, here.source) == (None, None, environment.package_hash(tmp_path))
+    (tmp_path / ".git").write_text("a checkout, which says nothing where git is missing")
+    assert environment.describe_environment(torch.device("cpu")).source is None

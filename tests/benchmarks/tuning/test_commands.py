@@ -37,6 +37,7 @@ def test_from_a_suite_to_a_ledger_to_the_final_runs(small, tmp_path):
     text = sambench("tune", small, *here, "--workers", "1")
     assert "trials: " in text
     ledger, final = results / "ledgers" / "contest.parquet", results / "suites" / "contest.toml"
+    assert f"next: sambench launch {final} --results {results}\n" in text
     assert tomllib.loads(final.read_text())["tuned"] == {"ledger": ledger.name, "sha256": ledger_hash(ledger)}
     assert len(read_ledger(ledger)) == 2 * 2 * (2 + 2)
     before = final.read_bytes(), ledger.read_bytes()

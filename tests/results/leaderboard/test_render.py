@@ -97,6 +97,12 @@ at 5 %; standard deviation over seeds 0.41); by the groups, which judge all pair
     assert "made with the code of commit 0123456.\n" in text
 
 
+def test_a_release_is_named_where_there_is_no_commit(board: list[RunRecord]) -> None:
+    installed = board[0].environment.model_copy(update={"commit": None, "dirty": None, "source": "f" * 64})
+    text = leaderboard.render(assemble([board[0].model_copy(update={"environment": installed}), *board[1:]]))
+    assert f"made with the code of commit 0123456 and release {installed.sambench} (fffffff).\n" in text
+
+
 def row_of(text: str, name: str) -> list[str]:
     """Return the cells of the only row of this variant."""
     (line,) = [line for line in text.splitlines() if line.startswith("|") and line.split("|")[2].strip() == name]

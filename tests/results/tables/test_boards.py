@@ -1,6 +1,5 @@
 """Boards: tracks, tiers, retractions and tuning are shown at the right rows; nothing is dropped silently."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from sambench.results.records.manifest import SuiteManifest, Track, Tuning, writ
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
 from sambench.results.records.trials import write_ledger
-from sambench.results.tables.boards import assemble, gather, read_checks
+from sambench.results.tables.boards import assemble, gather
 from sambench.results.tables.tiers import RETRACTED, VERIFICATION, read_retractions
 
 Make = Callable[..., RunRecord]
@@ -214,9 +213,3 @@ def test_the_board_shows_the_number_of_trials_and_values_at_the_edge(
     assert "`ledgers/s.parquet`" in text
     assert text.count("| rho=0.05‡ ") == 2
     assert "‡ a tuned value at the edge of its range, where a wider one might do better: sam." in text
-
-
-def test_the_committed_checks_are_read() -> None:
-    path = Path(__file__).parents[3] / "docs" / "variants" / "conformance.json"
-    assert read_checks(path) == json.loads(path.read_text())
-    assert read_checks(path.with_name("none.json")) == {}

@@ -242,7 +242,7 @@ def test_missing_runs(folder: Folder) -> None:
     folder.path("sam 4 2").unlink()
     finding = folder.only()
     assert (finding.file, finding.value) == ("suites/s.json", "1 of 9 runs")
-    assert "`sambench launch s`" in finding.way_out
+    assert "`sambench launch s --results " in finding.way_out
     Store(folder.root).write(build_record(variant="sam", epochs=4, seed=2, status="failed"))
     assert "1 of them failed" in folder.only().problem
 
@@ -300,6 +300,16 @@ def test_records_without_a_commit(folder: Folder) -> None:
     folder.replace("sam 4 1", environment={"commit": None, "dirty": None})
     folder.write()
     assert sorted(finding.value for finding in folder.findings()) == ["commit = 0123456789ab, dirty", "commit = none"]
+
+
+@pytest.mark.parametrize(("other", "problems"), [("a", 0), ("b", 1)])
+def test_an_installed_release_is_code_that_can_be_found(folder: Folder, other: str, problems: int) -> None:
+    for name, source in (("sam 4 0", "a"), ("sam 4 1", other)):
+        folder.replace(name, environment={"commit": None, "dirty": None, "source": source * 64})
+    folder.write()
+    found = folder.findings()
+    assert len(found) == problems
+    assert all(one.problem.startswith("other code under the version ") and not one.serious for one in found)
 
 
 def test_runs_that_held_data_out(folder: Folder) -> None:

@@ -17,10 +17,10 @@ from sambench.slurm.cluster.profile import Profile
 from sambench.slurm.cluster.submission import list_submissions
 from sambench.slurm.cluster.submit import submit
 from sambench.slurm.logs import find_log, follow
+from sambench.slurm.options import RunOptions
 from sambench.slurm.plan import Planned
 from sambench.slurm.retry import pick_for_retry
 from sambench.slurm.status import run_statuses
-from sambench.slurm.worker import RunOptions
 from sambench.variants import load_plugin
 
 SLOW = '''
@@ -314,9 +314,9 @@ def test_a_job_waits_for_an_earlier_start_of_itself_and_not_for_another_job(tmp_
 def test_a_job_that_gets_nowhere_several_times_in_a_row_asks_for_no_further_start(monkeypatch, cluster, tmp_path):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     notes = tmp_path / "notes"
-    for fruitful in (False, False, True, False, False):
+    for progressed in (False, False, True, False, False):
         with pytest.raises(SystemExit):
-            module._requeue(fruitful, notes)
+            module._requeue(progressed, notes)
     with pytest.raises(SambenchError, match="3 times in a row without making a step"):
         module._requeue(False, notes)
 
@@ -334,8 +334,8 @@ def test_a_signal_before_the_first_step_is_not_lost(monkeypatch, slow, plugin, t
     before = {number: signal.getsignal(number) for number in (signal.SIGUSR2, signal.SIGTERM)}
     suite, asked = slow(seeds=1 + at_a_time, epochs=2), []
 
-    def requeue(fruitful, notes):
-        asked.append(fruitful)
+    def requeue(progressed, notes):
+        asked.append(progressed)
         raise SystemExit(1)
 
     class Sender(module.JobLog):

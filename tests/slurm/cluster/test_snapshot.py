@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import sambench
-from sambench.benchmarks.training.environment import source_state
+from sambench.benchmarks.training.environment import package_hash, source_state
 from sambench.errors import StateError
 from sambench.slurm.cluster.snapshot import SOURCE, take_snapshot
 from sambench.variants import list_variants
@@ -31,6 +31,8 @@ def test_every_module_of_the_package_is_there_with_the_same_bytes(copy):
 
 def test_data_of_packages_is_there_and_records_are_not(copy):
     assert (copy / "benchmarks" / "suites" / "quickstart.toml").is_file()
+    assert (copy / "results" / "conformance.json").is_file()
+    assert (copy / "variants" / "transcriptions" / "sam.py").is_file()
     assert (copy / "slurm" / "cluster" / "profiles" / "gpu.toml").is_file()
     assert not (copy / "results" / "runs").exists()
     assert not list(copy.glob("**/__pycache__"))
@@ -55,6 +57,12 @@ def test_the_copy_knows_the_commit_of_its_original(copy):
 
 def test_a_folder_outside_a_checkout_has_no_commit(tmp_path):
     assert source_state(tmp_path) == (None, None)
+
+
+def test_the_copy_has_the_hash_of_its_original(copy, tmp_path):
+    assert package_hash(copy) == package_hash(PACKAGE)
+    (tmp_path / "sam.py").write_text("")
+    assert package_hash(tmp_path) != package_hash(PACKAGE)
 
 
 def test_plugins_of_one_name_do_not_meet(tmp_path):

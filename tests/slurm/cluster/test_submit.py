@@ -18,8 +18,8 @@ from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
 from sambench.slurm.cluster.submission import Submission, list_submissions
 from sambench.slurm.cluster.submit import submit
+from sambench.slurm.options import RunOptions
 from sambench.slurm.plan import Planned
-from sambench.slurm.worker import RunOptions
 
 GOLDEN = Path(__file__).parent / "golden"
 

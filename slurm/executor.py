@@ -1,0 +1,212 @@
+"""Where a plan is carried out: in this process, in worker processes of this machine, or as jobs of a SLURM cluster.
+
+Each place is an :class:`Executor`, found by its name through ``EXECUTORS``; :func:`~sambench.slurm.launch.launch_suite`
+knows nothing else of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+
+from .. import units
+from ..benchmarks.device import cores, pick_device
+from ..benchmarks.suites.calibration import check_device
+from ..benchmarks.training.environment import describe_environment
+from ..registry import Registry
+from .cluster import commands
+from .cluster.packing import Packed, pack
+from .cluster.profile import Profile
+from .cluster.submit import submit
+from .events import Listen
+from .local import run_pool
+from .options import RunOptions
+from .plan import Plan
+from .resources import check_room, disk_bytes, resources
+from .worker import run_here
+
+EXECUTORS: "Registry[type[Executor]]" = Registry("executor")
+"""The places where suites can be run, by name: ``@EXECUTORS.register`` adds a class."""
+
+
+class Executor(Protocol):
+    """One place where runs are made, with the settings of that place."""
+
+    name: ClassVar[str]
+
+    def fit(self, options: RunOptions) -> RunOptions:
+        """Return the options of runs with the device, threads and number of devices of this place."""
+        ...
+
+    def alone(self, threads: int) -> "Executor":
+        """Return this place with one run at a time on so many CPU threads, as track T needs it."""
+        ...
+
+    def device(self) -> torch.device:
+        """Return the kind of device that runs are made on, for estimates; it need not be on this machine."""
+        ...
+
+    def describe(self, plan: Plan) -> list[tuple[str, str]]:
+        """Return what a plan takes here, as (name, value) lines for people."""
+        ...
+
+    def check(self, plan: Plan, results: Path) -> None:
+        """Refuse a plan before anything starts.
+
+        Raises:
+            ConfigError: the device, the scheduler or the room on the disk is missing.
+        """
+        ...
+
+    def run(self, plan: Plan, options: RunOptions, listen: Listen) -> dict[str, str]:
+        """Carry out a plan that was checked; return how each run ended (or ``submitted``), by run id."""
+        ...
+
+
+def make_executor(name: str, **settings: Any) -> Executor:
+    """Return an executor by name.
+
+    Args:
+        name: ``debug``, ``local``, ``slurm`` or one of a plug-in.
+        **settings: fields of its class, such as ``workers=2`` or ``profile=load_profile("gpu")``.
+
+    Raises:
+        ConfigError: an unknown name.
+
+    Example:
+        >>> make_executor("local", workers=2, threads=1).name
+        'local'
+    """
+    return EXECUTORS.get(name)(**settings)
+
+
+@dataclass(frozen=True)
+class _Here:
+    """What the two executors of this machine share.
+
+    Args:
+        device_name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        threads: CPU threads of one run; the same number gives the same bits.
+    """
+
+    device_name: str = "auto"
+    threads: int = 1
+    workers: int | None = None
+
+    @property
+    def at_once(self) -> int:
+        """Runs at a time: one per core, at most four, as a small model uses one core well and memory is shared."""
+        return self.workers or min(4, cores())
+
+    def fit(self, options: RunOptions) -> RunOptions:
+        return replace(options, device=self.device_name, threads=self.threads)
+
+    def alone(self, threads: int) -> "_Here":
+        return replace(self, workers=1, threads=threads)
+
+    def device(self) -> torch.device:
+        return pick_device(self.device_name)
+
+    def describe(self, plan: Plan) -> list[tuple[str, str]]:
+        return [
+            (f"with {self.at_once} at a time", f"{units.duration(plan.seconds / self.at_once)} at best"),
+            ("disk", units.size(disk_bytes(plan, self.at_once))),
+        ]
+
+    def check(self, plan: Plan, results: Path) -> None:
+        check_device(plan.suite, describe_environment(self.device()), self.threads)
+        check_room(results, disk_bytes(plan, self.at_once))
+
+
+@EXECUTORS.register
+@dataclass(frozen=True)
+class DebugExecutor(_Here):
+    """One run after the other in this process: what a debugger can step through."""
+
+    name: ClassVar[str] = "debug"
+
+    @property
+    def at_once(self) -> int:
+        return 1
+
+    def run(self, plan: Plan, options: RunOptions, listen: Listen) -> dict[str, str]:
+        return run_here(plan.runs, options, listen)
+
+
+@EXECUTORS.register
+@dataclass(frozen=True)
+class LocalExecutor(_Here):
+    """Several worker processes on this machine."""
+
+    name: ClassVar[str] = "local"
+
+    def run(self, plan: Plan, options: RunOptions, listen: Listen) -> dict[str, str]:
+        return run_pool(plan.runs, options, self.at_once, listen)
+
+
+@EXECUTORS.register
+@dataclass(frozen=True)
+class SlurmExecutor:
+    """Job arrays of a SLURM cluster; nothing depends on this process once they are submitted.
+
+    Args:
+        profile: what jobs ask for and how runs are packed into them.
+        tell: is given a line of text for every array that was submitted.
+        delay: least seconds before the jobs start.
+    """
+
+    name: ClassVar[str] = "slurm"
+
+    profile: Profile = field(default_factory=lambda: Profile.model_validate({}))
+    tell: Callable[[str], None] = print
+    delay: int = 0
+
+    def fit(self, options: RunOptions) -> RunOptions:
+        profile = self.profile
+        return replace(options, device=profile.job_device, threads=profile.threads, devices=profile.devices)
+
+    def alone(self, threads: int) -> "SlurmExecutor":
+        update = {"threads": threads, "runs_per_gpu": 1, "array_parallelism": 1}
+        return replace(self, profile=self.profile.model_copy(update=update))
+
+    def later(self, seconds: int) -> "SlurmExecutor":
+        """Return this place with jobs that start after so many seconds at the earliest."""
+        return replace(self, delay=seconds)
+
+    def device(self) -> torch.device:
+        kind = self.profile.job_device
+        return torch.device("cuda" if self.profile.charged_gpus and kind == "auto" else kind.replace("auto", "cpu"))
+
+    def describe(self, plan: Plan) -> list[tuple[str, str]]:
+        profile, jobs = self.profile, self._jobs(plan)
+        needs = resources(jobs, profile, commands.max_array_size())
+        fits = (
+            f"{needs.requeued} of {needs.jobs} jobs are checkpointed and requeued at it, {needs.starts} starts in all"
+            if needs.requeued
+            else "all jobs fit"
+        )
+        return [
+            ("jobs", f"{needs.jobs} in {needs.arrays} arrays, {profile.at_a_time} runs at a time in each"),
+            ("GPU hours" if profile.charged_gpus else "job hours", f"{needs.device_hours:,.1f}"),
+            ("wall-clock time", f"{units.duration(needs.seconds)} at best, {profile.array_parallelism} jobs at a time"),
+            (f"time limit {profile.time}", fits),
+            ("disk", units.size(self._disk(plan))),
+        ]
+
+    def check(self, plan: Plan, results: Path) -> None:
+        commands.check_present()
+        check_room(results, self._disk(plan))
+
+    def run(self, plan: Plan, options: RunOptions, listen: Listen) -> dict[str, str]:
+        made = submit(options.results, plan.suite.name, self._jobs(plan), self.profile, options, self.tell, self.delay)
+        self.tell(f"launch {made.id}; its folder is {made.folder}")
+        return {run.spec.run_id: "submitted" for run in plan.runs}
+
+    def _jobs(self, plan: Plan) -> tuple[Packed, ...]:
+        return pack(plan.runs, self.profile.runs_per_job, self.profile.at_a_time)
+
+    def _disk(self, plan: Plan) -> int:
+        jobs = len(self._jobs(plan))
+        return disk_bytes(plan, min(jobs, self.profile.array_parallelism) * self.profile.at_a_time, jobs)

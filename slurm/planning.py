@@ -1,0 +1,103 @@
+"""From a suite and a store to a plan: what is missing, what it will cost, and how long that takes."""
+
+from collections.abc import Iterator, Set
+from contextlib import suppress
+
+import torch
+from torch import Tensor
+
+from ..benchmarks.spec import RunSpec
+from ..benchmarks.suites.suite import Suite
+from ..datasets.samplers import get_sampler
+from ..errors import StateError
+from ..results.records.record import RunRecord
+from ..results.records.store import Store
+from ..variants import AVERAGES, HOOKS, get_info
+from . import estimate
+from .estimate import Workload
+from .plan import Plan, Planned
+
+
+def make_plan(
+    suite: Suite,
+    store: Store,
+    device: torch.device,
+    data_root: str | None = None,
+    elsewhere: Set[str] = frozenset(),
+) -> Plan:
+    """Compare a suite with a store.
+
+    Time per gradient evaluation is taken from the store's records of the same workload on this kind of device; where
+    there is none, one gradient evaluation of the model is timed here. A forward evaluation counts as a third.
+
+    Args:
+        suite: the runs that are wanted.
+        store: results folder with the records that exist.
+        device: device that the runs will be made on; estimates are for it.
+        data_root: folder of downloaded data sets.
+        elsewhere: run ids that another process or job is making.
+    """
+    done = set(store.run_ids())
+    ids = dict(zip(suite.run_ids, suite.specs, strict=True))
+    alike: dict[Workload, list[str]] = {}
+    for run_id in ids.keys() & done:
+        alike.setdefault(estimate.workload(ids[run_id]), []).append(run_id)
+    speeds: dict[Workload, tuple[float, str]] = {}
+    data: dict[str, tuple[estimate.Shape, int, Tensor]] = {}
+    epochs: dict[tuple[str, str, int | None, float, int, int, bool], int] = {}
+    runs, checkpoints, records = [], 0, 0
+    for run_id, spec in ids.items():
+        if run_id in done or run_id in elsewhere:
+            continue
+        source = suite.source(spec)
+        if spec.dataset not in data:
+            data[spec.dataset] = estimate.train_labels(spec, source, data_root)
+        shape, classes, labels = data[spec.dataset]
+        key = estimate.workload(spec)
+        if key not in speeds:
+            speeds[key] = _speed(spec, shape, classes, device, _records(store, sorted(alike.get(key, []))))
+        info, policy = get_info(spec.variant), get_sampler(spec.sampler)
+        chosen = (spec.dataset, spec.split, spec.subset, spec.imbalance, spec.seed, spec.batch_size, spec.drop_last)
+        if chosen not in epochs:
+            epochs[chosen] = estimate.steps_per_epoch(spec, labels, classes)
+        epoch = epochs[chosen]
+        steps = spec.epochs * epoch
+        gradients = steps * info.declared_gradients(spec.hyper)
+        forwards = steps * (info.declared_forwards(spec.hyper) + policy.declared_forwards(spec.hyper))
+        if spec.hook != info.hook:  # a variant's own hook is part of what the variant declares
+            forwards += steps * HOOKS.get(spec.hook).declared_forwards(spec.hyper)
+        if AVERAGES.get(spec.average).statistics == "recomputed" and spec.norm == "batch":
+            forwards += epoch
+        seconds = speeds[key][0] * (gradients + forwards / 3)
+        runs.append(Planned(spec, source, steps, gradients, forwards, seconds))
+        checkpoints = max(checkpoints, estimate.checkpoint_bytes(spec, classes))
+        records += estimate.record_bytes(spec)
+    return Plan(
+        suite=suite,
+        runs=tuple(runs),
+        done=sum(run_id in done for run_id in ids),
+        elsewhere=sum(run_id in elsewhere and run_id not in done for run_id in ids),
+        basis=tuple(basis for _, basis in speeds.values()),
+        checkpoint_bytes=checkpoints,
+        record_bytes=records,
+    )
+
+
+def _speed(
+    spec: RunSpec, shape: estimate.Shape, classes: int, device: torch.device, records: Iterator[RunRecord]
+) -> tuple[float, str]:
+    """Return the seconds of a gradient evaluation, and a sentence on how they were found."""
+    what = f"{spec.model} on {spec.dataset}"
+    if known := estimate.recorded_speed(records, device):
+        return known[0], f"{what}: {known[1]} records of this suite"
+    if device.type == "cuda" and not torch.cuda.is_available():
+        seconds = estimate.measured_speed(spec, shape, classes, torch.device("cpu"))
+        return seconds, f"{what}: timed on this CPU, as there is no GPU here; a GPU will be many times faster"
+    seconds = estimate.measured_speed(spec, shape, classes, device)
+    return seconds, f"{what}: a gradient evaluation timed on this {device.type}, one thread"
+
+
+def _records(store: Store, ids: list[str]) -> Iterator[RunRecord]:
+    for run_id in ids:
+        with suppress(StateError):  # damaged: the boards say so
+            yield store.read(run_id)

@@ -1,0 +1,121 @@
+"""Tuning a suite: the search of ``benchmarks/tuning`` with its trials made by an executor, and what is kept of it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .. import units
+from ..atomic import atomic_write_bytes, make_folder
+from ..benchmarks.spec import RunSpec
+from ..benchmarks.suites.suite import Suite
+from ..benchmarks.tuning.search import tune, tuned_entries
+from ..benchmarks.tuning.strategies import SearchStrategy
+from ..benchmarks.tuning.tuned_suite import final_suite
+from ..errors import StateError
+from ..results.records.manifest import FOLDER as SUITES
+from ..results.records.manifest import read_manifests
+from ..results.records.store import Store
+from ..results.records.trials import FOLDER as LEDGERS
+from ..results.records.trials import Trial, write_ledger
+from .events import Listen, RunEvent
+from .executor import Executor
+from .launch import Watch, carry_out, silent
+from .options import RunOptions
+from .plan import Plan
+
+TRIALS = "tuning"
+"""Folder of the trials' records and checkpoints, beside the final ones: their ledger is what is kept."""
+
+
+@dataclass(frozen=True)
+class TunedSuite:
+    """What a tuning leaves behind.
+
+    Args:
+        trials: every trial, the chosen ones marked.
+        ledger: Parquet file of the trials.
+        suite: TOML file of the final runs with the chosen settings, to launch next.
+    """
+
+    trials: list[Trial]
+    ledger: Path
+    suite: Path
+
+
+def tune_suite(
+    suite: Suite,
+    options: RunOptions,
+    strategy: SearchStrategy,
+    executor: Executor,
+    *,
+    tell: Callable[[str], None] = print,
+    watch: Watch = silent,
+) -> TunedSuite:
+    """Choose hyper-parameters for every method of a suite under one budget; write the ledger and the suite to launch.
+
+    Args:
+        suite: a suite whose file has a table ``[tuning]``.
+        options: results folder of the final runs, data and plug-ins.
+        strategy: proposes the settings of the trials.
+        executor: where the trials are run.
+        tell: is given a line of text about every round of trials.
+        watch: is given the plan of every round; as in :func:`~sambench.slurm.launch.launch_suite`.
+
+    Raises:
+        ConfigError: the suite has no budget, or no track to tune on.
+        StateError: trials have no result (the same call resumes), or final runs were made with other settings.
+    """
+    tuned_entries(suite)
+    results = options.results
+    store = Store(results / TRIALS)
+    store.check_writable()
+    options = replace(options, results=store.root)
+    trials = tune(suite, store, strategy, _rounds(suite, options, executor, tell, watch))
+    ledger, final = results / LEDGERS / f"{suite.name}.parquet", results / SUITES / f"{suite.name}.toml"
+    digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))
+    text = final_suite(suite, trials, ledger.name, digest)
+    _check_unseen(results, suite.name, final, text)
+    candidate.replace(ledger)
+    make_folder(final.parent)
+    atomic_write_bytes(final, text.encode())
+    return TunedSuite(trials, ledger, final)
+
+
+def _rounds(
+    suite: Suite, options: RunOptions, executor: Executor, tell: Callable[[str], None], watch: Watch
+) -> Callable[[Sequence[RunSpec]], Mapping[str, str]]:
+    """Return the function that runs the trials of one round; it returns the error texts of failed ones by run id."""
+
+    def make(specs: Sequence[RunSpec]) -> Mapping[str, str]:
+        errors: dict[str, str] = {}
+
+        @contextmanager
+        def watched(plan: Plan, place: Executor) -> Iterator[Listen]:
+            minutes = f"about {units.duration(plan.seconds)} of training"
+            tell(f"trials of this round: {len(specs)}, done {plan.done}, to do {len(plan.runs)}, {minutes}")
+            with watch(plan, place) as listen:
+
+                def hear(event: RunEvent) -> None:
+                    listen(event)
+                    if event.kind == "failed":
+                        errors[event.run.spec.run_id] = event.text
+
+                yield hear
+
+        carry_out(replace(suite, specs=tuple(specs)), options, executor, watched)
+        return errors
+
+    return make
+
+
+def _check_unseen(results: Path, name: str, final: Path, text: str) -> None:
+    """Refuse to choose anew once final runs were made: their test accuracies may have been seen."""
+    store = Store(results)
+    known = next((manifest for manifest in read_manifests(results) if manifest.name == name), None)
+    seen = [run for run in known.runs if store.has(run)] if known else []
+    if seen and (not final.is_file() or final.read_text() != text):
+        raise StateError(
+            f"{len(seen)} final runs of suite {name!r} are done, so its test set was used: settings chosen anew would "
+            "be chosen after seeing it. Tune it under another name (a copy of the TOML file); nothing was changed"
+        )
