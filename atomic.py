@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written beside their place, fsynced, then given their name."""
+"""Files that are either whole or absent: written under a temporary name, fsynced, then renamed."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from .errors import StateError
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: leftovers of killed writers stay until somebody deletes them
+except ImportError:  # not a POSIX system: leftovers of killed writers are not deleted
     fcntl = None
 
 _SUFFIX = ".tmp"
@@ -23,7 +23,12 @@ _A_FOLDER = {errno.EISDIR}
 
 
 def write_failure(error: OSError, folder: Path) -> StateError:
-    """Say what kept a file from being written in ``folder``, and what to do about it."""
+    """Build the error for a file that could not be written in ``folder``: the reason and the way out.
+
+    Args:
+        error: what the operating system reported.
+        folder: folder of the file.
+    """
     if error.errno in _NO_SPACE:
         problem, way_out = "no space left", "free some space or raise the quota"
     elif error.errno in _NO_PERMISSION:
@@ -58,7 +63,7 @@ def make_folder(folder: str | Path) -> Path:
 
 
 def check_writable(folder: str | Path) -> None:
-    """Make sure, before work that takes long, that what comes out of it can be written in ``folder``.
+    """Make sure, before long work, that its results can be written in ``folder``.
 
     Raises:
         StateError: the folder cannot be created or written, with the reason and the way out.
@@ -73,23 +78,23 @@ def check_writable(folder: str | Path) -> None:
 
 
 def atomic_write_bytes(path: str | Path, data: bytes, *, overwrite: bool = True) -> bool:
-    """Write a file so that nobody, at no moment and after no crash, sees a part of it.
+    """Write a file atomically: no reader sees a part of it, not even after a crash.
 
-    The bytes go to a temporary file in the same folder, are fsynced, and get their name in one step: a
-    rename, or, where an existing file must survive, a hard link, which is refused when the name is taken. Any
-    number of processes may write the same path at once. On a file system without hard links the file is still
-    whole, but of two writers that race with ``overwrite=False`` the last one wins.
+    The bytes go to a temporary file in the same folder, are fsynced, and get their name in one step: by a rename, or,
+    if an existing file must be kept, by a hard link, which fails if the name is taken. Any number of processes may
+    write the same path at once. On a file system without hard links the file is still whole, but of two writers that
+    race with ``overwrite=False`` the last one wins.
 
     Args:
-        path: where the file belongs; its folder must exist.
-        data: the whole content.
-        overwrite: replace an existing file, or leave it as it is.
+        path: path of the file; its folder must exist.
+        data: the whole content of the file.
+        overwrite: whether to replace an existing file or to keep it.
 
     Returns:
-        Whether the file was written: ``False`` only when it was there before and ``overwrite`` is off.
+        Whether the file was written: ``False`` only if it existed and ``overwrite`` is off.
 
     Raises:
-        StateError: the folder is missing, read-only or full; what was there before is untouched.
+        StateError: the folder is missing, read-only or full; an existing file is unchanged.
 
     Example:
         >>> import tempfile
@@ -115,10 +120,10 @@ def atomic_write_bytes(path: str | Path, data: bytes, *, overwrite: bool = True)
 
 
 def remove_leftovers(folder: str | Path) -> int:
-    """Delete the temporary files of writers that were killed, and return how many there were.
+    """Delete the temporary files of killed writers, and return their number.
 
-    A writer holds a lock on its temporary file, which the kernel drops when the process ends however it ends:
-    a file whose lock is free has no writer any more. Where locks do not work, nothing is deleted.
+    A writer locks its temporary file, and the kernel drops the lock when the process ends, for whatever reason: a file
+    whose lock is free has no writer any more. Where locks do not work, nothing is deleted.
     """
     removed = 0
     if fcntl is None:
@@ -137,17 +142,17 @@ def remove_leftovers(folder: str | Path) -> int:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[tuple[int, Path]]:
-    """Open a locked temporary file of a name nobody else uses; the name is gone afterwards."""
+    """Open a locked temporary file under a unique name, and delete that name afterwards."""
     while True:
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}{_SUFFIX}")
-        # Plain open rather than tempfile: the file gets the permissions that the user's umask says.
+        # os.open rather than tempfile: the file gets the permissions of the user's umask.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         if fcntl is not None:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             break
-        os.close(descriptor)  # remove_leftovers came between the opening and the lock
+        os.close(descriptor)  # remove_leftovers deleted it between opening and locking
     try:
         yield descriptor, temporary
     finally:
@@ -163,11 +168,11 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def give_name(temporary: Path, path: Path) -> bool:
-    """Give a file its name unless the name is taken, and return whether it did: of many that try, one succeeds."""
+    """Give a file its final name unless it is taken, and return whether it did; of many processes one succeeds."""
     try:
         os.link(temporary, path)
     except FileExistsError:
-        # Over NFS a link whose answer was lost is tried again and then finds itself.
+        # Over NFS, a link whose reply was lost is retried and then fails because of itself.
         return os.stat(temporary).st_nlink > 1
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
@@ -179,7 +184,7 @@ def give_name(temporary: Path, path: Path) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name survive a power cut: the name lives in the folder, which has its own blocks on disk."""
+    """Write a folder to disk, so that a new name in it survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

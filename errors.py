@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class SambenchError(Exception):
-    """Anything sambench refuses to do; the command line prints its message without a traceback."""
+    """The base of all errors of sambench; the command line prints its message without a traceback."""
 
 
 class ConfigError(SambenchError, ValueError):
-    """What was asked for is not valid: an unknown name, a value out of range, a wrong combination."""
+    """The request is not valid: an unknown name, a value out of range, a wrong combination."""
 
 
 class DataError(SambenchError, RuntimeError):
@@ -20,12 +24,28 @@ class StateError(SambenchError, RuntimeError):
     """A checkpoint, record or results folder is damaged, foreign or cannot be written."""
 
 
+def nearest(name: str, valid: Iterable[str], most: int = 2, cutoff: float = 0.55) -> list[str]:
+    """List the valid names that a misspelt one resembles, the nearest first.
+
+    Args:
+        name: the misspelt name; its case is ignored.
+        valid: the accepted names, in lower case.
+        most: largest number of names returned.
+        cutoff: smallest similarity of a returned name, from 0 to 1 (``difflib``'s ratio).
+
+    Example:
+        >>> nearest("sma", ["sgd", "sam"]), nearest("adamw", ["sgd", "sam"])
+        (['sam'], [])
+    """
+    return get_close_matches(name.lower(), sorted(valid), n=most, cutoff=cutoff)
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> ConfigError:
     """Build the error for a name that is not in a collection, with the nearest ones first.
 
     Args:
-        kind: what the name stands for, in the singular (``"variant"``).
-        name: what was given.
+        kind: kind of thing that is named, in the singular (``"variant"``).
+        name: the name that was given.
         valid: every name that would have been accepted.
 
     Example:
@@ -33,10 +53,41 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> ConfigError:
         "unknown variant 'sma'; did you mean 'sam'? Valid: sam, sgd"
     """
     options = sorted(valid)
-    near = get_close_matches(name.lower(), options, n=2, cutoff=0.55)
+    near = nearest(name, options)
     hint = f"; did you mean {' or '.join(repr(option) for option in near)}?" if near else "."
     return ConfigError(f"unknown {kind} {name!r}{hint} Valid: {', '.join(options) or 'none, there are none'}")
 
 
+def explain(error: "ValidationError", whole: str = "the file", depth: int | None = None) -> list[str]:
+    """Say which values pydantic refused, one line each: location, value and reason.
+
+    Args:
+        error: the error of a pydantic model.
+        whole: name for problems that belong to no single field.
+        depth: number of parts that a location is cut to. A value that may have several types has a problem for each
+            of them, below its own location; cut to that, only the first is reported.
+
+    Example:
+        >>> from pydantic import TypeAdapter, ValidationError
+        >>> try:
+        ...     TypeAdapter(dict[str, int]).validate_python({"epochs": "many"})
+        ... except ValidationError as error:
+        ...     explain(error)
+        ["epochs='many' is not valid: input should be a valid integer, unable to parse string as an integer"]
+    """
+    first: dict[tuple[int | str, ...], Any] = {}
+    for problem in error.errors(include_url=False):
+        first.setdefault(problem["loc"][:depth], problem)
+    return [_problem(".".join(map(str, where)), problem, whole) for where, problem in first.items()]
+
+
+def _problem(where: str, problem: Any, whole: str) -> str:
+    reason = problem["msg"].removeprefix("Value error, ")
+    reason = reason[0].lower() + reason[1:]
+    if not where or problem["type"] == "missing":  # the input is then the whole content
+        return f"{where or whole}: {reason}"
+    return f"{where}={problem['input']!r:.80} is not valid: {reason}"
+
+
 class Interrupted(BaseException):
-    """The run stopped on request and its checkpoint is written; no handler of errors should take it for one."""
+    """A run stopped on request, with its checkpoint written; not an ``Exception``, so that error handlers ignore it."""

@@ -1,4 +1,4 @@
-"""One hyper-parameter: its default, what it means, what it may be, and where to search for it."""
+"""Hyper-parameters: default, meaning, valid values and search range of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ class Hyper:
     """A declared hyper-parameter.
 
     Args:
-        default: the value when nothing is said; its type is the type of the hyper-parameter.
-        doc: what it is, with its symbol and unit.
-        low: smallest valid number.
-        high: largest valid number.
-        choices: valid texts; beside them numbers within ``low`` and ``high`` if the default is a number.
+        default: value if none is given; its type is the type of the hyper-parameter.
+        doc: meaning, with symbol and unit.
+        low: smallest valid number, ``None`` without a lower limit.
+        high: largest valid number, ``None`` without an upper limit.
+        choices: valid texts; if the default is a number, numbers within ``low`` and ``high`` are valid, too.
         above: whether ``low`` itself is excluded.
-        search: the range a tuner may try, as ``(low, high, "log" | "linear")`` or a tuple of values.
+        search: the range that a tuner may search, as ``(low, high, "log" | "linear")`` or a tuple of values.
     """
 
     default: Value
@@ -36,7 +36,7 @@ class Hyper:
         return isinstance(self.default, int | float) and not isinstance(self.default, bool)
 
     def describe(self) -> str:
-        """Say in words what is valid: ``a number >= 0``, ``one of 'step', 'epoch'``."""
+        """Describe the valid values in words: ``a number >= 0``, ``one of 'step', 'epoch'``."""
         if isinstance(self.default, bool):
             return "true or false"
         texts = f"one of {', '.join(map(repr, self.choices))}" if self.choices else ""
@@ -52,7 +52,7 @@ class Hyper:
         return f"{number} or {texts}" if texts else number
 
     def check(self, name: str, value: object) -> Value:
-        """Return the value in the declared type, or raise :class:`ConfigError` that says what is valid.
+        """Return the value in the declared type, or raise :class:`ConfigError` with the valid values.
 
         Example:
             >>> Hyper(0.05, "radius", low=0).check("rho", "0.1")
@@ -88,6 +88,11 @@ class Hyper:
 
 def resolve(owner: str, declared: Mapping[str, Hyper], given: Mapping[str, object]) -> dict[str, Value]:
     """Fill in defaults and check every value.
+
+    Args:
+        owner: name of the owner of the hyper-parameters, for error messages.
+        declared: name of each hyper-parameter -> its declaration.
+        given: name -> value, for those that are not left at their default.
 
     Raises:
         ConfigError: with every unknown name and the valid ones, and every value that is not valid, one a line.

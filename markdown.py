@@ -7,9 +7,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collectio
     """Write a table with columns of equal width.
 
     Args:
-        columns: headings.
-        rows: texts, one a column; they are escaped here.
-        left: headings of the columns that are aligned to the left, the others being numbers.
+        columns: heading of each column.
+        rows: for each row one text a column; the texts are escaped here.
+        left: headings of the columns that are aligned to the left; the others are numbers and aligned to the right.
 
     Example:
         >>> print(table(["name", "n"], [["a|b", "1"]], left=["name"]))
@@ -33,12 +33,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collectio
 
 
 def escape(text: str) -> str:
-    """Write a text so that Markdown shows it as it is, also within a table."""
+    """Escape a text so that Markdown shows it unchanged, also within a table."""
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def number(value: float | None) -> str:
-    """Write a cost with about three digits, and ``–`` for what does not exist.
+    """Write a number with about three digits, and ``None`` as ``–``.
 
     Example:
         >>> [number(value) for value in (1234.5, 12.34, 1.234, None)]
@@ -50,7 +50,7 @@ def number(value: float | None) -> str:
 
 
 def count(amount: int, noun: str) -> str:
-    """Write an amount with its noun.
+    """Write an amount with its noun in singular or plural.
 
     Example:
         >>> count(1, "run"), count(1200, "run")

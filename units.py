@@ -1,8 +1,8 @@
-"""Sizes and times written for people."""
+"""Sizes and times as texts for people."""
 
 
 def size(count: float) -> str:
-    """Write a number of bytes for people.
+    """Write a number of bytes with a unit.
 
     Example:
         >>> size(1_500_000), size(2e12)
@@ -16,7 +16,7 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time for people.
+    """Write a number of seconds with a unit.
 
     Example:
         >>> duration(45), duration(600), duration(7200), duration(1e6)

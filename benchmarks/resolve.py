@@ -1,16 +1,13 @@
 """From what was asked for to a fully resolved spec: defaults, plug-ins, and every problem of it in one message."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from ..datasets import DATASETS, Augmentation
 from ..datasets.samplers import get_sampler
-from ..errors import ConfigError
+from ..errors import ConfigError, explain, unknown
 from ..hyper import Hyper, resolve
 from ..variants import VariantInfo, get_info
 from ..variants._bases import base_hyper
@@ -30,21 +27,13 @@ def make_spec(given: Mapping[str, Any]) -> RunSpec:
     Raises:
         ConfigError: with all errors at once, each with the nearest valid names.
     """
-    problems: list[str] = []
     valid = RunSpec.model_fields
-    for key in given:
-        if key not in valid:
-            near = get_close_matches(key, valid, n=1)
-            problems.append(
-                f"unknown field {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(valid)}")
-            )
+    problems = [str(unknown("field", key, valid)) for key in given if key not in valid]
     fields = {key: value for key, value in given.items() if key in valid}
     try:
         spec = RunSpec.model_validate(fields)
     except ValidationError as error:
-        # a value that may be of several types has an error for each
-        first = {detail["loc"][:2]: detail for detail in reversed(error.errors())}
-        problems += [_explain(where, detail) for where, detail in reversed(first.items())]
+        problems += explain(error, depth=2)
         wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
         spec = RunSpec.model_validate({key: value for key, value in fields.items() if key not in wrong})
     updates: dict[str, Any] = {}
@@ -53,10 +42,6 @@ def make_spec(given: Mapping[str, Any]) -> RunSpec:
     if problems:
         raise ConfigError("\n".join(problems))
     return RunSpec.model_validate({**spec.model_dump(), **updates})
-
-
-def _explain(where: tuple[int | str, ...], detail: Any) -> str:
-    return f"{'.'.join(map(str, where))}={detail['input']!r} is not valid: {detail['msg'].lower()}"
 
 
 def _collect(problems: list[str], action: Any) -> None:

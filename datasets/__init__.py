@@ -3,13 +3,13 @@
 A run uses four things, in this order::
 
     dataset = load("cifar10")                                      # decoded once, then read from a cache
-    parts = prepare(dataset, split="search", noise=0.2, seed=0)    # what to train on, to select on, to report
+    parts = prepare(dataset, split="search", noise=0.2, seed=0)    # training, validation and test part
     images = parts.train_images.to(device, memory_format=torch.channels_last)
     augmentation = Augmentation.parse("crop:4,flip,cutout:16")
-    decisions = augmentation.draw(len(images), dataset.shape[1:], seed).to(device)    # those of one epoch
+    decisions = augmentation.draw(len(images), dataset.shape[1:], seed).to(device)    # of one epoch
     batch = augmentation(take(images, index[:128]), decisions[:128], dataset.mean, dataset.std)
 
-and ``normalize(images, dataset.mean, dataset.std)`` where nothing is augmented.
+For validation and test, ``normalize(images, dataset.mean, dataset.std)`` replaces the last two steps.
 """
 
 from typing import TYPE_CHECKING

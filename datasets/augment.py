@@ -1,7 +1,7 @@
-"""Augmentation as batched tensor code: all random decisions of an epoch are drawn first, then applied anywhere.
+"""Augmentation as batched tensor code: all random decisions of an epoch are drawn first and applied batch by batch.
 
-Drawing and applying are apart so that the decisions do not depend on the device, on the batch size or on how far a
-run had come when it was interrupted: example number i of an epoch gets the i-th decision, whoever asks for it.
+Drawing is separate from applying so that the decisions do not depend on the device, on the batch size or on where a run
+was interrupted: example number i of an epoch always gets the i-th decision.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -19,10 +19,10 @@ _SYNTAX = ("none", "crop:PAD", "crop:PAD:reflect", "flip", "cutout:SIZE", *POLIC
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """The random decisions for n examples; ``None`` for what the recipe does not do.
+    """The random decisions for n examples; ``None`` for operations that are not in the recipe.
 
     Attributes:
-        count: n.
+        count: number of examples n.
         crop: int64 (n, 2), row and column of the window's corner in the padded image.
         flip: bool (n,), whether to mirror left and right.
         policy: int64 (n,), the seed of each example's policy.
@@ -42,7 +42,7 @@ class Decisions:
         return Decisions(len(range(self.count)[rows]), **{key: value[rows] for key, value in self._tensors()})
 
     def to(self, device: torch.device | str) -> "Decisions":
-        """Move what the tensor code reads to a device; the seeds of policies stay on the CPU, where they are used."""
+        """Move the decisions to a device, except the seeds of policies, which are used on the CPU."""
         return replace(self, **{key: value.to(device) for key, value in self._tensors() if key != "policy"})
 
     def _tensors(self) -> list[tuple[str, Tensor]]:
@@ -52,12 +52,12 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to every training image; :meth:`parse` reads it from a recipe.
+    """The operations on every training image; :meth:`parse` reads them from a recipe.
 
     The order of application is fixed, whatever the order in the recipe: crop, flip, policy, normalization, cutout.
 
     Attributes:
-        crop: pixels of padding on each side before a window of the original size is cut out; 0 is off.
+        crop: pixels of padding on each side, before a window of the original size is cut out; 0 is off.
         reflect: pad by mirroring the image at its border, instead of black.
         flip: mirror left and right with probability 1/2.
         policy: ``"autoaugment"``, ``"randaugment"``, ``"trivialaugment"`` or ``None``.
@@ -89,7 +89,7 @@ class Augmentation:
         if tokens == ["none"]:
             return cls()
         if "none" in tokens:
-            raise ConfigError(f"augmentation {recipe!r}: none stands alone, or is left out")
+            raise ConfigError(f"augmentation {recipe!r}: none cannot be combined with other operations")
         crop, reflect, flip, policy, cutout = 0, False, False, None, 0
         kinds = []
         for token in tokens:
@@ -158,9 +158,9 @@ class Augmentation:
 
         Args:
             images: uint8 (B, C, H, W) on any device; fastest in ``channels_last``, as :func:`take` returns them.
-            decisions: those of these B examples, on the same device.
-            mean: per channel, white is 1.
-            std: per channel.
+            decisions: decisions for these B examples, on the same device.
+            mean: mean of each channel, (C,), in units where white is 1.
+            std: standard deviation of each channel, (C,), in the same units.
 
         Returns:
             float32 (B, C, H, W) in ``channels_last``.
@@ -179,11 +179,11 @@ class Augmentation:
 
 
 def take(images: Tensor, index: Tensor) -> Tensor:
-    """Gather a batch: ``images[index]``, several times faster for a data set kept in ``channels_last``.
+    """Gather a batch: ``images[index]``, several times faster if the data set is in ``channels_last``.
 
     Args:
         images: (N, C, H, W), any dtype and layout.
-        index: int64 (B,) on the same device.
+        index: int64 (B,) positions in ``images``, on the same device.
 
     Returns:
         (B, C, H, W) in the layout of ``images``.
@@ -198,15 +198,15 @@ def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
     Args:
         images: uint8 (B, C, H, W).
-        mean: per channel, white is 1.
-        std: per channel.
+        mean: mean of each channel, (C,), in units where white is 1.
+        std: standard deviation of each channel, (C,), in the same units.
 
     Returns:
         float32 (B, C, H, W) in ``channels_last``.
     """
     batch, channels, height, width = images.shape
     scale, shift = _row_constants(mean, std, width, images.device)
-    # A row of W * C numbers is one vector operation; channels alone (C = 3) would be far too short for one.
+    # A row of W * C numbers is one vector operation; the channels of one pixel (C = 3) would be far too few.
     rows = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels).to(torch.float32, copy=True)
     # In place, because a second buffer of this size costs more in page faults than the arithmetic.
     torch.addcmul(shift, rows, scale, out=rows)
@@ -225,7 +225,7 @@ def _row_constants(
 
 
 def _crop(pixels: Tensor, corner: Tensor, pad: int, reflect: bool) -> Tensor:
-    """Pad (B, H, W, C) and cut out the windows of the original size whose corners are given."""
+    """Pad (B, H, W, C) and cut out windows of the original size at the given corners."""
     batch, height, width, channels = pixels.shape
     if reflect:
         padded = pixels
@@ -234,7 +234,7 @@ def _crop(pixels: Tensor, corner: Tensor, pad: int, reflect: bool) -> Tensor:
             padded = padded.index_select(dim, torch.where(source < size, source, 2 * (size - 1) - source))
     else:
         padded = torch.nn.functional.pad(pixels, (0, 0, pad, pad, pad, pad))
-    # Seen through overlapping strides, row s of `windows` is the W pixels that start at pixel s of the padded batch,
+    # With overlapping strides, row s of `windows` is the W pixels that start at pixel s of the padded batch,
     # so a single index_select copies B * H whole rows: neither a loop nor an index per pixel.
     tall, wide = height + 2 * pad, width + 2 * pad
     windows = padded.as_strided((batch * tall * wide - width + 1, width * channels), (channels, 1))

@@ -32,19 +32,19 @@ POLICIES: dict[str, Callable[[], torch.nn.Module]] = {
     "randaugment": _randaugment,
     "trivialaugment": _trivialaugment,
 }
-"""Name -> what builds the policy."""
+"""Name -> function that builds the policy."""
 
 
 def apply_policy(name: str, pixels: Tensor, seeds: Tensor) -> Tensor:
     """Apply a policy to each image of a batch.
 
-    torchvision draws from the global CPU generator. It is seeded for every image and put back afterwards, so that
-    the result depends on nothing but the seeds and nobody else's stream is disturbed.
+    torchvision draws from the global CPU generator. It is seeded for every image and restored afterwards, so that
+    the result depends on the seeds only and other users of the generator are not disturbed.
 
     Args:
         name: a key of :data:`POLICIES`.
-        pixels: uint8 (B, H, W, C).
-        seeds: int64 (B,) on the CPU.
+        pixels: images, uint8 (B, H, W, C).
+        seeds: seed of each image, int64 (B,) on the CPU.
 
     Returns:
         uint8 (B, H, W, C), contiguous.

@@ -1,4 +1,4 @@
-"""Decoded data sets on disk: decoding CIFAR takes seconds, reading it back takes a fraction of one."""
+"""A cache of decoded data sets on disk: decoding CIFAR takes seconds, reading the cache a fraction of one."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ import torch
 from ..errors import DataError
 from .dataset import Dataset, fingerprint_of
 
-# Part of every key: raised whenever a loader would decode the same files into something else.
+# Part of every key; increased whenever a loader decodes the same files into something else.
 LOADER_VERSION = 1
 
 _log = logging.getLogger(__name__)
@@ -24,18 +24,18 @@ _TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def cached(name: str, base: Path, files: Iterable[Path], folder: Path, decode: Callable[[], Dataset]) -> Dataset:
-    """Return the data set that a source decodes to, from the cache if these very files were decoded before.
+    """Return the decoded data set of a source, from the cache if the same files were decoded before.
 
-    An entry is recognized by the names and the content of the source files, and believed only if its tensors have
-    the fingerprint that was written with them; anything else is decoded again and replaced. A folder that cannot be
-    written costs time, not the run: one warning is logged for each such folder.
+    The key of an entry is a hash of the names and the content of the source files. An entry is used only if its tensors
+    have the fingerprint that was written with them; otherwise the source is decoded again and the entry replaced. If
+    the folder cannot be written, a warning is logged once and the data is decoded in every run.
 
     Args:
-        name: what the returned data set is called; not part of the key.
-        base: the folder from which the files are named, so that moving it as a whole changes nothing.
+        name: name of the returned data set; not part of the key.
+        base: folder that the names of files in the key are relative to, so that moving it does not change the key.
         files: every file the decoded tensors depend on, in a fixed order.
-        folder: where the entries lie; created if missing.
-        decode: reads the source, called only when there is no good entry.
+        folder: folder of the cache; created if missing.
+        decode: function that decodes the source; called only if there is no valid entry.
     """
     entry = folder / f"{_key(base, files)}.npz"
     found = _read(entry)

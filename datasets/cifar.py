@@ -51,10 +51,10 @@ def _load(official: Literal["CIFAR10", "CIFAR100"], name: str, root: Path, cache
     """Read the archive in ``root``, or the folder it unpacks to; download the archive if neither is there.
 
     Args:
-        official: the class of ``torchvision.datasets`` that knows the address, the checksums and the format.
-        name: what specs and records call the data set.
-        root: where the archive lies.
-        cache: where decoded tensors are kept.
+        official: name of the class of ``torchvision.datasets`` with address, checksums and format of the archive.
+        name: name of the data set in specs and records.
+        root: folder of the archive.
+        cache: folder of the decoded tensors.
 
     Raises:
         DataError: if the archive is missing and cannot be downloaded, or is damaged.
@@ -62,11 +62,11 @@ def _load(official: Literal["CIFAR10", "CIFAR100"], name: str, root: Path, cache
     References:
         A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
-    from torchvision import datasets  # when it is needed: it takes a second
+    from torchvision import datasets  # here, because the import takes a second
 
     kind: type[datasets.CIFAR10] = getattr(datasets, official)
-    members = [name for name, _ in (*kind.train_list, *kind.test_list)] + [kind.meta["filename"]]
-    unpacked = [root / kind.base_folder / member for member in members]
+    filenames = [name for name, _ in (*kind.train_list, *kind.test_list)] + [kind.meta["filename"]]
+    unpacked = [root / kind.base_folder / filename for filename in filenames]
     archive = root / kind.filename
     if not archive.is_file() and all(path.is_file() for path in unpacked):
         return cached(name, root, unpacked, cache, partial(_read, kind, name, root))

@@ -1,6 +1,6 @@
-"""The 20 superclasses of CIFAR-100, from which asymmetric label noise takes plausible mistakes."""
+"""The 20 superclasses of CIFAR-100; asymmetric label noise changes a label within its superclass."""
 
-# Members in alphabetical order, which is the order of the fine labels. Source: the data set's home page,
+# Classes in alphabetical order, which is the order of the fine labels. Source: the data set's home page,
 # A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html.
 CIFAR100_SUPERCLASSES: dict[str, tuple[str, str, str, str, str]] = {
     "aquatic_mammals": ("beaver", "dolphin", "otter", "seal", "whale"),

@@ -15,18 +15,18 @@ from ..errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A labelled image data set in memory, the same for every run that names it.
+    """A labelled image data set in memory.
 
     Attributes:
-        name: what specs and records call it.
+        name: name of the data set in specs and records.
         train_images: uint8 (N, C, H, W), contiguous, on the CPU.
         train_labels: int64 (N,), values in ``range(len(classes))``.
-        test_images: uint8 (M, C, H, W).
-        test_labels: int64 (M,).
+        test_images: uint8 (M, C, H, W), like ``train_images``.
+        test_labels: int64 (M,), like ``train_labels``.
         classes: the class names, in the order of the labels.
         fingerprint: sha256 (64 hex digits) over shapes, pixels, labels and class names; not over ``name``.
-        mean: per channel, over all training pixels, in units where white is 1.
-        std: per channel, the population standard deviation in the same units.
+        mean: mean of each channel (C,) over all training pixels, in units where white is 1.
+        std: population standard deviation of each channel (C,), in the same units.
     """
 
     name: str
@@ -48,16 +48,16 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data source before it is read; ``None`` where only the files can tell.
+    """The description of a data source before it is read; ``None`` where the value depends on the files.
 
     Attributes:
-        name: what :func:`~sambench.datasets.load` takes (``parquet:DIR`` stands for any directory).
-        summary: one line for a listing.
+        name: argument of :func:`~sambench.datasets.load` (``parquet:DIR`` stands for any directory).
+        summary: one line for listings.
         function: the loader, which takes a name, the folder to read (``DIR``, or that of the archives) and the folder
             of the cache.
-        augment: the augmentation recipe used when a spec names none.
-        shape: channels, height, width.
-        classes: number of classes.
+        augment: augmentation recipe of specs that give none.
+        shape: channels, height and width of the images.
+        classes: number of classes of the data set.
         train: number of training examples.
         test: number of test examples.
         balanced: whether all classes have equally many training examples.
@@ -83,10 +83,10 @@ def build(
     """Check decoded tensors, compute fingerprint and channel statistics, and freeze them.
 
     Args:
-        name: what specs and records will call the data set.
+        name: name of the data set in specs and records.
         train: images uint8 (N, C, H, W) and labels int64 (N,).
         test: images uint8 (M, C, H, W) and labels int64 (M,).
-        classes: the class names.
+        classes: the class names, in the order of the labels.
 
     Raises:
         DataError: if a part is empty, the shapes disagree or a label has no class name.
@@ -124,7 +124,7 @@ def fingerprint_of(
     test_labels: Tensor,
     classes: tuple[str, ...],
 ) -> str:
-    """Hash everything a training run can see of a data set: shapes, class names, pixels and labels.
+    """Hash the content of a data set: shapes, class names, pixels and labels.
 
     Returns:
         64 hex digits: sha256 over a JSON header (shapes and class names), then the four tensors' bytes in
@@ -149,7 +149,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
         images: uint8 (N, C, H, W).
 
     Raises:
-        DataError: if a channel is constant, because nothing can be normalized by a deviation of zero.
+        DataError: if a channel is constant: it cannot be normalized by a deviation of zero.
 
     Example:
         >>> channel_statistics(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1))

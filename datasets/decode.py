@@ -1,4 +1,4 @@
-"""Encoded images (JPEG, PNG, ...) to one uint8 tensor, on several threads."""
+"""Decodes images (JPEG, PNG, ...) into one uint8 tensor, on several threads."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from torch import Tensor
 
 from ..errors import DataError
 
-# Pillow decodes outside the interpreter lock, which pays for all but tiny images; more threads would take cores
+# Pillow decodes without the interpreter lock, so threads help for all but tiny images; more of them would take cores
 # from other runs.
 _THREADS = 2
 _BLOCK = 256
 
 
-def decode(sources: Sequence[bytes | Path], names: Sequence[str], place: str) -> Tensor:
+def decode(sources: Sequence[bytes | Path], names: Sequence[str], collection: str) -> Tensor:
     """Decode images of one size.
 
     Args:
-        sources: encoded images, or the files that hold them.
-        names: what an error calls each of them.
-        place: what an error calls all of them.
+        sources: the N encoded images, or their files.
+        names: name of each image in error messages, such as its path.
+        collection: name of all images together in error messages, such as their folder.
 
     Returns:
         uint8 (N, C, H, W). C is 1 if every image is gray, else 3: gray images among colored ones get three equal
@@ -44,8 +44,8 @@ def decode(sources: Sequence[bytes | Path], names: Sequence[str], place: str) ->
         odd = next(index for index, array in enumerate(arrays) if array.shape[1:] != usual)
         listed = ", ".join(f"{h}x{w} ({n})" for (h, w), n in sizes.most_common(4))
         raise DataError(
-            f"{place}: the images have {len(sizes)} different sizes, as height x width (count): {listed}; the first "
-            f"that is not {usual[0]}x{usual[1]} is {names[odd]}. Resize them to one size first"
+            f"{collection}: the images have {len(sizes)} different sizes, as height x width (count): {listed}; the "
+            f"first that is not {usual[0]}x{usual[1]} is {names[odd]}. Resize them to one size first"
         )
     channels = max(array.shape[0] for array in arrays)
     return torch.from_numpy(np.stack([np.broadcast_to(array, (channels, *array.shape[1:])) for array in arrays]))

@@ -1,4 +1,4 @@
-"""The 8x8 handwritten digits that scikit-learn carries: real data that needs no download."""
+"""The 8x8 handwritten digits of scikit-learn: real data without a download."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def load_digits(name: str, folder: Path, cache: Path) -> Dataset:
     References:
         E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
     """
-    # Imported here, because it costs a second that no other data set needs to pay.
+    # Imported here, because it takes a second that other data sets need not pay.
     from sklearn.datasets import load_digits as read
 
     levels, digits = read(return_X_y=True)

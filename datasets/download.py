@@ -1,4 +1,4 @@
-"""Official archives: found in a folder, or downloaded into it once, and never read unless their md5 is right."""
+"""Official archives: taken from a folder or downloaded into it once, and used only if their md5 is right."""
 
 import hashlib
 import os
@@ -14,20 +14,20 @@ import torch
 
 from ..errors import DataError
 
-# Of a single connect or read, not of the download: a dead network ends the attempt, a slow one does not.
+# For a single connect or read, not for the download: a dead network ends the attempt, a slow one does not.
 _TIMEOUT_SECONDS = 30.0
 
 
 def fetch(url: str, archive: Path, md5: str, otherwise: str = "") -> Path:
     """Return ``archive`` if it is there and intact; download it if it is not there.
 
-    There is one attempt. A download becomes visible under its name only after its md5 was found right.
+    There is one attempt. A download gets its name only after its md5 was checked.
 
     Args:
-        url: where the official file is.
-        archive: where it belongs on this machine.
+        url: address of the official file.
+        archive: path of the file on this machine.
         md5: its official checksum, 32 hex digits.
-        otherwise: another way to get it, for the error message.
+        otherwise: end of the error message, with another way to get the file.
 
     Raises:
         DataError: if the file on disk is not the official one, or it is missing and cannot be downloaded. The
@@ -46,13 +46,13 @@ def fetch(url: str, archive: Path, md5: str, otherwise: str = "") -> Path:
         with _time_limit():
             torch.hub.download_url_to_file(url, str(arriving), progress=sys.stderr.isatty())
         if (found := _md5(arriving)) != md5:
-            raise OSError(f"{arriving.stat().st_size:,} bytes with md5 {found} came")
+            raise OSError(f"received {arriving.stat().st_size:,} bytes with md5 {found}")
         os.replace(arriving, archive)
     except (OSError, HTTPException) as error:
         raise DataError(
             f"{archive.name} is not in {archive.parent} and could not be downloaded from {url} ({error}). "
             f"Put the file {archive.name} (md5 {md5}) into {archive.parent}, "
-            f"or set SAMBENCH_DATA to the folder where the data sets are{otherwise}"
+            f"or set SAMBENCH_DATA to the folder of the data sets{otherwise}"
         ) from error
     finally:
         with suppress(OSError):
@@ -67,7 +67,7 @@ def _md5(path: Path) -> str:
 
 @contextmanager
 def _time_limit() -> Iterator[None]:
-    """Give every socket that is opened inside a time limit; torch's downloader sets none of its own."""
+    """Set a timeout for all sockets opened inside; torch's downloader sets none."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT_SECONDS)
     try:

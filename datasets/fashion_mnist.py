@@ -12,7 +12,7 @@ from .dataset import Dataset, build
 from .download import fetch
 from .registry import register_dataset
 
-# Where `apt install dataset-fashion-mnist` puts the same four files, compressed anew (so their md5 is another).
+# Folder of the Debian package dataset-fashion-mnist: the same four files, recompressed, so with another md5.
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -35,7 +35,7 @@ def load_fashion_mnist(name: str, root: Path, cache: Path) -> Dataset:
         Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
         Algorithms", 2017, arXiv 1708.07747.
     """
-    from torchvision.datasets import FashionMNIST  # when it is needed: it takes a second
+    from torchvision.datasets import FashionMNIST  # here, because the import takes a second
 
     official = root / "FashionMNIST" / "raw"
     names = [file for file, _ in FashionMNIST.resources]

@@ -36,7 +36,7 @@ def load_imagefolder(name: str, directory: Path, cache: Path) -> Dataset:
 
 
 def _scan(folder: Path) -> "ImageFolder":
-    from torchvision.datasets import ImageFolder  # when it is needed: it takes a second
+    from torchvision.datasets import ImageFolder  # here, because the import takes a second
 
     try:
         return ImageFolder(folder)

@@ -1,4 +1,4 @@
-"""Label noise: which wrong class a class is mistaken for, and an exact share of labels made wrong."""
+"""Label noise: replaces an exact share of labels by wrong ones."""
 
 import torch
 from torch import Tensor
@@ -17,13 +17,13 @@ CIFAR10_MISTAKES = {
     "dog": "cat",
 }
 _CIFAR10_CLASSES = frozenset(CIFAR10_MISTAKES) | frozenset(CIFAR10_MISTAKES.values()) | {"frog", "ship"}
-_CIFAR100_CLASSES = frozenset(name for members in CIFAR100_SUPERCLASSES.values() for name in members)
+_CIFAR100_CLASSES = frozenset(name for names in CIFAR100_SUPERCLASSES.values() for name in names)
 
 
 def mistaken_for(classes: tuple[str, ...]) -> Tensor:
-    """Give the class that asymmetric noise turns each class into; a class mapped to itself stays clean.
+    """Return the class that asymmetric noise turns each class into; a class mapped to itself stays clean.
 
-    The data set is recognized by its class names, so that it does not matter which archive it came from:
+    The data set is recognized by its class names, from whatever archive it was read:
 
     - CIFAR-10: truck -> automobile, bird -> airplane, deer -> horse, cat <-> dog; the other five stay clean.
     - CIFAR-100: each class -> the next one of its superclass, the fifth -> the first.
@@ -44,8 +44,8 @@ def mistaken_for(classes: tuple[str, ...]) -> Tensor:
         return torch.tensor([position[CIFAR10_MISTAKES.get(name, name)] for name in classes])
     if set(classes) == _CIFAR100_CLASSES:
         target = torch.empty(len(classes), dtype=torch.int64)
-        for members in CIFAR100_SUPERCLASSES.values():
-            for name, successor in zip(members, (*members[1:], members[0]), strict=True):
+        for names in CIFAR100_SUPERCLASSES.values():
+            for name, successor in zip(names, (*names[1:], names[0]), strict=True):
                 target[position[name]] = position[successor]
         return target
     return (torch.arange(len(classes)) + 1) % len(classes)
@@ -54,21 +54,21 @@ def mistaken_for(classes: tuple[str, ...]) -> Tensor:
 def corrupt(labels: Tensor, share: float, kind: str, classes: tuple[str, ...], seed: int) -> Tensor:
     """Replace an exact share of labels by wrong ones.
 
-    Of the n labels whose class the noise can move, round(share * n) are changed: with symmetric noise n is all
-    of them and the new class is uniform over the C - 1 others; with asymmetric noise n counts the classes that
-    :func:`mistaken_for` moves, as in the literature: 40 % on CIFAR-10 change 40 % of five classes.
-    Symmetric noise of 40 % always leaves 60 % right; code that draws from all C classes leaves more.
+    Of the n labels whose class the noise can change, round(share * n) are changed. With symmetric noise these n are all
+    labels, and the new class is uniform over the C - 1 others. With asymmetric noise they are the labels of the classes
+    that :func:`mistaken_for` changes, as in the literature: 40 % on CIFAR-10 change 40 % of five classes. Symmetric
+    noise of 40 % always leaves 60 % correct; code that draws from all C classes leaves more.
 
     Args:
-        labels: int64 (N,), left as it is.
-        share: 0 to 1.
-        kind: ``"symmetric"`` or ``"asymmetric"``.
-        classes: the class names.
+        labels: clean labels, int64 (N,); not modified.
+        share: share of labels to change, from 0 to 1.
+        kind: how the wrong class is chosen, ``"symmetric"`` or ``"asymmetric"``.
+        classes: the class names, in the order of the labels.
         seed: the seed of the run.
 
     Returns:
-        int64 (N,); ``labels`` itself when nothing changes. At one seed the labels changed at a lower share are
-        changed to the same classes at a higher one.
+        int64 (N,); ``labels`` itself if nothing changes. For one seed, labels that a lower share changes are changed to
+        the same classes by a higher one.
 
     Raises:
         ConfigError: for a share outside [0, 1], an unknown kind, or noise on a single class.

@@ -1,4 +1,4 @@
-"""Data sets in the layout of the hubs: Parquet shards with encoded images and integer labels."""
+"""Data sets in the layout of dataset hubs: Parquet shards with encoded images and integer labels."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def load_parquet(name: str, directory: Path, cache: Path) -> Dataset:
 
 
 def _shards(directory: Path, part: str) -> list[Path]:
-    """List the files of one part, all of them if their names say how many there are (``-00001-of-00003``)."""
+    """List the files of one part; if their names give a number (``-00001-of-00003``), all of them must be there."""
     files = sorted(directory.glob(f"{part}-*.parquet"))
     if not files:
         present = sorted(path.name for path in directory.glob("*"))[:10] if directory.is_dir() else None
@@ -122,7 +122,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
-    """Read the class names that the hub's writer records in the schema's metadata, if it did."""
+    """Read the class names from the metadata that Hugging Face ``datasets`` writes, or return ``None``."""
     try:
         about = json.loads((schema.metadata or {})[b"huggingface"])
         return tuple(str(name) for name in about["info"]["features"][label]["names"])

@@ -50,11 +50,11 @@ def load(
 
     Args:
         source: a name of :func:`list_datasets`, or ``parquet:DIR`` or ``imagefolder:DIR`` with a folder.
-        name: what specs and records call it: lower-case letters, digits, ``.``, ``_`` and ``-``. Default: the
-            source, or the name of the folder; a folder called like a named data set gets its format appended
+        name: name in specs and records: lower-case letters, digits, ``.``, ``_`` and ``-``. Default: the
+            source, or the name of the folder; a folder with the name of an official data set gets its format appended
             (``cifar10-parquet``), because its pixels need not be the official ones.
-        root: where archives lie. Default: ``$SAMBENCH_DATA``, else ``sambench/data`` in the user's cache folder.
-        cache: where decoded tensors are kept. Default: ``$SAMBENCH_CACHE``, else ``sambench/decoded`` in the user's
+        root: folder of the archives. Default: ``$SAMBENCH_DATA``, else ``sambench/data`` in the user's cache folder.
+        cache: folder of decoded tensors. Default: ``$SAMBENCH_CACHE``, else ``sambench/decoded`` in the user's
             cache folder.
 
     Raises:
@@ -77,8 +77,8 @@ def load(
         raise ConfigError(f"data set {source!r} names no folder; write {kind}:DIR")
     if name is not None and name in DATASETS:
         raise ConfigError(
-            f"data set name {name!r} is reserved for the official files; call what is read from a folder "
-            f"something else, e.g. {name}-{kind}"
+            f"data set name {name!r} is reserved for the official files; give data from a folder "
+            f"another name, e.g. {name}-{kind}"
         )
     directory = Path(place).expanduser()
     return info.function(name or _default_name(directory, kind), directory, decoded)

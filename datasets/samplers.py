@@ -1,11 +1,11 @@
 """Sampling policies: which samples make the next batch, and with which weights.
 
-A policy answers for any (epoch, step) as a function of the seed, the epoch and its scores: nothing else. The weights it
-gives make the batch's mean an unbiased estimate of the mean over the data set,
+The batch of an (epoch, step) is a function of the seed, the epoch and the policy's scores only. Its weights make the
+weighted mean over the batch an unbiased estimate of the mean over the data set,
 
     E[ (1/B) sum_{i in S} w_i f_i ] = (1/N) sum_i f_i ,      w_i = 1 / (N p_i)
 
-so one batch with its weights serves every evaluation of a step.
+so that all gradient evaluations of a step use one batch with its weights.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from ..registry import Registry
 from ..seeding import generator
 
 Score = Callable[[Tensor, str], Tensor]
-"""Given positions (n,) and the kind of score, return scores (n,); the caller runs the network and counts the cost."""
+"""Function from positions (n,) and kind of score to scores (n,); its owner runs the network and counts the cost."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,20 @@ class Draw:
 
 
 SAMPLERS: "Registry[type[SamplingPolicy]]" = Registry("sampler")
-"""The sampling policies, by name: ``@SAMPLERS.register`` adds a class."""
+"""The sampling policies by name; ``@SAMPLERS.register`` adds a class."""
 
 
 def systematic(probabilities: Tensor, offset: float, count: int) -> Tensor:
     """Draw ``count`` positions so that every draw has exactly the given marginal distribution.
 
     The points ``(offset + k/count) mod 1`` are looked up in the cumulative distribution. With ``offset`` uniform on
-    [0, 1) every single point is uniform, so draw k is i with probability p_i; together they are spread evenly, so i
-    comes up ``count * p_i`` times, rounded up or down.
+    [0, 1) every single point is uniform, so draw k is i with probability p_i; together they are evenly spaced, so i is
+    drawn ``count * p_i`` times, rounded up or down.
 
     Args:
-        probabilities: (n,) float64, sum 1.
-        offset: in [0, 1).
-        count: number of draws.
+        probabilities: float64 (n,), with sum 1.
+        offset: shift of the evenly spaced points, in [0, 1).
+        count: number of positions to draw.
 
     Returns:
         int64 (count,), in the order of k.
@@ -63,7 +63,7 @@ def systematic(probabilities: Tensor, offset: float, count: int) -> Tensor:
 def mixture(scores: Tensor, mix: float) -> Tensor:
     """Turn scores into probabilities: ``p_i = mix/n + (1-mix) s_i / sum_j s_j``, so that no weight exceeds ``1/mix``.
 
-    Scores that are all zero, or not all finite, say nothing: the answer is then uniform.
+    The probabilities are uniform if the scores are all zero or not all finite.
     """
     count = len(scores)
     total = scores.double().sum()
@@ -74,13 +74,14 @@ def mixture(scores: Tensor, mix: float) -> Tensor:
 
 @SAMPLERS.register
 class SamplingPolicy:
-    """The epoch's shuffle: a random permutation, cut into batches, every weight 1.
+    """Uniform sampling: a random permutation an epoch, cut into batches of weight 1; the base of the other policies.
 
     Args:
         count: number of training samples N.
-        batch_size: B; a last incomplete batch is kept unless ``drop_last``.
-        seed: of the order.
-        hyper: the policy's own resolved hyper-parameters.
+        batch_size: number of samples B of a batch.
+        seed: seed of the permutations and draws.
+        drop_last: whether a last incomplete batch is left out.
+        hyper: resolved hyper-parameters of the policy.
     """
 
     name: ClassVar[str] = "uniform"
@@ -95,30 +96,30 @@ class SamplingPolicy:
 
     @staticmethod
     def declared_forwards(hyper: Mapping[str, Any]) -> float:
-        """Forward-only evaluations per step that scoring costs, the mean over a long training."""
+        """Return the forward-only evaluations per step that scoring costs, on average over a long training."""
         return 0.0
 
     def begin_epoch(self, epoch: int, score: Score) -> None:
-        """Prepare an epoch (0, 1, ...); ``score`` may be called for scores of any samples."""
+        """Prepare an epoch (0, 1, ...); it may call ``score`` for any samples."""
         self.epoch = epoch
         self.order = torch.randperm(self.count, generator=generator("order", self.seed, epoch))
 
     def draw(self, step: int, score: Score) -> Draw:
-        """Return the batch of a step of the epoch; a step asked for twice gives the same batch."""
+        """Return the batch of a step of the epoch; the same step always gives the same batch."""
         return Draw(self.order[step * self.batch_size : (step + 1) * self.batch_size])
 
     def observe(self, draw: Draw, score_of_batch: Callable[[str], Tensor]) -> None:
-        """Learn from the step that was made: ``score_of_batch(kind)`` gives scores (B,) at no further cost.
+        """Update scores after a step: ``score_of_batch(kind)`` returns scores (B,) at no further cost.
 
-        They are of each sample's first pass in the step, and NaN for a sample that the step did not look at.
+        They come from each sample's first pass in the step; the score of a sample that the step did not use is NaN.
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next draw depends on, beside seed and position."""
+        """Return the state that draws depend on beside seed, epoch and step."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a saved state."""
+        """Restore a saved state."""
 
 
 _SCORE = Hyper(
@@ -135,10 +136,10 @@ class Importance(SamplingPolicy):
 
     .. math:: p_i = \kappa / N + (1 - \kappa) \, s_i / \textstyle\sum_j s_j, \qquad w_i = 1 / (N p_i)
 
-    Scores stand still within an epoch. They come from a scoring pass over the training set every ``refresh`` epochs
-    (forward only, without augmentation, running statistics in BatchNorm; counted), or with ``refresh=0`` from what each
-    training pass saw anyway. Epoch 0 is uniform. The epoch's draws are :func:`systematic` over the epoch's permutation,
-    in an order shuffled once more, so equal scores give the very batches of the uniform policy.
+    Scores do not change within an epoch. They come from a scoring pass over the training set every ``refresh`` epochs
+    (forward only, without augmentation, running statistics in BatchNorm; counted), or with ``refresh=0`` from the
+    training passes themselves. Epoch 0 is uniform. An epoch's draws are :func:`systematic` over its permutation, in an
+    order that is shuffled once more; equal scores give exactly the batches of the uniform policy.
 
     References:
         Katharopoulos and Fleuret 2018, arXiv 1803.00942 (the gradient-norm bound); Needell, Srebro and Ward 2014,
@@ -166,7 +167,7 @@ class Importance(SamplingPolicy):
     def begin_epoch(self, epoch: int, score: Score) -> None:
         super().begin_epoch(epoch, score)
         refresh = int(self.settings["refresh"])
-        if epoch > self.scored_epoch:  # not when an epoch is taken up again in its middle
+        if epoch > self.scored_epoch:  # not when a run resumes within an epoch
             if refresh and epoch % refresh == 0:
                 self.scores = score(torch.arange(self.count), str(self.settings["score"])).float().cpu()
             elif not refresh:
@@ -203,16 +204,16 @@ class Importance(SamplingPolicy):
 class Presample(SamplingPolicy):
     r"""Importance sampling within a larger uniform sample.
 
-    Each step looks at M = ``presample`` * B candidates, drawn uniformly without replacement, scores them by a forward
-    pass (counted), and draws the batch among them:
+    Each step takes M = ``presample`` * B candidates, drawn uniformly without replacement, scores them by a forward
+    pass (counted), and draws the batch from them:
 
     .. math:: q_j = \kappa / M + (1 - \kappa) \, s_j / \textstyle\sum_k s_k, \qquad w_j = 1 / (M q_j)
 
     The first B candidates are the batch of the uniform policy; equal scores choose exactly those.
 
     References:
-        Katharopoulos and Fleuret 2018, arXiv 1803.00942; code: idiap/importance-sampling. Departs from it by the
-        mixture, by systematic draws, and by being on from the first step instead of above a variance threshold.
+        Katharopoulos and Fleuret 2018, arXiv 1803.00942; code: idiap/importance-sampling. Differs from it by
+        the mixture, by systematic draws, and by starting at the first step instead of above a variance threshold.
     """
 
     name = "presample"
@@ -253,5 +254,5 @@ def list_samplers() -> list[type[SamplingPolicy]]:
 
 
 def get_sampler(name: str) -> type[SamplingPolicy]:
-    """Return a policy's class; an unknown name is an error that lists the valid ones."""
+    """Return the class of a policy by name; an unknown name raises :class:`ConfigError` with the valid ones."""
     return SAMPLERS.get(name)

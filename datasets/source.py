@@ -1,11 +1,16 @@
-"""Where a data set comes from."""
+"""The name and location of a data set."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from: the name that specs and records carry, and what the loader is given."""
+    """The source of a data set.
+
+    Attributes:
+        name: name of the data set in specs and records.
+        location: first argument of :func:`~sambench.datasets.load`, such as ``parquet:DIR``.
+    """
 
     name: str
     location: str

@@ -1,4 +1,4 @@
-"""Which training examples a run sees: the pinned validation split, balanced subsets, long tails."""
+"""The examples of a run: the pinned validation split, balanced subsets, long tails."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ PINNED_SHA256 = "51bc035b1f6c205a73bcfabae46754a6b7e32f3614c3fc1369613f4ecf96259
 
 
 def ranked(count: int) -> Tensor:
-    """Order 0..count-1 by the sha256 of each number's decimal digits: a shuffle that needs no seed.
+    """Order 0..count-1 by the sha256 of each number's decimal digits: a shuffle without a seed.
 
     Returns:
         int64 (count,), a permutation. Which of two numbers comes first does not depend on ``count``.
@@ -29,9 +29,9 @@ def ranked(count: int) -> Tensor:
 
 
 def validation_indices(count: int) -> Tensor:
-    """Return the tenth of ``count`` training examples that is set aside for validation, sorted.
+    """Return the positions of the tenth of ``count`` training examples that is used for validation, sorted.
 
-    The first ``count // 10`` of :func:`ranked`. For 50,000 examples (CIFAR) they are read from a file of the
+    They are the first ``count // 10`` of :func:`ranked`. For 50,000 examples (CIFAR) they are read from a file of the
     package whose sha256 is fixed here, so that the published split cannot change by accident.
 
     Returns:
@@ -58,13 +58,13 @@ def validation_indices(count: int) -> Tensor:
 def balanced_subset(labels: Tensor, count: int, classes: int, seed: int) -> Tensor:
     """Choose ``count`` examples whose class counts differ by at most one where the classes are large enough.
 
-    Every class is shuffled; then all first members are taken (in a shuffled order of the classes), all second
-    members, and so on. At one seed a smaller subset is therefore part of every larger one.
+    Every class is shuffled; then the first example of each class is taken (in a shuffled order of the classes), the
+    second of each, and so on. For one seed a smaller subset is therefore part of every larger one.
 
     Args:
-        labels: int64 (N,).
-        count: 1 to N.
-        classes: number of classes.
+        labels: class of each example, int64 (N,).
+        count: number of examples to choose, from 1 to N.
+        classes: number of classes of the data set.
         seed: the seed of the run.
 
     Returns:
@@ -81,14 +81,14 @@ def balanced_subset(labels: Tensor, count: int, classes: int, seed: int) -> Tens
 
 
 def long_tail_counts(available: Tensor, ratio: float) -> Tensor:
-    """Give the class sizes of an exponential long tail: n_c = floor(n_max * ratio^(-c / (C - 1))).
+    """Return the class sizes of an exponential long tail: n_c = floor(n_max * ratio^(-c / (C - 1))).
 
     n_max is the largest for which every class has enough examples: the size of the classes if they are
     balanced. Class 0 stays the most frequent, class C-1 becomes ``ratio`` times rarer.
 
     Args:
-        available: int64 (C,), the examples there are of each class.
-        ratio: most frequent to least frequent class, at least 1.
+        available: number of examples of each class, int64 (C,).
+        ratio: size of the most frequent class over that of the least frequent one, at least 1.
 
     Returns:
         int64 (C,).
@@ -111,7 +111,7 @@ def long_tail_counts(available: Tensor, ratio: float) -> Tensor:
     exponent = torch.arange(count, dtype=torch.float64) / max(count - 1, 1)
     profile = torch.tensor(ratio, dtype=torch.float64) ** -exponent
     largest = float((available / profile).min())
-    # The slack keeps 5000 * 100^-1 at 50 when the power comes out one unit in the last place too small.
+    # The slack keeps 5000 * 100^-1 at 50 if rounding makes the power one ulp too small.
     counts = torch.floor(largest * profile + 1e-6).long()
     if int(counts.min()) < 1:
         raise ConfigError(
@@ -122,10 +122,10 @@ def long_tail_counts(available: Tensor, ratio: float) -> Tensor:
 
 
 def long_tail(labels: Tensor, ratio: float, classes: int, seed: int) -> Tensor:
-    """Choose the examples that remain when the classes are thinned to :func:`long_tail_counts`.
+    """Choose the examples of a long tail with the class sizes of :func:`long_tail_counts`.
 
     Returns:
-        int64, ascending positions in ``labels``; at one seed, a higher ratio keeps a subset of a lower one's.
+        int64, ascending positions in ``labels``; for one seed, a higher ratio keeps a subset of those of a lower one.
     """
     counts = long_tail_counts(torch.bincount(labels, minlength=classes), ratio)
     shuffled = torch.randperm(len(labels), generator=generator("imbalance", seed))
@@ -134,7 +134,7 @@ def long_tail(labels: Tensor, ratio: float, classes: int, seed: int) -> Tensor:
 
 
 def _rank_within_class(labels: Tensor, classes: int) -> Tensor:
-    """Number the members of each class 0, 1, 2, ... in order of appearance; int64 (N,)."""
+    """Number the examples of each class 0, 1, 2, ... in order of appearance; int64 (N,)."""
     by_class = torch.argsort(labels, stable=True)
     counts = torch.bincount(labels, minlength=classes)
     first = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
@@ -148,11 +148,11 @@ class Parts:
     """The examples of one run.
 
     Attributes:
-        train_images: uint8 (n, C, H, W).
+        train_images: uint8 (n, C, H, W), in the order of ``train_ids``.
         train_labels: int64 (n,), after label noise.
-        train_ids: int64 (n,), ascending: where each example stands in ``Dataset.train_images``.
-        validation: images and clean labels set aside from the training examples, or ``None``.
-        test: images and labels of the test set, or ``None`` where they must not be touched.
+        train_ids: positions of the examples in ``Dataset.train_images``, int64 (n,), ascending.
+        validation: images and clean labels held out from the training examples, or ``None``.
+        test: images and labels of the test set; ``None`` in a search, which must not use them.
     """
 
     train_images: Tensor
@@ -195,19 +195,19 @@ def prepare(
     imbalance: float = 1.0,
     seed: int,
 ) -> Parts:
-    """Split a data set, then thin and corrupt its training part; validation and test stay clean and whole.
+    """Split a data set, then subsample and corrupt its training part; validation and test stay clean and complete.
 
     The order is: split, ``subset``, ``imbalance``, ``noise``. Splits do not depend on the seed.
 
     Args:
-        dataset: what :func:`~sambench.datasets.load` returned.
-        split: ``"full"``: train on everything, report the test set. ``"holdout"``: a tenth is set aside for
-            curves, report the test set. ``"search"``: the same tenth is what the run reports, for choosing
-            hyper-parameters; there is no test set.
+        dataset: a data set, as :func:`~sambench.datasets.load` returns it.
+        split: ``"full"`` trains on all training examples and reports the test set; ``"holdout"`` holds a tenth of them
+            out for validation curves and reports the test set; ``"search"`` holds out the same tenth and reports that,
+            for choosing hyper-parameters, without a test set.
         subset: number of training examples, classes as balanced as they allow; ``None`` keeps all.
         noise: share of the training labels made wrong (see :func:`~sambench.datasets.label_noise.corrupt`).
-        noise_kind: ``"symmetric"`` or ``"asymmetric"``.
-        imbalance: most to least frequent class in the training part, at least 1.
+        noise_kind: how wrong labels are chosen, ``"symmetric"`` or ``"asymmetric"``.
+        imbalance: size of the most frequent class over that of the least frequent one in the training part, >= 1.
         seed: the seed of the run; subset, imbalance and noise have streams of their own.
 
     Raises:

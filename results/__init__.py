@@ -1,1 +1,1 @@
-"""WHAT CAME OUT: record schema, store, statistics, leaderboard and plots."""
+"""WHAT CAME OUT: records, statistics, tables, the leaderboard, plots and validation."""

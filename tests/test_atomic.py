@@ -1,4 +1,4 @@
-"""Atomic files: whole or absent, whoever writes at the same time and whatever goes wrong."""
+"""Atomic files: whole or absent, with concurrent writers and failures of every kind."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ def test_writes_and_replaces(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_keeps_what_is_there_without_overwrite(tmp_path: Path) -> None:
+def test_keeps_an_existing_file_without_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     assert atomic_write_bytes(path, b"one", overwrite=False)
     assert not atomic_write_bytes(path, b"two", overwrite=False)
@@ -110,7 +110,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_a_link_whose_answer_was_lost_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_whose_reply_was_lost_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = os.link
 
     def twice(source: Path, target: Path) -> None:
@@ -134,7 +134,7 @@ def test_leftovers_of_dead_writers_go_and_those_of_living_ones_stay(tmp_path: Pa
 
 
 def test_a_writer_survives_the_loss_of_its_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """remove_leftovers may come between the creation of the temporary file and its lock."""
+    """remove_leftovers may delete the temporary file between its creation and its lock."""
     opened = os.open
     calls = []
 

@@ -3,13 +3,12 @@
 timm is imported when one is built: it takes more than a second, which runs of other models need not pay.
 """
 
-from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch import nn
 
-from ...errors import ConfigError
+from ...errors import ConfigError, nearest
 from .registry import Task, register_model
 
 
@@ -40,7 +39,7 @@ def timm_model(task: Task, name: str) -> nn.Module:
 
     known = timm.list_models()
     if name not in known:
-        near = get_close_matches(name, known, n=3, cutoff=0.55)
+        near = nearest(name, known, most=3)
         hint = f"did you mean {' or '.join(repr(f'timm:{match}') for match in near)}? " if near else ""
         raise ConfigError(
             f"unknown timm model {name!r}; {hint}Valid: the {len(known)} names of timm.list_models(), "

@@ -3,12 +3,11 @@
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 from ...datasets.samplers import get_sampler
-from ...errors import ConfigError
+from ...errors import ConfigError, nearest
 from ...results.records.manifest import TRACKS, Calibration
 from ...variants import get_info
 from ..resolve import make_spec
@@ -160,4 +159,4 @@ def _declared(given: Mapping[str, Any]) -> set[str]:
 @cache
 def _resembles_field(key: str) -> bool:
     """Treat a misspelt field as a field, so that the error suggests the right one."""
-    return bool(get_close_matches(key, RunSpec.model_fields, n=1, cutoff=0.75))
+    return bool(nearest(key, RunSpec.model_fields, cutoff=0.75))

@@ -1,7 +1,7 @@
 """Pre-registration: the manifest of a suite is written before its first run, after tuning and calibration."""
 
 from ...errors import ConfigError
-from ...results.records.manifest import SuiteManifest, Track, write_roster
+from ...results.records.manifest import SuiteManifest, Track, write_manifest
 from ...results.records.store import Store
 from .suite import Suite
 
@@ -40,7 +40,7 @@ def preregister(suite: Suite, store: Store, command: str) -> None:
         untracked=() if suite.resolved_tracks else suite.run_ids,
         tuning=suite.tuned,
     )
-    write_roster(store, manifest)
+    write_manifest(store, manifest)
 
 
 def check_ready(suite: Suite) -> None:

@@ -25,7 +25,6 @@ grid = { rho = [0.1, 0.2], lam = [0.0, "1-1/t"] }
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...datasets.source import Source
-from ...errors import ConfigError, unknown
+from ...errors import ConfigError, explain, unknown
 from ...results.records.manifest import Calibration, Tuning
 from ..spec import RunSpec
 from .entries import Entry, ResolvedTrack, expand_entries, resolved_tracks, specs_without_tracks
@@ -127,14 +126,11 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
 
 
 def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[Source, ...]) -> Suite:
-    problems = [_unknown_key(name, key) for key in content if key not in _TOP]
+    problems = [str(unknown("key", key, _TOP)) for key in content if key not in _TOP]
     try:
         _File.model_validate(content)
     except ValidationError as error:
-        wrong = [
-            f"{'.'.join(map(str, p['loc']))}={p['input']!r} is not valid: {p['msg'].lower()}" for p in error.errors()
-        ]
-        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems, *wrong])) from error
+        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems, *explain(error)])) from error
     if not content.get("runs"):
         problems.append(f"suite {name!r} has no [[runs]]")
     seeds = tuple(content.get("seeds", [0]))
@@ -193,13 +189,7 @@ def _table(kind: type[Any], name: str, content: Any) -> Any:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        lines = [f"[{name}] {'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors()]
-        raise ConfigError("\n".join(lines)) from error
-
-
-def _unknown_key(name: str, key: str) -> str:
-    near = get_close_matches(key, _TOP, n=1)
-    return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(_TOP)}")
+        raise ConfigError("\n".join(f"[{name}] {line}" for line in explain(error))) from error
 
 
 def _absolute(place: str, folder: Path) -> str:

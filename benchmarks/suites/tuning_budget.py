@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...errors import ConfigError
+from ...errors import ConfigError, explain
 from .entries import Entry
 
 Range = tuple[float, float, str]
@@ -36,11 +36,8 @@ def read_budget(table: Mapping[str, Any], field: Sequence[Entry], final_seeds: S
     try:
         budget = Budget.model_validate(table)
     except ValidationError as error:
-        lines = [
-            f"[tuning] {'.'.join(map(str, p['loc']))}: {p['msg'].lower()}; valid keys: {', '.join(Budget.model_fields)}"
-            for p in error.errors()
-        ]
-        raise ConfigError("\n".join(lines)) from error
+        valid = ", ".join(Budget.model_fields)
+        raise ConfigError("\n".join(f"[tuning] {line}; valid keys: {valid}" for line in explain(error))) from error
     problems = []
     if common := sorted(set(budget.seeds) & set(final_seeds)):
         problems.append(

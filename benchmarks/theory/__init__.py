@@ -1,1 +1,1 @@
-"""The theory bench: problems with proven constants, arbitrary sampling, and rates held against theorems."""
+"""The theory bench: problems with proven constants, arbitrary sampling, and measured rates compared with theorems."""

@@ -1,11 +1,11 @@
-"""All trials and all methods of one experiment at once.
+"""Solves all trials and all methods of one experiment at once.
 
 Iterates form one array, (trials, methods, d). Memory does not depend on the number of steps: samples and step sizes
-are made block by block, and only the iterates at the recorded steps are kept. Two programs advance a block, and agree:
+are made block by block, and only the iterates at the recorded steps are kept. Two programs that agree advance a block:
 
 - any problem and sampling: a tensor program, one batched gradient for all trials and methods at a time;
-- a linear model and one component a step, the case of the paper's figures: compiled code (:mod:`.kernel`, which says
-  why), one thread for some trials and methods.
+- a linear model and one component a step, the case of the paper's figures: compiled code
+  (:mod:`.numba_kernel` explains why), each thread for some of the trials and methods.
 """
 
 import os
@@ -28,40 +28,40 @@ from .problems import LinearModel, Problem
 from .sampling import Floats, Full, Sampling
 
 BLOCK = 16_384
-"""Steps whose samples and step sizes exist at the same time, at most."""
+"""Largest number of steps whose samples and step sizes are in memory at once."""
 CORES = os.cpu_count() or 1
 BLOCK_SAMPLES = 2_000_000
-"""Components drawn for one block over all trials, at most."""
+"""Largest number of components drawn for one block, over all trials."""
 
 
 class Block(NamedTuple):
     """Some consecutive steps of a run.
 
     Args:
-        t: their numbers, (steps,).
-        marks: after how many of them to look at the iterates, (looks,).
-        seen: where to put them, (looks, trials, methods, d).
+        t: numbers of the steps, (steps,).
+        marks: the iterates are recorded after so many steps of the block, int64 (marks,), increasing.
+        recorded: receives the iterates at the marks, (marks, trials, methods, d).
     """
 
     t: Floats
     marks: NDArray[np.int64]
-    seen: Tensor
+    recorded: Tensor
 
 
 Advance = Callable[[Tensor, list[Stream], Block], None]
-"""Moves all iterates over a block, in place."""
+"""Function that advances all iterates over a block, in place."""
 
 
 @dataclass(frozen=True)
 class Trajectories:
-    """What a solve leaves.
+    """The result of :func:`solve`.
 
     Args:
-        steps: the steps at which f was looked at, (R,).
-        gap: f - f* there, (methods, trials, R).
-        slope: ||grad f|| there, (methods, trials, R).
+        steps: the R recorded steps, (R,).
+        gap: f - f* at these steps, (methods, trials, R).
+        slope: ||grad f|| at these steps, (methods, trials, R).
         x: the last iterates, (methods, trials, d).
-        farthest: largest distance from the start at those steps, (methods, trials).
+        farthest: largest distance from the start at these steps, (methods, trials).
     """
 
     steps: NDArray[np.int64]
@@ -72,7 +72,7 @@ class Trajectories:
 
 
 def has_compiled_path(problem: Problem, sampling: Sampling) -> bool:
-    """Say whether compiled code exists for this case: a linear model and one component a step."""
+    """Tell whether compiled code exists for this case: a linear model and one component a step."""
     return isinstance(problem, LinearModel) and sampling.width == 1
 
 
@@ -90,14 +90,17 @@ def solve(
     """Run every method for every trial; methods share the samples of a trial.
 
     Args:
-        record: increasing steps at which to look at f; the last is the length of the run.
-        trials: independent sample streams.
-        seed: of the streams.
-        streams: the stream of each trial, instead of those made from ``seed``.
-        compiled: use compiled code or the tensor program; None picks the compiled code where it applies.
+        problem: the finite sum to minimize.
+        sampling: distribution of the components of a step.
+        methods: step rules with their step sizes.
+        record: increasing steps at which f is recorded; the last is the length of the run.
+        trials: number of trials, each with a sample stream of its own.
+        seed: seed of the sample streams.
+        streams: function from the number of a trial to its sample stream, instead of streams from ``seed``.
+        compiled: whether to use compiled code or the tensor program; ``None`` uses compiled code where it exists.
 
     Raises:
-        ConfigError: a method that the batched path does not know, or compiled code asked for where there is none.
+        ConfigError: a method that the batched path does not have, or ``compiled`` where there is no compiled code.
     """
     for method in methods:
         method.check_sampling(sampling)
@@ -123,18 +126,18 @@ def solve(
         program = partial(_tensor, problem, isinstance(sampling, Full), methods)
 
     x = problem.x0.expand(trials, len(methods), -1).clone()
-    seen = x.repeat(len(record), 1, 1, 1)
+    recorded = x.repeat(len(record), 1, 1, 1)
     block = max(1, min(BLOCK, BLOCK_SAMPLES // (trials * sampling.width)))
     with pool, torch.no_grad():
         for start in range(0, int(record[-1]), block):
             stop = min(start + block, int(record[-1]))
             low, high = np.searchsorted(record, [start, stop], side="right")
             t = np.arange(start, stop, dtype=np.float64)
-            program(x, drawn, Block(t, record[low:high] - start, seen[low:high]))
+            program(x, drawn, Block(t, record[low:high] - start, recorded[low:high]))
         # f is evaluated once, at the end: between blocks its thread barriers would cost more than the steps.
-        gap = problem.gap(seen).permute(2, 1, 0)
-        slope = problem.gradient(seen.view(-1, problem.d)).norm(dim=-1).view(seen.shape[:-1]).permute(2, 1, 0)
-        farthest = (seen - problem.x0).norm(dim=-1).amax(0).T
+        gap = problem.gap(recorded).permute(2, 1, 0)
+        slope = problem.gradient(recorded.view(-1, problem.d)).norm(dim=-1).view(gap.shape[::-1]).permute(2, 1, 0)
+        farthest = (recorded - problem.x0).norm(dim=-1).amax(0).T
     return Trajectories(np.asarray(record), gap.numpy(), slope.numpy(), x.transpose(0, 1).numpy(), farthest.numpy())
 
 
@@ -160,7 +163,7 @@ def _compiled(
         problem.link == "logistic",
     )
     schedules = _schedules(methods, block.t)
-    iterates, seen = x.numpy(), block.seen.numpy()
+    iterates, recorded = x.numpy(), block.recorded.numpy()
     index = np.empty((len(streams), len(block.t)), dtype=np.int64)
     factor = np.empty(index.shape)
 
@@ -170,14 +173,14 @@ def _compiled(
             index[trial], factor[trial] = components[:, 0], weights[:, 0]
 
     def run(rows: range) -> None:
-        advance(*model, iterates, rows.start, rows.stop, index, factor, *schedules, block.marks, seen)
+        advance(*model, iterates, rows.start, rows.stop, index, factor, *schedules, block.marks, recorded)
 
     list(pool.map(draw, _shares(len(streams))))
     list(pool.map(run, _shares(len(streams) * len(methods))))
 
 
 def _shares(count: int) -> list[range]:
-    """Deal out ``count`` pieces of work to the cores, in contiguous shares whose sizes differ by at most one."""
+    """Divide ``count`` pieces of work among the cores, in contiguous shares whose sizes differ by at most one."""
     cores = min(CORES, count)
     return [range(count * k // cores, count * (k + 1) // cores) for k in range(cores)]
 
@@ -188,15 +191,15 @@ def _tensor(
     gamma, rho, lam = (torch.from_numpy(s.T.copy())[:, None, :, None] for s in _schedules(methods, block.t))
     steps = len(block.t)
     draws = [(None, None)] * steps if full else _draw_all(streams, len(methods), steps)
-    looks = dict(zip(block.marks.tolist(), block.seen, strict=True))
+    recorded = dict(zip(block.marks.tolist(), block.recorded, strict=True))
     flat = x.view(-1, problem.d)
     for step, (index, factor) in enumerate(draws):
         g = problem.gradient(flat, index, factor).view_as(x)
         inverse = 1 / (g.norm(dim=-1, keepdim=True) + TINY)
         ahead = x + rho[step] * (1 - lam[step] + lam[step] * inverse) * g
         x -= gamma[step] * problem.gradient(ahead.view_as(flat), index, factor).view_as(x)
-        if step + 1 in looks:
-            looks[step + 1].copy_(x)
+        if step + 1 in recorded:
+            recorded[step + 1].copy_(x)
 
 
 def _draw_all(streams: list[Stream], methods: int, steps: int) -> list[tuple[Tensor, Tensor]]:

@@ -1,4 +1,4 @@
-r"""The guarantee behind the step sizes, with every constant explicit, so that it can be drawn and checked.
+r"""The guarantee behind the step sizes, with explicit constants, so that it can be drawn and checked.
 
 Let :math:`e = \rho(1 - \lambda + \lambda / \|g\|)\, g` be the perturbation, :math:`h` the stochastic gradient at
 :math:`x + e` and :math:`\ell` a Lipschitz constant of every realization of g. Smoothness of f gives
@@ -51,7 +51,7 @@ class Recursion(NamedTuple):
     noise: Floats
 
     def neighbourhood(self) -> Floats:
-        """The fixed point noise / (1 - factor), which constant steps converge to; infinite if they need not."""
+        """Return the fixed point noise / (1 - factor), to which constant steps converge; infinite if factor >= 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.factor < 1, self.noise / (1 - self.factor), np.inf)
 
@@ -87,7 +87,7 @@ def stationarity(
 def _second_order(
     problem: Problem, sampling: Sampling, gamma: Floats, rho: Floats, lam: Floats
 ) -> tuple[Floats, Floats]:
-    """Return Q, which multiplies the second moment of g, and what is left: Q C and the part of e with lambda^2."""
+    """Return Q, the factor of the second moment of g, and the noise: Q C plus the part of e with lambda^2."""
     young = np.where((lam == 0) | (lam == 1), 1.0, 2.0)
     ascent = young * sampling.smoothness(problem) ** 2 * (gamma / 2 + problem.L * gamma**2) * rho**2
     q = problem.L * gamma**2 + ascent * (1 - lam) ** 2

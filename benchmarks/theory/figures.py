@@ -1,4 +1,4 @@
-"""How theory figures look, and how they are written so that the same data gives the same bytes."""
+"""The style of theory figures, and their files: the same data gives the same bytes."""
 
 import io
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from ...atomic import atomic_write_bytes
 
 Frame = Any
-"""A pandas DataFrame: the annotations that pandas ships make every column a union that no checker resolves."""
+"""A pandas DataFrame: with pandas' own annotations every column is a union that type checkers cannot resolve."""
 
 STYLE: dict[Any, Any] = {
     **sns.axes_style("whitegrid"),
@@ -30,16 +30,16 @@ STYLE: dict[Any, Any] = {
     "path.simplify": True,
 }
 GUARANTEE = {"color": "0.25", "linestyle": (0, (4, 2)), "linewidth": 1.1}
-"""How a theorem's bound is drawn."""
+"""Line style of a theorem's bound."""
 
 
 def styled() -> AbstractContextManager[None]:
-    """Draw and save inside this: it sets the style, and leaves the process's own settings alone."""
+    """Return a context in which figures are drawn and saved in our style; it restores the settings afterwards."""
     return mpl.rc_context(STYLE)
 
 
 def canvas(columns: int = 1, rows: int = 1, width: float = 3.6, height: float = 2.9, **share: Any) -> Figure:
-    """Return a figure with a grid of axes (``figure.axes``, row by row), on no display."""
+    """Return a figure with a grid of axes (``figure.axes``, row by row), without a display."""
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     figure.subplots(rows, columns, squeeze=False, **share)

@@ -1,4 +1,4 @@
-"""One line of a figure: which step rule, with which step sizes; and the sample streams that all lines share."""
+"""A line of a figure: a step rule with its step sizes; and the sample streams that all lines share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from .sampling import Floats, Integers, Sampling
 from .step_sizes import STEP_SIZES, Constants, StepSize, lam_values
 
 SAM_FAMILY = {"sgd": 0.0, "usam": 0.0, "sam": 1.0, "unified_sam": None}
-"""The step rules that the batched path knows, with the lambda that each of them means."""
+"""The step rules of the batched path, with the lambda of Unified SAM that each is equal to."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Method:
 
     Args:
         variant: name in the registry of variants.
-        step: a step size, or its name.
-        constants: what the step size is computed from.
+        step: a step size, or the name of one.
+        constants: constants of problem and sampling that the step size is computed from.
         lam: lambda of ``unified_sam``: a number in [0, 1], ``"1/t"`` or ``"1-1/t"``; the other rules fix their own.
-        label: how figures and tables call it.
+        label: name in figures and tables.
         hyper: further hyper-parameters of the step rule (the looped path only).
 
     Example:
@@ -58,7 +58,7 @@ class Method:
         lam = self.lam if own is None else own
         if lam is None or (own is not None and self.lam is not None):
             raise ConfigError(
-                f"variant {self.variant!r} with lam={self.lam!r}: 'unified_sam' alone takes (and needs) a lam"
+                f"variant {self.variant!r} with lam={self.lam!r}: only 'unified_sam' takes (and needs) a lam"
             )
         values = lam_values(lam, t)
         rule = STEP_SIZES.get(self.step) if isinstance(self.step, str) else self.step
@@ -79,19 +79,19 @@ class Method:
 
 
 Stream = Callable[[int], tuple[Integers, Floats]]
-"""Draws the next steps of one trial: components and factors, (steps, width) each."""
+"""Function from a number of steps to the components and factors of the next steps of a trial, (steps, width) each."""
 
 
 def sample_stream(sampling: Sampling, seed: int, trial: int) -> Stream:
-    """Return the sample stream of a trial: a function of seed and trial alone.
+    """Return the sample stream of a trial; it depends on seed and trial only.
 
-    Every method sees the same samples in the same trial, so that differences between methods are not noise.
+    All methods use the same samples in a trial, so that their differences are not sampling noise.
     """
     return partial(sampling.draw, np.random.default_rng(derive_seed("theory-samples", seed, trial)))
 
 
 def record_grid(steps: int, count: int = 100, log: bool = True) -> NDArray[np.int64]:
-    """Return at most ``count`` + 1 steps at which to look at f, from 0 to ``steps``, log- or evenly spaced.
+    """Return at most ``count`` + 1 steps at which f is recorded, from 0 to ``steps``, log- or evenly spaced.
 
     Example:
         >>> record_grid(1000, 4).tolist()

@@ -10,11 +10,11 @@ The perturbed gradient needs no second pass: :math:`a_i^\top (x + e g) = s + e (
 
 At d = 100 that is some 40 nanoseconds of arithmetic. A tensor program pays about 5 microseconds for each of a dozen
 operations whatever their size, so no batching over trials makes it fast at few trials; a NumPy loop pays the same per
-trial. Compiled code pays for the arithmetic alone. It is numba and not a C extension, because a wheel of numba needs no
-compiler where it is installed.
+trial. Compiled code pays for the arithmetic only. It is numba and not a C extension, because a wheel of numba needs no
+compiler on the user's machine.
 
-The methods of a trial share its samples, the trials share nothing but the step sizes: each reads rows of its own. Time
-grows in proportion to their number as soon as every core is busy, which a handful of trials sees to. Three other
+The methods of a trial share its samples; trials share only the step sizes, and each reads rows of its own. Time is
+proportional to the number of trials once every core is busy, which takes a handful of them. Three other
 layouts were tried at d = 100 and are not faster: one pass for a step's update and the next step's inner products (the
 compiler stops using vector instructions), two steps a pass with the inner product of their rows (as fast, twice the
 code), and rows of several trials in turns (slower: the indirection costs more than the latency that it hides).
@@ -30,7 +30,7 @@ from ...variants import TINY
 
 @njit(fastmath={"reassoc", "contract"})
 def _inner(a, x):
-    """Return a.x and x.x; only these sums may be reassociated, which is what lets them use vector instructions."""
+    """Return a.x and x.x; only these sums may be reassociated, which allows vector instructions."""
     s = 0.0
     q = 0.0
     for j in range(len(a)):
@@ -60,20 +60,20 @@ def advance(
     rho,
     lam,
     marks,
-    seen,
+    recorded,
 ):
     """Advance some rows of all iterates, in place; a row is one method in one trial, numbered trial by trial.
 
     Args:
         features, squared_norms, targets: the rows a_i (n, d), their squared norms (n,), and y (n,).
-        regularization: r.
-        logistic: whether the link is logistic, else square.
+        regularization: coefficient r of ||x||^2 / 2, a float.
+        logistic: whether the link is logistic; otherwise it is square.
         x: the iterates, (trials, methods, d); those of the rows are overwritten.
         first, last: the rows to advance, ``last`` excluded.
         index, factor: component of each step and the factor of its gradient, (trials, steps).
-        gamma, rho, lam: (methods, steps).
-        marks: numbers of steps after which to look, increasing, (looks,).
-        seen: the iterates there, (looks, trials, methods, d); those of the rows are written.
+        gamma, rho, lam: step size, radius and lambda of each step, (methods, steps).
+        marks: the iterates are recorded after so many steps, increasing, (marks,).
+        recorded: the iterates at the marks, (marks, trials, methods, d); those of the rows are written.
     """
     methods, d = x.shape[1:]
     s = np.zeros(methods)
@@ -82,7 +82,7 @@ def advance(
     beta = np.zeros(methods)
     for trial in range(first // methods, (last - 1) // methods + 1):
         low, high = max(first - trial * methods, 0), min(last - trial * methods, methods)
-        look = 0
+        mark = 0
         for t in range(index.shape[1]):
             i = index[trial, t]
             a, norm, y, w = features[i], squared_norms[i], targets[i], factor[trial, t]
@@ -102,6 +102,6 @@ def advance(
                 row, scale, push = x[trial, m], alpha[m], beta[m]
                 for j in range(d):
                     row[j] = scale * row[j] + push * a[j]
-            if look < len(marks) and t + 1 == marks[look]:
-                seen[look, trial, low:high] = x[trial, low:high]
-                look += 1
+            if mark < len(marks) and t + 1 == marks[mark]:
+                recorded[mark, trial, low:high] = x[trial, low:high]
+                mark += 1

@@ -1,4 +1,4 @@
-"""``docs/theory.md``, generated: what is checked, every figure, and what each one shows, from the data beside it."""
+"""Generates ``docs/theory.md``: what is checked, and every figure with its findings, from the experiments' data."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ A file of one's own in LIBSVM format is a problem too, for the experiments that 
 
 
 def _number(value: float) -> str:
-    # Sums over components that vanish exactly come out as rounding.
+    # A sum that is exactly 0 in theory may be off by rounding.
     return "0" if abs(value) < 1e-12 else f"{value:.4g}"
 
 
@@ -78,14 +78,14 @@ def _definitions(entries: dict[str, str]) -> str:
 
 
 def build_page(data: Path, figures: str) -> str:
-    """Return the page.
+    """Return the page as Markdown.
 
     Args:
         data: folder with the Parquet file of every experiment.
-        figures: where the figures lie, relative to the page.
+        figures: folder of the figures, relative to the page.
 
     Raises:
-        DataError: an experiment has left no data there.
+        DataError: the data of an experiment is missing.
     """
     parts = [INTRODUCTION, CHECKED, "## Figures\n"]
     for experiment in EXPERIMENTS.all():

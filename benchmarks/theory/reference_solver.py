@@ -1,4 +1,4 @@
-"""The looped path: a registered step rule, unchanged, on a theory problem."""
+"""The reference solver: runs a registered step rule, unchanged, on a theory problem, step by step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,12 +27,15 @@ def solve_with_variant(
     """Run a registered variant through its ``step(closure)``; the problem gives the closure.
 
     Learning rate and, where the variant has them, ``rho`` and ``lam`` are set in its parameter groups at every step; a
-    scheduled ``lam`` is left to the variant's own clock.
+    scheduled ``lam`` follows the variant's own step counter.
 
     Args:
-        method: any registered variant.
-        record: increasing steps at which to look at f; the last is the length of the run.
-        trial, seed, streams: the sample stream, as in :func:`~sambench.benchmarks.theory.batched_solver.solve`.
+        problem: the finite sum to minimize.
+        sampling: distribution of the components of a step.
+        method: any registered variant with its step sizes.
+        record: increasing steps at which f is recorded; the last is the length of the run.
+        trial, seed, streams: the trial and its sample stream, as in
+            :func:`~sambench.benchmarks.theory.batched_solver.solve`.
 
     Returns:
         Trajectories of one method and one trial.

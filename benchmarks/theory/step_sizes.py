@@ -1,4 +1,4 @@
-r"""Step sizes by name: what a theorem, or a rule of thumb, makes of a problem's constants.
+r"""Step sizes by name: rules of theorems, and rules of thumb, that compute them from a problem's constants.
 
 A step size is one function of the constants, the steps t = 0, 1, ... and lambda at those steps; it returns gamma_t and
 rho_t. A new one is a function with ``@STEP_SIZES.named(...)`` above it.
@@ -20,14 +20,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Constants:
-    """What a step size may depend on.
+    """The constants that a step size may depend on.
 
     Args:
-        mu: PL constant.
-        L: smoothness constant that the theory of a sampling uses: L for full batches, else L_max (or the Lipschitz
-            constant of the stochastic gradient, where the sampling makes that larger).
+        mu: PL constant of the problem.
+        L: smoothness constant in the theory of the sampling: L for full batches, else L_max, or the Lipschitz constant
+            of the stochastic gradient if that is larger.
         A, B, C: constants of the Expected Residual condition.
-        horizon: number of steps of the run, for the rules that must know it.
+        horizon: number of steps of the run, for rules that depend on it.
     """
 
     mu: float
@@ -85,7 +85,7 @@ def lam_values(lam: float | str, t: Floats) -> Floats:
 
 
 def fixed(gamma: float, rho: float) -> StepSize:
-    """Return the step size that is these two numbers, whatever the constants."""
+    """Return a step size with constant gamma and rho, independent of the constants."""
 
     def rule(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
         return np.full_like(t, gamma), np.full_like(t, rho)

@@ -33,9 +33,9 @@ def cells(row: Row, section: Section, checks: Checks) -> dict[str, str]:
     """Write a row, one text for each of :data:`COLUMNS`, without padding.
 
     Args:
-        row: of the section.
-        section: the table that it stands in.
-        checks: what the conformance suite found.
+        row: a row of the section's table.
+        section: the table, with tiers and edges by label.
+        checks: variant -> conformance check -> result.
     """
     half = " (n = 1)" if row.low is None else f" ± {100 * (row.accuracy - row.low):.2f}"
     return {
@@ -55,7 +55,7 @@ def cells(row: Row, section: Section, checks: Checks) -> dict[str, str]:
 
 
 def failing(found: Mapping[str, str]) -> list[str]:
-    """List the conformance checks that a variant does not pass, those that do not apply to it aside."""
+    """List the conformance checks that a variant fails; checks that do not apply to it are not failures."""
     return sorted(check for check, result in found.items() if result not in ("pass", "n/a"))
 
 

@@ -1,4 +1,4 @@
-"""What the reader of a table has to know: what its seeds can show, what does not compare, what is missing."""
+"""Notes under a table: statistical power, times that are not comparable, missing runs."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from ..tables.workload_table import Workload
 from .cells import EDGE
 
 UNSTEADY = 1.5
-"""Ratio of the times of two runs of one method from which on times are said not to compare."""
+"""Ratio of the slowest to the fastest run of a method at which a note says that times do not compare."""
 
 
 def notes(section: Section) -> list[str]:
-    """Say what the reader of a table has to know, one sentence or two each."""
+    """Return the notes under a table, one or two sentences each."""
     workload = section.workload
     return [
         _power(workload),
@@ -28,7 +28,7 @@ def notes(section: Section) -> list[str]:
 
 
 def track_text(track: Track) -> str:
-    """Say what the runs of a track hold equal."""
+    """Return a sentence on what the runs of a track hold equal."""
     budget = f"{track.budget:g}"
     match track.name:
         case "G":
@@ -45,7 +45,7 @@ def track_text(track: Track) -> str:
 
 
 def origin(board: Board) -> str:
-    """Say what made the runs of a board, with which code, how many there are, and how settings were chosen."""
+    """Return a paragraph on a board's runs: command, number, code, and how settings were chosen."""
     commits: dict[str, int] = {}
     for section in board.sections:
         for commit, runs in section.workload.commits:
@@ -78,7 +78,7 @@ def origin(board: Board) -> str:
 
 
 def exclusions(board: Board) -> list[str]:
-    """List the runs of a board that are in no row, and why."""
+    """List the runs of a board that no row counts, with the reasons, as Markdown lines."""
     lines = [
         escape(f"{section.workload.title}: {item.label}, {_seeds(item)}: {item.reason[:300]}")
         for section in board.sections

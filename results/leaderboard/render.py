@@ -1,4 +1,4 @@
-"""The leaderboard: a store to one Markdown text, the same bytes for the same records in any order."""
+"""The leaderboard: renders a store as one Markdown text, the same bytes for the same records in any order."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,12 +39,13 @@ def render(boards: Boards, checks: Checks | None = None, published: Iterable[Map
     """Write the leaderboard.
 
     Args:
-        boards: as :func:`.board.gather` reads them from a store.
-        checks: what the conformance suite found, for the marks.
-        published: published numbers, for the end, as :func:`.published.by_source` takes them.
+        boards: the tables of a store, as :func:`~sambench.results.tables.boards.gather` returns them.
+        checks: variant -> conformance check -> result, for the column of marks.
+        published: published numbers, for the last section, as
+            :func:`~sambench.results.tables.published.by_source` takes them.
 
     Returns:
-        Markdown, ending in a newline: a function of the arguments alone.
+        Markdown that ends in a newline; it depends on the arguments only.
     """
     shown = [board for board in boards.boards if board.sections]
     parts = [
@@ -85,7 +86,7 @@ def render(boards: Boards, checks: Checks | None = None, published: Iterable[Map
 
 
 def write(text: str, path: str | Path) -> None:
-    """Write the leaderboard to a file.
+    """Write the text of a leaderboard to a file, whole or not at all.
 
     Raises:
         StateError: the file cannot be written.
@@ -95,12 +96,12 @@ def write(text: str, path: str | Path) -> None:
 
 
 def check(text: str, path: str | Path, command: str = COMMAND) -> None:
-    """Make sure that a file is this leaderboard, byte for byte.
+    """Check that a file holds this text, byte for byte.
 
     Args:
-        text: the leaderboard.
-        path: the file.
-        command: that writes it, for the messages.
+        text: the text of the leaderboard.
+        path: the file to compare with it.
+        command: the command that writes the file, for error messages.
 
     Raises:
         StateError: it is missing or stale; the message shows the first differences and the way out.

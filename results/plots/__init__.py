@@ -33,20 +33,20 @@ def draw(boards: Boards, records: Iterable[RunRecord], folder: str | Path) -> li
     ``<table>-error``               test error, best method first, and what it cost
     ``<table>-cost``                test error against gradient evaluations, where these differ
     ``<table>-curves-epoch``        learning curves; ``-gradient_evaluations`` over what they cost
-    ``<table>-wins``                who beats whom
+    ``<table>-wins``                probability of improvement, for all pairs of methods
     ``<table>-<variant>-grid``      heat map, where a variant ran over a grid of two hyper-parameters
     ``<board>-<track>-tuning``      expected best of k trials
-    ``profile-<track>``             over all workloads of a track, where there are at least two
-    ``ranks-<track>``               critical differences, where there are at least six
+    ``profile-<track>``             performance profiles over all workloads of a track, at least two
+    ``ranks-<track>``               critical differences, of at least six workloads
     ==============================  =================================================================
 
     ``<table>`` is the name of the suite with the track (``digits-G``), and the workload's where it has several; for
     runs of no suite it is the workload's.
 
     Args:
-        boards: the tables.
-        records: what they were made of, for the curves.
-        folder: where the files go.
+        boards: the tables of a store.
+        records: all records of that store, for the learning curves.
+        folder: folder that the files are written to.
 
     Raises:
         StateError: there is nothing to draw, or the folder cannot be written.
@@ -94,7 +94,7 @@ def _of_tuning(board: Board, folder: Path) -> list[Path]:
 
 
 def _across(sections: Sequence[Section], folder: Path) -> list[Path]:
-    """Draw what needs several workloads: profiles and, from six on, critical differences."""
+    """Draw the figures over several workloads: profiles and, for at least six, critical differences."""
     paths: list[Path] = []
     for track in HEADLINE:
         if not (tables := in_common(sections, track)):

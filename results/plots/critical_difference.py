@@ -1,4 +1,4 @@
-"""The critical-difference diagram: mean ranks over workloads, with bars over what is not told apart."""
+"""The critical-difference diagram: mean ranks over workloads, with bars over methods without significant difference."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ def rank_figure(scores: ArrayLike, labels: Sequence[str], title: str) -> Figure:
     """Draw the mean ranks of methods over at least six workloads, best on the left.
 
     Args:
-        scores: (workloads, methods), higher is better.
-        labels: of the methods.
-        title: of the figure.
+        scores: (workloads, methods) mean accuracies or similar, higher is better.
+        labels: names of the methods, in the order of the columns.
+        title: text above the figure.
 
     Raises:
-        ConfigError: fewer than six workloads, with which the test cannot tell anything apart.
+        ConfigError: fewer than six workloads, with which no difference can be significant.
     """
     found = critical_difference(scores)
     order = np.argsort(found.ranks, kind="stable")
@@ -37,9 +37,9 @@ def rank_figure(scores: ArrayLike, labels: Sequence[str], title: str) -> Figure:
             axes.text(rank, -0.4, str(rank), ha="center", va="bottom", size=8, color=INK)
         for i, (low, high) in enumerate(bars):
             axes.plot([low - 0.04, high + 0.04], [0.5 + 0.6 * i] * 2, color=INK, linewidth=3, solid_capstyle="butt")
-        for place, i in enumerate(order):
-            left = place < half
-            depth = top + (place if left else k - 1 - place)
+        for position, i in enumerate(order):
+            left = position < half
+            depth = top + (position if left else k - 1 - position)
             edge = 1 - 0.05 * k if left else k + 0.05 * k
             rank = float(found.ranks[i])
             axes.plot([rank, rank, edge], [0, depth, depth], color=GREY, linewidth=0.8)

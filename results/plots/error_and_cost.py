@@ -1,4 +1,4 @@
-"""What a method reached, and what it spent for it: test error and gradient evaluations."""
+"""Test error and gradient evaluations of the methods of a table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _LEGEND = (
 
 
 def costs_differ(rows: Sequence[Row]) -> bool:
-    """Tell whether some row cost at least a fifth more than another: else there is no axis to draw errors against."""
+    """Tell whether some row cost at least a fifth more than another; else errors need no cost axis."""
     costs = [row.gradient_evaluations for row in rows if row.gradient_evaluations is not None]
     return bool(costs) and max(costs) >= 1.2 * min(costs)
 
@@ -27,11 +27,11 @@ def costs_differ(rows: Sequence[Row]) -> bool:
 def error_figure(rows: Sequence[Row], title: str) -> Figure:
     """Draw the test error of every row, best on top, with its 95 % t-interval, and beside it what it cost.
 
-    The marks are those of :func:`cost_figure`; a row that lies above all rows without divergence stands at the edge.
+    The marks are those of :func:`cost_figure`; a row beyond all rows without divergence is drawn at the edge.
 
     Args:
-        rows: of one table, best first.
-        title: of the figure.
+        rows: rows of one table, best first.
+        title: text above the figure.
 
     Raises:
         ConfigError: no row has a run that completed.
@@ -42,15 +42,15 @@ def error_figure(rows: Sequence[Row], title: str) -> Figure:
         errors, costs = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
         low, high, lost = _limits(rows)
         best = next((row.group for row in rows if row.group), "")
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             at, ends, beyond = 100 * row.error, _ends(row), 100 * row.error > high
             errors.errorbar(
                 [high if beyond else at],
-                [place],
+                [position],
                 xerr=None if beyond else [[at - ends[0]], [ends[1] - at]],
                 **_mark(row, best, ">" if beyond else None),
             )
-            costs.plot([row.gradient_evaluations or 0.0], [place], "o", markersize=4, color=GREY)
+            costs.plot([row.gradient_evaluations or 0.0], [position], "o", markersize=4, color=GREY)
         errors.set_xlim(low, high + (0.04 * (high - low) if lost else 0.0))
         errors.set_yticks(
             range(len(rows)), [f"{_point_label(row, 100 * row.error > high)}  {row.group}" for row in rows]
@@ -69,13 +69,13 @@ def error_figure(rows: Sequence[Row], title: str) -> Figure:
 def cost_figure(rows: Sequence[Row], title: str) -> Figure:
     """Draw the test error of every row against its gradient evaluations, with 95 % t-intervals.
 
-    Filled points are those that nothing tells apart from the best row; crosses are rows without a group. Rows of
-    about the same cost stand side by side, ordered by error. Rows with diverged runs would hide all other
-    differences, so that those which lie above the others are marked at the upper edge.
+    Filled points do not differ significantly from the best row; crosses are rows without a group. Rows of about the
+    same cost are drawn side by side, ordered by error. Rows with diverged runs would stretch the axis and hide all
+    other differences, so those above all rows without divergence are marked at the upper edge.
 
     Args:
-        rows: of one table, best first.
-        title: of the figure.
+        rows: rows of one table, best first.
+        title: text above the figure.
 
     Raises:
         ConfigError: no row has a run that completed.
@@ -103,7 +103,7 @@ def _draw_cluster(axes: Axes, rows: Sequence[Row], ceiling: float, best: str) ->
     figure = axes.get_figure(root=True)
     assert figure is not None
     ordered = sorted(rows, key=lambda row: -row.error)
-    step = min(5.0, 32.0 / len(rows)) / 72  # inches: side by side, and not far from their true place
+    step = min(5.0, 32.0 / len(rows)) / 72  # inches: side by side, and close to their true position
     right = max(row.gradient_evaluations or 0.0 for row in rows)
     texts, points, anchors = [], [], []
     for i, row in enumerate(ordered):
@@ -133,9 +133,9 @@ def _drawable(rows: Sequence[Row]) -> list[Row]:
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float, bool]:
-    """Return the ends of the error axis, in percent, and whether some row lies beyond the upper one.
+    """Return the ends of the error axis, in percent, and whether the error of some row is beyond the upper one.
 
-    Rows with diverged runs would hide all other differences: they do not widen the axis.
+    Rows with diverged runs do not widen the axis: they would hide all other differences.
     """
     clean = [row for row in rows if not row.diverged] or rows
     low, high = min(_ends(row)[0] for row in clean), max(_ends(row)[1] for row in clean)
@@ -144,7 +144,7 @@ def _limits(rows: Sequence[Row]) -> tuple[float, float, bool]:
 
 
 def _mark(row: Row, best: str, beyond: str | None) -> dict[str, Any]:
-    """Choose the look of a row: filled where nothing tells it from the best, a cross where it was not compared."""
+    """Choose the mark of a row: filled if it does not differ from the best, a cross if it was not compared."""
     color = COLORS[0] if row.group else GREY
     return {
         "fmt": beyond or ("o" if row.group else "x"),
@@ -164,7 +164,7 @@ def _point_label(row: Row, above: bool) -> str:
 def _ends(row: Row) -> tuple[float, float]:
     """Return the ends of the interval of the mean error, in percent, as they are drawn.
 
-    With few seeds a t-interval reaches beyond what an error can be; it is cut off there, and the legend says so.
+    With few seeds a t-interval reaches beyond [0, 100]; it is cut off there, and the legend says so.
     """
     low, high = (row.accuracy, row.accuracy) if row.low is None or row.high is None else (row.low, row.high)
     return max(0.0, 100 * (1 - high)), min(100.0, 100 * (1 - low))

@@ -14,19 +14,19 @@ from ..tables.rows import Row
 from .style import GREY, INK, new_figure, style
 
 _Value = tuple[bool, float, str]
-"""A hyper-parameter's value as it is ordered: numbers by size, texts after them."""
+"""Sort key of a hyper-parameter's value (is text, number, text): numbers by size, texts after them."""
 
 
 class Grid(NamedTuple):
     """Values over two hyper-parameters: errors in percent (rows, columns), NaN where nothing was run.
 
     Attributes:
-        variant: whose they are.
-        names: of the two hyper-parameters, down and across.
-        down: texts of the values of the first.
-        across: texts of the values of the second.
-        errors: (len(down), len(across)).
-        spreads: half the width of each error's 95 % interval; NaN without one.
+        variant: name of the variant that was run over the grid.
+        names: names of the two hyper-parameters: that of the rows, that of the columns.
+        down: values of the first hyper-parameter, as texts.
+        across: values of the second, as texts.
+        errors: (len(down), len(across)) mean test errors in percent.
+        spreads: half the width of the 95 % interval of each error, of the same shape; NaN without one.
     """
 
     variant: str
@@ -41,7 +41,7 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
     """Find the variants whose rows cover a grid of two hyper-parameters: at least two values of each, no gap.
 
     Args:
-        rows: of one table.
+        rows: rows of one table.
     """
     found = []
     for variant in sorted({row.variant for row in rows}):
@@ -55,12 +55,12 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
 
 
 def heat_map(grid: Grid, title: str, note: str) -> Figure:
-    """Draw a grid; the darker, the less error, and each cell says its error and spread.
+    """Draw a grid: darker cells have less error, and each cell shows its error and spread.
 
     Args:
-        grid: of one variant.
-        title: of the figure.
-        note: what the numbers are.
+        grid: errors of one variant.
+        title: text above the figure.
+        note: line below the title that explains the numbers.
     """
     if np.isnan(grid.errors).all():
         raise ConfigError(f"there is no value to draw in the grid of {grid.variant!r}")

@@ -22,16 +22,16 @@ def curves(records: Iterable[RunRecord], title: str, against: Against = "gradien
     """Draw the mean curve of every method of one workload, with its 95 % t-interval over seeds.
 
     The curve is the validation error where every run measured it, else the training loss; the axis is logarithmic,
-    since what tells methods apart happens at its low end. Runs that diverged or failed have no curve to average;
+    since methods differ most at its low end. Runs that diverged or failed have no curve to average;
     the leaderboard counts them.
 
     Args:
         records: runs of one workload, in any order.
-        title: its name.
-        against: what to draw them against.
+        title: text above the figure, such as the workload's name.
+        against: quantity of the x-axis.
 
     Raises:
-        ConfigError: no run completed.
+        ConfigError: no run of the workload completed.
     """
     done = [record for record in records if record.status == "completed" and record.curve]
     if not done:

@@ -1,4 +1,4 @@
-"""Mean curves of several methods in one picture, or in a small picture each where they are many."""
+"""Mean curves of several methods in one plot, or in a small plot each if they are many."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from ..statistics.intervals import Floats
 from .style import COLORS, GREY, INK, LIGHT, clusters, label_points, new_figure, style
 
 TOGETHER = 6
-"""Up to so many methods share one pair of axes; more get a small picture each, with the others in grey behind."""
+"""Largest number of methods in one plot; more get a small plot each, with the others in grey behind."""
 
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (9, 2)))
 
 
 class Curve(NamedTuple):
-    """The mean curve of a method: x (points,), mean, and the ends low and high of its interval, (points,) each."""
+    """The mean curve of a method: its x, its mean, and the ends low and high of its interval, (points,) each."""
 
     label: str
     x: Floats
@@ -30,16 +30,16 @@ class Curve(NamedTuple):
 
 
 def line_figure(found: Sequence[Curve], title: str, name: str, x_name: str, note: str) -> Figure:
-    """Draw curves over each other, or in small pictures where there are more than :data:`TOGETHER`.
+    """Draw curves over each other, or in small plots if there are more than :data:`TOGETHER`.
 
-    The axis is logarithmic, since what tells methods apart happens at its low end.
+    The y-axis is logarithmic, since methods differ most at its low end.
 
     Args:
         found: the curves, best at the end first.
-        title: of the figure.
-        name: of the y-axis.
-        x_name: of the x-axis.
-        note: what line and band are.
+        title: text above the figure.
+        name: label of the y-axis.
+        x_name: label of the x-axis.
+        note: text that explains line and band.
     """
     with style():
         figure = (_together if len(found) <= TOGETHER else _apart)(found, name, x_name, note)
@@ -104,10 +104,10 @@ def _draw_curve(axes: Axes, curve: Curve, color: str, dashes: object) -> None:
 
 
 def _name_axes(axes: Axes, found: Sequence[Curve], name: str, x_name: str) -> None:
-    # The first fifth of a training is far above all that tells methods apart: it may leave the picture.
+    # The first fifth of a training is far above the differences between methods: it may be cut off.
     means = np.concatenate([curve.mean[len(curve.mean) // 5 :] for curve in found])
     positive = means[means > 0]
-    if len(positive):  # an error of exactly nothing has no place on a logarithmic axis
+    if len(positive):  # a logarithmic axis cannot show an error of 0
         low, high = 0.85 * positive.min(), 1.1 * positive.max()
         axes.set_yscale("log")
         axes.set_ylim(low, high)

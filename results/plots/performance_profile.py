@@ -14,7 +14,7 @@ from ..tables.rows import Row
 from .style import COLORS, GREY, INK, LIGHT, new_figure, style
 
 HIGHLIGHTED = 6
-"""Methods that are drawn in colour; the others stand behind them in grey."""
+"""Number of methods drawn in colour; the others are drawn behind them in grey."""
 
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (9, 2)))
 _POINTS = 400
@@ -32,7 +32,7 @@ def profiles(tables: Sequence[Sequence[Row]]) -> list[Profile]:
     """Make the profiles of the methods that are in every table, the one with the largest area first.
 
     Args:
-        tables: rows of each workload; a method is known by its label.
+        tables: rows of each workload; a method is identified by its label.
     """
     by_label: list[Mapping[str, Row]] = [{row.label: row for row in rows} for rows in tables]
     shared = sorted(set.intersection(*(set(rows) for rows in by_label))) if by_label else []
@@ -55,8 +55,8 @@ def profile_figure(tables: Sequence[Sequence[Row]], title: str) -> Figure:
     """Draw the profiles; the further up and left, the more often a method is close to the best.
 
     Args:
-        tables: rows of each workload.
-        title: of the figure.
+        tables: rows of each workload, as for :func:`profiles`.
+        title: text above the figure.
     """
     found = profiles(tables)
     with style():

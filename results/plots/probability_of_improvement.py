@@ -1,4 +1,4 @@
-"""Who beats whom: the probability that a run of one method is better than a run of another, for all pairs."""
+"""The probability that a run of one method is better than a run of another, for all pairs of methods."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def win_matrix(rows: Sequence[Row]) -> Floats:
     """Estimate for all pairs the probability that a run of the first is better than a run of the second.
 
     Args:
-        rows: (k,) of one table.
+        rows: the k rows of one table.
 
     Returns:
         (k, k) in [0, 1]; entries (i, j) and (j, i) add to one, the diagonal is NaN.
@@ -31,11 +31,11 @@ def win_matrix(rows: Sequence[Row]) -> Floats:
 
 
 def win_figure(rows: Sequence[Row], title: str) -> Figure:
-    """Draw the win matrix, best method first; pairs that the table tells apart are printed in bold.
+    """Draw the win matrix, best method first; pairs that differ significantly are printed in bold.
 
     Args:
-        rows: of one table, best first; those without a group are left out.
-        title: of the figure.
+        rows: rows of one table, best first; those without a group are left out.
+        title: text above the figure.
 
     Raises:
         ConfigError: fewer than two rows can be compared.
@@ -62,9 +62,9 @@ def win_figure(rows: Sequence[Row], title: str) -> Figure:
             xticklabels=[row.label for row in rows],
             yticklabels=[f"{row.label}  {row.group}" for row in rows],
         )
-        apart = [not set(a.group) & set(b.group) for a in rows for b in rows if a is not b]
-        for text, told in zip(axes.texts, apart, strict=True):
-            if told:
+        differ = [not set(a.group) & set(b.group) for a in rows for b in rows if a is not b]
+        for text, significant in zip(axes.texts, differ, strict=True):
+            if significant:
                 text.set_fontweight("bold")
         axes.grid(False)
         axes.tick_params(length=0, labelsize=8)

@@ -1,7 +1,7 @@
-"""How figures look and how they are stored, without touching matplotlib's global state.
+"""The look of figures and their files, without changes to matplotlib's global state.
 
-A figure is an object with a canvas of its own; the style holds while one is drawn or written; the same figure
-gives the same bytes.
+A figure has a canvas of its own; the style is set only while one is drawn or written; the same figure gives the same
+bytes.
 """
 
 import io
@@ -25,7 +25,7 @@ from ..statistics.intervals import Floats
 
 INK, GREY, LIGHT = "#333333", "#767676", "#cfcfcf"
 COLORS: list[str] = [sns.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 3, 4, 9)]
-"""Six colours that stay apart for colour-blind readers, with line styles beside them."""
+"""Six colours that colour-blind readers can distinguish, together with line styles."""
 
 _STYLE: dict[str, Any] = {
     "axes.edgecolor": GREY,
@@ -43,14 +43,14 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Hold the look of all figures for the time of a ``with`` block."""
+    """Set the style of all figures within a ``with`` block."""
     settings: Any = {**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), **_STYLE}
     with mpl.rc_context(settings):
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of this size in inches, for the Agg backend and for nobody's window."""
+    """Return an empty figure of this size in inches, for the Agg backend, without a window."""
     figure = Figure(figsize=(width, height))
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.08)
     FigureCanvasAgg(figure)
@@ -77,13 +77,13 @@ def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
 def spread(wanted: ArrayLike, gap: float, low: float, high: float) -> Floats:
     """Move positions apart to at least ``gap``, each as little as possible, inside [low, high].
 
-    It minimizes the sum of squared moves: isotonic regression of the positions less the room below them.
+    It minimizes the sum of squared moves, by isotonic regression of the positions minus the gaps below them.
 
     Args:
-        wanted: (n,) positions.
-        gap: smallest distance; smaller where n positions would not fit.
-        low: lower limit.
-        high: upper limit.
+        wanted: (n,) positions, in any order.
+        gap: smallest distance of two positions; reduced if n positions would not fit.
+        low: lower limit of the positions.
+        high: upper limit of the positions.
 
     Returns:
         (n,) positions in the order given.
@@ -104,7 +104,7 @@ def spread(wanted: ArrayLike, gap: float, low: float, high: float) -> Floats:
 
 
 def clusters(values: Sequence[float], share: float = 0.15) -> list[list[int]]:
-    """Group positions on an axis that stand so close that their labels need one column: indices, left to right.
+    """Group the indices of positions that are so close on an axis that their labels share a column, left to right.
 
     Example:
         >>> clusters([200, 100, 205])
@@ -126,7 +126,7 @@ def label_points(
     texts: Sequence[str],
     points: Sequence[tuple[float, float]],
     anchors: Sequence[Transform],
-    places: Transform,
+    column: Transform,
     x: float,
     colors: Sequence[str],
 ) -> None:
@@ -134,16 +134,16 @@ def label_points(
 
     Args:
         axes: their y-axis must have its final limits.
-        texts: of the labels.
-        points: where the leader lines end, each in the coordinates of its anchor.
-        anchors: from the points to the display.
-        places: from the x of the column to the display.
-        x: of the column, in ``places`` coordinates.
-        colors: of the texts.
+        texts: text of each label.
+        points: end of each leader line, in the coordinates of its anchor.
+        anchors: for each point the transform from its coordinates to the display.
+        column: transform from the coordinates of ``x`` to the display.
+        x: position of the column of labels, in the coordinates of ``column``.
+        colors: color of each text.
     """
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
-    figure.draw_without_rendering()  # settles the layout, which says how many inches the axes are high
+    figure.draw_without_rendering()  # computes the layout, and with it the height of the axes
     height = axes.get_window_extent().height / figure.dpi * 72
     inside = axes.transAxes.inverted()
     fractions = [inside.transform(a.transform(point))[1] for a, point in zip(anchors, points, strict=True)]
@@ -154,7 +154,7 @@ def label_points(
             xy=point,
             xycoords=anchor,
             xytext=(x, float(y)),
-            textcoords=blended_transform_factory(places, axes.transAxes),
+            textcoords=blended_transform_factory(column, axes.transAxes),
             arrowprops={
                 "arrowstyle": "-",
                 "color": LIGHT,

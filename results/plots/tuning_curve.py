@@ -1,4 +1,4 @@
-"""What tuning bought: the expected best result after so many trials."""
+"""Tuning curves: the expected best result after k trials."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,13 +15,14 @@ _NOTE = "expected best of k trials drawn at random from those made, on held-out 
 
 
 def tuning_curves(trials: Iterable[Trial]) -> list[Curve]:
-    """Estimate, method by method, the error of the best of k trials; lowest at the end first.
+    """Estimate the error of the best of k trials for every method; the method with the lowest last value comes first.
 
-    It is the mean over all subsets of k trials of the screening round (:func:`.statistics.expected_best`). A trial
-    that diverged or failed was spent: it counts as an error of 100 %.
+    It is the mean over all subsets of k trials of the screening stage
+    (:func:`~sambench.results.statistics.intervals.expected_best`). A trial that diverged or failed counts as an error
+    of 100 %.
 
     Args:
-        trials: of one track.
+        trials: trials of one track of a ledger.
     """
     accuracies: dict[str, list[float]] = defaultdict(list)
     for trial in trials:
@@ -38,8 +39,8 @@ def tuning_figure(trials: Iterable[Trial], title: str) -> Figure:
     """Draw the expected best validation error after k trials of every method.
 
     Args:
-        trials: of one track.
-        title: of the figure.
+        trials: trials of one track of a ledger.
+        title: text above the figure.
 
     Raises:
         ConfigError: there are no trials.

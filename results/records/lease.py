@@ -1,15 +1,16 @@
-"""Leases: who makes a run now, on any machine that sees the folder, and how everybody else can tell when nobody does.
+"""Leases: at most one process makes a run, and the others can tell when its holder is gone, across machines.
 
-A lease is a file ``lease-<generation>`` in the folder of a run. Whoever creates the next generation holds the run; the
-file system lets only one do that, on one machine as over NFS. The holder renews it every few seconds. It is free again
+A lease is a file ``lease-<generation>`` in the folder of a run. The process that creates the next generation holds the
+run; the file system lets only one process do that, on one machine as over NFS. The holder renews it every few seconds.
+The lease is free again
 
 - when it was released;
-- when it was not renewed for longer than ``EXPIRY``, by the clock of the file system, so that no two machines need
-  agree on the time;
-- at once, when its holder was on this machine and is dead: the kernel then dropped the lock on the file.
+- when it was not renewed for longer than ``EXPIRY``, by the clock of the file system, so that the machines' own clocks
+  need not agree;
+- at once, when its holder ran on this machine and is dead: the kernel has then dropped the lock on the file.
 
-A holder that was held up for so long that another took over (suspended, cut off from the file system) finds a higher
-generation and must stop: :meth:`Lease.verify` before anything is written.
+A holder that was suspended or cut off from the file system for so long that another process took over finds a higher
+generation and must stop: it calls :meth:`Lease.verify` before it writes anything.
 """
 
 import json
@@ -28,7 +29,7 @@ from ...errors import StateError
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: a dead holder is then noticed by the time alone
+except ImportError:  # not a POSIX system: a dead holder is then noticed only when its lease expires
     fcntl = None
 
 EXPIRY = 120.0
@@ -39,17 +40,17 @@ _PREFIX = "lease-"
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a run, and how far it is.
+    """The process that holds a run, and its progress.
 
     Args:
         host: name of the machine.
-        boot: of the running kernel: equal exactly for processes that see the same locks.
-        pid: process.
-        job: of the scheduler, or empty.
-        first: step at which this holder took the run up.
-        step: step that is done.
-        total: steps of the whole run, 0 before it is known.
-        seconds: that this holder has held the run.
+        boot: id of the running kernel; two processes see the same locks exactly when it is equal.
+        pid: id of the process.
+        job: id of the scheduler's job, empty outside one.
+        first: step at which this holder started or resumed the run.
+        step: number of steps that are done.
+        total: number of steps of the whole run, 0 before it is known.
+        seconds: time for which this holder has held the run.
     """
 
     host: str
@@ -69,11 +70,14 @@ class Holder:
 
 
 def lease_status(folder: Path, now: float | None = None) -> tuple[bool, Holder | None]:
-    """Tell whether somebody holds the run of a folder, and who did last.
+    """Tell whether the run of a folder is held now, and by whom it is or was last.
 
     Args:
-        folder: of the run.
-        now: the time of the file system, when the caller has asked for it (:func:`filesystem_time`).
+        folder: the folder of the run's leases and checkpoints.
+        now: the time of the file system, if the caller has already read it (:func:`filesystem_time`).
+
+    Returns:
+        Whether the newest lease is held, and its holder: ``None`` without a lease, or while one is being written.
     """
     found = generations(folder)
     if not found:
@@ -86,7 +90,7 @@ def lease_status(folder: Path, now: float | None = None) -> tuple[bool, Holder |
 
 
 def filesystem_time(folder: Path) -> float:
-    """Return what time it is for the file system that a folder is on, in seconds since the epoch."""
+    """Return the current time by the clock of the folder's file system, in seconds since the epoch."""
     probe = folder / f".time-{secrets.token_hex(8)}"
     try:
         descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -98,11 +102,11 @@ def filesystem_time(folder: Path) -> float:
             os.close(descriptor)
             probe.unlink(missing_ok=True)
     except OSError:
-        return time.time()  # a folder that may only be read: its times are compared with this machine's
+        return time.time()  # the folder is read-only: fall back to this machine's clock
 
 
 def is_held(path: Path, now: float | None = None, expiry: float = EXPIRY) -> bool:
-    """Tell whether the holder of one lease is alive: renewed within ``expiry`` seconds, and no dead process of ours."""
+    """Tell whether a lease is held: renewed within ``expiry`` seconds, and not by a dead process of this machine."""
     try:
         with path.open("rb") as file:
             if fcntl is not None and _same_kernel(_parse(file.read())):
@@ -122,7 +126,7 @@ def _same_kernel(holder: Holder | None) -> bool:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Read who holds, or held, a run; None if the file is gone or being written."""
+    """Read the holder from a lease file; ``None`` if the file is gone or still being written."""
     try:
         return _parse(path.read_bytes())
     except FileNotFoundError:
@@ -130,7 +134,7 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def _parse(data: bytes) -> Holder | None:
-    """Read a holder; a file that is being written this moment says nothing yet."""
+    """Parse a holder; ``None`` for the incomplete content of a file that is still being written."""
     try:
         content: dict[str, Any] = json.loads(data)
         return Holder(**content)
@@ -139,7 +143,7 @@ def _parse(data: bytes) -> Holder | None:
 
 
 def generations(folder: Path) -> list[int]:
-    """List the generations of leases in the folder of a run, in order; the last one counts."""
+    """List the generations of leases in the folder of a run, ascending; the last one counts."""
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -148,12 +152,12 @@ def generations(folder: Path) -> list[int]:
 
 
 def lease_path(folder: Path, generation: int) -> Path:
-    """Return the file of one generation."""
+    """Return the path of the lease of one generation."""
     return folder / f"{_PREFIX}{generation:06d}"
 
 
 def boot_id() -> str:
-    """Identify the running kernel, whose locks tell which processes are alive."""
+    """Return an id of the running kernel; its file locks tell which of its processes are alive."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -161,9 +165,9 @@ def boot_id() -> str:
 
 
 def job_id() -> str:
-    """Name the scheduler's job that this process is in: ``123_4`` for element 4 of array 123."""
-    array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{element}" if array else os.environ.get("SLURM_JOB_ID", "")
+    """Return the id of the scheduler's job that this process runs in (``123_4``: task 4 of array 123), or ``""``."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID", "")
 
 
 BEAT = 15.0
@@ -173,20 +177,20 @@ _SIZE = 512
 
 
 class Held(StateError):
-    """Somebody else is making this run."""
+    """Another living process holds this run."""
 
 
 class LeaseLost(StateError):
-    """Another process has taken over this run, because this one gave no sign of life; nothing may be written."""
+    """Another process took over this run after this one failed to renew its lease; this one may not write any more."""
 
 
 class Lease:
-    """The right to make a run, from :meth:`take` to :meth:`release`, renewed by a thread of its own.
+    """The exclusive right to make a run, from :meth:`take` to :meth:`release`; a thread of its own renews it.
 
     Args:
-        folder: of the run, whose name is that of the run.
-        beat: seconds between renewals.
-        expiry: seconds without one after which others may take over.
+        folder: folder of the run's leases and checkpoints; its name is the run id.
+        beat: seconds between two renewals.
+        expiry: seconds without a renewal after which another process may take over.
     """
 
     def __init__(self, folder: Path, *, beat: float = BEAT, expiry: float = EXPIRY):
@@ -199,10 +203,10 @@ class Lease:
         self._writing = threading.Lock()
 
     def take(self) -> "Lease":
-        """Become the one who makes the run.
+        """Become the holder of the run.
 
         Raises:
-            Held: somebody else is, and alive.
+            Held: another living process holds it.
             StateError: the folder cannot be written.
         """
         while True:
@@ -210,7 +214,7 @@ class Lease:
             newest = max(generations(self.folder), default=0)
             if newest and is_held(lease_path(self.folder, newest), expiry=self.expiry):
                 raise Held(_held_by(self.folder.name, read_holder(lease_path(self.folder, newest))))
-            with suppress(FileNotFoundError):  # the folder went away: the run came to its end just now
+            with suppress(FileNotFoundError):  # the folder is gone: the run ended just now
                 if self._create(newest + 1):
                     break
         self._started = self._renewed = time.monotonic()
@@ -219,29 +223,29 @@ class Lease:
         return self
 
     def verify(self) -> None:
-        """Renew the lease and make sure that it is still ours; to be called before anything is written.
+        """Renew the lease and make sure that it is still ours; call it before writing anything.
 
         Raises:
-            LeaseLost: it is not.
+            LeaseLost: another process has taken over.
         """
         self._touch()
         if self.lost:
             raise LeaseLost(
-                f"run {self.folder.name[:12]} was taken over by another process while this one gave no sign of life "
-                f"for {self.expiry:.0f} s; this one stops and writes nothing"
+                f"run {self.folder.name[:12]} was taken over by another process, because this one did not renew its "
+                f"lease for {self.expiry:.0f} s; this one stops and writes nothing"
             )
 
     def release(self) -> None:
-        """Let others have the run; a second call does nothing."""
+        """Give up the run, so that another process may take it; a second call does nothing."""
         self._released.set()
         with self._writing:
             if self._descriptor >= 0:
-                with suppress(OSError):  # it cannot be removed: it will expire
+                with suppress(OSError):  # if it cannot be removed, it will expire
                     if not self.lost and not self._removed():
                         lease_path(self.folder, self.generation).unlink(missing_ok=True)
                 os.close(self._descriptor)
                 self._descriptor = -1
-        with suppress(OSError):  # it holds checkpoints, or somebody looks in to see whether the run is done
+        with suppress(OSError):  # not empty: it holds checkpoints, or another process is probing it
             self.folder.rmdir()
 
     def __enter__(self) -> "Lease":
@@ -251,14 +255,14 @@ class Lease:
         self.release()
 
     def _create(self, generation: int) -> bool:
-        """Create one generation, its content and its lock in one step; return whether we were the first."""
+        """Create the lease of a generation, with content and lock, in one step; return whether we were the first."""
         path = lease_path(self.folder, generation)
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
         descriptor = -1
         try:
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             if fcntl is not None:
-                with suppress(OSError):  # a file system without locks: the time alone decides
+                with suppress(OSError):  # a file system without locks: only the expiry decides
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(descriptor, self._content(0.0))
             os.fsync(descriptor)
@@ -271,7 +275,7 @@ class Lease:
             raise write_failure(error, self.folder) from error
         finally:
             temporary.unlink(missing_ok=True)
-        # Listings may be late by a moment: of two that meet here the higher generation wins.
+        # A listing may be slightly out of date: if two processes get here, the higher generation wins.
         if not ours or max(generations(self.folder), default=0) > generation:
             os.close(descriptor)
             if ours:
@@ -304,11 +308,11 @@ class Lease:
                 os.pwrite(self._descriptor, self._content(time.monotonic() - self._started), 0)
                 os.fsync(self._descriptor)
                 self._renewed = time.monotonic()
-            except OSError:  # the file system is away or full: nobody could renew, until the time is over
+            except OSError:  # the file system is unreachable or full: keep the lease until it expires
                 self.lost = time.monotonic() - self._renewed > self.expiry
 
     def _removed(self) -> bool:
-        """Tell whether our file is gone: who took over and released left the number of our generation to others."""
+        """Tell whether our file was deleted; its number may be in use again, if another process took over and ended."""
         return os.fstat(self._descriptor).st_nlink == 0
 
 
@@ -317,5 +321,5 @@ def _held_by(run: str, holder: Holder | None) -> str:
     where += f", job {holder.job}" if holder and holder.job else ""
     return (
         f"run {run[:12]} is being trained by another process{where}; "
-        "wait for it, or stop it and run this again: it goes on where the other one was"
+        "wait for it, or stop it and run this again: the run resumes from its last checkpoint"
     )

@@ -1,7 +1,8 @@
-"""The roster of a suite: its runs and the tracks they belong to, written down before the first of them starts.
+"""The manifest of a suite: its runs and their tracks, written before the first of them starts.
 
-A run does not know what it is compared in: one training of SAM is a row of the table at equal epochs and of that at
-equal gradient evaluations. The roster says so, and since it is there before the runs are, it also says what is missing.
+A record does not say which tables its run belongs to: one training of SAM may be a row of the table at equal epochs and
+of that at equal gradient evaluations. The manifest says it. Since it is written before the runs, it also shows which of
+them are missing.
 """
 
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from ...atomic import atomic_write_bytes, make_folder
-from ...errors import StateError
+from ...errors import StateError, explain
 from .record import RunRecord
 from .store import Store
 
 FOLDER = "suites"
-"""Folder of the rosters, ``NAME.json``, and of tuned suites, ``NAME.toml``, beside the records of a store."""
+"""Folder of the manifests, ``NAME.json``, and of tuned suites, ``NAME.toml``, beside the records of a store."""
 
 TRACKS = {
     "E": "equal epochs",
@@ -30,7 +31,7 @@ class _Frozen(BaseModel):
 
 
 class Calibration(_Frozen):
-    """What track T rests on: the time of an epoch of each method, measured in turns on one device before the runs."""
+    """The times that track T is planned with: seconds per epoch of each method, measured on one device."""
 
     device_name: str
     threads: int = Field(gt=0)
@@ -53,9 +54,9 @@ class Track(_Frozen):
     calibration: Calibration | None = Field(None, description="track T only")
 
     def spent(self, record: RunRecord) -> float:
-        """What a run spent, in the unit of the budget, as counted by the run itself.
+        """Return what a run spent, in the unit of the budget, as the run itself counted it.
 
-        It is the proof of the budget: epochs are planned from the cost that a variant declares.
+        Epochs are planned from the cost that a variant declares; this count shows whether the budget was kept.
         """
         epochs = record.curve[-1].epoch if record.curve else 0
         if self.name == "E":
@@ -66,14 +67,14 @@ class Track(_Frozen):
 
 
 class Tuning(_Frozen):
-    """Where the settings of a suite come from."""
+    """The tuning that chose the settings of a suite."""
 
     ledger: str = Field(description="file in the folder of ledgers")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of that file")
 
 
 class SuiteManifest(_Frozen):
-    """What a suite promised: its tracks, its seeds, and how its settings were chosen."""
+    """What a suite promised before its runs: tracks, seeds, and where its settings come from."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -85,57 +86,59 @@ class SuiteManifest(_Frozen):
     untracked: tuple[RunId, ...] = Field(
         (),
         validation_alias=AliasChoices("untracked", "loose"),  # schema 1 was first written with the latter
-        description="run ids of a suite without tracks, which holds nothing equal",
+        description="run ids of a suite without tracks, which holds no budget equal",
     )
     tuning: Tuning | None = Field(None, description="absent where nothing was tuned")
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Every run, each once."""
+        """The ids of all runs, each once, in the order of the tracks."""
         return tuple(dict.fromkeys((*(run for track in self.tracks for run in track.runs), *self.untracked)))
 
 
 def read_manifests(root: str | Path) -> list[SuiteManifest]:
-    """Read the rosters of a store, in the order of their names.
+    """Read the manifests of a store, in the order of their names.
+
+    Args:
+        root: results folder of the store.
 
     Raises:
-        StateError: a file is no roster; the message names it.
+        StateError: a file is no manifest; the message names it.
     """
-    return [read_roster(path) for path in roster_files(root)]
+    return [read_manifest(path) for path in manifest_files(root)]
 
 
-def roster_files(root: str | Path) -> list[Path]:
-    """List the files of the rosters of a store, in the order of their names."""
+def manifest_files(root: str | Path) -> list[Path]:
+    """List the manifest files of a store, in the order of their names."""
     return sorted((Path(root) / FOLDER).glob("*.json"))
 
 
-def read_roster(path: Path) -> SuiteManifest:
-    """Read one roster.
+def read_manifest(path: Path) -> SuiteManifest:
+    """Read one manifest.
 
     Raises:
-        StateError: the file is no roster; the message names it.
+        StateError: the file is no manifest; the message names it.
     """
     try:
         return SuiteManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         raise StateError(
-            f"{path} is not a roster: {where}: {first['msg']}. Restore it, or launch its suite again to write it anew"
+            f"{path} is not a suite manifest: {explain(error)[0]}. Restore it, or launch its suite again to write it "
+            "anew"
         ) from error
 
 
-def write_roster(store: Store, manifest: SuiteManifest) -> None:
-    """Write a roster to its store, unless that would make finished runs disappear from its tracks.
+def write_manifest(store: Store, manifest: SuiteManifest) -> None:
+    """Write a manifest to its store; refuse if finished runs would disappear from its tracks.
 
     Raises:
-        StateError: the store holds another roster of this name with tracks, this one leaves out runs of them, and
-            they are done: results may not be dropped after they were seen.
+        StateError: the manifest of this name in the store lists a finished run in a track, and the new one does not
+            list it there: results may not be dropped after they were seen.
     """
     path = store.root / FOLDER / f"{manifest.name}.json"
     if path.is_file():
         kept = {(track.name, run) for track in manifest.tracks for run in track.runs}
-        before = [(track.name, run) for track in read_roster(path).tracks for run in track.runs]
+        before = [(track.name, run) for track in read_manifest(path).tracks for run in track.runs]
         dropped = [run for track, run in before if (track, run) not in kept and store.has(run)]
         if dropped:
             raise StateError(

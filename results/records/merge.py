@@ -1,4 +1,4 @@
-"""Records of several machines brought together: the new ones come in, differences are explained, nothing changes."""
+"""Merging results folders: new records are added, differences are reported, existing records never change."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,12 +10,20 @@ from .record import RunRecord
 from .store import Damaged, Store
 
 MEASURED = ("timing", "peak_memory", "environment")
-"""Parts of a record that say where and how fast a run was made, not what came out."""
+"""Fields of a record that say where and how fast a run was made; they are not compared."""
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """Two final records of one run whose results differ: the field, here, and there."""
+    """Two final records of one run whose results differ.
+
+    Attributes:
+        run_id: hash of the spec.
+        label: variant and seed, for messages.
+        differences: (field, value here, value there) for every field that differs.
+        ours: hardware and code that made the record here, in one line.
+        theirs: hardware and code that made the record there.
+    """
 
     run_id: str
     label: str
@@ -35,12 +43,12 @@ class Conflict:
 class Merged:
     """What a merge did.
 
-    Args:
-        added: final records that are new.
-        failed: records of failed attempts that are new.
-        same: runs that both have, with the same result.
-        conflicts: runs that both have, with different results.
-        damaged: files over there that are no records.
+    Attributes:
+        added: number of final records that were added.
+        failed: number of records of failed attempts that were added.
+        same: number of runs that both folders have, with the same result.
+        conflicts: runs that both folders have, with different results.
+        damaged: files of the other folder that are no records.
     """
 
     added: int = 0
@@ -57,8 +65,8 @@ def merge(into: Store, source: Path) -> Merged:
     results are compared: everything but times, memory and machine.
 
     Args:
-        into: the store that grows.
-        source: a results folder, or its folder ``runs``.
+        into: store that the records are added to.
+        source: another results folder, or its folder ``runs``.
 
     Raises:
         ConfigError: the source is no results folder, or the store itself.
@@ -84,7 +92,7 @@ def merge(into: Store, source: Path) -> Merged:
 
 
 def _compare(ours: RunRecord, theirs: RunRecord, merged: Merged) -> None:
-    if theirs.status == "failed":  # an attempt that failed there says nothing against a result here
+    if theirs.status == "failed":  # a failed attempt there does not contradict a result here
         merged.same += 1
         return
     differences = tuple(_differences(_results(ours), _results(theirs)))
@@ -96,7 +104,7 @@ def _compare(ours: RunRecord, theirs: RunRecord, merged: Merged) -> None:
 
 
 def _results(record: RunRecord) -> dict[str, Any]:
-    """Flatten what came out of a run; the curve counts by its last point, without its times."""
+    """Flatten the results of a run into one dict; the points of the curve come without their times."""
     content = record.model_dump(mode="json", exclude={*MEASURED, "spec", "run_id", "schema_version"})
     curve = [{key: value for key, value in point.items() if key != "seconds"} for point in content.pop("curve")]
     metrics = content.pop("metrics") or {}

@@ -1,4 +1,4 @@
-"""The record of one run: what it was, what it cost, what came out. One JSON file, validated both ways."""
+"""The record of one run: its spec, its cost and its results, in one JSON file, validated on writing and reading."""
 
 import base64
 import hashlib
@@ -18,14 +18,14 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=Fal
 
 
 def canonical_json(value: Any) -> str:
-    """Serialize to the one JSON text of a value: sorted keys, no spaces, shortest round-trip floats."""
+    """Serialize a value to its canonical JSON text: sorted keys, no spaces, shortest round-trip floats."""
     return _ENCODER.encode(value)
 
 
 def run_id_of(spec: dict[str, Any]) -> str:
     """Identify a run: the sha256 (64 hex digits) of the canonical JSON of its fully resolved spec.
 
-    Thousands of runs differ in nothing but their seed: what stands around it is written once.
+    Thousands of runs differ in nothing but their seed, so the text around the seed is cached.
     """
     if type(seed := spec.get("seed")) is not int:
         return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
@@ -37,12 +37,12 @@ def run_id_of(spec: dict[str, Any]) -> str:
 
 def frozen(value: Any) -> bytes:
     """Return bytes that are equal only for equal values of equal types, dicts in the same order: cheaper than JSON."""
-    return marshal.dumps(value, 2)  # version 2: values alone, no references
+    return marshal.dumps(value, 2)  # version 2 writes values without references
 
 
 @lru_cache(maxsize=4096)
 def _around_the_seed(rest: bytes) -> tuple[str, str]:
-    """Write the canonical JSON of a spec in two parts, between which the number of the seed belongs."""
+    """Return the canonical JSON of a spec without its seed, as the texts before and after the seed's value."""
     spec = marshal.loads(rest)
     before = canonical_json({key: value for key, value in spec.items() if key < "seed"})[:-1]
     after = canonical_json({key: value for key, value in spec.items() if key > "seed"})[1:]
@@ -55,12 +55,12 @@ def pack_bits(correct: np.ndarray) -> str:
 
 
 def unpack_bits(text: str, count: int) -> np.ndarray:
-    """Invert :func:`pack_bits`; ``count`` is the number of examples (n,)."""
+    """Unpack base64 text of :func:`pack_bits` into a boolean vector (count,)."""
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), dtype=np.uint8))
     return bits[:count].astype(bool)
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]  # a value that does not exist is null
+Finite = Annotated[float, Field(allow_inf_nan=False)]  # a missing value is null
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -103,16 +103,16 @@ class Metrics(_Frozen):
 
 
 class Evaluated(_Frozen):
-    """What was measured in place of the last weights: an average of weights."""
+    """The average of weights that was measured instead of the last weights."""
 
     average: str = Field(description="name of the weight average")
     models: int = Field(ge=0, description="weights that it averages; 0: none yet, so that the last ones were measured")
-    statistics: Literal["averaged", "recomputed"] = Field(description="how it came to BatchNorm's running statistics")
+    statistics: Literal["averaged", "recomputed"] = Field(description="origin of BatchNorm's running statistics")
     passes: int = Field(ge=0, description="forward passes that recomputing them took, part of forward_evaluations")
 
 
 class Counters(_Frozen):
-    """What a run cost, counted where it happened."""
+    """What a run cost, counted in the training loop."""
 
     steps: int = Field(ge=0)
     skipped_steps: int = Field(ge=0, description="steps dropped because an fp16 gradient overflowed")
@@ -130,7 +130,7 @@ class Timing(_Frozen):
 
 
 class Environment(_Frozen):
-    """Where a run happened. ``host`` is a hash: enough to tell machines apart, nothing to tell about them."""
+    """Software and hardware of a run. ``host`` is a hash: it tells machines apart and reveals nothing about them."""
 
     sambench: str
     python: str
@@ -139,7 +139,7 @@ class Environment(_Frozen):
     device: str = Field(description="kind: cpu, cuda, mps")
     device_name: str
     driver: str | None = Field(None, description="version of the GPU's kernel driver")
-    devices: int = Field(1, gt=0, description="how many of them the run was spread over, one process each")
+    devices: int = Field(1, gt=0, description="number of them that trained the run together, one process each")
     threads: int = Field(gt=0)
     host: str
     commit: str | None = None
@@ -177,8 +177,8 @@ class RunRecord(_Frozen):
     peak_memory: int | None = Field(
         None,
         ge=0,
-        description="bytes held at once at most: on CUDA what the allocator gave out, on the CPU the resident set of "
-        "the process; absent in records from before it was measured",
+        description="peak memory in bytes: on CUDA of the allocator, on the CPU the resident set of the process; "
+        "absent in records from before it was measured",
     )
     environment: Environment
 

@@ -1,4 +1,4 @@
-"""The store: a folder of records, one file a run, written once, read by anybody at any time."""
+"""The store: a folder of records, one file a run, written once and safe to read at any time."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ...atomic import atomic_write_bytes, check_writable, make_folder, remove_leftovers
-from ...errors import StateError
+from ...errors import StateError, explain
 from .record import RunRecord
 
 _FINAL = ".json"
@@ -22,7 +22,12 @@ _HEAD = 8192
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A file of the store that cannot be read as a record."""
+    """A file of the store that cannot be read as a record.
+
+    Attributes:
+        path: path of the file.
+        problem: what is wrong with it, one line.
+    """
 
     path: Path
     problem: str
@@ -39,15 +44,15 @@ class Store:
 
     ======================================  ===========================================================
     ``root/runs/<run_id>.json``             the run's record, final: completed or diverged, never changed
-    ``root/runs/<run_id>.failed.json``      its last failed attempt, until an attempt gets to an end
-    ``root/checkpoints/<run_id>/``          where a run in progress keeps its checkpoints
+    ``root/runs/<run_id>.failed.json``      its last failed attempt, until an attempt succeeds
+    ``root/checkpoints/<run_id>/``          leases and checkpoints of a run in progress
     ======================================  ===========================================================
 
-    Failed attempts have a name of their own, so that the names alone tell which runs are done, and a retry
-    that fails can never race with one that ends well.
+    Failed attempts have a file name of their own, so that file names tell which runs are done, and a retry that fails
+    cannot overwrite the record of one that succeeds.
 
     Args:
-        root: the folder; it is created by the first write or by :meth:`check_writable`.
+        root: the results folder; the first write or :meth:`check_writable` creates it.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -55,11 +60,11 @@ class Store:
         self.runs = self.root / "runs"
 
     def path(self, run_id: str) -> Path:
-        """Return where the final record of a run is, or would be."""
+        """Return the path of the final record of a run, which need not exist."""
         return self.runs / f"{run_id}{_FINAL}"
 
     def failed_path(self, run_id: str) -> Path:
-        """Return where the last failed attempt of a run is, or would be."""
+        """Return the path of the record of the last failed attempt of a run, which need not exist."""
         return self.runs / f"{run_id}{_FAILED}"
 
     def checkpoints(self, run_id: str) -> Path:
@@ -71,25 +76,25 @@ class Store:
         return self.path(run_id).is_file()
 
     def run_ids(self) -> list[str]:
-        """List the runs that are done, sorted, by the names of the files alone."""
+        """List the ids of the runs that are done, sorted; it reads file names only."""
         return sorted(name.removesuffix(_FINAL) for name in self._names() if not name.endswith(_FAILED))
 
     def failed_ids(self) -> list[str]:
-        """List the runs whose attempts all failed, sorted, by the names of the files alone."""
+        """List the ids of the runs whose attempts all failed, sorted; it reads file names only."""
         names = self._names()
         failed = {name.removesuffix(_FAILED) for name in names if name.endswith(_FAILED)}
         return sorted(run_id for run_id in failed if f"{run_id}{_FINAL}" not in names)
 
     def statuses(self) -> dict[str, str]:
-        """Return the status of every run by its id, from the first bytes of the files, which are not validated.
+        """Return the status of every run by its id, from the first bytes of each file, without validation.
 
-        It is ``"damaged"`` where they do not say; who reads that record is told what is wrong with it.
+        The status is ``"damaged"`` where these bytes hold none; :meth:`read` then says what is wrong.
         """
         found = {}
         for name in sorted(self._names(), reverse=True):  # the final record of a run comes after its failed attempt
             with suppress(OSError), open(f"{self.runs}/{name}", "rb") as file:
-                said = _STATUS.search(file.read(_HEAD))
-                found[name.split(".")[0]] = said[1].decode() if said else "damaged"
+                match = _STATUS.search(file.read(_HEAD))
+                found[name.split(".")[0]] = match[1].decode() if match else "damaged"
         return found
 
     def read(self, run_id: str) -> RunRecord:
@@ -106,7 +111,7 @@ class Store:
     def scan(self) -> Iterator[RunRecord | Damaged]:
         """Read every run in the order of its id: the record, or what is wrong with its file.
 
-        One damaged file hides nothing but itself.
+        A damaged file does not stop the scan.
         """
         for run_id in sorted({*self.run_ids(), *self.failed_ids()}):
             if (record := self._read(run_id)) is not None:
@@ -122,13 +127,13 @@ class Store:
             yield _strict(record)
 
     def write(self, record: RunRecord) -> bool:
-        """Add a record to the store: all of it, or nothing; the first final record of a run stays for good.
+        """Add a record to the store, whole or not at all; the first final record of a run is never replaced.
 
         Returns:
             Whether it was written: ``False`` when the run already had its final record.
 
         Raises:
-            StateError: the record does not survive being read back, or the folder cannot be written.
+            StateError: the record would not be valid when read back, or the folder cannot be written.
         """
         text = record.model_dump_json()
         try:
@@ -147,7 +152,7 @@ class Store:
         return written
 
     def check_writable(self) -> None:
-        """Make sure, before a run spends hours, that its record can be written; clear up after the killed.
+        """Make sure, before a run spends hours, that its record can be written; delete leftovers of killed processes.
 
         Raises:
             StateError: the folder cannot be created or written, with the reason and the way out.
@@ -157,9 +162,9 @@ class Store:
         remove_leftovers(self.runs)
 
     def _read(self, run_id: str) -> RunRecord | Damaged | None:
-        # Texts, not paths: putting paths together takes as long as reading small files.
+        # Strings, not Path objects: building paths takes as long as reading small files.
         final, failed = f"{self.runs}/{run_id}{_FINAL}", f"{self.runs}/{run_id}{_FAILED}"
-        for path in (final, failed, final):  # a failed attempt may give way to the final record meanwhile
+        for path in (final, failed, final):  # the final record may replace the failed attempt meanwhile
             try:
                 return _parse(path, _bytes(path))
             except FileNotFoundError:
@@ -179,7 +184,7 @@ class Store:
 
 
 def _bytes(path: str) -> bytes:
-    """Read a whole file without a file object, which costs more than the reading where files are many and small."""
+    """Read a whole file without a file object, which would cost more than reading a small file."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         data = os.read(descriptor, _CHUNK)
@@ -210,10 +215,7 @@ def _strict(record: RunRecord | Damaged) -> RunRecord:
 
 
 def _summary(error: ValidationError, most: int = 3) -> str:
-    """Put what pydantic found into one line: where, what, and how many more."""
-    problems = [
-        f"{'.'.join(map(str, problem['loc'])) or 'the record'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False)
-    ]
+    """Put what pydantic refused into one line: the first problems, and how many more there are."""
+    problems = explain(error, "the record")
     more = f"; and {len(problems) - most} more" if len(problems) > most else ""
     return "; ".join(problems[:most]) + more

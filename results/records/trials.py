@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...atomic import atomic_write_bytes, make_folder
-from ...errors import ConfigError, StateError
+from ...errors import ConfigError, StateError, explain
 from .record import run_id_of
 
 FOLDER = "ledgers"
@@ -34,17 +34,17 @@ class Trial(BaseModel):
     search: str = Field(description="how settings were proposed: halton or optuna")
     stage: Literal["screen", "confirm"] = Field(description="screen: every trial, one seed; confirm: finalists, more")
     trial: int = Field(ge=0, description="number of the setting; 0 is the default setting")
-    seed: int = Field(ge=0, description="of the run; no final run has it")
+    seed: int = Field(ge=0, description="seed of the trial; no final run has it")
     run_id: str = Field(pattern="^[0-9a-f]{64}$", description="sha256 of the spec")
     status: Literal["completed", "diverged", "failed"] = Field(description="how it ended")
     error: str | None = Field(description="what ended a trial that did not complete")
     accuracy: float | None = Field(ge=0, le=1, description="share of correct answers on held-out training images")
     loss: float | None = Field(description="mean negative log-likelihood on the same, in nats")
     lr: float = Field(description="peak learning rate")
-    weight_decay: float = Field(description="of every parameter")
+    weight_decay: float = Field(description="weight decay, applied to every parameter")
     hyper: str = Field(description="hyper-parameters of variant, sampler and base, as JSON")
-    epochs: int = Field(gt=0, description="that the track gave it")
-    gradient_evaluations: float = Field(ge=0, description="as counted")
+    epochs: int = Field(gt=0, description="epochs that the track allows the trial")
+    gradient_evaluations: float = Field(ge=0, description="forward and backward passes over one batch, as counted")
     train_seconds: float = Field(ge=0, description="training time, evaluation excluded")
     chosen: bool = Field(description="whether the final runs use this setting")
     edges: str = Field(description="of a chosen setting: hyper-parameters at the edge of their range, with commas")
@@ -62,7 +62,7 @@ class Trial(BaseModel):
 
     @property
     def score(self) -> tuple[float, float]:
-        """What settings are chosen by, larger is better: accuracy, and where that ties, less loss."""
+        """The order of settings, larger is better: accuracy, then less loss."""
         if self.accuracy is None or self.loss is None:
             return 0.0, -math.inf
         return self.accuracy, -self.loss
@@ -88,7 +88,7 @@ def read_ledger(path: str | Path) -> list[Trial]:
     """Read a ledger and check every row.
 
     Raises:
-        StateError: the file is missing, damaged, or a row does not hold together.
+        StateError: the file is missing or damaged, or a row is not a valid trial.
     """
     try:
         rows = pq.read_table(path).to_pylist()
@@ -96,9 +96,7 @@ def read_ledger(path: str | Path) -> list[Trial]:
     except (OSError, pa.ArrowException) as error:
         raise StateError(f"cannot read the ledger {path}: {error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "a row"
-        raise StateError(f"the ledger {path} is damaged: {where}: {first['msg']}") from error
+        raise StateError(f"the ledger {path} is damaged: {explain(error, 'a row')[0]}") from error
 
 
 def ledger_hash(path: str | Path) -> str:
@@ -115,10 +113,10 @@ def choose(trials: Sequence[Trial]) -> int:
     Of equal accuracies the one with less loss is better, then the one tried first.
 
     Args:
-        trials: all of one method on one track.
+        trials: all trials of one method on one track.
 
     Raises:
-        StateError: no trial came to an end.
+        StateError: no trial completed.
     """
     if all(trial.accuracy is None for trial in trials):
         raise StateError(f"no trial of {trials[0].method!r} came to an end; widen its ranges or train for longer")
@@ -131,15 +129,15 @@ def choose(trials: Sequence[Trial]) -> int:
 
 
 def _mean_score(trials: Sequence[Trial]) -> tuple[float, float]:
-    """Average over seeds; as many right answers are as good, whatever order their shares are added in."""
+    """Average the scores over seeds; rounded, because equal sums of shares may differ by the order of summation."""
     accuracy, loss = (fmean(trial.score[part] for trial in trials) for part in (0, 1))
     return round(accuracy, 12), loss
 
 
 def check_budgets(trials: Sequence[Trial]) -> None:
-    """Make sure that within each suite and track every method was tried equally often, alike, with the same seeds.
+    """Make sure that every method of a suite and track had the same trials: search, stage and seeds.
 
-    A trial that diverged or failed counts: it was spent.
+    A trial that diverged or failed counts as spent.
 
     Raises:
         ConfigError: budgets are unequal; the message lists them.

@@ -1,1 +1,1 @@
-"""Pure functions of arrays: intervals, groups of methods that are not told apart, aggregates over workloads."""
+"""Pure functions of arrays: intervals, tie groups, aggregates over workloads."""

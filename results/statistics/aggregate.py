@@ -52,10 +52,10 @@ def performance_profile(costs: ArrayLike, factors: ArrayLike) -> Floats:
     """Share of workloads that a method solves within a factor of the best method's cost (Dolan and Moré, 2002).
 
     rho_m(τ) = mean over workloads w of [cost(m, w) <= τ · min over methods of cost(·, w)]. A workload that
-    nobody solves counts against everybody.
+    no method solves counts against every method.
 
     Args:
-        costs: (methods, workloads) positive, such as gradient evaluations to a target; infinite is a miss.
+        costs: (methods, workloads) positive, such as gradient evaluations to a target; infinite where it was missed.
         factors: (t,) values of τ >= 1.
 
     Returns:
@@ -86,7 +86,7 @@ def score_profile(errors: Sequence[Sequence[ArrayLike]], factors: ArrayLike) -> 
         factors: (t,) values of τ >= 1.
 
     Returns:
-        (methods, t) shares in [0, 1]. Where the best method makes no error at all, only runs without any are within.
+        (methods, t) shares in [0, 1]. Where the best method makes no error, only runs without error are within.
 
     Example:
         >>> score_profile([[[1.0, 3.0]], [[2.0, 4.0]]], [1, 1.5, 2]).tolist()
@@ -114,14 +114,14 @@ def stratified_bootstrap(
 ) -> Interval:
     """Percentile interval of a statistic over workloads, resampling the seeds within each of them.
 
-    For many seeds: with 5 the nominal 95 % cover 83 %. It speaks about these workloads only.
+    It needs many seeds: with 5 of them a nominal 95 % interval covers 83 %. It holds for these workloads only.
 
     Args:
-        strata: one sample (n_w,) a workload.
-        statistic: takes the list of resampled samples.
-        rng: where the randomness comes from.
+        strata: one sample (n_w,) of values for each workload w.
+        statistic: function of the list of samples, such as a mean over workloads.
+        rng: generator of the resampling.
         resamples: number of bootstrap samples.
-        level: nominal coverage.
+        level: nominal coverage of the interval, in (0, 1).
 
     Example:
         >>> gain = stratified_bootstrap([[1.0, 1.0], [3.0, 3.0]], np.mean, np.random.default_rng(0))
@@ -140,14 +140,14 @@ def stratified_bootstrap(
 
 
 def critical_difference(scores: ArrayLike, alpha: float = 0.05) -> CriticalDifference:
-    """Rank methods over workloads, and say which ranks differ: Wilcoxon signed-rank tests of all pairs, with Holm.
+    """Rank methods over workloads and test which differ: Wilcoxon signed-rank tests of all pairs, with Holm.
 
     Not Nemenyi's test, in which the verdict on A and B depends on which other methods were in the table
     (Benavoli et al., 2016).
 
     Args:
         scores: (workloads, methods), one number each, such as the mean accuracy over seeds; higher is better.
-        alpha: the probability of telling any equal pair apart.
+        alpha: the probability of finding any difference where there is none.
 
     Raises:
         ConfigError: fewer than 6 workloads, with which the test cannot reach p < 0.05 whatever the scores are.
@@ -177,7 +177,7 @@ def signed_rank_p(differences: ArrayLike) -> float:
     over all 2^n signs, so that ties cost no approximation.
 
     Args:
-        differences: (n,).
+        differences: (n,) paired differences, n >= 1.
 
     Example:
         >>> signed_rank_p([1, 2, 3, 4, 5, 6])

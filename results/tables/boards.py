@@ -1,4 +1,4 @@
-"""Boards: what a suite promised, with the tables of the runs that came out of it."""
+"""Boards: the manifest of a suite with the tables of its runs."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ HEADLINE = ("G", "E", "T")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table: a workload, at the budget of a track or, without one, whatever was run.
+    """One table: a workload at the budget of a track, or, without a track, all runs that the suite lists.
 
     Attributes:
-        track: the budget that the runs share, if the suite had one.
-        workload: its rows.
-        tiers: label of a row -> reproduced or verified.
+        track: the track whose budget the runs share; ``None`` for a suite without tracks.
+        workload: the runs that are compared, as rows.
+        tiers: label of a row -> ``reproduced`` or ``verified``.
         edges: label of a row -> tuned hyper-parameters that ended at the edge of their range.
     """
 
@@ -40,11 +40,11 @@ class Board:
     """The tables of one suite, or of the runs that no suite of the store lists.
 
     Attributes:
-        roster: what the suite promised; ``None`` for runs of no suite.
-        sections: workload by workload, the headline track first.
+        manifest: what the suite promised; ``None`` for runs of no suite.
+        sections: one table for each workload and track, workload by workload, the headline track first.
         runs: number of different runs in the tables.
         missing: number of promised runs that have no final record.
-        trials: of its tuning; none where nothing was tuned.
+        trials: trials of the suite's tuning; empty where nothing was tuned.
     """
 
     manifest: SuiteManifest | None
@@ -55,7 +55,7 @@ class Board:
 
     @property
     def budget(self) -> dict[tuple[str, int], int]:
-        """``(stage, seed)`` -> trials of one method; validation makes sure that all methods have the same."""
+        """``(stage, seed)`` -> number of trials of one method; validation makes sure that all methods have the same."""
         spent: dict[tuple[str, int], int] = {}
         for trial in self.trials:
             if (trial.track, trial.method) == (self.trials[0].track, self.trials[0].method):
@@ -65,12 +65,12 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Boards:
-    """Everything a leaderboard shows that comes out of a store.
+    """Everything that a leaderboard shows of a store.
 
     Attributes:
-        boards: those of suites, by name, then the runs of no suite.
-        damaged: files that are no records.
-        search: number of search runs.
+        boards: one for each suite, by name, then one for the runs of no suite.
+        damaged: files that cannot be read as records.
+        search: number of search runs (tuning trials), which are in no table.
     """
 
     boards: tuple[Board, ...]
@@ -84,10 +84,10 @@ class Boards:
 
 
 def gather(store: Store) -> Boards:
-    """Read a store: records, rosters, ledgers, re-runs and retractions.
+    """Read a store: records, manifests, ledgers, re-runs and retractions.
 
     Raises:
-        StateError: a roster, ledger or list of retractions is damaged. Damaged records are listed, not raised.
+        StateError: a manifest, ledger or list of retractions is damaged. Damaged records are listed, not raised.
     """
     manifests = read_manifests(store.root)
     names = {manifest.tuning.ledger for manifest in manifests if manifest.tuning}
@@ -107,14 +107,14 @@ def assemble(
     again: Iterable[RunRecord | Damaged] = (),
     retracted: Mapping[str, str] | None = None,
 ) -> Boards:
-    """Make the boards of some records: a function of its arguments, whatever order the records come in.
+    """Make the boards of some records; the result depends on the arguments only, not on the order of the records.
 
     Args:
-        records: of the runs, one in memory at a time.
-        rosters: of the suites.
-        ledgers: file name -> trials.
-        again: records of re-runs.
-        retracted: run id -> why it was taken back.
+        records: records of the runs; only one at a time is in memory.
+        manifests: manifests of the suites.
+        ledgers: file name of a ledger -> its trials.
+        again: records of re-runs on other machines.
+        retracted: run id -> why the run was retracted.
     """
     damaged: list[Damaged] = []
     collection, repeated = (_collect(part, damaged) for part in (records, again))
@@ -190,7 +190,7 @@ def _section(
 
 
 def _edges(trials: Sequence[Trial], track: Track | None) -> dict[str, str]:
-    """Map the chosen settings to what stands at the edge of its range; those of this track's own search go first."""
+    """Map each chosen setting to its hyper-parameters at the edge of their range; this track's search has priority."""
     chosen = sorted(
         (trial for trial in trials if trial.chosen), key=lambda t: track is not None and t.track == track.name
     )

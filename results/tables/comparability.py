@@ -1,9 +1,8 @@
-"""Which runs may be compared: a workload is everything two runs must share, a method everything they may not.
+"""Which runs may be compared: a workload is what two runs must share, a method is what is compared.
 
-A spec falls into three parts. The *method* is what is compared: the variant and how it was set. ``seed`` and
-``eval_every`` say which run of the method this is and how often it was watched; they change neither. All the
-rest, with the fingerprint of the data, is the *workload*, keys nobody here has heard of included: in doubt two
-runs are not compared.
+A spec has three parts. The *method* is what is compared: the variant and its settings. ``seed`` and ``eval_every``
+tell apart runs of one method on one workload: which run it is and how often it was measured. All other keys, with the
+fingerprint of the data, are the *workload*, unknown keys included: in doubt two runs are not compared.
 """
 
 from collections import Counter
@@ -25,10 +24,10 @@ METHOD = (
     "weight_decay",
     "epochs",
 )
-"""Spec keys that belong to the method. Epochs do: at equal cost a cheaper variant trains for more of them."""
+"""Spec keys that belong to the method. Epochs are among them: at equal cost a cheaper variant trains for more."""
 
 SETTING = ("variant", "base", "sampler", "hyper", "lr", "momentum", "nesterov", "weight_decay")
-"""Spec keys that a search may choose, and what it chooses them for."""
+"""Spec keys that a search may choose, with those that it chooses them for (variant, base, sampler)."""
 
 REPETITION = ("seed", "eval_every")
 """Spec keys that tell apart runs of one method on one workload."""
@@ -45,8 +44,8 @@ _ONLY_WITH = {
 def workload_of(record: RunRecord) -> dict[str, Any]:
     """Return what a run shares with every run it may be compared with.
 
-    Warm-up stands in it as a share of the run, so that a method that trains for more epochs at the same cost,
-    its schedule stretched, stays on the same workload.
+    Warm-up is written as a share of the run, so that a method that trains for more epochs at the same cost, with its
+    schedule stretched, keeps the workload.
     """
     apart = {*METHOD, *REPETITION, "warmup_epochs"}
     shared = {key: value for key, value in record.spec.items() if key not in apart}
@@ -68,14 +67,14 @@ def chooses_hyper(record: RunRecord) -> bool:
 
 
 def key_of(part: Mapping[str, Any]) -> str:
-    """Return a text that two workloads, or two methods, share exactly when they are the same."""
+    """Return a text that is equal for two workloads, or two methods, exactly when they are the same."""
     return canonical_json(part)
 
 
 def identity_of(record: RunRecord) -> bytes:
-    """Return bytes that are equal only for runs of one method on one workload: cheap, where :func:`key_of` is not.
+    """Return bytes that are equal only for runs of one method on one workload; cheaper than :func:`key_of`.
 
-    Runs of one method may have different ones, where their specs list the same keys in another order.
+    They may differ for runs of one method whose specs list the same keys in another order.
     """
     spec = record.spec.copy()
     for key in REPETITION:
@@ -84,7 +83,7 @@ def identity_of(record: RunRecord) -> bytes:
 
 
 def setting_of(spec: Mapping[str, Any]) -> str:
-    """Return a text that two runs share exactly when they are the same variant, set the same, for however long.
+    """Return a text that is equal for two specs exactly when variant and settings are; epochs do not count.
 
     Example:
         >>> setting_of({"variant": "sam", "hyper": {"rho": 1}}) == setting_of({"variant": "sam", "hyper": {"rho": 1.0}})
@@ -94,7 +93,7 @@ def setting_of(spec: Mapping[str, Any]) -> str:
 
 
 def titles(workloads: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name workloads by data set and model, and those with equal names by what else they differ in.
+    """Name workloads by data set and model, and where names are equal also by the keys that differ.
 
     Example:
         >>> titles([{"dataset": "digits", "model": "a", "noise": n} for n in (0.0, 0.2)])
@@ -105,9 +104,9 @@ def titles(workloads: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def labels(methods: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name methods by variant and plug-ins, and those with equal names by what else they differ in.
+    """Name methods by variant and plug-ins, and where names are equal also by the keys that differ.
 
-    One key is enough where it tells them all apart: one with texts among its values first, then hyper-parameters.
+    A single key is added if it distinguishes all of them; keys with text values come first, then hyper-parameters.
 
     Example:
         >>> labels([{"variant": "sgd", "epochs": 20}, {"variant": "sgd", "epochs": 40}, {"variant": "sam"}])
@@ -117,30 +116,30 @@ def labels(methods: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def short_name(method: Mapping[str, Any]) -> str:
-    """Name a method by its variant and, where they are not the usual ones, what it is combined with."""
+    """Name a method by its variant and by base, sampler and plug-ins where they are not the defaults."""
     base, sampler = method.get("base") or "sgd", method.get("sampler") or "uniform"
     parts = [str(method["variant"]), *([f"on {base}"] if base != "sgd" else [])]
     parts += [f"+ {sampler}"] if sampler != "uniform" else []
-    absent = (None, "", "none", method["variant"])  # a variant that is its base with a plug-in is called like it
+    absent = (None, "", "none", method["variant"])  # a variant that is its base with a plug-in bears the plug-in's name
     parts += [f"+ {method[key]}" for key in ("average", "hook") if method.get(key) not in absent]
     return " ".join(parts)
 
 
 def common(methods: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what all methods of a table share, apart from the variant and its hyper-parameters."""
+    """Return the settings that all methods of a table share, other than the variant and its hyper-parameters."""
     keys = [key for key in METHOD if key not in ("variant", "hyper")]
     return {key: methods[0][key] for key in keys if methods and key in methods[0] and key not in varying(methods, keys)}
 
 
 def varying(parts: Sequence[Mapping[str, Any]], keys: Iterable[str] | None = None) -> list[str]:
-    """List the keys in which some of the given parts differ, absent and present included, sorted."""
+    """List the keys whose values differ among the given parts, sorted; absent counts as a value."""
     candidates = {key for part in parts for key in part} if keys is None else keys
     return sorted(key for key in candidates if len({_text(part.get(key)) for part in parts}) > 1)
 
 
 def protocol(workload: Mapping[str, Any]) -> str:
-    """Write what matters of a workload in one line: ``batch_size=128 schedule=cosine``; defaults that change
-    nothing, and what only matters together with something that is off, are left out."""
+    """Write a workload in one line: ``batch_size=128 schedule=cosine``. Neutral defaults are left out, as are options
+    of a feature that is off."""
     shown = {
         key: value
         for key, value in sorted(workload.items())
@@ -176,31 +175,31 @@ def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[
     result = []
     for name, part in zip(names, parts, strict=True):
         if count[name] > 1:
-            keys = _telling([other for other, alike in zip(parts, names, strict=True) if alike == name])
+            keys = _distinguishing([other for other, alike in zip(parts, names, strict=True) if alike == name])
             details = [f"{key.removeprefix('hyper.')}={_brief(key, part.get(key))}" for key in keys]
             name = f"{name} ({' '.join(details)})"
         result.append(name)
     return result
 
 
-def _telling(parts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Find the key that tells all parts apart, or else all keys in which they differ."""
+def _distinguishing(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the one key whose value differs in every part, or else all keys in which some differ."""
 
     def preference(key: str) -> tuple[bool, bool, str]:
         return not any(isinstance(part.get(key), str) for part in parts), not key.startswith("hyper."), key
 
     keys = varying(parts)
-    alone = [key for key in keys if len({_text(part.get(key)) for part in parts}) == len(parts)]
-    return sorted(alone, key=preference)[:1] or keys
+    sufficient = [key for key in keys if len({_text(part.get(key)) for part in parts}) == len(parts)]
+    return sorted(sufficient, key=preference)[:1] or keys
 
 
 def _text(value: Any) -> str:
-    """Return a text that two values share exactly when their canonical JSON is the same; most are numbers or texts."""
+    """Return a text that is equal for two values exactly when their canonical JSON is; fast for numbers and strings."""
     return canonical_json(value) if isinstance(value, dict | list | tuple) else repr(value)
 
 
 def _as_float(value: Any) -> Any:
-    """Write whole numbers as floats: a suite in TOML may lose that difference."""
+    """Convert integers to floats, since a suite in TOML may lose that difference."""
     if isinstance(value, Mapping):
         return {key: _as_float(part) for key, part in value.items()}
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,4 +1,4 @@
-"""Methods across the workloads of a track: how large their errors are beside those of the others, and how surely."""
+"""Methods across the workloads of a track: their errors relative to those of the others, with uncertainty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from .boards import HEADLINE, Section
 from .rows import BASELINES, Row
 
 FACTORS = (1.1, 1.5)
-"""Factors of the best method's mean error at which the profile is read for the table; the figure shows all."""
+"""Multiples of the best method's mean error at which the table shows the profile; the figure shows the whole curve."""
 
 _RESAMPLES = 1000
 _LEFT = ("Variant", "Group")
@@ -31,13 +31,13 @@ class Overall:
     """One method on several workloads. A relative error is the error over the mean error of all methods on a workload.
 
     Attributes:
-        label: of the method, the same in every table.
-        n: runs on all workloads.
-        mean: of the relative errors, workloads with equal weight; the 95 % t-interval takes the workloads as the
-            sample, and speaks about workloads like these.
-        median: over all runs.
-        middle: interquartile mean over all runs; the 95 % stratified bootstrap resamples seeds, and speaks about these
-            workloads alone.
+        label: name of the method, the same in every table.
+        n: number of runs on all workloads.
+        mean: mean relative error, workloads with equal weight; its 95 % t-interval takes the workloads as the sample,
+            and holds for workloads like these.
+        median: median relative error over all runs.
+        middle: interquartile mean of the relative errors of all runs; its 95 % interval (stratified bootstrap)
+            resamples seeds, and holds for these workloads only.
         better: baseline -> probability that a run is better than one of the baseline, mean over workloads.
         within: share of runs within each of :data:`FACTORS` of the best method's mean error.
         rank: mean rank, 1 best; ``None`` for fewer than six workloads.
@@ -56,9 +56,9 @@ class Overall:
 
 
 def in_common(sections: Sequence[Section], track: str) -> list[list[Row]]:
-    """Find the rows of the methods that every workload of a track has, workload by workload, by label.
+    """Find the rows of the methods that ran on every workload of a track: one list a workload, sorted by label.
 
-    A method is known by its label. Nothing is found for fewer than two workloads or fewer than two such methods.
+    A method is identified by its label. The result is empty for fewer than two workloads or two such methods.
     """
     tables = {s.workload.key: s.workload.rows for s in sections if s.track and s.track.name == track}
     shared = set.intersection(*({row.label for row in rows} for rows in tables.values())) if tables else set()
@@ -75,7 +75,7 @@ def compare(tables: Sequence[Sequence[Row]]) -> list[Overall]:
             :func:`in_common` finds them.
     """
     errors = [[1 - np.array(row.accuracies) for row in rows] for rows in zip(*tables, strict=True)]
-    scales = [float(np.mean([row.error for row in rows])) or 1.0 for rows in tables]  # without any error all are equal
+    scales = [float(np.mean([row.error for row in rows])) or 1.0 for rows in tables]  # without errors: 0 / 1
     profile = score_profile(errors, FACTORS)
     ranked = _ranks(tables) if len(tables) >= LEAST_WORKLOADS else [(None, "")] * len(errors)
     found = []
@@ -99,7 +99,7 @@ def compare(tables: Sequence[Sequence[Row]]) -> list[Overall]:
 
 
 def across_workloads(sections: Sequence[Section]) -> list[str]:
-    """Write what holds across workloads, track by track; one sentence where nothing can be said yet."""
+    """Write the Markdown section on methods across workloads, track by track; a sentence if no track allows it."""
     parts: list[str] = []
     for track in HEADLINE:
         if tables := in_common(sections, track):
@@ -117,7 +117,7 @@ def across_workloads(sections: Sequence[Section]) -> list[str]:
 
 def _about(tables: Sequence[Sequence[Row]]) -> str:
     workloads, methods = len(tables), len(tables[0])
-    least = 2.0 ** (1 - workloads) * methods * (methods - 1) / 2  # all workloads agree on one pair, and Holm has begun
+    least = 2.0 ** (1 - workloads) * methods * (methods - 1) / 2  # smallest p-value that Holm's method can give
     difference = (
         f"**Rank** is the mean rank, and rows that share a letter are not told apart by Wilcoxon's signed-rank tests "
         f"of all pairs over the {workloads} workloads (Holm, 5 %)"
@@ -169,7 +169,7 @@ def _middle(samples: list[Floats]) -> float:
 
 
 def _better(rows: Sequence[Row], tables: Sequence[Sequence[Row]]) -> dict[str, float]:
-    """Compare a method with each baseline of its own table; a baseline with several settings has no single row."""
+    """Compare a method with each baseline; one with several settings has no single row and is left out."""
     found = {}
     for name in BASELINES:
         others = list(chain.from_iterable([row for row in table if row.label == name] for table in tables))

@@ -23,7 +23,7 @@ FORMATS = ("csv", "parquet")
 COLUMNS: dict[str, str] = {
     "run_id": "sha256 of the spec; the name of the record's file",
     "workload": "runs with equal values may be compared: they share data and protocol",
-    "method": "runs with equal values differ in nothing but their seed: the same variant, set the same",
+    "method": "runs with equal values differ only in their seed: the same variant with the same settings",
     "status": "completed, diverged or failed",
     "error": "what ended a run that did not complete",
     "spec keys": "one column each, under its own name (variant, dataset, lr, seed, ...); lists as JSON",
@@ -33,7 +33,7 @@ COLUMNS: dict[str, str] = {
     "loss": "mean negative log-likelihood at the last epoch, in nats",
     "ece": "expected calibration error at the last epoch, 15 equal-width bins",
     "examples": "number of examples of the final measurement",
-    "best_validation_accuracy": "highest of the curve: secondary, for it profits from looking often",
+    "best_validation_accuracy": "highest of the curve: secondary, since frequent measurement raises it",
     "steps": "optimizer steps",
     "skipped_steps": "steps dropped because an fp16 gradient overflowed",
     "gradient_evaluations": "forward and backward passes over one full batch, as counted",
@@ -43,7 +43,7 @@ COLUMNS: dict[str, str] = {
     "train_seconds": "training time, evaluation excluded",
     "evaluation_seconds": "time of all measurements",
     "images_per_second": "training samples drawn per second of training time",
-    "peak_memory": "bytes held at once at most: by the allocator on CUDA, by the process on the CPU",
+    "peak_memory": "peak memory in bytes: of the allocator on CUDA, of the process on the CPU",
     "classes": "number of classes; 1 / classes is the accuracy of guessing",
     "parameters": "number of trained values of the model",
     "variant_status": "reference, or why the implementation is not proven",
@@ -65,7 +65,7 @@ COLUMNS: dict[str, str] = {
     "source": "sha256 of the modules of an installed package, which has no commit",
     "libraries": "versions of libraries that results may depend on, as JSON",
 }
-"""Columns of :func:`frame`. A spec key with the name of another column stands as ``spec.NAME``."""
+"""Columns of :func:`frame`. A spec key with the name of another column is called ``spec.NAME``."""
 
 CURVE_COLUMNS: dict[str, str] = {
     "run_id": "the run",
@@ -75,7 +75,7 @@ CURVE_COLUMNS: dict[str, str] = {
 
 
 _METRICS = {"measured_on": "split", "accuracy": "accuracy", "loss": "loss", "ece": "ece", "examples": "count"}
-_PLACES = {
+_ATTRIBUTES = {
     **{key: key for key in ("run_id", "status", "error", "best_validation_accuracy", "declared_gradients")},
     **{key: key for key in ("peak_memory", "classes", "parameters", "variant_status", "variant_source")},
     **{key: key for key in ("dataset_fingerprint", "weights")},
@@ -89,26 +89,26 @@ _EMPTY = {
     "examples": "Int64",
     "dirty": "boolean",
 }  # types of columns in which every value may be missing; the others are texts then
-_OWN = (*_PLACES, *_METRICS, *REPETITION)  # the run's id stands first: rows are sorted by it
-_of_record, _of_metrics = attrgetter(*_PLACES.values()), attrgetter(*_METRICS.values())
+_OWN = (*_ATTRIBUTES, *_METRICS, *REPETITION)  # the run id comes first: rows are sorted by it
+_of_record, _of_metrics = attrgetter(*_ATTRIBUTES.values()), attrgetter(*_METRICS.values())
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Put one run a row, sorted by id; the columns are :data:`COLUMNS`, each of one type.
+    """Return a table with one row a run, sorted by id; the columns are :data:`COLUMNS`, each of one type.
 
-    Numbers are numbers: a missing one is NaN, or ``<NA>`` in a column of whole numbers. A hyper-parameter that is
-    a number in some runs and a text in others (``lam``: 0.5 or ``1-1/t``) is text in all of them.
+    A missing number is NaN, or ``<NA>`` in a column of integers. A hyper-parameter that is a number in some runs and a
+    text in others (``lam``: 0.5 or ``1-1/t``) is text in all of them.
     """
     own: list[tuple[Any, ...]] = []
     shared: list[dict[str, Any]] = []
-    places: dict[bytes, int] = {}
-    for record in records:  # one in memory at a time; what all runs of a method share is kept once
-        if (identity := identity_of(record)) not in places:
-            places[identity] = len(shared)
+    index: dict[bytes, int] = {}
+    for record in records:  # one in memory at a time; columns that runs of a method share are kept once
+        if (identity := identity_of(record)) not in index:
+            index[identity] = len(shared)
             shared.append(_shared(record))
         metrics = (None,) * len(_METRICS) if record.metrics is None else _of_metrics(record.metrics)
         repetition = (record.spec.get(key) for key in REPETITION)
-        own.append((*_of_record(record), *metrics, *repetition, places[identity]))
+        own.append((*_of_record(record), *metrics, *repetition, index[identity]))
     own.sort(key=itemgetter(0))
     *values, where = zip(*own, strict=True) if own else [()] * (len(_OWN) + 1)
     columns = {name: _column(column, _EMPTY.get(name, "string")) for name, column in zip(_OWN, values, strict=True)}
@@ -143,7 +143,7 @@ def load_results(results: str | Path) -> pd.DataFrame:
 
 
 def curves(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Put one epoch of one run a row, sorted by run and epoch; the columns are :data:`CURVE_COLUMNS`."""
+    """Return a table with one row an epoch of a run, sorted by run and epoch; the columns are :data:`CURVE_COLUMNS`."""
     points = [(record.run_id, point) for record in sorted(records, key=lambda r: r.run_id) for point in record.curve]
     columns = {"run_id": _column([run_id for run_id, _ in points])}
     for key in CurvePoint.model_fields:
@@ -154,7 +154,7 @@ def curves(records: Iterable[RunRecord]) -> pd.DataFrame:
 def export(records: Iterable[RunRecord], path: str | Path, format: Literal["csv", "parquet"] = "csv") -> pd.DataFrame:
     """Write the table of :func:`frame` to a file, whole or not at all, and return it.
 
-    The same records give the same bytes, in whatever order they come.
+    The same records give the same bytes, in any order.
 
     Raises:
         ConfigError: the format is not one of csv and parquet.
@@ -186,7 +186,7 @@ def _short(part: Mapping[str, Any]) -> str:
 
 
 def _column(values: Sequence[Any], empty: str = "string") -> pd.Series:
-    """Find the narrowest type that holds all values: bool, whole number, float, text; ``empty`` without any value."""
+    """Make a column of the narrowest type for all values (bool, int, float, string); ``empty`` if all are missing."""
     kinds = {type(value) for value in values} - {type(None)}
     missing = any(value is None for value in values)
     if not kinds:

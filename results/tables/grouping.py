@@ -1,4 +1,4 @@
-"""Records, reduced to what a board needs of them and sorted by what may be compared."""
+"""Records, reduced to what a board needs and grouped by workload and method."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,24 +12,25 @@ Methods = list[tuple[dict[str, Any], list["RunSummary"]]]
 
 
 class RunSummary(NamedTuple):
-    """What a board needs of a record, which is small: 100,000 of them fit in memory where their curves would not.
+    """What a board needs of a record: small, so that 100,000 of them fit in memory, where their curves would not.
 
     Attributes:
         run_id: hash of the spec.
-        seed: of the run.
-        status: completed, diverged or failed.
+        seed: seed of the run.
+        status: ``completed``, ``diverged`` or ``failed``.
         reason: why it did not complete, one line.
-        accuracy: share; that of guessing for a run that did not complete.
+        accuracy: share of correct answers; that of guessing for a run that did not complete.
         resolution: step of the accuracy, one over the number of examples; 0 for a run that did not complete.
-        gradients: gradient evaluations, counted.
-        forwards: forward-only passes, counted.
-        seconds: training time.
-        memory: peak in bytes, ``None`` in records from before it was measured.
-        source: hash of the variant's source file.
-        implementation: status of the variant.
-        hardware: device and, on a CPU, threads.
-        host: hash of the machine.
-        commit: of the code, with a ``+`` where it had changes since, or its release; empty where neither is known.
+        gradients: number of gradient evaluations (forward and backward passes over one batch).
+        forwards: number of forward-only passes over one batch.
+        seconds: training time in seconds, without evaluation.
+        memory: peak memory in bytes, ``None`` in records from before it was measured.
+        source: sha256 of the variant's source file.
+        implementation: status of the variant, ``reference`` or why it is not proven.
+        hardware: name of the device, with the number of devices or CPU threads.
+        host: hash that identifies the machine.
+        commit: commit of the code, with a ``+`` if it had uncommitted changes; or the release of the
+            package; empty if neither is known.
     """
 
     run_id: str
@@ -50,11 +51,11 @@ class RunSummary(NamedTuple):
 
 
 class Collection:
-    """Runs by workload and method, whatever order they come in. Search runs choose hyper-parameters: only counted.
+    """Runs by workload and method, in any order. Search runs (tuning trials) are counted and not kept.
 
     Attributes:
         search: number of search runs.
-        shared: what each workload shares, by its key.
+        shared: key of a workload -> the spec fields that its runs share.
     """
 
     def __init__(self, records: Iterable[RunRecord] = ()) -> None:
@@ -67,7 +68,7 @@ class Collection:
             self.add(record)
 
     def add(self, record: RunRecord) -> None:
-        """Take in one record; it can be forgotten afterwards."""
+        """Add the summary of a record; the record itself is not kept."""
         if chooses_hyper(record):
             self.search += 1
             return
@@ -83,7 +84,7 @@ class Collection:
         return sorted(self.shared, key=lambda key: (*(str(self.shared[key].get(k)) for k in ("dataset", "model")), key))
 
     def methods(self, workload: str, only: frozenset[str] | None = None) -> Methods:
-        """List the methods of a workload with their runs, all of them or those of the given ids."""
+        """List the methods of a workload with their runs, or with those runs only whose ids are given."""
         found = []
         for key, runs in sorted(self._runs[workload].items()):
             kept = runs if only is None else [run for run in runs if run.run_id in only]
@@ -99,7 +100,7 @@ class Collection:
 
 
 def reduce(record: RunRecord) -> RunSummary:
-    """Keep of a record what a board shows."""
+    """Reduce a record to what a board shows."""
     metrics, environment = record.metrics, record.environment
     threads = f", {environment.threads} threads" if environment.device == "cpu" else ""
     return RunSummary(

@@ -1,7 +1,7 @@
-"""Published numbers: what others printed, a table for each source, ranked with nothing.
+"""Published numbers: the results that papers and READMEs report, a table for each source, without a ranking.
 
-They are stored in one place, beside the variants whose numbers they are. What is read here are the rows of plain values
-that ``sambench.variants.published_results`` makes of them.
+They are declared beside the variants. This module takes them as rows of plain values, as
+``sambench.variants.published_results`` returns them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 from .comparability import write
 
 ABOUT = {"dataset": "Data", "network": "Network", "variant": "Variant", "setting": "Setting", "protocol": "Protocol"}
-"""What a number is told apart by: key of a row -> heading."""
+"""What identifies a number: key of a row -> heading of its column."""
 VALUE = "Test accuracy, %"
 
 
 class Source(NamedTuple):
-    """What one source printed.
+    """The numbers of one source.
 
     Attributes:
-        name: of the source.
-        shared: what all its numbers have in common, by heading.
-        columns: headings of the rest, and of the numbers.
-        rows: texts, one a column.
+        name: name of the source, such as a paper's arXiv id.
+        shared: heading -> text, for what all its numbers have in common.
+        columns: headings of the other columns, the numbers' included.
+        rows: one text a column, for each number.
     """
 
     name: str
@@ -34,8 +34,8 @@ def by_source(results: Iterable[Mapping[str, Any]]) -> list[Source]:
     """Group published numbers by their source; those with the most numbers come first.
 
     Args:
-        results: rows with the keys of :data:`ABOUT`, ``source``, and ``printed``, the number as its source writes it;
-            ``setting`` is a mapping.
+        results: rows with the keys of :data:`ABOUT` (``setting`` is a mapping), ``source``, and ``printed``, the
+            number as its source writes it.
 
     Example:
         >>> about = {"dataset": "cifar10", "network": "WRN-28-10", "protocol": "200 epochs", "source": "a README"}

@@ -1,4 +1,4 @@
-"""Rows of a table: methods with their runs, what they scored and cost, and what differs from the baselines."""
+"""Rows of a table: methods with their runs, accuracy, cost and differences from the baselines."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,28 +23,28 @@ class Row:
     """One method on one workload. Accuracies are shares; costs are means over the runs that completed.
 
     Attributes:
-        group: letters of the tie group, empty where there is nothing to compare with: a single run, or no run
-            that got to an end.
+        group: letters of the tie groups; empty for a single run or if no run completed, since there is no spread
+            to compare with.
         label: name of the method, unique in its table.
         variant: name of the registered variant.
         status: ``reference``, or why the implementation is not proven.
-        settings: the hyper-parameters, and what else differs between the rows of the table.
-        spec: the whole method, under the keys of a spec.
-        accuracies: one a run in the order of the seeds; a diverged run counts as chance.
-        seeds: of these runs.
-        runs: their ids.
-        accuracy: mean of ``accuracies``.
-        low: lower end of its 95 % t-interval, ``None`` for a single run.
-        high: upper end.
+        settings: the hyper-parameters, and other settings that differ between the rows of the table.
+        spec: the method's fields, under the keys of a spec.
+        accuracies: accuracy of each run, in the order of the seeds; a diverged run counts as guessing.
+        seeds: seed of each run, ascending.
+        runs: id of each run, in the same order.
+        accuracy: mean of ``accuracies``, a share.
+        low: lower end of the 95 % t-interval of the mean, ``None`` for a single run.
+        high: upper end of that interval.
         against: baseline -> difference of the mean accuracies, this row less the baseline's, with its 95 % interval
-            (Welch); a baseline that is not in the table, is this row or has a single run is left out.
+            (Welch); without baselines that are not in the table, are this row or have a single run.
         diverged: number of runs that diverged.
         gradient_evaluations: forward and backward passes over one full batch, as counted.
         forward_evaluations: forward-only passes over one full batch.
-        train_seconds: evaluation excluded.
-        seconds_per_gradient: training time over gradient evaluations.
-        unsteadiness: the longest time that a run took for a gradient evaluation over the shortest, at least 1.
-        memory: largest peak of a run in bytes, ``None`` where no run has one.
+        train_seconds: training time in seconds, evaluation excluded.
+        seconds_per_gradient: training time over gradient evaluations, in seconds.
+        unsteadiness: time for a gradient evaluation in the slowest run over that in the fastest, at least 1.
+        memory: largest peak memory of a run in bytes, ``None`` if none was measured.
         sources: number of different source files of the variant among the runs; more than 1 is a warning.
     """
 
@@ -83,7 +83,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """Runs that are in no row, and why."""
+    """Runs that no row counts.
+
+    Attributes:
+        label: name of their method.
+        seeds: seed of each run.
+        reason: why they are left out: retracted, failed, or a repeated seed.
+    """
 
     label: str
     seeds: tuple[int, ...]
@@ -91,18 +97,18 @@ class Excluded:
 
 
 CountedRow = tuple[str, dict[str, Any], list[RunSummary]]
-"""A method that has runs which count: its label, the method, and these runs by seed."""
+"""A method with at least one run that counts: its label, its fields, and these runs by seed."""
 
 
 def select(methods: Methods, retracted: Mapping[str, str] | None = None) -> tuple[list[CountedRow], list[Excluded]]:
     """Split the runs of all methods into those that count, best method first, and those that do not.
 
-    Of two runs of one method with one seed, which can differ only in how often they were measured, the one with the
-    smaller id counts.
+    Two runs of one method with the same seed can differ only in how often they were measured: the one with the smaller
+    id counts.
 
     Args:
-        methods: with all their runs.
-        retracted: run id -> why the run was taken back.
+        methods: the methods of a workload with all their runs.
+        retracted: run id -> why the run was retracted.
     """
     counted: list[CountedRow] = []
     excluded: list[Excluded] = []
@@ -128,18 +134,18 @@ def select(methods: Methods, retracted: Mapping[str, str] | None = None) -> tupl
 
 def make_rows(counted: Sequence[CountedRow]) -> list[Row]:
     """Make the rows of a table, in the order given."""
-    apart = set(varying([method for _, method, _ in counted])) - _IN_THE_NAME
+    differing = set(varying([method for _, method, _ in counted])) - _IN_THE_NAME
     baselines = {name: runs for name in BASELINES if (runs := _baseline(counted, name)) is not None and len(runs) > 1}
     return [
-        _row(group, item, apart, baselines)
+        _row(group, item, differing, baselines)
         for group, item in zip(_groups([runs for *_, runs in counted]), counted, strict=True)
     ]
 
 
 def deviation(counted: Iterable[CountedRow]) -> float | None:
-    """Pool the standard deviation over seeds of the methods without divergence; ``None`` without any.
+    """Return the pooled standard deviation over seeds of the methods without divergence; ``None`` if there are none.
 
-    It is never below that of rounding: runs with the same number of right answers are no proof of precision.
+    It is never below that of rounding: runs with the same number of correct answers do not prove precision.
     """
     clean = [runs for *_, runs in counted if len(runs) > 1 and all(run.status == "completed" for run in runs)]
     if not clean:
@@ -149,13 +155,13 @@ def deviation(counted: Iterable[CountedRow]) -> float | None:
 
 
 def _baseline(counted: Sequence[CountedRow], name: str) -> list[RunSummary] | None:
-    """Find the runs of a baseline; of several, the one that was given the most gradient evaluations."""
+    """Find the runs of a baseline; of several settings, the one with the most gradient evaluations."""
     found = [runs for _, method, runs in counted if short_name(method) == name]
     return max(found, key=lambda runs: fmean(run.gradients for run in runs), default=None)
 
 
 def _groups(rows: Sequence[Sequence[RunSummary]]) -> list[str]:
-    """Letter the rows, best first; a row without a measured spread takes no part."""
+    """Return the tie-group letters of the rows, best first; empty for a row without a measured spread."""
     judged = [i for i, runs in enumerate(rows) if len(runs) > 1 and any(run.status == "completed" for run in runs)]
     resolution = max((run.resolution for i in judged for run in rows[i]), default=0.0)
     differ = ties.different([[run.accuracy for run in rows[i]] for i in judged], resolution=resolution)
@@ -165,7 +171,7 @@ def _groups(rows: Sequence[Sequence[RunSummary]]) -> list[str]:
     return groups
 
 
-def _row(group: str, counted: CountedRow, apart: set[str], baselines: Mapping[str, list[RunSummary]]) -> Row:
+def _row(group: str, counted: CountedRow, differing: set[str], baselines: Mapping[str, list[RunSummary]]) -> Row:
     label, method, runs = counted
     accuracies = tuple(run.accuracy for run in runs)
     resolution = max(run.resolution for run in runs)
@@ -173,7 +179,7 @@ def _row(group: str, counted: CountedRow, apart: set[str], baselines: Mapping[st
     done = [run for run in runs if run.status == "completed"]
     gradients = sum(run.gradients for run in done)
     paces = [run.seconds / run.gradients for run in done if run.seconds and run.gradients]
-    keys = [key for key in method if key.startswith("hyper.") or key in apart]
+    keys = [key for key in method if key.startswith("hyper.") or key in differing]
     return Row(
         group=group,
         label=label,

@@ -1,7 +1,7 @@
-"""How much a row may claim: published, reproduced or verified; and what was taken back.
+"""Tiers of evidence (published, reproduced, verified), and retracted runs.
 
-A record makes a row *reproduced*: it ran here. It is *verified* when somebody made its runs again from the same specs
-on another machine and got the same result. *Published* numbers never enter a ranking: see :mod:`.published`.
+A row with records is *reproduced*: its runs were made here. It is *verified* when its runs were made again, from the
+same specs on another machine, with the same result. *Published* numbers never enter a ranking: see :mod:`.published`.
 """
 
 import tomllib
@@ -10,23 +10,23 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...errors import StateError
+from ...errors import StateError, explain
 from ..statistics.intervals import welch
 from .grouping import RunSummary
 from .rows import Row
 
 VERIFICATION = "verification"
-"""Folder of a store that is itself a store: the records of re-runs, made from the same specs on other machines."""
+"""Subfolder of a store, itself a store, with the records of re-runs: the same specs on other machines."""
 
 RETRACTED = "retracted.toml"
-"""File of a store that lists the runs that were taken back."""
+"""File of a store that lists the retracted runs."""
 
 LEAST_AGAIN = 3
-"""Seeds of a row that must have been made again before it counts as verified."""
+"""Number of runs of a row that must have been made again for it to count as verified."""
 
 
 class Retraction(BaseModel):
-    """Runs that no row may count any more. Their records stay: what was claimed must remain readable."""
+    """Runs that no row may count any more. Their records stay, so that past claims remain readable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +36,7 @@ class Retraction(BaseModel):
 
 
 def read_retractions(root: str | Path) -> list[Retraction]:
-    """Read what a store took back; nothing where it has no such file.
+    """Read the retractions of a store; an empty list if it has none.
 
     Raises:
         StateError: the file cannot be read as a list of retractions.
@@ -48,28 +48,28 @@ def read_retractions(root: str | Path) -> list[Retraction]:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("retracted", [])
         return [Retraction.model_validate(entry) for entry in entries]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        problem = str(error).replace("\n", " ")
+        problem = "; ".join(explain(error)) if isinstance(error, ValidationError) else str(error)
         raise StateError(
             f"{path} is not a list of retractions: {problem:.300}. Each [[retracted]] has runs = [ids], reason and date"
         ) from error
 
 
 def reasons(retractions: Iterable[Retraction]) -> dict[str, str]:
-    """Map each retracted run to why it was taken back, and when."""
+    """Map the id of each retracted run to the reason and date of its retraction."""
     return {run: f"{entry.reason} ({entry.date})" for entry in retractions for run in entry.runs}
 
 
 def tier(row: Row, runs: Mapping[str, RunSummary], again: Mapping[str, RunSummary]) -> str:
     """Tell whether a row is ``verified`` or ``reproduced``.
 
-    Verified: at least 3 of its runs were made again on another machine; none of these ended otherwise than the first
-    time; and the means of both sets are not told apart (Welch's test at 5 %). On one kind of machine the two agree
-    to the bit; on different ones rounding makes every run another draw from the same distribution.
+    Verified: at least 3 of its runs were made again on another machine; each of these has the same status as the first
+    time; and the means of both sets do not differ significantly (Welch's test at 5 %). On one kind of machine a re-run
+    agrees to the bit; on different ones rounding makes every run another draw from the same distribution.
 
     Args:
-        row: of a table.
-        runs: the runs that it counts, by id.
-        again: re-runs, by id.
+        row: the row of a table.
+        runs: run id -> summary, for the runs that the row counts.
+        again: run id -> summary of the re-run.
     """
     pairs = [(runs[run], again[run]) for run in row.runs if run in again and again[run].host != runs[run].host]
     if len(pairs) < LEAST_AGAIN or any(first.status != second.status for first, second in pairs):

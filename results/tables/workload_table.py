@@ -1,4 +1,4 @@
-"""Collections to the tables of a leaderboard: typed values, no text; whatever is shown anywhere is computed here."""
+"""The tables of a leaderboard from a collection of runs: typed values that texts and figures show."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,20 +15,20 @@ from .rows import CountedRow, Excluded, Row, deviation, make_rows, select
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The runs that may be compared, best first.
+    """The table of runs that may be compared, best method first.
 
     Attributes:
-        key: equal for runs that may be compared.
-        title: unique name.
+        key: canonical text of the workload, equal for runs that may be compared.
+        title: name for people, unique among the workloads of a store.
         shared: the part of the spec that all runs share, with the fingerprint of the data.
-        common: the part of the methods that all rows share.
-        rows: by mean accuracy, highest first; equal ones by name.
+        common: the settings that all methods share.
+        rows: one a method, by mean accuracy, highest first; equal ones by name.
         excluded: failed and retracted runs and repeated seeds.
-        hardware: kinds of machine and the number of runs on each.
-        commits: of the code, or releases, and the number of runs with each.
-        deviation: standard deviation over seeds, pooled over the rows without divergence; ``None`` without any.
-        detectable: for the smallest and the largest number of runs in a row, the difference of two such rows that
-            is found with 80 % power: by a comparison of these two alone, and by that of all rows at once.
+        hardware: (name of the hardware, number of runs on it), sorted.
+        commits: (commit or release of the code, number of runs with it), sorted.
+        deviation: standard deviation over seeds, pooled over the rows without divergence; ``None`` if there are none.
+        detectable: for the smallest and the largest number of runs n in a row: (n, the difference of two such rows that
+            is found with 80 % power when only they are compared, the same when all rows are compared at once).
     """
 
     key: str
@@ -49,7 +49,7 @@ class Workload:
 
 
 def summarize(records: Iterable[RunRecord]) -> list[Workload]:
-    """Group runs into workloads and rows, whatever order they come in; search runs are left out."""
+    """Group records, in any order, into workloads and rows; search runs are left out."""
     return tables(Collection(records))
 
 
@@ -59,9 +59,9 @@ def tables(
     """Make the table of every workload that has runs.
 
     Args:
-        collection: of all runs.
-        only: ids of the runs to look at; all by default.
-        retracted: run id -> why the run was taken back.
+        collection: all runs of a store.
+        only: ids of the runs that the tables may count; all by default.
+        retracted: run id -> why the run was retracted.
     """
     keys = collection.workloads()
     names = titles([collection.shared[key] for key in keys])

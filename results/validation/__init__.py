@@ -1,4 +1,4 @@
-"""Whether a folder of records keeps the rules: what a contribution has to pass."""
+"""Checks that a folder of records keeps the rules; a contribution has to pass them."""
 
 from .finding import Finding
 from .folder import validate

@@ -1,4 +1,4 @@
-"""What lies in a folder of records, read once; what cannot be read is a finding and hides nothing else."""
+"""Reads a folder of records once; a file that cannot be read becomes a finding and does not stop the rest."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ...errors import StateError
 from ..records.manifest import FOLDER as SUITES
-from ..records.manifest import SuiteManifest, read_roster, roster_files
+from ..records.manifest import SuiteManifest, manifest_files, read_manifest
 from ..records.record import Environment, RunRecord
 from ..records.store import Damaged, Store
 from ..records.trials import FOLDER as LEDGERS
@@ -17,22 +17,22 @@ from .finding import Finding
 
 
 class Entry(NamedTuple):
-    """What the rules look at in a record.
+    """The parts of a record that the rules read.
 
     Attributes:
-        file: of the record, below the folder.
-        spec: of the run.
-        workload: key of what it may be compared with.
-        method: key of what was compared.
-        status: completed, diverged or failed.
-        split: that the final measurement was made on, empty without one.
-        epochs: completed.
-        evaluations: gradient evaluations a step, counted.
-        declared: gradient evaluations a step, declared.
-        seconds: of training.
-        variant_source: hash of the variant's source.
-        fingerprint: of the data.
-        environment: where it ran.
+        file: path of the record, relative to the folder.
+        spec: fully resolved spec of the run.
+        workload: canonical text of the workload, equal for runs that may be compared.
+        method: canonical text of the method, equal for runs that differ only in their seed.
+        status: ``completed``, ``diverged`` or ``failed``.
+        split: split of the final measurement (``test``, ``validation``), empty without one.
+        epochs: number of completed epochs.
+        evaluations: gradient evaluations per step, as counted.
+        declared: gradient evaluations per step that the variant declares.
+        seconds: training time in seconds.
+        variant_source: sha256 of the variant's source file.
+        fingerprint: sha256 of the decoded data set.
+        environment: software and hardware of the run.
     """
 
     file: str
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Variant and seed, for people."""
+        """Variant and seed, for messages."""
         return f"{self.spec.get('variant')} seed {self.spec.get('seed')}"
 
 
@@ -60,13 +60,13 @@ class Contents:
     """Everything that a folder of records holds.
 
     Attributes:
-        root: the folder.
-        entries: run id -> final or failed record.
-        again: run id -> re-run on another machine.
-        rosters: promises of suites.
-        ledgers: file name -> trials of a tuning.
-        retractions: what was taken back.
-        findings: what could not be read.
+        root: the folder of records.
+        entries: run id -> its final record, or that of its last failed attempt.
+        again: run id -> record of the re-run on another machine.
+        manifests: the manifests of all suites.
+        ledgers: file name of a ledger -> its trials.
+        retractions: lists of retracted runs, with reasons.
+        findings: files that could not be read, and ledgers that do not match their manifest.
     """
 
     root: Path
@@ -97,9 +97,9 @@ def read(root: Path) -> Contents:
     _read_records(Store(root), root, found.entries, found.findings)
     if (root / VERIFICATION).is_dir():
         _read_records(Store(root / VERIFICATION), root, found.again, found.findings)
-    for path in roster_files(root):
+    for path in manifest_files(root):
         try:
-            found.manifests.append(read_roster(path))
+            found.manifests.append(read_manifest(path))
         except StateError as error:
             found.findings.append(_unreadable(f"{SUITES}/{path.name}", error))
     try:

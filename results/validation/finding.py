@@ -1,4 +1,4 @@
-"""A finding: what is wrong, where, and what to do about it."""
+"""A finding of the validation: what is wrong, where, and how to repair it."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """Something in a folder of records that breaks a rule, or that a reader has to know.
+    """Something in a folder of records that breaks a rule or deserves a warning.
 
     Attributes:
-        file: path below the folder; where several files have it in common, the first of them and their number.
-        value: what was found there.
+        file: path relative to the folder; for a finding in several files, the first of them and the number of others.
+        value: the value that was found there.
         problem: what is wrong with it.
-        way_out: what to do.
-        serious: whether it breaks a rule; the others are warnings.
+        way_out: how to repair it, as an imperative sentence.
+        serious: whether it breaks a rule; otherwise it is a warning.
     """
 
     file: str
@@ -28,7 +28,7 @@ class Finding:
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """Put findings that differ only in their file into one that names the first and counts the others.
+    """Merge findings that differ only in their file into one that names the first file and counts the others.
 
     Returns:
         Serious findings first, then by file.

@@ -1,23 +1,23 @@
-"""All rules over one folder of records."""
+"""Applies all rules to a folder of records."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from .contents import read
 from .finding import Finding, merged
-from .runs import check_data, check_releases, check_runs, check_seeds, check_standing
+from .runs import check_data, check_releases, check_runs, check_seeds, check_tiers
 from .suites import check_suite
 
 
 def validate(root: str | Path, sources: Mapping[str, str]) -> list[Finding]:
-    """Hold a folder of records to the rules.
+    """Check a folder of records against the rules.
 
     Args:
-        root: the store's folder.
-        sources: variant -> sha256 of its source file as it is now.
+        root: results folder, with ``runs`` in it.
+        sources: variant -> sha256 of its present source file.
 
     Returns:
-        What was found, serious findings first, then by file; what several files have in common is one finding.
+        The findings, serious ones first, then by file; the same finding in several files is listed once.
 
     Raises:
         StateError: the folder is no store of records.
@@ -30,7 +30,7 @@ def validate(root: str | Path, sources: Mapping[str, str]) -> list[Finding]:
             *check_data(found),
             *check_releases(found),
             *check_seeds(found),
-            *check_standing(found),
+            *check_tiers(found),
             *(finding for manifest in found.manifests for finding in check_suite(found, manifest)),
         ]
     )

@@ -1,4 +1,4 @@
-"""Rules for single runs and for what no suite has to promise: code, data, cost, seeds."""
+"""Rules that hold for runs inside and outside suites: code, data, cost, seeds, re-runs, retractions."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -8,15 +8,15 @@ from .contents import Contents, Entry
 from .finding import Finding
 
 TOLERANCE = 0.02
-"""Relative difference of declared cost and the mean over a method's runs that needs no mention: it may be random."""
+"""Largest relative difference of declared and mean counted cost that is not reported: costs may be random."""
 
 
 def check_runs(found: Contents, sources: Mapping[str, str]) -> Iterator[Finding]:
-    """Check each record by itself.
+    """Check the code and the end of each run, and the declared cost of each method.
 
     Args:
-        found: what the folder holds.
-        sources: variant -> hash of its source as it is now.
+        found: content of the folder.
+        sources: variant -> sha256 of its present source file.
     """
     for entry in found.entries.values():
         yield from _code(entry, sources)
@@ -26,7 +26,7 @@ def check_runs(found: Contents, sources: Mapping[str, str]) -> Iterator[Finding]
 
 
 def check_data(found: Contents) -> Iterator[Finding]:
-    """Check that one name means one data set."""
+    """Check that all runs on a data set of one name have the same data."""
     first: dict[str, Entry] = {}
     for entry in found.entries.values():
         name = str(entry.spec.get("dataset"))
@@ -59,7 +59,7 @@ def check_releases(found: Contents) -> Iterator[Finding]:
 
 
 def check_seeds(found: Contents) -> Iterator[Finding]:
-    """Check that no method has a seed twice on one workload, and that those that compete have the same seeds."""
+    """Check that no method has a seed twice on a workload, and that all methods of a workload have the same seeds."""
     runs: dict[str, dict[str, dict[int, Entry]]] = defaultdict(lambda: defaultdict(dict))
     for entry in found.entries.values():
         if entry.status == "failed" or entry.spec.get("split") == "search":
@@ -90,7 +90,7 @@ def check_seeds(found: Contents) -> Iterator[Finding]:
                 )
 
 
-def check_standing(found: Contents) -> Iterator[Finding]:
+def check_tiers(found: Contents) -> Iterator[Finding]:
     """Check that re-runs and retractions belong to records, and that re-runs come from other machines."""
     for run, entry in found.again.items():
         original = found.entries.get(run)

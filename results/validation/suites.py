@@ -15,17 +15,17 @@ from .contents import Contents, Entry
 from .finding import Finding
 
 OVERSPENT = 0.1
-"""Share of the budget that a run of track G may exceed it by: costs that are drawn at random scatter that much."""
+"""Share by which a run of track G may exceed its budget: the cost of variants with random steps scatters that much."""
 
 OF_THE_BASE = ("lr", "momentum", "nesterov", "weight_decay")
-"""Spec keys of the base optimizer, which a tuning chooses for every method or the suite sets for all."""
+"""Spec keys of the base optimizer: a tuning chooses them for every method, or the suite sets them for all."""
 
 UNSTEADY = 0.15
-"""Share of the time budget that a run of track T may miss it by: machines are not steadier than that."""
+"""Share by which a run of track T may miss its time budget: the speed of machines varies that much."""
 
 
 def check_suite(found: Contents, manifest: SuiteManifest) -> Iterator[Finding]:
-    """Check what a suite promised against what is there."""
+    """Compare the manifest of a suite with the runs and trials in the folder."""
     file = f"{SUITES}/{manifest.name}.json"
     yield from _tuning(found, manifest, file)
     missing = [run for run in manifest.runs if run not in found.entries or found.entries[run].status == "failed"]
@@ -70,7 +70,7 @@ def _tuning(found: Contents, manifest: SuiteManifest, file: str) -> Iterator[Fin
 
 
 def _choice(trials: list[Trial], ledger: str) -> Iterator[Finding]:
-    """What is marked as chosen is what the trials say."""
+    """Check that the trials marked as chosen are the best ones."""
     searches: dict[tuple[str, str], list[Trial]] = defaultdict(list)
     for trial in trials:
         searches[trial.track, trial.method].append(trial)
@@ -91,7 +91,7 @@ def _choice(trials: list[Trial], ledger: str) -> Iterator[Finding]:
 
 
 def _tuned_as_it_ran(found: Contents, manifest: SuiteManifest, trials: list[Trial], ledger: str) -> Iterator[Finding]:
-    """The trials were made with the source of the variant that made the runs."""
+    """Check that trials and runs were made with the same source of the variant."""
     made: dict[str, set[str]] = defaultdict(set)
     for entry in (found.entries[run] for run in manifest.runs if run in found.entries):
         made[str(entry.spec.get("variant"))].add(entry.variant_source)
@@ -107,7 +107,7 @@ def _tuned_as_it_ran(found: Contents, manifest: SuiteManifest, trials: list[Tria
 
 
 def _chosen(found: Contents, manifest: SuiteManifest, entries: list[Entry]) -> Iterator[Finding]:
-    """The settings of a tuned suite are those that the tuning chose, and no others."""
+    """Check that the runs of a tuned suite have settings that the tuning chose."""
     chosen = {setting_of(json.loads(trial.spec)) for trial in found.trials(manifest) if trial.chosen}
     for entry in entries:
         if chosen and setting_of(entry.spec) not in chosen:
@@ -122,7 +122,7 @@ def _chosen(found: Contents, manifest: SuiteManifest, entries: list[Entry]) -> I
 def _seeds(
     manifest: SuiteManifest, where: str, entries: list[Entry], file: str, *, whole: bool, serious: bool = True
 ) -> Iterator[Finding]:
-    """Every method has the promised seeds, all of them where no promised run is missing, and no others."""
+    """Check that every method has only promised seeds, and all of them if no promised run is missing."""
     methods: dict[tuple[str, str], set[int]] = defaultdict(set)
     for entry in entries:
         methods[entry.workload, entry.method].add(int(entry.spec.get("seed", 0)))
@@ -150,7 +150,7 @@ def _trained_on_everything(entries: list[Entry]) -> Iterator[Finding]:
 
 
 def _set_alike(track: Track, entries: list[Entry], file: str) -> Iterator[Finding]:
-    """What no search chose is one value for all methods on one base optimizer."""
+    """Check that settings which no search chose are equal for all methods on one base optimizer."""
     settings: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for entry in entries:
         written = " ".join(f"{key}={entry.spec.get(key)}" for key in OF_THE_BASE)
@@ -171,7 +171,7 @@ def _budget(track: Track, entries: list[Entry]) -> Iterator[Finding]:
         spent, epoch = _spent(track, entry), _spent(track, entry) / max(1, entry.epochs)
         if track.name == "E":
             wrong = spent != track.budget
-        elif track.name == "G":  # whole epochs: what is left over is less than one of them
+        elif track.name == "G":  # a run has whole epochs, so it may leave less than one of them unspent
             wrong = spent > track.budget * (1 + OVERSPENT) or spent <= track.budget * (1 - OVERSPENT) - epoch
         else:
             wrong = abs(spent - track.budget) > track.budget * UNSTEADY + epoch
@@ -190,14 +190,14 @@ def _spent(track: Track, entry: Entry) -> float:
 
 
 def _hardware(track: Track, entries: list[Entry]) -> Iterator[Finding]:
-    places = Counter(_place(entry) for entry in entries)
+    counts = Counter(_hardware_of(entry) for entry in entries)
     promised = track.calibration and (track.calibration.device_name, track.calibration.threads, track.calibration.host)
-    usual = promised or (places.most_common(1)[0][0] if places else None)
+    usual = promised or (counts.most_common(1)[0][0] if counts else None)
     for entry in entries:
-        if (place := _place(entry)) != usual:
+        if (hardware := _hardware_of(entry)) != usual:
             yield Finding(
                 entry.file,
-                f"{place[0]}, {place[1]} threads, host {place[2]}",
+                f"{hardware[0]}, {hardware[1]} threads, host {hardware[2]}",
                 f"track T compares times on one device, and the others ran on {usual[0]}, {usual[1]} threads, host "
                 f"{usual[2]}"
                 if usual
@@ -206,7 +206,7 @@ def _hardware(track: Track, entries: list[Entry]) -> Iterator[Finding]:
             )
 
 
-def _place(entry: Entry) -> tuple[str, int, str]:
+def _hardware_of(entry: Entry) -> tuple[str, int, str]:
     environment = entry.environment
     many = f"{environment.devices} x " if environment.devices > 1 else ""
     return f"{many}{environment.device_name}", environment.threads, environment.host

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ...errors import ConfigError, unknown
+from ...errors import ConfigError, explain, unknown
 from . import profiles
 
 
@@ -147,14 +147,9 @@ def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
     try:
         return Profile.model_validate(fields)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg'].lower()}" if e["loc"] else e["msg"]
-            for e in error.errors()
-        ]
-        valid = ", ".join(Profile.model_fields)
-        raise ConfigError(
-            "\n".join([f"profile {name_or_path or '(options)'!r} cannot be used:", *lines, f"valid fields: {valid}"])
-        ) from error
+        head = f"profile {name_or_path or '(options)'!r} cannot be used:"
+        valid = f"valid fields: {', '.join(Profile.model_fields)}"
+        raise ConfigError("\n".join([head, *explain(error, "the profile", depth=2), valid])) from error
 
 
 def _read(name_or_path: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A cache of one's own, no way to the network, and archives where they are looked for."""
+"""A private cache, no network, and a writer of archives."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from .builders import Archive
 
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the user's folders out of the tests, and refuse every download."""
+    """Redirect data and cache folders to a temporary one, and refuse every download."""
     monkeypatch.setenv("SAMBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("sambench.datasets.fashion_mnist.DEBIAN_FOLDER", tmp_path / "not-debian")

@@ -243,7 +243,7 @@ def test_recipes_have_one_canonical_form(recipe: str, canonical: str) -> None:
         ("flip,flip", "sets flip twice"),
         ("crop:4,crop:2", "sets crop twice"),
         ("autoaugment,randaugment", "sets policy twice"),
-        ("none,flip", "augmentation 'none,flip': none stands alone"),
+        ("none,flip", "augmentation 'none,flip': none cannot be combined"),
         ("", "unknown augmentation ''"),
         ("flip,,crop:4", "unknown augmentation ''"),
     ],

@@ -37,7 +37,7 @@ def test_gray_images_work(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_the_global_generator_neither_matters_nor_moves(name: str) -> None:
+def test_the_global_generator_has_no_effect_and_does_not_change(name: str) -> None:
     batch = torch.from_numpy(pixels(5, (16, 16, 3)))
     torch.manual_seed(1)
     first, state = apply_policy(name, batch, SEEDS), torch.get_rng_state()
@@ -47,7 +47,7 @@ def test_the_global_generator_neither_matters_nor_moves(name: str) -> None:
     assert torch.equal(apply_policy(name, batch, SEEDS), first)
 
 
-def test_the_global_generator_is_put_back_when_a_policy_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_global_generator_is_restored_when_a_policy_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_image: torch.Tensor) -> torch.Tensor:
         torch.rand(1)
         raise RuntimeError("no")

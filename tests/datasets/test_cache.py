@@ -1,4 +1,4 @@
-"""The cache: used when it is good, replaced when it is not, never in the way."""
+"""The cache: used if it is valid, replaced if it is not, and never an obstacle to a run."""
 
 import errno
 import logging
@@ -61,7 +61,7 @@ def test_the_second_load_decodes_nothing_and_returns_the_same(source: str, decod
 def test_only_finished_entries_are_left(source: str, tmp_path: Path) -> None:
     load(source)
     assert entry(tmp_path).suffix == ".npz"
-    # Readable by whoever the user's umask lets read.
+    # Its permissions follow the user's umask.
     mask = os.umask(0)
     os.umask(mask)
     assert entry(tmp_path).stat().st_mode & 0o777 == 0o666 & ~mask
@@ -139,7 +139,7 @@ def test_pickled_entries_are_never_unpickled(source: str, tmp_path: Path) -> Non
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_mentioned_once(
+def test_a_folder_that_cannot_be_written_is_warned_about_once(
     source: str, decoded: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_nothing_behind(
     assert "No space left on device" in caplog.text
 
 
-def test_an_entry_is_on_the_disk_before_it_has_its_name(
+def test_an_entry_is_synced_to_disk_before_it_gets_its_name(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = []

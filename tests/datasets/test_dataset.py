@@ -1,4 +1,4 @@
-"""The frozen value: what identifies it, its channel statistics, and what is refused."""
+"""The frozen data set: fingerprint, channel statistics, and refused values."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_a_constant_channel_cannot_be_normalized() -> None:
         channel_statistics(images)
 
 
-def test_fingerprint_sees_everything_but_the_name() -> None:
+def test_fingerprint_depends_on_everything_but_the_name() -> None:
     train, test = parts()
     classes = ("a", "b", "c")
     original = build("one", train, test, classes)

@@ -1,4 +1,4 @@
-"""Decoding: every kind of image file to one uint8 tensor."""
+"""Decoding: every kind of image file becomes one uint8 tensor."""
 
 import io
 from pathlib import Path
@@ -85,7 +85,7 @@ def test_the_odd_size_is_named() -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"no image", encode(COLOR[0])[:60]])
-def test_what_cannot_be_decoded_is_named(damage: bytes) -> None:
+def test_files_that_cannot_be_decoded_are_named(damage: bytes) -> None:
     with pytest.raises(DataError, match="image 1 is not an image that Pillow can decode"):
         decode([encode(COLOR[0]), damage], names([0, 1]), "here")
 

@@ -105,18 +105,18 @@ def test_a_download_arrives_whole_and_once(
     assert len(dataset.train_labels) == 20
     assert [path.name for path in (tmp_path / "data").iterdir()] == [CIFAR10.filename]
     assert load("cifar10").fingerprint == dataset.fingerprint
-    # One attempt, with a time limit that did not outlive it, and no progress bar where nobody looks.
+    # One attempt, whose time limit was reset afterwards, and no progress bar without a terminal.
     assert calls == [(30.0, {"progress": False})]
     assert socket.getdefaulttimeout() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
-def test_a_download_of_something_else_is_not_kept(
+def test_a_download_with_a_wrong_md5_is_not_kept(
     tmp_path: Path, cifar_archive: Writer, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     archive = cifar_archive(CIFAR10, tmp_path / "server")
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda url, to, **_: Path(to).write_bytes(content) and None)
-    with pytest.raises(DataError, match=f"{len(content)} bytes with md5 {hashlib.md5(content).hexdigest()} came"):
+    with pytest.raises(DataError, match=f"received {len(content)} bytes with md5 {hashlib.md5(content).hexdigest()}"):
         load("cifar10")
     assert archive.path.exists()
     assert list((tmp_path / "data").iterdir()) == []
@@ -125,7 +125,7 @@ def test_a_download_of_something_else_is_not_kept(
 def test_a_server_that_never_answers_ends_the_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "download_url_to_file", real_download)
     monkeypatch.setattr("sambench.datasets.download._TIMEOUT_SECONDS", 0.05)
-    # The environment may route downloads through a proxy, which would answer in the server's place.
+    # The environment may route downloads through a proxy, which would answer instead of the server.
     monkeypatch.setattr(urllib.request, "_opener", urllib.request.build_opener(urllib.request.ProxyHandler({})))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/file.bin"

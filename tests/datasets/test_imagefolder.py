@@ -14,11 +14,11 @@ from .builders import encode, pixels
 def write(folder: Path, shape: tuple[int, ...] = (5, 4, 3), classes: tuple[str, ...] = ("ant", "bee")) -> str:
     for part, count in (("train", 3), ("test", 2)):
         for label, name in enumerate(classes):
-            place = folder / part / name
-            place.mkdir(parents=True)
+            subfolder = folder / part / name
+            subfolder.mkdir(parents=True)
             for index, image in enumerate(pixels(count, shape, seed=10 * label + count)):
                 kind = "JPEG" if index == 1 else "PNG"
-                (place / f"{index}.{kind.lower()}").write_bytes(encode(image, kind))
+                (subfolder / f"{index}.{kind.lower()}").write_bytes(encode(image, kind))
     return f"imagefolder:{folder}"
 
 

@@ -9,7 +9,7 @@ from sambench.datasets.label_noise import NOISE_KINDS, corrupt, mistaken_for
 from sambench.errors import ConfigError
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-CIFAR100 = tuple(sorted(name for members in CIFAR100_SUPERCLASSES.values() for name in members))
+CIFAR100 = tuple(sorted(name for names in CIFAR100_SUPERCLASSES.values() for name in names))
 LABELS = torch.arange(5000) % 10
 
 
@@ -56,7 +56,7 @@ def test_asymmetric_noise_counts_the_classes_it_can_move() -> None:
 
 
 def test_cifar100_mistakes_stay_in_the_superclass() -> None:
-    home = {name: group for group, members in CIFAR100_SUPERCLASSES.items() for name in members}
+    home = {name: group for group, names in CIFAR100_SUPERCLASSES.items() for name in names}
     assert len(home) == 100
     target = mistaken_for(CIFAR100)
     assert torch.equal(target.sort().values, torch.arange(100))
@@ -78,7 +78,7 @@ def test_other_data_sets_take_the_next_class() -> None:
 
 
 @pytest.mark.parametrize("kind", NOISE_KINDS)
-def test_noise_is_seeded_nested_and_leaves_its_input_alone(kind: str) -> None:
+def test_noise_is_seeded_nested_and_leaves_its_input_unchanged(kind: str) -> None:
     labels = LABELS.clone()
     classes = tuple("abcdefghij")
     little, much = (corrupt(labels, share, kind, classes, seed=1) for share in (0.1, 0.6))
@@ -100,6 +100,6 @@ def test_unknown_kinds_are_refused_even_without_noise() -> None:
         corrupt(LABELS, 0.0, "symetric", CIFAR10, seed=0)
 
 
-def test_one_class_cannot_be_mistaken() -> None:
+def test_noise_on_a_single_class_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least two classes"):
         corrupt(torch.zeros(5, dtype=torch.int64), 0.5, "symmetric", ("only",), seed=0)

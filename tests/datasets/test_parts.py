@@ -1,4 +1,4 @@
-"""What a run trains on, selects on and is measured on."""
+"""The training, validation and test parts of a run."""
 
 import pytest
 import torch
@@ -64,7 +64,7 @@ def test_thinning_and_noise_touch_the_training_part_only(split: str) -> None:
     assert torch.equal(parts.train_images, dataset.train_images[parts.train_ids])
 
 
-def test_preparing_leaves_the_data_set_and_the_global_generator_alone() -> None:
+def test_preparing_leaves_the_data_set_and_the_global_generator_unchanged() -> None:
     dataset = make_dataset()
     labels, state = dataset.train_labels.clone(), torch.get_rng_state()
     prepare(dataset, split="full", noise=0.5, subset=50, imbalance=2.0, seed=0)

@@ -31,7 +31,7 @@ def test_default_recipes_are_canonical_and_fit(info) -> None:
     assert len(augmentation.draw(10, (height, width), seed=0)) == 10
 
 
-def test_digits_are_what_their_entry_says_and_what_scikit_learn_holds() -> None:
+def test_digits_match_their_description_and_scikit_learn() -> None:
     from sklearn.datasets import load_digits
 
     dataset = load("digits")

@@ -147,14 +147,14 @@ def test_systematic_draws_come_up_in_proportion():
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_policy_taken_up_again_draws_the_same(name):
+def test_a_resumed_policy_draws_the_same(name):
     whole, rest = make(name), make(name)
     for epoch in range(2):
         whole.begin_epoch(epoch, by_position)
     saved = whole.state_dict()
     expected = [whole.draw(step, by_position) for step in range(2, whole.steps)]
     rest.load_state_dict(saved)
-    rest.begin_epoch(1, equal)  # scores of an epoch under way come from the state, not from a new scoring pass
+    rest.begin_epoch(1, equal)  # in a resumed epoch scores come from the state, not from a new scoring pass
     found = [rest.draw(step, by_position) for step in range(2, rest.steps)]
     for a, b in zip(expected, found, strict=True):
         assert torch.equal(a.positions, b.positions)
@@ -162,7 +162,7 @@ def test_a_policy_taken_up_again_draws_the_same(name):
         assert a.weights is None or torch.equal(a.weights, b.weights)
 
 
-def test_scores_seen_in_training_serve_the_next_epoch_without_cost():
+def test_scores_from_training_are_used_in_the_next_epoch_without_cost():
     policy = make("importance", refresh=0)
 
     def never(positions, kind):
@@ -180,7 +180,7 @@ def test_scores_seen_in_training_serve_the_next_epoch_without_cost():
 
 
 @pytest.mark.parametrize("scores", [torch.zeros(4), torch.tensor([1.0, float("nan"), 1.0, 1.0])])
-def test_scores_that_say_nothing_mean_uniform(scores):
+def test_useless_scores_give_uniform_probabilities(scores):
     assert torch.equal(samplers.mixture(scores, 0.5), torch.full((4,), 0.25, dtype=torch.float64))
 
 
@@ -192,7 +192,7 @@ def test_scores_that_say_nothing_mean_uniform(scores):
         ("presample", {"presample": 9}, "needs 54 candidates"),
     ],
 )
-def test_bad_settings_say_what_is_valid(name, hyper, message):
+def test_bad_settings_are_refused_with_the_valid_ones(name, hyper, message):
     with pytest.raises(ConfigError, match=message):
         make(name, **hyper)
 

@@ -72,7 +72,7 @@ def test_subsets_are_seeded_and_nested() -> None:
     assert not torch.equal(small, balanced_subset(LABELS, 17, 4, seed=2))
 
 
-def test_leftover_places_do_not_always_go_to_the_first_class() -> None:
+def test_leftover_examples_do_not_always_come_from_the_first_class() -> None:
     labels = torch.arange(40) % 4
     favored = {int(labels[balanced_subset(labels, 1, 4, seed)]) for seed in range(40)}
     assert favored == {0, 1, 2, 3}

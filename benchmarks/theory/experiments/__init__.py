@@ -1,4 +1,4 @@
-"""The figures of the theory bench, one experiment a file; a new file that registers one is found by itself."""
+"""The figures of the theory bench, one experiment a file; a new file that registers one is found."""
 
 from .base import EXPERIMENTS, Experiment, read_data, run_experiment
 

@@ -24,13 +24,13 @@ class Experiment:
     """One figure of the theory bench.
 
     Args:
-        name: on the command line and of its files.
-        title: of its section.
+        name: name on the command line and of the files.
+        title: heading of its section on the page.
         about: what is run and what to look for, in Markdown.
-        measure: runs it; True is a small version for a test or a first look.
-        draw: the figure, from the data alone.
-        findings: sentences with the numbers that the data gives, in Markdown.
-        measure_on: the same as ``measure`` on a problem that is given, for the experiments that make sense on any.
+        measure: function that runs the experiment, a small version if its argument is true, and returns the data.
+        draw: function that draws the figure from the data only.
+        findings: function that returns sentences with the numbers of the data, in Markdown.
+        measure_on: like ``measure`` on a given problem, for experiments that make sense on any; ``None`` for others.
     """
 
     name: str
@@ -60,10 +60,10 @@ def run_experiment(name: str, out: Path, quick: bool = False, problem: Problem |
     """Run an experiment and write its data (Parquet) and its figure (PNG, SVG).
 
     Args:
-        name: of the experiment, and of its files; on another problem the files are called ``name-problem``.
-        out: the folder for them.
-        quick: run the small version.
-        problem: to run on, instead of the experiment's own.
+        name: name of the experiment and of its files; on another problem the files are called ``name-problem``.
+        out: folder of the files.
+        quick: whether to run the small version.
+        problem: problem to run on, instead of the experiment's own.
 
     Returns:
         The three paths.
@@ -94,10 +94,10 @@ def run_experiment(name: str, out: Path, quick: bool = False, problem: Problem |
 
 
 def read_data(name: str, folder: Path) -> Frame:
-    """Return the data that an experiment left in a folder.
+    """Return the data of an experiment from a folder.
 
     Raises:
-        DataError: there is none.
+        DataError: the folder has no data of the experiment.
     """
     path = folder / f"{name}.parquet"
     if not path.is_file():

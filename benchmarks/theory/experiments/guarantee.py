@@ -20,7 +20,7 @@ LAMBDAS = (0.0, 0.5, 1.0)
 
 
 class Case(NamedTuple):
-    """One panel."""
+    """A panel of the figure: a problem, the name of a sampling, and the number of trials."""
 
     problem: Problem
     sampling: str
@@ -106,8 +106,8 @@ def summary(data: Frame) -> Frame:
     """Compare every line with its guarantee.
 
     Returns:
-        One row for each case and lambda: how much of the guarantee is used at most, the measured contraction a step
-        (slope of log f - f* over the first tenth of the run) over the guaranteed one, and both ends of the run.
+        One row for each case and lambda: the largest ratio of gap to guarantee, the measured contraction per step
+        (slope of log f - f* over the first tenth of the run) over the guaranteed one, and gap and guarantee at the end.
     """
     rows = []
     for (case, lam), line in data.groupby(["case", "method"], sort=False):

@@ -91,7 +91,7 @@ def findings(data: Frame) -> list[str]:
 
 
 def _power(mean: Frame) -> float:
-    """Slope of log f - f* against the log of what was swept."""
+    """Slope of log f - f* against the log of the swept parameter."""
     return float(np.polyfit(np.log(mean.index), np.log(mean), 1)[0])
 
 

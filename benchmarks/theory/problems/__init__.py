@@ -1,4 +1,4 @@
-"""Problems whose constants are known: each family is one file, and every constant is proven by a test."""
+"""Problems whose constants are known: one file for each family; tests verify every constant."""
 
 from . import linear, networks, nonconvex, published, quadratics, real
 from .base import Problem

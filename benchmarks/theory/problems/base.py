@@ -1,4 +1,4 @@
-"""What a theory problem is: a finite sum whose every constant is known."""
+"""The base class of theory problems: finite sums whose constants are all known."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -22,18 +22,18 @@ class Problem(ABC):
     r"""A finite sum :math:`f(x) = \frac{1}{n} \sum_i f_i(x)` on :math:`\mathbb{R}^d`, with its constants.
 
     Everything is float64. A subclass states :meth:`losses` (differentiable, so that any step rule can run on it through
-    autograd) and :meth:`gradient` (closed form, for many points at once); the tests hold one to the other.
+    autograd) and :meth:`gradient` (closed form, for many points at once); tests compare the two.
 
     Args:
-        name: how figures and tables call it.
-        x0: where solvers start, (d,).
+        name: name in figures and tables.
+        x0: start of the solvers, (d,).
         mu: PL constant: ``||grad f(x)||^2 >= 2 mu (f(x) - f*)``.
         L: Lipschitz constant of grad f.
         L_i: Lipschitz constants of grad f_i, (n,).
         minimum: f*, the minimum of f.
         component_minima: f_i^inf, the infimum of each f_i, (n,).
         minimizer: one x* with f(x*) = f*, (d,).
-        radius: ``mu``, ``L`` and ``L_i`` hold within this distance of ``x0`` (everywhere when infinite).
+        radius: distance from ``x0`` within which ``mu``, ``L`` and ``L_i`` hold; infinite if they hold everywhere.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Problem(ABC):
         """Return f_i(x) for the components in ``index``.
 
         Args:
-            x: points, (..., d).
-            index: components, int64 (..., k) with the leading dimensions of ``x``; all n when None.
+            x: points at which to evaluate, (..., d).
+            index: components, int64 (..., k) with the leading dimensions of ``x``; all n if ``None``.
 
         Returns:
-            (..., k), or (..., n).
+            f_i(x), (..., k), or (..., n) for all components.
         """
 
     @abstractmethod
@@ -76,12 +76,12 @@ class Problem(ABC):
         """Return ``sum_k weight_k grad f_{index_k}(x)`` in closed form, at m points at once.
 
         Args:
-            x: points, (m, d).
-            index: components, int64 (m, k); None is the full gradient, grad f.
-            weight: (m, k), given with ``index``.
+            x: points at which to evaluate, (m, d).
+            index: components, int64 (m, k); ``None`` gives the full gradient, grad f.
+            weight: weight of each component, (m, k); given together with ``index``.
 
         Returns:
-            (m, d).
+            The weighted sum of gradients at each point, (m, d).
         """
 
     @property

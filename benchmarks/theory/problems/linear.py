@@ -38,11 +38,12 @@ class LinearModel(Problem):
     :math:`\mu = r`: the curvature of phi vanishes at infinity, so nothing larger holds everywhere.
 
     Args:
+        name: name in figures and tables.
         features: the rows a_i, (n, d).
         targets: y_i, (n,); +1 or -1 for the logistic link.
-        link: ``"square"`` or ``"logistic"``.
-        regularization: r >= 0; must be positive for the logistic link, which has no PL constant otherwise.
-        x0: start, (d,); the origin when None.
+        link: name of the loss phi, ``"square"`` or ``"logistic"``.
+        regularization: r >= 0; positive for the logistic link, which has no PL constant otherwise.
+        x0: start of the solvers, (d,); the origin if ``None``.
 
     Raises:
         ConfigError: a logistic model without regularization, or targets other than +1 and -1.

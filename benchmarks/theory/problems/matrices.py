@@ -18,10 +18,10 @@ def orthogonal(rows: int, columns: int, rng: np.random.Generator) -> Matrix:
 
 
 def with_condition(rows: int, columns: int, condition: float, rng: np.random.Generator) -> Matrix:
-    r"""Return a matrix of any shape whose condition number is exactly the one asked for.
+    r"""Return a matrix of any shape with exactly this condition number.
 
-    Its min(rows, columns) singular values are log-uniform in :math:`[\kappa^{-1/2}, \kappa^{1/2}]`, with the two ends
-    always present: leaving them to chance gives a smaller condition number than requested.
+    Its min(rows, columns) singular values are log-uniform in :math:`[\kappa^{-1/2}, \kappa^{1/2}]`, and both ends
+    are always present: if they were drawn, the condition number would be smaller than requested.
 
     Args:
         condition: largest over smallest singular value, at least 1.

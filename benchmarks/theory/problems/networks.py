@@ -46,11 +46,11 @@ class TwoLayer(Problem):
     :math:`L_i = \|z_i\|^2 (1 + R_i \frac{1-c}{2 \sqrt m})`.
 
     Args:
-        inputs: Z, (n, inputs) with n <= inputs.
-        targets: y, (n,).
-        signs: s, (m,).
-        x0: the start, W flattened, (m * inputs,).
-        radius: D.
+        inputs: inputs Z of the network, (n, inputs) with n <= inputs.
+        targets: values y to fit, (n,).
+        signs: fixed output weights s, +1 or -1, (m,).
+        x0: start of the solvers, W flattened, (m * inputs,).
+        radius: distance D from ``x0`` within which the smoothness constants hold.
 
     Raises:
         ConfigError: more samples than inputs.
@@ -116,10 +116,10 @@ class DeepLinear(Problem):
     :math:`L_i = S \|z_i\|^2 + T R_i \|z_i\|`.
 
     Args:
-        inputs: z_i as rows, (n, p) with n >= p.
-        targets: y_i as rows, (n, p).
-        depth: N, the number of layers.
-        radius: D, in the Frobenius norm over all layers.
+        inputs: inputs z_i of the network as rows, (n, p) with n >= p.
+        targets: vectors y_i to fit as rows, (n, p).
+        depth: number N of layers.
+        radius: distance D from the start, in the Frobenius norm over all layers, within which the constants hold.
     """
 
     def __init__(self, name: str, inputs: Tensor, targets: Tensor, depth: int, radius: float):

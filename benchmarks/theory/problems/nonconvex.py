@@ -17,7 +17,7 @@ def sine_pl_constant() -> float:
     """Return the largest mu with ``h'(u)^2 >= 2 mu h(u)`` for h(u) = u^2 + 3 sin(u)^2: the minimum of h'^2 / (2 h).
 
     The ratio is even, tends to 8 at 0 and exceeds 1 beyond u = 6 (there h'^2 >= (2u - 3)^2 and h <= u^2 + 3), so its
-    minimum lies in (0, 6]: a fine grid finds the valley and a finer one the bottom. Karimi, Nutini and Schmidt (2016)
+    minimum lies in (0, 6]: a fine grid locates it and a finer one refines it. Karimi, Nutini and Schmidt (2016)
     state 1/32; the exact value is larger.
 
     Example:
@@ -41,8 +41,8 @@ class PerturbedSines(Problem):
     constant of its terms.
 
     Args:
-        tilts: c_i, (n, d), with zero column sums.
-        x0: start, (d,).
+        tilts: slopes c_i of the components, (n, d), with zero column sums.
+        x0: start of the solvers, (d,).
 
     References:
         Karimi, Nutini and Schmidt 2016, arXiv 1608.04636.

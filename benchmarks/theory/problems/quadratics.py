@@ -18,9 +18,9 @@ class Quadratics(Problem):
     minimizer solves :math:`H x = \frac1n \sum H_i c_i`. Every f_i^inf is zero.
 
     Args:
-        hessians: H_i, (n, d, d).
-        centers: c_i, (n, d).
-        x0: start, (d,).
+        hessians: Hessians H_i of the components, (n, d, d).
+        centers: minimizers c_i of the components, (n, d).
+        x0: start of the solvers, (d,).
     """
 
     def __init__(self, name: str, hessians: Matrix, centers: Matrix, x0: Matrix):
@@ -74,7 +74,7 @@ def quadratics(
     r"""Positive-definite quadratics after Lenard and Minkoff, with component 1 steeper than the others if asked for.
 
     Args:
-        condition: of every H_i, whose eigenvalues are log-uniform in [1/condition, 1] with both ends present.
+        condition: condition number of every H_i; eigenvalues are log-uniform in [1/condition, 1], both ends included.
         spread: standard deviation of the centers c_i; 0 makes one point minimize every component.
         imbalance: L_max / L_avg, from 1 up to (excluding) n.
 

@@ -1,6 +1,6 @@
-"""Small real data: two embedded in scikit-learn, and LIBSVM files from disk.
+"""Problems on small real data: two data sets of scikit-learn, and LIBSVM files.
 
-scikit-learn is imported where it is used: it takes a second, which every command would pay.
+scikit-learn is imported in the functions that use it, since the import takes a second.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from .matrices import Matrix
 from .registry import PROBLEMS
 
 LARGEST = 20_000_000
-"""Numbers in a file's dense matrix, at most: the spectrum of what is larger takes minutes."""
+"""Largest size n * d of a file's dense matrix: the spectrum of a larger one takes minutes."""
 
 
 def standardize(features: Matrix) -> Matrix:
@@ -52,7 +52,7 @@ def libsvm(path: str | Path, regularization: float | None = None) -> LinearModel
     Features are standardized; regression targets are scaled to unit variance; the regularization is 1/n unless given.
 
     Args:
-        path: of the file (also compressed by gzip or bzip2), one sample a line: ``label index:value index:value ...``.
+        path: the file (also compressed by gzip or bzip2), one sample a line: ``label index:value index:value ...``.
 
     Raises:
         DataError: the file does not exist, is not in that format, holds no two different labels, or is so large that

@@ -1,11 +1,11 @@
-r"""What a sampling is: a random weight vector, its distribution, and the constants that follow from it.
+r"""The base class of samplings: a random weight vector, its distribution, and the constants that follow from it.
 
 A sampling is a random vector v with :math:`E[v_i] = 1`. It turns a finite sum into the unbiased gradient
 :math:`g(x) = \frac1n \sum_i v_i \nabla f_i(x)`, and it satisfies the Expected Residual condition
 
 .. math:: E\|g(x)\|^2 \le 2A\,(f(x) - f^*) + B\,\|\nabla f(x)\|^2 + C
 
-with constants that it knows (Khaled and Richtarik 2020; Gower, Sebbouh and Loizou 2021). In every case here
+with known constants (Khaled and Richtarik 2020; Gower, Sebbouh and Loizou 2021). In every case here
 :math:`C = 2 A s` with :math:`s = f^* - \frac1n \sum f_i^{\inf}`, so that C vanishes exactly where one point
 minimizes all components.
 """
@@ -37,8 +37,8 @@ class Sampling(ABC):
     """A distribution over weight vectors v.
 
     Args:
-        name: how figures and tables call it.
-        n: number of components.
+        name: name in figures and tables.
+        n: number of components of the problem.
         width: largest number of components in one draw.
     """
 

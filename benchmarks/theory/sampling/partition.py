@@ -1,4 +1,4 @@
-"""One block of a fixed partition a step."""
+"""Samplings that use one block of a fixed partition a step."""
 
 from collections.abc import Iterator
 
@@ -18,34 +18,35 @@ class Partition(Sampling):
     With :math:`\ell_j = \frac1n \sum_{i \in C_j} L_i`, :math:`A = \max_j \ell_j / q_j`, B = 0.
 
     Args:
-        blocks: the components of each block; together each component exactly once.
-        probabilities: q_j > 0; normalized; equal when None.
+        name: name in figures and tables.
+        blocks: components of each block; every component is in exactly one block.
+        probabilities: probability q_j > 0 of each block, normalized here; equal if ``None``.
 
     Raises:
         ConfigError: blocks that are not a partition, or a probability that is not positive.
     """
 
     def __init__(self, name: str, blocks: list[list[int]], probabilities: ArrayLike | None = None):
-        members = sorted(i for block in blocks for i in block)
+        every = sorted(i for block in blocks for i in block)
         q = np.ones(len(blocks)) if probabilities is None else np.asarray(probabilities, dtype=np.float64)
-        if members != list(range(len(members))) or len(q) != len(blocks) or not (q > 0).all():
+        if every != list(range(len(every))) or len(q) != len(blocks) or not (q > 0).all():
             raise ConfigError(
                 f"sampling {name!r}: give blocks that hold each of 0..n-1 exactly once, and one probability > 0 a block"
             )
-        super().__init__(name, len(members), max(map(len, blocks)))
+        super().__init__(name, len(every), max(map(len, blocks)))
         self.blocks = blocks
         self.q = q / q.sum()
         # Shorter blocks are filled up with component 0 at factor 0, so that every draw has the same width.
-        self.members = np.zeros((len(blocks), self.width), dtype=np.int64)
+        self.components = np.zeros((len(blocks), self.width), dtype=np.int64)
         self.factor = np.zeros((len(blocks), self.width))
         for j, block in enumerate(blocks):
-            self.members[j, : len(block)] = block
+            self.components[j, : len(block)] = block
             self.factor[j, : len(block)] = 1 / (self.n * self.q[j])
 
     def draw(self, rng: Numpy, steps: int) -> tuple[Integers, Floats]:
         cumulative = self.q.cumsum()
         block = np.searchsorted(cumulative / cumulative[-1], rng.random(steps), side="right")
-        return self.members[block], self.factor[block]
+        return self.components[block], self.factor[block]
 
     def support(self) -> Iterator[tuple[float, Floats]]:
         for probability, block in zip(self.q, self.blocks, strict=True):

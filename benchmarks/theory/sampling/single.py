@@ -15,7 +15,7 @@ from .base import Floats, Integers, Numpy, Residual, Sampling
 def alias_table(p: Floats) -> tuple[Floats, Integers]:
     """Return Walker's alias table: with it a draw costs one uniform number and no search, for any probabilities.
 
-    A uniform column j is kept with probability ``keep[j]`` and is ``alias[j]`` otherwise (Walker 1977, Vose 1991).
+    A uniform column j is kept with probability ``keep[j]``, else replaced by ``alias[j]`` (Walker 1977, Vose 1991).
 
     Example:
         >>> keep, alias = alias_table(np.array([0.5, 0.25, 0.25]))
@@ -40,7 +40,8 @@ class SingleElement(Sampling):
     Uniform probabilities give A = L_max; probabilities proportional to L_i give A = L_avg, the smallest possible.
 
     Args:
-        probabilities: p_i > 0; they are normalized.
+        name: name in figures and tables.
+        probabilities: probability p_i > 0 of each component, (n,), normalized here.
 
     Raises:
         ConfigError: a probability that is not positive.
@@ -56,9 +57,9 @@ class SingleElement(Sampling):
         self.keep, self.alias = alias_table(self.p)
 
     def draw(self, rng: Numpy, steps: int) -> tuple[Integers, Floats]:
-        place = rng.random(steps) * self.n
-        column = place.astype(np.int64)
-        index = np.where(place - column < self.keep[column], column, self.alias[column])
+        position = rng.random(steps) * self.n
+        column = position.astype(np.int64)
+        index = np.where(position - column < self.keep[column], column, self.alias[column])
         return index[:, None], self.factor[index][:, None]
 
     def support(self) -> Iterator[tuple[float, Floats]]:
@@ -83,7 +84,7 @@ class Unweighted(SingleElement):
     r"""One component, i with probability p_i, **not** weighted: v = n e_i, biased unless uniform.
 
     This is how the authors' code samples by importance. Since :math:`E[v_i] = n p_i`, it descends on
-    :math:`\sum_i p_i f_i` instead of f. It is here to be compared with; A, B and C do not exist for it.
+    :math:`\sum_i p_i f_i` instead of f. It serves as a comparison; A, B and C do not exist for it.
     """
 
     unbiased = False

@@ -18,7 +18,7 @@ class Nice(Sampling):
     :math:`A = \frac{n - \tau}{\tau (n - 1)} L_{\max}` and :math:`B = \frac{n (\tau - 1)}{\tau (n - 1)}`.
 
     Raises:
-        ConfigError: tau outside 1..n.
+        ConfigError: tau is not in 1..n.
     """
 
     def __init__(self, name: str, n: int, tau: int):

@@ -110,7 +110,7 @@ def test_what_a_track_decides_is_not_decided_by_an_entry(written, old, new, mess
         load_suite(written(TEXT.replace(old, new)))
 
 
-def test_records_prove_the_budget_and_the_roster_knows_them(written, tmp_path):
+def test_records_prove_the_budget_and_the_manifest_lists_them(written, tmp_path):
     suite, store = load_suite(written(TEXT.replace("[3, 4]", "[3]"))), Store(tmp_path / "r")
     preregister(suite, store, "sambench launch s.toml")
     (manifest,) = read_manifests(store.root)

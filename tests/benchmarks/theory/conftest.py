@@ -1,4 +1,4 @@
-"""Problems are built once a session: their construction is exact but not free."""
+"""Theory problems, built once a session, since their exact construction takes time."""
 
 from functools import cache
 

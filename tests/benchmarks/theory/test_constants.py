@@ -1,4 +1,4 @@
-"""Every constant of every problem is checked against something that does not know how it was derived.
+"""Every constant of every problem is checked by an independent computation.
 
 ========================  ==============================================================================================
 constant                  tests
@@ -96,7 +96,7 @@ def test_an_adversary_does_not_violate_the_pl_inequality(problem):
         objective.backward()
         optimizer.step()
         inside = (worst - problem.x0).norm() <= problem.radius
-        # Beside the minimum both sides vanish, and rounding is all that is left of their ratio.
+        # Near the minimum both sides vanish, and their ratio is rounding only.
         if inside and gap > 1e-9:
             lowest = min(lowest, float(objective.detach().exp()))
     assert lowest >= problem.mu / ROUNDING
@@ -117,7 +117,7 @@ def test_no_larger_pl_constant_holds_for_logistic_models(name):
     assert float(ratio.min()) == pytest.approx(problem.mu, rel=1e-2)
 
 
-def test_the_minimum_is_attained_and_nothing_lies_below(problem):
+def test_the_minimum_is_attained_and_no_value_is_lower(problem):
     assert float(problem.gradient(problem.minimizer[None]).norm()) < 1e-12
     assert float(problem.value(problem.minimizer)) == pytest.approx(problem.minimum, abs=1e-14)
     assert abs(float(problem.gap(problem.minimizer))) < 1e-14

@@ -1,4 +1,4 @@
-"""Every experiment runs small, draws from its data alone, and says what its data says; the page is not stale."""
+"""Every experiment runs small, draws and reports from its data only; the page is not stale."""
 
 import errno
 import os
@@ -151,7 +151,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path):
     assert isinstance(written.exception, StateError)
 
 
-def test_a_full_disk_leaves_the_data_of_before(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_old_data(tmp_path, monkeypatch):
     before = {path: path.read_bytes() for path in run_experiment("sampling-variance", tmp_path, quick=True)}
 
     def fail(*_):

@@ -56,7 +56,7 @@ def test_other_labels_make_a_ridge_model(tmp_path, features):
 
 
 @pytest.mark.parametrize(("load", "name"), [(load_breast_cancer, "breast-cancer"), (load_diabetes, "diabetes")])
-def test_what_another_library_writes_is_the_embedded_problem(load, name, tmp_path):
+def test_a_file_of_another_library_gives_the_embedded_problem(load, name, tmp_path):
     path = tmp_path / "dumped"
     dump_svmlight_file(*load(return_X_y=True), str(path), zero_based=False)
     ours, embedded = make_problem(f"libsvm:{path}"), build(name)
@@ -84,7 +84,7 @@ def test_a_compressed_file_is_the_same_problem(two_labels):
         ("1 1:1.0\n-1 20000000:2.0\n", "holds at most 20,000,000 numbers"),
     ],
 )
-def test_what_is_no_problem_is_refused_with_the_reason(content, message, tmp_path):
+def test_invalid_files_are_refused_with_the_reason(content, message, tmp_path):
     path = tmp_path / "file"
     if content is not None:
         path.write_text(content)
@@ -92,7 +92,7 @@ def test_what_is_no_problem_is_refused_with_the_reason(content, message, tmp_pat
         make_problem(f"libsvm:{path}")
 
 
-def test_readers_are_listed_and_their_names_are_taken():
+def test_readers_are_listed_and_a_taken_name_is_refused():
     assert PROBLEMS.names("*:*") == ["libsvm:FILE"]
     with pytest.raises(ConfigError, match="libsvm:FILE"):
         make_problem("libsvn:some-file")

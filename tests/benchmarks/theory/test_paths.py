@@ -95,7 +95,7 @@ def test_every_step_size_gives_the_same_on_both_paths(step):
         np.testing.assert_allclose(batched.x[m, 0], looped.x[0, 0], rtol=0, atol=1e-10)
 
 
-def test_the_compiled_code_stays_with_the_tensor_program_over_many_steps():
+def test_compiled_code_and_tensor_program_agree_over_many_steps():
     problem = build("published-importance")
     c = constants(problem, "importance", 3000)
     methods = [Method("unified_sam", "theorem-3.5", c, lam) for lam in (0.0, 0.5, 1.0)]
@@ -140,7 +140,7 @@ def test_trials_differ_methods_share_samples_and_seeds_repeat():
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-def test_where_f_is_looked_at_does_not_change_the_run(compiled):
+def test_the_recorded_steps_do_not_change_the_run(compiled):
     problem = build("ridge")
     sampling = make_sampling("uniform", problem)
     methods = methods_for(problem, "uniform", [("sam", None)])
@@ -151,7 +151,7 @@ def test_where_f_is_looked_at_does_not_change_the_run(compiled):
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_memory_does_not_grow_with_the_number_of_steps(compiled, monkeypatch):
-    monkeypatch.setattr(batched, "BLOCK", 200)  # blocks this short let a short run show it
+    monkeypatch.setattr(batched, "BLOCK", 200)  # short blocks, so that a short run shows the effect
     problem = build("ridge")
     sampling = make_sampling("uniform", problem)
     methods = methods_for(problem, "uniform", [("sam", None), ("usam", None)])
@@ -175,7 +175,7 @@ def test_lam_schedules_count_steps_from_one(lam, expected):
     np.testing.assert_allclose(lam_values(lam, np.arange(3.0)), expected)
 
 
-def test_what_cannot_run_is_refused_with_the_reason():
+def test_impossible_runs_are_refused_with_the_reason():
     ridge, sines = build("ridge"), build("sines")
     uniform = make_sampling("uniform", ridge)
     c = constants(ridge, "uniform")
@@ -183,8 +183,8 @@ def test_what_cannot_run_is_refused_with_the_reason():
     for method, message in [
         (Method("asam", fixed(0.1, 0.1), c), "does not know variant 'asam'"),
         (Method("is_sam", fixed(0.1, 0.1), c), "defined by importance sampling"),
-        (Method("unified_sam", fixed(0.1, 0.1), c), "alone takes"),
-        (Method("sam", fixed(0.1, 0.1), c, 0.5), "alone takes"),
+        (Method("unified_sam", fixed(0.1, 0.1), c), "only 'unified_sam' takes"),
+        (Method("sam", fixed(0.1, 0.1), c, 0.5), "only 'unified_sam' takes"),
         (Method("unified_sam", fixed(0.1, 0.1), c, 1.5), r"lam=1.5"),
         (Method("unified_sam", fixed(0.1, 0.1), c, "2/t"), "lam='2/t'"),
         (Method("sam", "theorem-3.3", c), "did you mean 'theorem-3"),
@@ -209,7 +209,7 @@ def test_tensors_are_double_precision_throughout():
     assert problem.gradient(problem.x0[None]).dtype == torch.float64
 
 
-def test_the_slope_that_is_kept_is_the_norm_of_the_gradient():
+def test_the_recorded_slope_is_the_norm_of_the_gradient():
     problem = build("sines")
     sampling, record = make_sampling("uniform", problem), np.array([0, 7])
     (method,) = methods_for(problem, "uniform", [("sam", None)])

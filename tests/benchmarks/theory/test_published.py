@@ -54,7 +54,7 @@ def replay(rng: np.random.RandomState, sampling):
 
 @pytest.mark.parametrize("case", ["importance", "decreasing"])
 def test_trajectories_are_those_of_the_authors_code(case):
-    """Replay its random stream: every mean that the authors' code gives over trials comes out of ours."""
+    """Replay its random stream: our code gives every mean over trials that the authors' code gives."""
     reference = AUTHORS[case]
     problem, rng = {"importance": published_importance, "decreasing": published_decreasing}[case]()
     steps, trials = reference["epochs"] * problem.n, reference["trials"]

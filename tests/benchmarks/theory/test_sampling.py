@@ -75,7 +75,7 @@ def test_a_stream_does_not_depend_on_how_it_is_cut(sampling):
 @pytest.mark.parametrize("name", UNBIASED)
 def test_every_registered_sampling_is_unbiased_on_every_problem_by_enumeration(problem, name):
     sampling = make_sampling(name, problem)
-    if sampling.name == "nice" and problem.n > 30:  # more than 27,405 subsets: those of a smaller problem stand for it
+    if sampling.name == "nice" and problem.n > 30:  # more than 27,405 subsets: a smaller problem covers them
         sampling = Nice("nice", 30, sampling.width)
     total, mean = 0.0, np.zeros(sampling.n)
     for probability, v in sampling.support():
@@ -116,7 +116,7 @@ def test_importance_sampling_trades_the_largest_constant_for_the_mean():
     assert pytest.approx(problem.L_avg) == make_sampling("importance", problem).residual(problem).A
 
 
-def test_published_importance_sampling_is_biased_and_says_so():
+def test_published_importance_sampling_is_biased_and_has_no_constants():
     problem = make_problem("symmetric")
     sampling = make_sampling("importance-unweighted", problem)
     mean = sum(p * v for p, v in sampling.support())

@@ -141,7 +141,7 @@ def test_the_guarantee_is_refused_where_its_condition_fails():
 
 @pytest.mark.parametrize("sampling", UNBIASED)
 @pytest.mark.parametrize("lam", [0.0, 0.4, 1.0])
-def test_gradients_that_stay_at_the_guarantee_use_up_the_whole_gap(sampling, lam):
+def test_gradients_equal_to_the_guarantee_reduce_the_gap_to_zero(sampling, lam):
     """Written out step by step: delta' = a delta - eta G + N ends at zero after T steps, so no larger G is possible."""
     problem = build("sines")
     s = make_sampling(sampling, problem)

@@ -1,4 +1,4 @@
-"""The leaderboard: right numbers, the same bytes from the same records, nothing dropped in silence."""
+"""The leaderboard: correct numbers, the same bytes from the same records, nothing dropped silently."""
 
 import random
 from collections.abc import Callable
@@ -151,7 +151,7 @@ def test_a_row_that_only_diverged_has_no_group_and_no_cost(make_record: Make) ->
     assert row[9] == "3/3"
 
 
-def test_a_single_run_says_so(make_record: Make) -> None:
+def test_a_single_run_is_marked(make_record: Make) -> None:
     text = render([make_record(accuracy=0.95)])
     assert row_of(text, "sam")[:6] == ["–", "sam", "5.00 (n = 1)", "1", "–", "–"]
     assert "no difference is evidence" in text
@@ -166,7 +166,7 @@ def test_failed_runs_are_excluded_and_listed(board: list[RunRecord], make_record
     assert "### Excluded, and why\n\n- digits, wrn10_1: sam, seeds 7, 8: failed: DataError: the archive" in text
 
 
-def test_a_store_of_failures_is_no_table(make_record: Make) -> None:
+def test_a_store_of_failures_has_no_table(make_record: Make) -> None:
     text = render([make_record(status="failed")])
     assert "no finished run" in text
     assert "sam, seed 0: failed: DataError" in text
@@ -179,7 +179,7 @@ def test_a_damaged_file_is_listed_and_hides_nothing(tmp_path: Path, board: list[
     store.path("0" * 64).write_text("{")
     text = leaderboard.render(gather(store))
     assert "Below: 6 runs" in text
-    assert f"- {'0' * 64}.json: the record: Invalid JSON" in text
+    assert f"- {'0' * 64}.json: the record: invalid JSON" in text
     assert str(tmp_path) not in text
 
 
@@ -189,7 +189,7 @@ def test_search_runs_are_counted_and_not_ranked(board: list[RunRecord], make_rec
     assert "99.00" not in text
 
 
-def test_what_a_spec_does_not_share_is_another_workload(board: list[RunRecord], make_record: Make) -> None:
+def test_specs_that_differ_in_the_protocol_are_other_workloads(board: list[RunRecord], make_record: Make) -> None:
     workloads = summarize([*board, make_record(batch_size=64), make_record(a_key_of_the_future=[1])])
     assert [workload.title for workload in workloads] == [
         "digits, wrn10_1 (a_key_of_the_future=1 batch_size=128)",
@@ -221,12 +221,12 @@ def test_a_seed_that_was_measured_twice_counts_once(make_record: Make) -> None:
     assert [item.reason for item in workload.excluded] == [f"the same run as {first[:12]}, measured at other epochs"]
 
 
-def test_equal_means_stand_by_name(make_record: Make) -> None:
+def test_equal_means_are_sorted_by_name(make_record: Make) -> None:
     runs = [make_record(variant=name, hyper={}, seed=seed) for name in ("z", "b", "m") for seed in range(2)]
     assert [row.label for row in only(runs).rows] == ["b", "m", "z"]
 
 
-def test_settings_tell_apart_what_the_name_does_not(make_record: Make) -> None:
+def test_settings_distinguish_methods_of_one_name(make_record: Make) -> None:
     runs = [
         make_record(variant="unified_sam", hyper={"rho": 0.2, "lam": "1-1/t"}),
         make_record(variant="unified_sam", hyper={"rho": 0.2, "lam": 0.5}),

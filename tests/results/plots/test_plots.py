@@ -1,4 +1,4 @@
-"""Figures: the numbers are right, no label covers another, the same records give the same bytes."""
+"""Figures: correct numbers, no overlapping labels, the same bytes for the same records."""
 
 import random
 from collections.abc import Callable
@@ -88,7 +88,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path, make_record: Make)
     assert b"Software" not in first[0].read_bytes()
 
 
-def test_global_state_is_left_alone(make_record: Make) -> None:
+def test_global_state_is_unchanged(make_record: Make) -> None:
     before = dict(mpl.rcParams)
     curves(board(make_record, 2), "digits")
     cost_figure(rows(board(make_record, 2)), "digits")
@@ -122,7 +122,7 @@ def test_curves_are_errors_where_every_run_was_validated(make_record: Make) -> N
     assert curves([validated, not_validated], "digits").axes[0].get_ylabel() == "Training loss, nats"
 
 
-def test_many_methods_get_a_picture_each(make_record: Make) -> None:
+def test_many_methods_get_a_plot_each(make_record: Make) -> None:
     assert len(curves(board(make_record, 6), "digits").axes) == 1
     figure = curves(board(make_record, 7), "digits", "epoch")
     assert len(figure.axes) == 7
@@ -154,7 +154,7 @@ def test_no_label_covers_another(make_record: Make, variants: int) -> None:
         assert overlap < 0.15 * one.height or one.x1 < other.x0 or other.x1 < one.x0
 
 
-def test_points_say_what_they_are(make_record: Make) -> None:
+def test_points_have_labels_with_details(make_record: Make) -> None:
     records = [*board(make_record, 2), make_record(variant="once", hyper={}, accuracy=0.95)]
     records += [make_record(variant="wild", hyper={}, seed=seed, accuracy=0.95) for seed in range(2)]
     records += [make_record(variant="wild", hyper={}, seed=2, status="diverged")]
@@ -162,14 +162,14 @@ def test_points_say_what_they_are(make_record: Make) -> None:
     assert texts == {"variant_0", "variant_1", "once [n = 1]", "wild [33.3 %, 1/3 diverged]"}
 
 
-def test_nothing_to_draw(tmp_path: Path, make_record: Make) -> None:
+def test_a_store_without_runs_is_refused(tmp_path: Path, make_record: Make) -> None:
     with pytest.raises(StateError, match="no finished run to draw; train some with `sambench quickstart`"):
         paint([make_record(status="failed"), make_record(split="search")], tmp_path)
     with pytest.raises(ConfigError, match="no run of this workload completed"):
         curves([make_record(status="diverged")], "digits")
 
 
-def test_a_workload_that_only_diverged_has_no_picture(tmp_path: Path, make_record: Make) -> None:
+def test_a_workload_with_only_diverged_runs_has_no_figure(tmp_path: Path, make_record: Make) -> None:
     diverged = [make_record(status="diverged", seed=seed) for seed in range(2)]
     assert len(paint([*diverged, make_record(noise=0.2)], tmp_path)) == 6
     with pytest.raises(StateError, match="no finished run to draw"):
@@ -189,7 +189,7 @@ def test_spread_keeps_order_and_distance_and_moves_little(seed: int) -> None:
     assert np.diff(np.sort(placed)).min() >= 0.08 - 1e-12
     assert placed.min() >= 0
     assert placed.max() <= 1 + 1e-12
-    for _ in range(200):  # no feasible neighbour is closer to what was wanted
+    for _ in range(200):  # no feasible neighbour is closer to the wanted positions
         other = placed + rng.normal(0, 0.01, 8)
         if np.diff(other[np.argsort(wanted)]).min() >= 0.08 and other.min() >= 0 and other.max() <= 1:
             assert ((other - wanted) ** 2).sum() >= ((placed - wanted) ** 2).sum()
@@ -206,7 +206,7 @@ def test_clusters() -> None:
     assert clusters([1, 2, 4]) == [[0], [1], [2]]
 
 
-def test_errors_stand_in_their_order_beside_what_they_cost(make_record: Make) -> None:
+def test_errors_are_drawn_in_order_with_their_costs(make_record: Make) -> None:
     records = [*board(make_record, 3), make_record(variant="once", hyper={}, accuracy=0.95)]
     records += [make_record(variant="wild", hyper={}, seed=seed, accuracy=0.95) for seed in range(2)]
     records += [make_record(variant="wild", hyper={}, seed=2, status="diverged")]
@@ -221,7 +221,7 @@ def test_errors_stand_in_their_order_beside_what_they_cost(make_record: Make) ->
         for row in found
     ]
     assert [line.get_xdata()[0] for line in costs.lines] == [row.gradient_evaluations for row in found]
-    assert errors.get_ylim()[0] > errors.get_ylim()[1]  # the best stands on top
+    assert errors.get_ylim()[0] > errors.get_ylim()[1]  # the best is on top
 
 
 def test_errors_are_drawn_against_costs_only_where_these_differ(make_record: Make) -> None:
@@ -245,7 +245,7 @@ def test_wins_are_the_share_of_pairs(make_record: Make) -> None:
         win_figure(rows([make_record(variant=name, hyper={}) for name in "ab"]), "digits")
 
 
-def test_pairs_that_are_told_apart_are_bold(make_record: Make) -> None:
+def test_pairs_that_differ_are_bold(make_record: Make) -> None:
     levels = {"a": 0.95, "b": 0.949, "c": 0.80}
     found = rows(
         [make_record(variant=v, hyper={}, seed=s, accuracy=x + 0.005 * s) for v, x in levels.items() for s in range(3)]
@@ -308,7 +308,7 @@ def test_tuning_curves_are_means_over_subsets_of_the_screening(make_record: Make
     sam, sgd = tuning_curves(trials())
     assert (sam.label, sgd.label) == ("sam", "sgd")
     assert sam.mean == pytest.approx([8.0, 100 - 100 * (0.94 + 0.94 + 0.92) / 3, 6.0])
-    assert sgd.mean[0] == pytest.approx(100 - 100 * (0.91 + 0.89) / 3)  # the trial that failed was spent
+    assert sgd.mean[0] == pytest.approx(100 - 100 * (0.91 + 0.89) / 3)  # the failed trial counts
     assert sgd.mean[-1] == pytest.approx(9.0)
 
 
@@ -323,7 +323,7 @@ def test_ranks_need_six_workloads() -> None:
 def test_a_suite_gets_its_figures_under_its_name(
     tmp_path: Path, make_record: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plots, "save", lambda figure, stem: (stem,))  # made, but not written: that takes long
+    monkeypatch.setattr(plots, "save", lambda figure, stem: (stem,))  # drawn, but not written, which takes long
     workloads = [
         [
             make_record(variant=v, hyper={}, gradients=2.0, noise=noise, seed=s, accuracy=0.9 + 0.01 * s)
@@ -361,7 +361,7 @@ def test_no_two_tables_write_the_same_figure(
     assert {path.name for path in paths} > {"quick-error", "digits-wrn10_1-error"}
 
 
-def test_an_interval_ends_where_an_error_does(make_record: Make) -> None:
+def test_intervals_are_cut_off_at_0_and_100_percent(make_record: Make) -> None:
     records = [make_record(seed=seed, accuracy=accuracy) for seed, accuracy in enumerate((0.98, 1.0))]
     (row,) = summarize(records)[0].rows
     assert row.high > 1.0
@@ -386,7 +386,7 @@ def test_the_legend_of_errors_ends_before_the_figure_does(make_record: Make) -> 
 
 
 @pytest.mark.parametrize("methods", [2, 12])
-def test_runs_of_one_epoch_are_points_and_not_nothing(make_record: Make, methods: int) -> None:
+def test_runs_of_one_epoch_are_drawn_as_points(make_record: Make, methods: int) -> None:
     records = [make_record(variant=f"v{i}", hyper={}, epochs=1, seed=s) for i in range(methods) for s in (0, 1)]
     figure = curves(records, "digits", "epoch")
     markers = [line.get_marker() for axes in figure.axes for line in axes.lines if len(line.get_xdata()) == 1]

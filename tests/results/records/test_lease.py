@@ -1,4 +1,4 @@
-"""Leases: one holder at a time, whoever dies or falls silent, on one machine as on many."""
+"""Leases: one holder at a time, on one machine and on many, also when a holder dies or stops renewing."""
 
 import json
 import multiprocessing
@@ -22,12 +22,12 @@ def folder(tmp_path):
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """Make holders look like processes of other machines, whose locks say nothing here."""
+    """Make holders look like processes of other machines, whose locks cannot be seen here."""
     monkeypatch.setattr(module, "_same_kernel", lambda found: False)
 
 
 def age(folder, seconds):
-    """Let the newest lease look as if it was renewed so long ago."""
+    """Set the last renewal of the newest lease so many seconds into the past."""
     path = max(folder.glob("lease-*"))
     then = filesystem_time(folder) - seconds
     os.utime(path, (then, then))
@@ -47,7 +47,7 @@ def test_one_holder_at_a_time(folder):
         pass
 
 
-def test_a_silent_holder_elsewhere_loses_its_lease_after_the_expiry_and_stops(folder, elsewhere):
+def test_a_holder_elsewhere_that_does_not_renew_loses_its_lease_after_the_expiry_and_stops(folder, elsewhere):
     first = Lease(folder, beat=999).take()
     age(folder, module.EXPIRY - 30)
     with pytest.raises(Held):
@@ -58,12 +58,12 @@ def test_a_silent_holder_elsewhere_loses_its_lease_after_the_expiry_and_stops(fo
         assert second.generation == 2
         with pytest.raises(LeaseLost, match="taken over by another process"):
             first.verify()
-        first.release()  # takes nothing from its successor
+        first.release()  # does not release the lease of its successor
         second.verify()
         assert lease_status(folder)[0]
 
 
-def test_a_generation_that_was_given_back_and_taken_again_is_not_ours(folder, elsewhere):
+def test_a_generation_that_was_released_and_taken_again_is_not_ours(folder, elsewhere):
     first = Lease(folder, beat=999).take()
     age(folder, module.EXPIRY + 30)
     with Lease(folder, beat=999) as second:
@@ -96,7 +96,7 @@ def test_a_dead_holder_on_this_machine_is_noticed_at_once(folder):
         assert lease.generation == 2
 
 
-def test_renewals_keep_it(folder, elsewhere):
+def test_renewals_keep_the_lease(folder, elsewhere):
     with Lease(folder, beat=0.02):
         age(folder, module.EXPIRY + 1)
         end = time.monotonic() + 20
@@ -155,7 +155,7 @@ def test_of_many_at_once_one_wins(folder, stale):
 
 
 def test_a_run_that_lost_its_lease_writes_neither_checkpoint_nor_record(tiny_spec, tmp_path, elsewhere, essence):
-    """A worker wakes up after another one took over: it stops, and what the other one made stays as it is."""
+    """A worker wakes up after another one took over: it stops, and the files of the other one are unchanged."""
     store, spec = Store(tmp_path / "r"), tiny_spec()
     folder = store.checkpoints(spec.run_id)
     made = []

@@ -1,4 +1,4 @@
-"""Merging: new records come in, equal ones stay, different ones are explained, nothing that is there changes."""
+"""Merging: new records are added, different ones are reported, existing ones never change."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def stores(tmp_path):
     return Store(tmp_path / "here"), Store(tmp_path / "there")
 
 
-def test_what_is_new_comes_in_and_what_is_equal_is_counted(stores, make_record):
+def test_new_records_are_added_and_equal_ones_are_counted(stores, make_record):
     here, there = stores
     both, new = make_record(seed=0), make_record(seed=1)
     here.write(both)
@@ -44,7 +44,7 @@ def test_what_is_new_comes_in_and_what_is_equal_is_counted(stores, make_record):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_different_result_is_explained_and_nothing_is_overwritten(stores, make_record, parts, field):
+def test_a_different_result_is_reported_and_nothing_is_overwritten(stores, make_record, parts, field):
     here, there = stores
     ours = make_record(seed=0)
     here.write(ours)
@@ -59,7 +59,7 @@ def test_a_different_result_is_explained_and_nothing_is_overwritten(stores, make
     assert "torch 9.9" in text
 
 
-def test_a_failed_attempt_comes_in_only_where_nothing_is(stores, make_record):
+def test_a_failed_attempt_is_added_only_where_there_is_no_record(stores, make_record):
     here, there = stores
     done, open_ = make_record(seed=0), make_record(seed=1, status="failed")
     here.write(done)
@@ -71,7 +71,7 @@ def test_a_failed_attempt_comes_in_only_where_nothing_is(stores, make_record):
     assert here.failed_ids() == [open_.run_id]
 
 
-def test_a_damaged_file_over_there_is_named_and_left_out(stores, make_record):
+def test_a_damaged_file_of_the_source_is_named_and_left_out(stores, make_record):
     here, there = stores
     record = make_record(seed=0)
     there.write(record)
@@ -81,7 +81,7 @@ def test_a_damaged_file_over_there_is_named_and_left_out(stores, make_record):
     assert [problem.path.name for problem in merged.damaged] == [f"{'a' * 64}.json"]
 
 
-def test_the_wrong_folder_is_told(stores, make_record, tmp_path):
+def test_a_folder_without_records_is_refused(stores, make_record, tmp_path):
     here, _ = stores
     here.write(make_record(seed=0))
     with pytest.raises(ConfigError, match="no folder 'runs'"):

@@ -1,4 +1,4 @@
-"""The store: append-only, atomic, and readable whatever lies in it."""
+"""The store: append-only, atomic, and readable whatever files it contains."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from sambench.results.records.store import Damaged, Store
 
 Make = Callable[..., RunRecord]
 
-# Writes the records of a file, one JSON a line, in an order of its own, and says which ones it wrote.
+# Writes the records of a file, one JSON a line, in an order of its own, and prints the ids of those it wrote.
 WRITER = """
 import random, sys
 from sambench.results.records.record import RunRecord
@@ -98,7 +98,7 @@ def test_a_late_failure_does_not_hide_the_final_record(tmp_path: Path, make_reco
     store.write(failed)
     text = store.failed_path(failed.run_id).read_bytes()
     store.write(done)
-    store.failed_path(failed.run_id).write_bytes(text)  # what a race would leave
+    store.failed_path(failed.run_id).write_bytes(text)  # what a race would leave behind
     assert store.failed_ids() == []
     assert list(store.records()) == [done]
 
@@ -139,13 +139,13 @@ def damage(text: str, how: str) -> str:
 @pytest.mark.parametrize(
     ("how", "problem"),
     [
-        ("truncated", "Invalid JSON"),
-        ("empty", "Invalid JSON"),
+        ("truncated", "invalid JSON"),
+        ("empty", "invalid JSON"),
         ("another run's name", "not the hash of the spec"),
-        ("a future schema", "schema_version: Input should be 1"),
-        ("an unknown field", "colour: Extra inputs are not permitted"),
-        ("a missing field", "counters.steps: Field required"),
-        ("not a number", "curve.0.lr: .*finite"),
+        ("a future schema", "schema_version=2 is not valid: input should be 1"),
+        ("an unknown field", "colour='red' is not valid: extra inputs are not permitted"),
+        ("a missing field", "counters.steps: field required"),
+        ("not a number", "curve.0.lr=nan is not valid: .*finite"),
         ("a wrong bitset", "the bitset has 380 correct of 400"),
         ("a short bitset", "the bitset has 45 bytes, 400 examples need 50"),
         ("no metrics", "final metrics exactly when it completed"),
@@ -196,7 +196,7 @@ def test_a_record_that_cannot_be_read_back_is_not_written(tmp_path: Path, make_r
     assert Store(tmp_path).run_ids() == []
 
 
-def test_other_files_are_left_alone(tmp_path: Path, make_record: Make) -> None:
+def test_other_files_are_ignored(tmp_path: Path, make_record: Make) -> None:
     store = Store(tmp_path)
     store.write(make_record())
     (store.runs / "README.md").write_text("not a record")
@@ -215,7 +215,7 @@ def test_check_writable(tmp_path: Path) -> None:
     assert os.listdir(store.runs) == []
 
 
-def test_check_writable_says_what_is_in_the_way(tmp_path: Path) -> None:
+def test_check_writable_names_the_obstacle(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a note")
     with pytest.raises(StateError, match=f"cannot write in {tmp_path / 'results'}.*or choose another folder"):
         Store(tmp_path / "results").check_writable()
@@ -251,9 +251,9 @@ def test_sigkill_leaves_no_damaged_record(tmp_path: Path, make_record: Make) -> 
         go(writer)
         time.sleep(moments.uniform(0.002, 0.05))
         writer.send_signal(signal.SIGKILL)
-        said = writer.communicate()[0].split("\n")[:-1]
+        reported = writer.communicate()[0].split("\n")[:-1]
         killed += writer.returncode == -signal.SIGKILL
-        assert set(said) <= set(store.run_ids())  # what was reported as written is there
+        assert set(reported) <= set(store.run_ids())
         assert all(record == by_id[record.run_id] for record in store.records())  # and nothing is damaged
     assert killed >= 3
     store.check_writable()

@@ -1,4 +1,4 @@
-"""The ledger: every row proves itself, and unequal budgets are refused."""
+"""The ledger: every row is validated by its hash, and unequal budgets are refused."""
 
 from pathlib import Path
 from statistics import fmean
@@ -71,7 +71,7 @@ def test_the_documentation_explains_every_column():
 @pytest.mark.parametrize(
     ("changes", "message"), [({"run_id": "0" * 64}, "not the hash"), ({"split": "full"}, "held-out")]
 )
-def test_a_row_that_does_not_prove_itself_is_refused(changes, message):
+def test_a_row_that_contradicts_its_spec_is_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
         trial(**changes)
 
@@ -115,7 +115,7 @@ def test_ties_go_to_the_lower_loss_and_then_to_the_first():
     assert choose(same) == 1
 
 
-def test_as_many_right_answers_over_the_seeds_are_a_tie_in_any_order():
+def test_equal_numbers_of_correct_answers_over_the_seeds_are_a_tie_in_any_order():
     """138 + 137 + 138 = 141 + 138 + 134 of 143 each, and the means of the floats differ in their last bit."""
     seeds, right = (1000, 1001, 1002), ((138, 137, 138), (141, 138, 134))
     trials = [

@@ -35,7 +35,7 @@ def test_performance_profile_by_hand() -> None:
     assert performance_profile(costs, [1, 1.5, 2, 4]).tolist() == expected
 
 
-def test_performance_profile_refuses_what_is_no_cost() -> None:
+def test_performance_profile_refuses_invalid_costs() -> None:
     for costs in ([[0.0, 1.0]], [[np.nan, 1.0]], [1.0, 2.0]):
         with pytest.raises(ConfigError, match="array of positive numbers"):
             performance_profile(costs, [1])
@@ -114,7 +114,7 @@ def test_critical_difference() -> None:
     assert result.p[0, 1] == pytest.approx(6 * smallest)
 
 
-def test_critical_difference_does_not_see_what_is_not_there() -> None:
+def test_critical_difference_finds_no_difference_between_equal_methods() -> None:
     rng = np.random.default_rng(0)
     split = [len(set(critical_difference(rng.normal(size=(10, 5))).letters)) > 1 for _ in range(200)]
     assert np.mean(split) <= 0.06

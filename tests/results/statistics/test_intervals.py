@@ -82,7 +82,7 @@ def test_intervals_of_rounded_accuracies_cover_the_mean(n: int) -> None:
     covered = np.mean([low <= truth <= high for _, low, high in (t_interval(v, resolution=0.01) for v in values)])
     plain = np.mean([low <= truth <= high for _, low, high in map(t_interval, values)])
     assert covered >= 0.93
-    assert plain < covered  # which is what the resolution is for
+    assert plain < covered  # the purpose of the resolution
 
 
 @pytest.mark.parametrize("m", [1, 2, 7, 40])
@@ -166,7 +166,7 @@ def test_expected_best_of_many_trials() -> None:
 
 @pytest.mark.parametrize("call", [t_interval, lambda x: welch(x, [1, 2]), expected_best, lambda x: hedges_g([1, 2], x)])
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [[1.0, 2.0]]])
-def test_what_is_no_sample_is_refused(call: object, values: list[float]) -> None:
+def test_invalid_samples_are_refused(call: object, values: list[float]) -> None:
     with pytest.raises(ConfigError, match="expected a vector of at least"):
         call(values)
 

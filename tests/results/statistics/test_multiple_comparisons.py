@@ -1,4 +1,4 @@
-"""Tie groups: the decisions are scipy's, the letters say exactly what was decided, equal methods stay together."""
+"""Tie groups: the decisions are scipy's, the letters encode exactly these, equal methods share a group."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_ten_methods_of_unequal_variance_stay_together() -> None:
     assert split_share(np.repeat([1.0, 2.0], 5), 5, 600) <= 0.08
 
 
-def test_methods_that_differ_are_told_apart() -> None:
+def test_methods_that_differ_have_no_common_letter() -> None:
     rng = np.random.default_rng(0)
     found = [different([rng.normal(0, 1, 5), rng.normal(0, 1, 5), rng.normal(4, 1, 5)])[0, 2] for _ in range(200)]
     assert np.mean(found) > 0.95
@@ -103,9 +103,9 @@ def test_a_shared_letter_means_a_tie_and_nothing_else(seed: int) -> None:
     for i in range(len(letters)):
         for j in range(len(letters)):
             assert bool(letters[i] & letters[j]) == (not differ[i, j])
-    members = {letter: {i for i, text in enumerate(letters) if letter in text} for letter in set.union(*letters)}
-    for letter, group in members.items():  # no letter says what another one says already
-        assert not any(group <= other for name, other in members.items() if name != letter)
+    methods = {letter: {i for i, text in enumerate(letters) if letter in text} for letter in set.union(*letters)}
+    for letter, group in methods.items():  # no letter is redundant
+        assert not any(group <= other for name, other in methods.items() if name != letter)
     assert "a" in letters[order[0]]
 
 

@@ -1,4 +1,4 @@
-"""Boards: tracks, tiers, retractions and tuning reach the rows that they belong to; nothing is dropped in silence."""
+"""Boards: tracks, tiers, retractions and tuning are shown at the right rows; nothing is dropped silently."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from synthetic import build_trial
 
 from sambench.errors import StateError
 from sambench.results.leaderboard import render as leaderboard
-from sambench.results.records.manifest import SuiteManifest, Track, Tuning, write_roster
+from sambench.results.records.manifest import SuiteManifest, Track, Tuning, write_manifest
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
 from sambench.results.records.trials import write_ledger
@@ -71,7 +71,7 @@ def test_one_run_is_a_row_of_every_track_that_lists_it(runs: dict[str, list[RunR
     assert {row.label: row.runs for row in beside.workload.rows} == {"sam": ids(runs["sam"]), "sgd": ids(runs["sgd 4"])}
 
 
-def test_the_board_says_what_was_asked_how_and_with_how_many_runs(runs: dict[str, list[RunRecord]]) -> None:
+def test_the_board_shows_title_command_and_number_of_runs(runs: dict[str, list[RunRecord]]) -> None:
     text = leaderboard.render(assemble(every(runs), [promise(runs)]))
     assert (
         "## What S answers\n\nIt does not show X.\n\n`sambench go s`: 9 runs, made with the code of commit 0123456."
@@ -98,7 +98,7 @@ def test_a_suite_without_tracks_has_one_table_a_workload(runs: dict[str, list[Ru
     assert "Other runs" not in text
 
 
-def test_what_was_promised_and_is_not_there_is_said(runs: dict[str, list[RunRecord]], make_record: Make) -> None:
+def test_missing_promised_runs_are_counted(runs: dict[str, list[RunRecord]], make_record: Make) -> None:
     failed = make_record(variant="sgd", epochs=8, seed=2, status="failed")
     records = [record for record in every(runs) if record.run_id != failed.run_id]
     boards = assemble([*records, failed], [promise(runs)])
@@ -108,7 +108,7 @@ def test_what_was_promised_and_is_not_there_is_said(runs: dict[str, list[RunReco
     assert "- digits, wrn10_1: sgd, seed 2: failed: DataError: the archive is truncated" in text
 
 
-def test_runs_of_no_suite_stand_by_themselves(runs: dict[str, list[RunRecord]], make_record: Make) -> None:
+def test_runs_of_no_suite_have_a_board_of_their_own(runs: dict[str, list[RunRecord]], make_record: Make) -> None:
     other = make_record(variant="asam", accuracy=0.9)
     boards = assemble([*every(runs), other], [promise(runs)])
     suite, rest = boards.boards
@@ -161,7 +161,7 @@ def test_reruns_and_retractions_are_read_from_the_store(
     store = Store(tmp_path)
     for record in every(runs):
         store.write(record)
-    write_roster(store, promise(runs))
+    write_manifest(store, promise(runs))
     for record in runs["sam"]:
         assert record.metrics is not None
         Store(tmp_path / VERIFICATION).write(rerun(make_record, record, record.metrics.accuracy, host="f" * 12))
@@ -192,7 +192,7 @@ def test_a_damaged_list_of_retractions_is_named(tmp_path: Path, content: bytes) 
 # -- tuning ------------------------------------------------------------------------------------------------------
 
 
-def test_the_ledger_says_how_often_was_tried_and_what_ended_at_the_edge(
+def test_the_board_shows_the_number_of_trials_and_values_at_the_edge(
     tmp_path: Path, runs: dict[str, list[RunRecord]]
 ) -> None:
     trials = [build_trial(method, number) for method in ("sam", "sgd") for number in range(2)]
@@ -204,7 +204,7 @@ def test_the_ledger_says_how_often_was_tried_and_what_ended_at_the_edge(
     store = Store(tmp_path)
     for record in every(runs):
         store.write(record)
-    write_roster(store, promise(runs, tuning=Tuning(ledger="s.parquet", sha256=digest)))
+    write_manifest(store, promise(runs, tuning=Tuning(ledger="s.parquet", sha256=digest)))
     boards = gather(store)
     assert boards.boards[0].budget == {("screen", 1000): 2, ("confirm", 1001): 1}
     assert [section.edges for section in boards.sections] == [{"sam": "rho (low)"}] * 2

@@ -1,4 +1,4 @@
-"""Across workloads: right numbers where there are several, one sentence where there are not."""
+"""Across workloads: correct numbers for several workloads, one sentence for a single one."""
 
 import random
 import re

@@ -18,7 +18,7 @@ SECTION = "## Published numbers"
 
 
 def section(text: str) -> str:
-    """Return the published numbers of a board, which stand at its end."""
+    """Return the published numbers at the end of a board."""
     return text[text.index(SECTION) :]
 
 
@@ -85,7 +85,7 @@ def test_numbers_stand_under_their_source_the_longest_table_first() -> None:
 
 
 def test_what_a_source_does_not_share_stands_in_each_row() -> None:
-    """bSAM's README gave two numbers in its history, for two prior precisions: both are right, and told apart."""
+    """bSAM's README gave two numbers in its history, for two prior precisions: both are right and listed."""
     source = next(s for s in by_source(published_results()) if "bayesian-sam" in s.name)
     rows = [dict(zip(source.columns, row, strict=True)) for row in source.rows]
     on_cifar10 = {

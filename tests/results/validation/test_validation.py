@@ -1,4 +1,4 @@
-"""Validation: a folder that keeps the rules has no findings; each broken rule is found, named and told apart."""
+"""Validation: a folder that keeps the rules has no findings; each broken rule gives a finding of its own."""
 
 import json
 from collections.abc import Callable
@@ -96,7 +96,7 @@ def edit(key: str, value: Any) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (lambda text: text[:100], "Invalid JSON"),
+        (lambda text: text[:100], "invalid JSON"),
         (edit("curve", "none"), "curve"),
         (edit("surprise", 1), "surprise"),
         (edit("schema_version", 2), "schema_version"),
@@ -168,7 +168,7 @@ def test_settings_that_no_tuning_chose(folder: Folder) -> None:
     assert all("chose no such setting" in finding.problem for finding in found.values())
 
 
-def test_a_choice_that_the_trials_do_not_bear_out(folder: Folder) -> None:
+def test_a_choice_that_contradicts_the_trials(folder: Folder) -> None:
     folder.trials = [trial.model_copy(update={"chosen": trial.trial == 0}) for trial in folder.trials]
     folder.write()
     first, second = folder.findings()
@@ -195,7 +195,7 @@ def test_settings_of_the_base_that_nobody_tuned(folder: Folder) -> None:
     assert finding.problem == "methods differ in what no search has chosen"
 
 
-def test_a_damaged_roster_hides_no_other(folder: Folder) -> None:
+def test_a_damaged_manifest_hides_no_other(folder: Folder) -> None:
     folder.write()
     folder.path("sam 4 2").unlink()
     (folder.root / "suites" / "a.json").write_text("{}")
@@ -295,7 +295,7 @@ def test_a_stale_variant(folder: Folder) -> None:
     assert "not registered" in validate(folder.root, {"sgd": SOURCES["sgd"]})[0].problem
 
 
-def test_code_that_nobody_can_find(folder: Folder) -> None:
+def test_records_without_a_commit(folder: Folder) -> None:
     folder.replace("sam 4 0", environment={"dirty": True})
     folder.replace("sam 4 1", environment={"commit": None, "dirty": None})
     folder.write()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sambench.cli.plan import detectable
+from sambench.cli.plan import _detectable
 from sambench.errors import ConfigError
 from sambench.slurm.cluster.packing import Packed, chunks, pack
 from sambench.slurm.cluster.profile import Profile, list_profiles, load_profile, parse_minutes
@@ -158,5 +158,5 @@ def test_a_full_file_system_is_told(tmp_path, monkeypatch, free, said):
 
 
 def test_the_smallest_difference_is_that_of_the_statistics(tiny_suite):
-    assert detectable(tiny_suite(*({"seed": seed} for seed in range(3)))).startswith("3.1 standard deviations")
-    assert "no difference" in detectable(tiny_suite({}, {"variant": "sam"}))
+    assert _detectable(tiny_suite(*({"seed": seed} for seed in range(3)))).startswith("3.1 standard deviations")
+    assert "no difference" in _detectable(tiny_suite({}, {"variant": "sam"}))
