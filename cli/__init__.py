@@ -1,13 +1,15 @@
 """The command line: the only room that knows every other.
 
 A command is a plain function in a file of its own; what options commands share is in ``options``. This file has their
-names and one-line helps, and imports a command when it is run: ``sambench --help`` loads neither torch nor pydantic.
+names, reads their one-line helps, and imports a command when it is run: ``sambench --help`` loads neither torch nor pydantic.
 """
 
+import ast
 import importlib
 import logging
 import sys
-from typing import Annotated, Any, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.logging import RichHandler
@@ -18,122 +20,62 @@ from ..errors import Interrupted, SambenchError
 from ..version import __version__
 from .console import err, out
 
+COMMANDS = {
+    "Look": {"list": "describe:list_", "describe": "describe:describe", "theory": "theory:app"},
+    "Run": {"run": "run:run"},
+    "Suites": {
+        "quickstart": "quickstart:quickstart",
+        "plan": "plan:plan",
+        "tune": "tune:tune",
+        "calibrate": "calibrate:calibrate",
+        "launch": "launch:launch",
+        "status": "status:status",
+        "logs": "logs:logs",
+        "cancel": "cancel:cancel",
+        "retry": "retry:retry",
+    },
+    "Results": {
+        "leaderboard": "leaderboard:leaderboard",
+        "plot": "plot:plot",
+        "export": "export:export",
+        "validate": "validate:validate",
+        "merge": "merge:merge",
+    },
+    "Extend": {"new": "new:new", "check": "check:check"},
+}
+"""Panel of the help -> name -> ``module:function`` of this package (or ``module:app`` of a group), in the order of
+``sambench --help``; a new command is added here."""
 
-class Command(NamedTuple):
-    """Where a command is and what ``sambench --help`` says of it.
+PLACES = {name: place for commands in COMMANDS.values() for name, place in commands.items()}
+
+
+def load(name: str) -> Any:
+    """Import a command and return what click runs.
 
     Args:
-        panel: heading under which the help lists it.
-        place: ``module:attribute`` of this package; a function, or the ``typer.Typer`` of a group.
-        help: one line, the first of the function's docstring.
+        name: the command as it is typed.
     """
-
-    panel: str
-    place: str
-    help: str
-
-    def load(self, name: str) -> Any:
-        """Import the command and return what click runs."""
-        module, _, attribute = self.place.partition(":")
-        target = getattr(importlib.import_module(f".{module}", __name__), attribute)
-        if not isinstance(target, typer.Typer):
-            single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
-            single.command(name)(target)
-            target = single
-        command = typer.main.get_command(target)
-        command.name = name
-        return command
+    module, _, attribute = PLACES[name].partition(":")
+    target = getattr(importlib.import_module(f".{module}", __name__), attribute)
+    if not isinstance(target, typer.Typer):
+        single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+        single.command(name)(target)
+        target = single
+    command = typer.main.get_command(target)
+    command.name = name
+    return command
 
 
-COMMANDS = {
-    "list": Command("Look", "describe:list_", "List what can be named in a run or a suite."),
-    "describe": Command(
-        "Look",
-        "describe:describe",
-        "Say everything that is declared about a plug-in: rule, paper, cost, hyper-parameters, caveats.",
-    ),
-    "theory": Command("Look", "theory:app", "Check convergence theory on problems with proven constants."),
-    "run": Command(
-        "Run",
-        "run:run",
-        "Train one run and write its record. A run that is in the store is shown; an interrupted one resumes.",
-    ),
-    "quickstart": Command(
-        "Suites",
-        "quickstart:quickstart",
-        "Train a small network with many variants on embedded data and show the leaderboard. Two minutes or so.",
-    ),
-    "plan": Command(
-        "Suites",
-        "plan:plan",
-        "Print what a suite would run, what it costs and about how long it takes. Starts nothing.",
-    ),
-    "tune": Command(
-        "Suites",
-        "tune:tune",
-        "Choose hyper-parameters for every method of a suite under one budget; write the ledger and the suite to "
-        "launch.",
-    ),
-    "calibrate": Command(
-        "Suites",
-        "calibrate:calibrate",
-        "Time an epoch of every method on this device, in turns, and write the suite of track T that rests on it.",
-    ),
-    "launch": Command(
-        "Suites",
-        "launch:launch",
-        "Run what is missing of a suite: here, several processes at a time, or as job arrays of a cluster.",
-    ),
-    "status": Command("Suites", "status:status", "Show the state of every run of a suite."),
-    "logs": Command("Suites", "logs:logs", "Show what the job that makes a run has written."),
-    "cancel": Command(
-        "Suites",
-        "cancel:cancel",
-        "Cancel the jobs of a suite that wait or run. Records and checkpoints stay; launch goes on with them.",
-    ),
-    "retry": Command(
-        "Suites",
-        "retry:retry",
-        "Make the failed and lost runs of a suite again, each at most so often, and later each time.",
-    ),
-    "leaderboard": Command(
-        "Results",
-        "leaderboard:leaderboard",
-        "Regenerate the leaderboard from the records, byte for byte the same for the same records.",
-    ),
-    "plot": Command(
-        "Results",
-        "plot:plot",
-        "Draw the figures: errors and their cost, learning curves, who beats whom, heat maps, profiles, tuning curves.",
-    ),
-    "export": Command(
-        "Results",
-        "export:export",
-        "Write a tidy table with one row a run, for pandas; docs/results.md says what its columns are.",
-    ),
-    "validate": Command(
-        "Results",
-        "validate:validate",
-        "Hold a folder of records to docs/rules.md: hashes, seeds, budgets, hardware, code. Fails when one is broken.",
-    ),
-    "merge": Command(
-        "Results",
-        "merge:merge",
-        "Add the records of other results folders to this one. Nothing is overwritten; different results are "
-        "explained.",
-    ),
-    "new": Command(
-        "Extend",
-        "new:new",
-        "Write a commented variant that passes the conformance suite as it stands, to start your own from.",
-    ),
-    "check": Command(
-        "Extend",
-        "check:check",
-        "Hold variants to the conformance suite: identities, restore, resume, cost, edge cases, precision, DDP.",
-    ),
-}
-"""Name -> command, in the order in which ``sambench --help`` lists them; a new command is added here."""
+def summary(place: str) -> str:
+    """Return the first paragraph of the docstring of a command (of its file, for a group), read without importing it.
+
+    Args:
+        place: a value of :data:`COMMANDS`.
+    """
+    module, _, attribute = place.partition(":")
+    tree = ast.parse(Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
+    function = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == attribute), tree)
+    return " ".join((ast.get_docstring(function) or "").split("\n\n")[0].split())
 
 
 class LazyGroup(TyperGroup):
@@ -142,7 +84,7 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Return name, command and remaining arguments, as click asks for them; the command is loaded here."""
         name, listed, rest = super().resolve_command(ctx, args)
-        return name, COMMANDS[name].load(name) if name else listed, rest
+        return name, load(name) if name else listed, rest
 
 
 app = typer.Typer(
@@ -160,8 +102,9 @@ def _listed() -> None:
     """Stand in the help for a command that is not imported yet."""
 
 
-for _name, _command in COMMANDS.items():
-    app.command(_name, help=_command.help, rich_help_panel=_command.panel)(_listed)
+for _panel, _commands in COMMANDS.items():
+    for _name, _place in _commands.items():
+        app.command(_name, help=summary(_place), rich_help_panel=_panel)(_listed)
 
 
 def _version(asked: bool) -> None:

@@ -1,4 +1,4 @@
-"""``sambench theory``: run one experiment or all of them, write the page.
+"""Check convergence theory on problems with proven constants.
 
 Every command imports what it needs: pandas, seaborn, scipy and numba take seconds, which the rest of the command line
 need not pay.
@@ -17,7 +17,7 @@ FOLDER = "theory"
 """Folder of data and figures in the results, with the page on them."""
 QUICK = "normalization"
 
-app = typer.Typer(help="Check convergence theory on problems with proven constants.", no_args_is_help=True)
+app = typer.Typer(help=(__doc__ or "").partition("\n")[0], no_args_is_help=True)
 Out = Annotated[
     Path | None,
     typer.Option(help=f"Folder for data (Parquet) and figures (PNG, SVG) \\[default: {FOLDER} in the results]."),

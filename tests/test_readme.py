@@ -91,7 +91,7 @@ def test_the_variant_passes_the_conformance_suite(my_sam):
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[1:3]))
 def test_the_commands_exist(words, my_sam):
     _, name, *arguments = words
-    command = cli.COMMANDS[name].load(name)
+    command = cli.load(name)
     context = command.make_context(name, arguments)
     if "suite" in context.params:
         assert context.params["suite"] in list_suites()
