@@ -1,7 +1,8 @@
 """The command line: the only room that knows every other.
 
 A command is a plain function in a file of its own; what options commands share is in ``options``. This file has their
-names, reads their one-line helps, and imports a command when it is run: ``sambench --help`` loads neither torch nor pydantic.
+names, reads their one-line helps, and imports a command when it is run: ``sambench --help`` loads neither torch nor
+pydantic.
 """
 
 import ast
