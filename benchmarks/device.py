@@ -1,4 +1,4 @@
-"""The devices of this machine: which one to train on, how many cores there are, what is chosen for want of a flag."""
+"""The devices of this machine: the one to train on, the number of cores, and the precision chosen by default."""
 
 import os
 from typing import TYPE_CHECKING, Any

@@ -18,15 +18,15 @@ from .planning import make_plan
 from .status import run_statuses
 
 Watch = Callable[[Plan, Executor], AbstractContextManager[Listen]]
-"""Is given the plan before anything starts; gives the listener that hears of every run while the plan is made."""
+"""Called with the plan before anything starts; the context gives the function that receives the events of its runs."""
 
 
 @contextmanager
 def silent(plan: Plan, executor: Executor) -> Iterator[Listen]:
-    """Watch nothing."""
+    """Show nothing."""
 
     def listen(event: RunEvent) -> None:
-        """Hear nothing."""
+        """Ignore the event."""
 
     yield listen
 

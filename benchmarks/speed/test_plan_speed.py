@@ -125,7 +125,7 @@ def test_status(tmp_path, benchmark, capsys, cluster, monkeypatch):
         asked.clear()
         measured[size] = seconds(lambda suite=suite, store=store: run_statuses(suite, store))
         assert asked == ["squeue"] * 3
-        found = [standing.state for standing in run_statuses(suite, store)]
+        found = [status.state for status in run_statuses(suite, store)]
         assert [found.count(state) for state in ("done", "running", "pending")] == [
             size // 2,
             size // 10,

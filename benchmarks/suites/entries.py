@@ -158,5 +158,5 @@ def _declared(given: Mapping[str, Any]) -> set[str]:
 
 @cache
 def _resembles_field(key: str) -> bool:
-    """Treat a misspelt field as a field, so that the error suggests the right one."""
+    """Treat a misspelt field as a field, so that the error message suggests the right one."""
     return bool(nearest(key, RunSpec.model_fields, cutoff=0.75))

@@ -10,11 +10,11 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 """What may handle a signal; None stands for a handler that was not set from Python."""
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2")
-"""From the keyboard, from whoever ends a process, from a terminal that closes, from schedulers before a time limit."""
+"""Signals of the keyboard, of kill, of a closed terminal, and of schedulers before a time limit."""
 
 
 class Note:
-    """A handler that takes note of a signal. A :class:`StopRequest` that begins later finds it, so that no signal is
+    """A handler that records a signal. A :class:`StopRequest` that begins later finds the record, so that no signal is
     lost between the start of a process and the first step of its run."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
             for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
-                if signal.getsignal(number) is signal.SIG_IGN:  # whoever ignores a signal wants it ignored
+                if signal.getsignal(number) is signal.SIG_IGN:  # an ignored signal stays ignored
                     continue
                 self._before[number] = before = signal.signal(number, self._request)
                 self.requested = self.requested or (isinstance(before, Note) and before.came)
@@ -69,5 +69,5 @@ class StopRequest:
         before = self._before[number]
         if not self.once:
             signal.signal(number, before)
-        if callable(before) and number != signal.SIGINT:  # a job that takes note of signals hears of this one too
+        if callable(before) and number != signal.SIGINT:  # a job that records signals records this one too
             before(number, frame)

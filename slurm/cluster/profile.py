@@ -92,7 +92,7 @@ class Profile(BaseModel):
 
     @property
     def job_device(self) -> str:
-        """The device of the runs; a job that has GPUs must use them and never falls back to the CPU in silence."""
+        """Device of the runs; a job that has GPUs must use them: it never falls back to the CPU without an error."""
         return self.device or ("cuda" if self.gpus else "auto" if self.gres else "cpu")
 
 

@@ -123,7 +123,7 @@ class Submission:
         self._append("cancelled.jsonl", {"id": array.id})
 
     def name(self, array: int) -> str:
-        """The name of an array in the scheduler's lists: it tells the launch, whoever submitted it."""
+        """Name of an array in squeue and sacct; it contains the id of the submission."""
         return f"sambench-{self.id}.{array}"
 
     def log(self, job: int) -> Path | None:

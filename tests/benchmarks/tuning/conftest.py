@@ -1,4 +1,4 @@
-"""A small contest, tuned in this process."""
+"""A small suite, tuned in this process."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from sambench.benchmarks.training.run import run_spec
 from sambench.errors import SambenchError
 
 TEXT = """
-title = "A contest"
+title = "A small suite"
 description = "Two lines\\nof text."
 tracks = ["E", "G"]
 seeds = [7, 8]
@@ -31,9 +31,9 @@ variant = "esam"
 
 
 @pytest.fixture(scope="session")
-def contest(tmp_path_factory):
+def small_suite(tmp_path_factory):
     def make(text=TEXT):
-        path = tmp_path_factory.mktemp("contest") / "contest.toml"
+        path = tmp_path_factory.mktemp("small") / "small.toml"
         path.write_text(text)
         return load_suite(str(path))
 

@@ -24,19 +24,19 @@ def sambench(*words, error=None):
 
 
 @pytest.fixture
-def small(tmp_path, contest):
-    path = tmp_path / "contest.toml"
-    path.write_text(contest.text.replace('[[runs]]\nvariant = "esam"\n', "").replace("trials = 3", "trials = 2"))
+def small(tmp_path, small_suite):
+    path = tmp_path / "small.toml"
+    path.write_text(small_suite.text.replace('[[runs]]\nvariant = "esam"\n', "").replace("trials = 3", "trials = 2"))
     return path
 
 
 @pytest.mark.slow  # starts worker processes several times
 def test_from_a_suite_to_a_ledger_to_the_final_runs(small, tmp_path):
     results, here = tmp_path / "r", ["--results", tmp_path / "r", "--device", "cpu"]
-    sambench("launch", small, *here, error="sambench tune contest")
+    sambench("launch", small, *here, error="sambench tune small")
     text = sambench("tune", small, *here, "--workers", "1")
     assert "trials: " in text
-    ledger, final = results / "ledgers" / "contest.parquet", results / "suites" / "contest.toml"
+    ledger, final = results / "ledgers" / "small.parquet", results / "suites" / "small.toml"
     assert f"next: sambench launch {final} --results {results}\n" in text
     assert tomllib.loads(final.read_text())["tuned"] == {"ledger": ledger.name, "sha256": ledger_hash(ledger)}
     assert len(read_ledger(ledger)) == 2 * 2 * (2 + 2)

@@ -17,11 +17,11 @@ from sambench.variants import StepRule, register
 
 
 @pytest.fixture(scope="module")
-def tuned(contest, runner, tmp_path_factory):
-    """A tuned contest: suite, trials, store and runner."""
+def tuned(small_suite, runner, tmp_path_factory):
+    """A tuned suite: suite, trials, store and runner."""
     store = Store(tmp_path_factory.mktemp("tuning"))
     run = runner(store)
-    suite = contest()
+    suite = small_suite()
     return suite, tune(suite, store, find_strategy("halton", 3), run), store, run
 
 
@@ -53,9 +53,9 @@ def test_a_search_resumes_without_making_anything_twice(tuned, runner):
     assert again.made == []
 
 
-def test_what_has_no_result_stops_the_search_with_a_way_out(contest, tmp_path):
+def test_what_has_no_result_stops_the_search_with_a_way_out(small_suite, tmp_path):
     with pytest.raises(StateError, match="the same command resumes"):
-        tune(contest(), Store(tmp_path), find_strategy("halton", 3), lambda specs: {})
+        tune(small_suite(), Store(tmp_path), find_strategy("halton", 3), lambda specs: {})
 
 
 def test_the_chosen_setting_is_the_best_finalist_on_average(tuned):
@@ -76,13 +76,13 @@ def test_the_chosen_setting_is_the_best_finalist_on_average(tuned):
 
 def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tuned, tmp_path):
     suite, trials, _, _ = tuned
-    digest = write_ledger(trials, tmp_path / "contest.parquet")
-    path = tmp_path / "final" / "contest.toml"
+    digest = write_ledger(trials, tmp_path / "small.parquet")
+    path = tmp_path / "final" / "small.toml"
     path.parent.mkdir()
-    path.write_text(final_suite(suite, trials, "contest.parquet", digest))
+    path.write_text(final_suite(suite, trials, "small.parquet", digest))
     final = load_suite(str(path))
     assert (final.title, final.description, final.seeds) == (suite.title, suite.description, suite.seeds)
-    assert (final.tuned.ledger, final.tuned.sha256) == ("contest.parquet", digest)
+    assert (final.tuned.ledger, final.tuned.sha256) == ("small.parquet", digest)
     assert final.budget is None
     for track in final.resolved_tracks:
         chosen = {t.method: t for t in trials if t.chosen and t.track == track.name and t.stage == "screen"}
@@ -93,10 +93,10 @@ def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tu
         ]
         assert {spec.split for spec in track.specs} == {"full"}
         assert {spec.seed for spec in track.specs} == {7, 8}
-    assert read_ledger(tmp_path / "contest.parquet") == trials
+    assert read_ledger(tmp_path / "small.parquet") == trials
 
 
-def test_trials_that_fail_or_diverge_are_kept_and_counted(contest, runner, tmp_path):
+def test_trials_that_fail_or_diverge_are_kept_and_counted(small_suite, runner, tmp_path):
     @register("explodes", summary="grows without bound", paper=None, gradients=1)
     class Explodes(StepRule):
         """Grows."""
@@ -107,9 +107,9 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(contest, runner, tmp_p
             return at.loss
 
     store = Store(tmp_path)
-    text = contest.text.replace('"esam"', '"explodes"').replace('["E", "G"]', '["E"]')
+    text = small_suite.text.replace('"esam"', '"explodes"').replace('["E", "G"]', '["E"]')
     with pytest.raises(StateError, match="no trial of 'explodes' came to an end"):
-        tune(contest(text), store, find_strategy("halton", 3), runner(store))
+        tune(small_suite(text), store, find_strategy("halton", 3), runner(store))
 
     def run(specs):
         return runner(store)([s for s in specs if s.lr == 0.1]) | {
@@ -117,7 +117,7 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(contest, runner, tmp_p
         }
 
     store = Store(tmp_path / "other")
-    trials = tune(contest(text.replace('"explodes"', '"sam"')), store, find_strategy("halton", 3), run)
+    trials = tune(small_suite(text.replace('"explodes"', '"sam"')), store, find_strategy("halton", 3), run)
     failed = [trial for trial in trials if trial.status == "failed"]
     assert {trial.error for trial in failed} == {"out of memory"}
     assert len(failed) == 3 * (2 + 1)
@@ -136,18 +136,18 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(contest, runner, tmp_p
         ("finalists = 2", "finalists = 4", "finalists=4 is more than trials=3"),
     ],
 )
-def test_unequal_budgets_are_refused_before_anything_runs(contest, old, new, message):
+def test_unequal_budgets_are_refused_before_anything_runs(small_suite, old, new, message):
     with pytest.raises(ConfigError, match=message):
-        contest(contest.text.replace(old, new))
+        small_suite(small_suite.text.replace(old, new))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [("[tuning]", "[sources]\n[unused]", "cannot be used"), ('["E", "G"]', "[]", "has no track to tune on")],
 )
-def test_what_cannot_be_tuned_says_what_is_missing(contest, old, new, message):
+def test_what_cannot_be_tuned_says_what_is_missing(small_suite, old, new, message):
     with pytest.raises(ConfigError, match=message):
-        tuned_entries(contest(contest.text.replace(old, new)))
+        tuned_entries(small_suite(small_suite.text.replace(old, new)))
 
 
 def test_ties_of_finalists_go_to_the_lower_loss_and_then_to_the_first(tuned):
@@ -174,9 +174,9 @@ def test_optuna_learns_from_scores_and_repeats_itself():
         assert method.propose(axes, 2, [Tried(outside, 0.5)]) == method.propose(axes, 2, [])
 
 
-def test_optuna_tunes_a_suite_in_rounds(contest, runner, tmp_path):
+def test_optuna_tunes_a_suite_in_rounds(small_suite, runner, tmp_path):
     store = Store(tmp_path)
-    suite = contest(contest.text.replace('["E", "G"]', '["E"]'))
+    suite = small_suite(small_suite.text.replace('["E", "G"]', '["E"]'))
     trials = tune(suite, store, find_strategy("optuna", 3), runner(store))
     assert {trial.search for trial in trials} == {"optuna"}
     again = runner(store)
