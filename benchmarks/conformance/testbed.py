@@ -67,7 +67,7 @@ class Probe:
     Args:
         info: metadata of the variant under test.
         setting: its hyper-parameters; they may include some of the base optimizer's.
-        base: a key of ``BASES``.
+        base: name of the base optimizer, a key of ``BASES``.
         base_hyper: changes to that base's hyper-parameters.
         norm: kind of the normalization layers, ``"batch"`` or ``"layer"``.
         dtype: floating-point type of weights and inputs.

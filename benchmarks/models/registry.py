@@ -20,10 +20,10 @@ class Task:
     """What a model is built for.
 
     Attributes:
-        classes: number of logits.
-        channels: channels of the images.
+        classes: number of logits of the output layer.
+        channels: number of channels of the images.
         image_size: height and width of the images, in pixels.
-        norm: ``"batch"`` or ``"group"``.
+        norm: kind of the normalization layers, ``"batch"`` or ``"group"``.
     """
 
     classes: int
@@ -108,10 +108,10 @@ def build(
 
     Args:
         name: a name that fits one of :data:`MODELS`.
-        classes: number of logits.
-        channels: channels of the images.
+        classes: number of logits of the output layer.
+        channels: number of channels of the images.
         image_size: height and width of the images, in pixels.
-        norm: ``"batch"`` or ``"group"``.
+        norm: kind of the normalization layers, ``"batch"`` or ``"group"``.
         seed: the seed of the run.
 
     Returns:

@@ -51,11 +51,11 @@ def run_spec(
     the record.
 
     Args:
-        spec: of the run.
+        spec: the resolved spec of the run.
         store: folder of records and checkpoints.
         source: kind and folder of the data set; by default it is found by its name.
-        data_root: folder of downloaded archives.
-        device: of this process; by default the CPU.
+        data_root: folder of downloaded data sets.
+        device: device that this process trains on; by default the CPU.
         checkpoint_seconds: least time between two checkpoints.
         watch: called with the fresh or resumed run; returns a function that is called after every step.
         process_group: the processes that make this run together.
@@ -119,9 +119,9 @@ def run_spec_in_group(
     end, for the others may wait for a message of it.
 
     Args:
-        spec: of the run.
+        spec: the resolved spec of the run.
         store: folder of records and checkpoints, seen by all processes.
-        environment: of this process, as :func:`~sambench.benchmarks.distributed.rendezvous.read_environment` says.
+        environment: rank and number of the processes, from :func:`~sambench.benchmarks.distributed.rendezvous.read_environment` says.
         device: ``auto``, ``cuda`` or ``cpu``; each process of a machine takes a GPU of its own.
         **options: further arguments of :func:`run_spec`.
     """
@@ -151,7 +151,7 @@ def plugin_sources(spec: RunSpec, location: str) -> dict[str, str]:
     """Hash the files of loss hook and weight average, and of what else of a run is not part of this package.
 
     Args:
-        spec: of the run.
+        spec: the resolved spec of the run.
         location: what its data set was loaded by: a name, or a format with a folder.
     """
     used = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
@@ -171,12 +171,12 @@ def make_record(
     """Translate the state of a run at its end into its record.
 
     Args:
-        run: the run.
+        run: the state of the run at its end.
         dataset: the whole data set of the run.
         location: what the data set was loaded by: a name, or a format with a folder.
         status: ``completed``, ``diverged`` or ``failed``.
         error: why it did not complete.
-        measurement: of a completed run.
+        measurement: final measurement of a completed run.
     """
     spec, info, counted = run.spec, get_info(run.spec.variant), run.oracle.counters
     parts = (info, HOOKS.get(spec.hook), AVERAGES.get(spec.average))

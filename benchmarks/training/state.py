@@ -51,9 +51,9 @@ class TrainState:
     comes from a stream of its own, seeded by what it is for.
 
     Args:
-        spec: of the run.
-        dataset: the data, whole.
-        device: of this process.
+        spec: the resolved spec of the run.
+        dataset: the whole data set of the run.
+        device: device that this process trains on.
         process_group: the processes that train this run together.
 
     Raises:
