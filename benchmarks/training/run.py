@@ -121,7 +121,7 @@ def run_spec_in_group(
     Args:
         spec: the resolved spec of the run.
         store: folder of records and checkpoints, seen by all processes.
-        environment: rank and number of the processes, from :func:`~sambench.benchmarks.distributed.rendezvous.read_environment` says.
+        environment: rank and number of the processes, from :func:`.rendezvous.read_environment`.
         device: ``auto``, ``cuda`` or ``cpu``; each process of a machine takes a GPU of its own.
         **options: further arguments of :func:`run_spec`.
     """
