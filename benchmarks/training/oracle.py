@@ -105,6 +105,8 @@ class Oracle:
         if isinstance(model, DistributedDataParallel):
             self._wrapped(model, precision)
         self.params = list(model.parameters())
+        if any(hasattr(p, "device_mesh") for p in self.params):
+            raise ConfigError("a model of sharded parameters (fully_shard) takes a plain closure, not this oracle")
         self.device = self.params[0].device
         self.precision, self.bn_update = precision, bn_update
         self.weight_decay, self.accumulate, self.clip = weight_decay, accumulate, clip
