@@ -34,12 +34,17 @@ def my_sam(tmp_path, monkeypatch):
 
 def test_the_loop_trains():
     torch.manual_seed(0)
-    model, x = nn.Linear(3, 1), torch.randn(8, 3)
-    names = {"model": model, "x": x, "y": x.sum(1, keepdim=True), "loss_function": nn.MSELoss()}
-    before = nn.MSELoss()(model(x), names["y"]).item()
-    exec(compile(LOOP, "README.md", "exec"), names)
-    assert names["loss"].item() == pytest.approx(before)
-    assert nn.MSELoss()(model(x), names["y"]).item() < before
+    norm = nn.BatchNorm1d(4)
+    model, x = nn.Sequential(nn.Linear(3, 4), norm, nn.Linear(4, 1)), torch.randn(8, 3)
+    y, loss = x.sum(1, keepdim=True), nn.MSELoss(reduction="none")
+    names = {"model": model, "x": x, "y": y, "loader": [(x, y)], "per_sample_loss": lambda a, b: loss(a, b).mean(1)}
+    lines = LOOP[: LOOP.index("\n\ndef closure")], LOOP[LOOP.index("\n\ndef closure") :]
+    for code, moves in zip(lines, (4, 6), strict=True):  # four micro-batches of one pass; two passes of a closure
+        before = loss(model(x), y).mean().item()
+        norm.eval()
+        exec(compile(code, "README.md", "exec"), names)
+        norm.train()
+        assert loss(model(x), y).mean().item() < before
 
 
 def test_the_variant_is_as_short_as_promised(my_sam):
