@@ -82,6 +82,23 @@ def test_a_frozen_layer_is_the_same_function():
     assert all(map(torch.equal, model.buffers(), before))
 
 
+def test_other_layers_that_follow_the_passes_move_in_one_of_them():
+    model = nn.Sequential(
+        nn.utils.parametrizations.spectral_norm(nn.Conv1d(5, 4, 1)),
+        nn.InstanceNorm1d(4, track_running_stats=True),
+        *(nn.Flatten(), nn.Linear(12, 3)),
+    )
+    data = Batch(torch.randn(6, 5, 3), torch.arange(6) % 3, torch.arange(6))
+    oracle = bound(model, data)
+    start = [b.clone() for b in model.buffers()]
+    oracle()
+    once = [b.clone() for b in model.buffers()]
+    moved = [not torch.equal(a, b) for a, b in zip(once, start, strict=True)]
+    assert moved == [True] * 4 + [False], "InstanceNorm never counts its batches"
+    oracle()
+    assert all(map(torch.equal, model.buffers(), once))
+
+
 def test_every_pass_of_a_step_has_the_same_dropout():
     model = network(norm=False, dropout=True)
     oracle = bound(model, batch())
