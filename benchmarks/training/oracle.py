@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from ...errors import ConfigError, StateError
 from ...seeding import derive_seed
@@ -102,8 +102,8 @@ class Oracle:
         self.process_group = self.devices = process_group
         self.whole, self.apart = whole, not whole
         self.ddp: DistributedDataParallel | None = None
-        if isinstance(model, DistributedDataParallel):
-            self._wrapped(model, precision)
+        if isinstance(wrapper := getattr(model, "_orig_mod", model), DistributedDataParallel):  # perhaps compiled
+            self._wrapped(wrapper, precision)
         self.params = list(model.parameters())
         if any(hasattr(p, "device_mesh") for p in self.params):
             raise ConfigError("a model of sharded parameters (fully_shard) takes a plain closure, not this oracle")
@@ -122,8 +122,7 @@ class Oracle:
         self.before: Samples | Batch | None = None
         self._more: Callable[[int], Any] | None = None
         self._open, self._seen = False, []
-        if clip is not None:
-            _clip_base_steps(self)
+        self._watcher = 0
 
     def _wrapped(self, model: DistributedDataParallel, precision: str) -> None:
         """Leave the exchange of gradients to the model's wrapper."""
@@ -183,6 +182,10 @@ class Oracle:
         self.bound, self.batch = batch, self._own(batch)
         self.passes = 0
         self._open, self._overflowed, self._averaged = True, False, False
+        self._clipping = self.clip is not None
+        if self._clipping and self._watcher != id(self):  # a copy watches for itself
+            self._watcher = id(self)
+            _watch_optimizers(self)
         self._seen: list[tuple[Tensor | None, Tensor]] = []
         if self.gradient_norms is not None:
             self.gradient_norms = []
@@ -302,11 +305,7 @@ class Oracle:
     @property
     def logits(self) -> Tensor:
         """Detached outputs of the last pass, (B, ...)."""
-        if self._outputs is None:
-            raise ConfigError(
-                "logits are needed, and this oracle sees losses alone: give it logits=lambda model, batch: ... and "
-                "loss=lambda logits, batch: ..."
-            )
+        self._check_logits()
         return self.outputs
 
     @property
@@ -349,8 +348,8 @@ class Oracle:
         Raises:
             GradientOverflow: a gradient is not finite, in fp16.
         """
-        if cotangent is not None and self._outputs is None:
-            return self.logits  # raises, and says what is missing
+        if cotangent is not None:
+            self._check_logits()
         self.model.zero_grad(set_to_none=True)
         asked = self._asked_for(previous, fresh)
         batch = asked if subset is None else asked[subset]
@@ -423,6 +422,13 @@ class Oracle:
         return derivative
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _check_logits(self) -> None:
+        if self._outputs is None:
+            raise ConfigError(
+                "logits are needed, and this oracle sees losses alone: give it logits=lambda model, batch: ... and "
+                "loss=lambda logits, batch: ..."
+            )
 
     def _own(self, batch: Any) -> Any:
         """Return what this device passes over of a batch, with what the loss hook compares it with."""
@@ -556,9 +562,17 @@ class Oracle:
                 f"clip= acts between the passes and the base step, which {type(optimizer).__name__} does not show: "
                 "wrap it (create('sgd', model, base=...)), or clip in the loop"
             )
-        held = {p for group in optimizer.param_groups for p in group["params"]} if self._open else set()
-        if params := [p for p in self.params if p in held]:
+        if self._clipping and self._open and (params := self._held_by(optimizer)):
             nn.utils.clip_grad_norm_(params, float(self.clip or 0.0))
+
+    def _after_step(self, optimizer: Optimizer) -> None:
+        """Leave alone what others do with the parameters after the rule's step."""
+        if isinstance(optimizer, StepRule) and self._clipping and self._held_by(optimizer):
+            self._clipping = False
+
+    def _held_by(self, optimizer: Optimizer) -> list[nn.Parameter]:
+        held = {p for group in optimizer.param_groups for p in group["params"]}
+        return [p for p in self.params if p in held]
 
     def state_dict(self) -> dict[str, Any]:
         """Counters, loss scale, plug-ins, and the batch of the step before for a rule that asks for it."""
@@ -609,10 +623,10 @@ def _one_a_sample(losses: Any, count: int) -> Tensor:
     )
 
 
-def _clip_base_steps(oracle: Oracle) -> None:
+def _watch_optimizers(oracle: Oracle) -> None:
     """Let an oracle see the base steps inside its own steps, for as long as it lives.
 
-    An oracle never meets the optimizer that it is handed to, so torch's hook for all optimizers it is.
+    An oracle never meets the optimizer that it is handed to, so torch's hooks for all optimizers it is.
     """
     known = weakref.ref(oracle)
 
@@ -620,4 +634,9 @@ def _clip_base_steps(oracle: Oracle) -> None:
         if (one := known()) is not None:
             one._before_step(optimizer, arguments)
 
+    def after(optimizer: Optimizer, *_: Any) -> None:
+        if (one := known()) is not None:
+            one._after_step(optimizer)
+
     weakref.finalize(oracle, register_optimizer_step_pre_hook(before).remove)
+    weakref.finalize(oracle, register_optimizer_step_post_hook(after).remove)

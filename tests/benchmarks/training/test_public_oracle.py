@@ -1,5 +1,6 @@
 """The oracle in anybody's loop: every variant on three kinds of networks, equal to the harness where both apply."""
 
+import copy
 from collections import namedtuple
 from dataclasses import dataclass
 
@@ -370,11 +371,18 @@ def test_clipping_shortens_the_final_gradient_alone():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(ConfigError, match="clip= acts between"):
         optimizer.step(oracle.bind(pair(dtype=torch.float64)))
-    plain = [p.detach().clone().requires_grad_() for p in model.parameters()]
-    for p in plain:
+
+
+def test_clipping_is_of_the_oracles_own_steps():
+    oracle = copy.deepcopy(Oracle(small(torch.float64), loss=of_pair, clip=1e-3))
+    model, optimizer = oracle.model, create("sam", oracle.model, lr=1.0)
+    start = weights(model)
+    optimizer.step(oracle.bind(pair(dtype=torch.float64)))
+    assert (weights(model) - start).norm() == pytest.approx(1e-3, rel=1e-3)
+    for p in model.parameters():
         p.grad = torch.ones_like(p)
-    torch.optim.SGD(plain, lr=1.0).step()  # of nobody's oracle
-    assert all(torch.equal(p.grad, torch.ones_like(p)) for p in plain)
+    torch.optim.SGD(model.parameters(), lr=0.0).step()  # a step of the loop's own
+    assert all(torch.equal(p.grad, torch.ones_like(p)) for p in model.parameters())
 
 
 def test_a_step_that_raises_was_not_made():
