@@ -333,6 +333,31 @@ def test_an_overflow_skips_the_whole_step():
     assert not torch.equal(weights(model), before)
 
 
+def test_weights_are_of_the_loss():
+    model, shares = small(torch.float64), torch.linspace(0.2, 1.8, COUNT, dtype=torch.float64)
+    oracle, batch = Oracle(model, loss=of_pair, accumulate=3), pair(dtype=torch.float64)
+    loss = oracle.bind(batch, weights=shares)()
+    found = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    expected = (of_pair(model, batch) * shares).mean()
+    expected.backward()
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(oracle.unperturbed_loss, expected.detach())
+    torch.testing.assert_close(found, [p.grad for p in model.parameters()])
+
+
+def test_thawed_parameters_are_trained():
+    model = small()
+    model[0].requires_grad_(False)
+    optimizer = create("sam", model, lr=0.1)
+    oracle = Oracle(model, loss=of_pair, weight_decay=0.1, clip=1.0)
+    for frozen in (True, False):
+        model[0].requires_grad_(not frozen)
+        before = model[0].weight.detach().clone()
+        optimizer.step(oracle.bind(pair()))
+        assert torch.equal(model[0].weight, before) == frozen
+
+
 def test_masks_agree_and_the_global_stream_stays():
     model = small(dropout=0.5)
     oracle = Oracle(model, loss=of_pair)
