@@ -4,6 +4,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any, Self
 
 import torch
@@ -122,7 +123,6 @@ class Oracle:
         self.before: Samples | Batch | None = None
         self._more: Callable[[int], Any] | None = None
         self._open, self._seen = False, []
-        self._watcher = 0
 
     def _wrapped(self, model: DistributedDataParallel, precision: str) -> None:
         """Leave the exchange of gradients to the model's wrapper."""
@@ -183,9 +183,9 @@ class Oracle:
         self.passes = 0
         self._open, self._overflowed, self._averaged = True, False, False
         self._clipping = self.clip is not None
-        if self._clipping and self._watcher != id(self):  # a copy watches for itself
-            self._watcher = id(self)
-            _watch_optimizers(self)
+        if self._clipping:
+            _watch_optimizers()
+            _CLIPPING.add(self)
         self._seen: list[tuple[Tensor | None, Tensor]] = []
         if self.gradient_norms is not None:
             self.gradient_norms = []
@@ -623,20 +623,25 @@ def _one_a_sample(losses: Any, count: int) -> Tensor:
     )
 
 
-def _watch_optimizers(oracle: Oracle) -> None:
-    """Let an oracle see the base steps inside its own steps, for as long as it lives.
+_CLIPPING: "weakref.WeakSet[Oracle]" = weakref.WeakSet()
+"""The oracles that clip."""
 
-    An oracle never meets the optimizer that it is handed to, so torch's hooks for all optimizers it is.
+
+@cache
+def _watch_optimizers() -> None:
+    """Let the oracles that clip see the base steps inside their own steps.
+
+    An oracle never meets the optimizer that it is handed to, so torch's hooks for all optimizers it is. They stay: the
+    end of an oracle, at whatever moment, may not change what torch is iterating over.
     """
-    known = weakref.ref(oracle)
 
     def before(optimizer: Optimizer, arguments: Any, _: Any) -> None:
-        if (one := known()) is not None:
-            one._before_step(optimizer, arguments)
+        for oracle in _CLIPPING:
+            oracle._before_step(optimizer, arguments)
 
     def after(optimizer: Optimizer, *_: Any) -> None:
-        if (one := known()) is not None:
-            one._after_step(optimizer)
+        for oracle in _CLIPPING:
+            oracle._after_step(optimizer)
 
-    weakref.finalize(oracle, register_optimizer_step_pre_hook(before).remove)
-    weakref.finalize(oracle, register_optimizer_step_post_hook(after).remove)
+    register_optimizer_step_pre_hook(before)
+    register_optimizer_step_post_hook(after)
