@@ -35,12 +35,17 @@ def my_sam(tmp_path, monkeypatch):
 
 def test_the_loop_trains():
     torch.manual_seed(0)
-    model, x = nn.Linear(3, 1), torch.randn(8, 3)
-    names = {"model": model, "x": x, "y": x.sum(1, keepdim=True), "loss_function": nn.MSELoss()}
-    before = nn.MSELoss()(model(x), names["y"]).item()
-    exec(compile(LOOP, "README.md", "exec"), names)
-    assert names["loss"].item() == pytest.approx(before)
-    assert nn.MSELoss()(model(x), names["y"]).item() < before
+    norm = nn.BatchNorm1d(4)
+    model, x = nn.Sequential(nn.Linear(3, 4), norm, nn.Linear(4, 1)), torch.randn(8, 3)
+    y, loss = x.sum(1, keepdim=True), nn.MSELoss(reduction="none")
+    names = {"model": model, "x": x, "y": y, "loader": [(x, y)], "per_sample_loss": lambda a, b: loss(a, b).mean(1)}
+    end = LOOP.index("\n\ndef closure")
+    for code, moves in ((LOOP[:end], 4), (LOOP[end:], 2)):  # four micro-batches of one pass; two passes of a closure
+        before = loss(model(x), y).mean().item()
+        norm.num_batches_tracked.zero_()
+        exec(compile(code, "README.md", "exec"), names)
+        assert int(norm.num_batches_tracked) == moves
+        assert loss(model(x), y).mean().item() < before
 
 
 def test_the_variant_is_as_short_as_promised(my_sam):

@@ -14,7 +14,7 @@ from ...seeding import generator
 from ...variants import AVERAGES, HOOKS, StepRule, VariantInfo, create, create_average, create_hook
 from ...variants._bases import make_base
 from ..training.batch import Batch
-from ..training.oracle import Oracle
+from ..training.classification import ClassificationOracle
 from .check import NotApplicable
 
 INPUTS, HIDDEN, CLASSES = 6, 8, 4
@@ -89,7 +89,7 @@ class Probe:
         norm: str = "layer",
         dtype: torch.dtype = torch.float64,
         model: nn.Module | None = None,
-        oracle: Callable[[nn.Module], Oracle] = Oracle,
+        oracle: Callable[[nn.Module], ClassificationOracle] = ClassificationOracle,
         groups: Callable[[nn.Module], Any] = lambda model: model,
         hook: str = "",
         average: str = "",
@@ -109,7 +109,7 @@ class Probe:
         attach(self.oracle, info, own, hook=hook, average=average, classes=CLASSES, epoch=(BATCHES, BATCH))
         self.done = 0
 
-    def bind(self) -> Oracle:
+    def bind(self) -> ClassificationOracle:
         """Give the oracle the batch of the next step."""
         done = self.done
         self.oracle.bind(
@@ -120,7 +120,7 @@ class Probe:
         )
         return self.oracle
 
-    def step(self, count: int = 1, *, through: Callable[[Oracle], Any] = lambda oracle: oracle) -> Tensor:
+    def step(self, count: int = 1, *, through: Callable[[ClassificationOracle], Any] = lambda oracle: oracle) -> Tensor:
         """Make steps and return the last loss; ``through`` may wrap the closure."""
         loss = torch.zeros(())
         for _ in range(count):
@@ -146,7 +146,7 @@ class Probe:
 
 
 def attach(
-    oracle: Oracle,
+    oracle: ClassificationOracle,
     info: VariantInfo,
     values: Mapping[str, Any],
     *,
@@ -186,7 +186,7 @@ class BaseRun:
         self.batches = data(dtype, info.sampler != "uniform")
         name, hyper = BASES[base]
         self.optimizer = make_base(name, [{"params": list(self.model.parameters())}], dict(hyper))
-        self.oracle = Oracle(self.model)
+        self.oracle = ClassificationOracle(self.model)
         self.done = 0
 
     def step(self) -> Tensor:

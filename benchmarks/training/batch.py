@@ -1,17 +1,35 @@
 """One batch, and what a network says about its samples."""
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...errors import ConfigError
 from ...variants.hooks import Targets
+from .pytree import count_samples, map_tensors
+
+
+class _Rows:
+    """What a dataclass with one row a sample in every tensor has."""
+
+    def __getitem__(self, at: Tensor | slice) -> Self:
+        """Return the samples at these positions."""
+        return map_tensors(lambda t: t[at], self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the fields by name, to save them."""
+        return {one.name: getattr(self, one.name) for one in fields(cast(Any, self))}
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch on another device."""
+        return map_tensors(lambda t: t.to(device), self)
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(_Rows):
     """One batch on the device: normalized images (B, C, H, W), labels (B,), ids (B,), weights (B,) or None.
 
     ``targets`` are what a loss hook compares each sample with, tensors (B, ...), or None without its term.
@@ -26,21 +44,47 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, at: Tensor | slice) -> "Batch":
-        """Return the samples at these positions."""
-        weights = None if self.weights is None else self.weights[at]
-        targets = None if self.targets is None else tuple(t[at] for t in self.targets)
-        return Batch(self.images[at], self.labels[at], self.ids[at], weights, targets)
+    @property
+    def data(self) -> Self:
+        """What the loss is given, beside the logits."""
+        return self
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the fields by name, to save them."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
 
-    def to(self, device: torch.device) -> "Batch":
-        """Return the batch on another device."""
-        weights = None if self.weights is None else self.weights.to(device)
-        targets = None if self.targets is None else tuple(t.to(device) for t in self.targets)
-        return Batch(self.images.to(device), self.labels.to(device), self.ids.to(device), weights, targets)
+@dataclass(frozen=True)
+class Samples(_Rows):
+    """A batch of anybody's loop: data of any structure, and what is known of its samples.
+
+    Args:
+        data: tensors (B, ...) in tuples, lists, dicts or dataclasses.
+        identities: of the samples in the data set, int64 (B,), or None where nobody told them.
+        weights: of the samples in the loss, (B,), or None.
+        targets: what a loss hook compares each sample with, tensors (B, ...), or None without its term.
+    """
+
+    data: Any
+    identities: Tensor | None = None
+    weights: Tensor | None = None
+    targets: Targets | None = None
+
+    def __len__(self) -> int:
+        return count_samples(self.data)
+
+    @property
+    def images(self) -> Any:
+        """What the network is given: all of the data, by the name that loss hooks know."""
+        return self.data
+
+    @property
+    def ids(self) -> Tensor:
+        """The identities, for those who cannot do without."""
+        if self.identities is None:
+            raise ConfigError("the ids of the samples are needed and were not given: bind(batch, ids=...), int64 (B,)")
+        return self.identities
+
+    @property
+    def labels(self) -> Tensor:
+        """Refused: which part of the data they are is known to the loss alone."""
+        raise ConfigError("a loss hook asks for labels, which a batch of any structure does not have by that name")
 
 
 def wide(logits: Tensor) -> Tensor:
@@ -79,26 +123,27 @@ class FirstPasses:
         """Which samples had one; None while it is all or none of them."""
 
     def note(self, logits: Tensor, subset: Tensor | None) -> None:
-        """Take in a pass over the whole batch, or over the samples at these positions: logits (b, classes)."""
+        """Take in a pass over the whole batch, or over the samples at these positions: logits (b, ...)."""
         if self.logits is None and subset is None:
             self.logits = logits
             return
         if self.logits is None:
-            self.logits = logits.new_zeros(self.count, logits.shape[1])
+            self.logits = logits.new_zeros(self.count, *logits.shape[1:])
             self.seen = torch.zeros(self.count, dtype=torch.bool, device=logits.device)
         if self.seen is None:
             return
         at = torch.arange(self.count, device=logits.device) if subset is None else subset
-        self.logits[at] = torch.where(self.seen[at][:, None], self.logits[at], logits)
+        seen = self.seen[at].view(-1, *[1] * (logits.ndim - 1))
+        self.logits[at] = torch.where(seen, self.logits[at], logits)
         self.seen[at] = True
 
     def result(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, classes) and whether there was a pass, bool (B,).
+        """Return logits (B, ...) and whether there was a pass, bool (B,).
 
         Args:
             like: logits of any samples, which the answer has the width of when there was none.
         """
-        logits = like.new_zeros(self.count, like.shape[1]) if self.logits is None else self.logits
+        logits = like.new_zeros(self.count, *like.shape[1:]) if self.logits is None else self.logits
         if self.seen is not None:
             return logits, self.seen
         return logits, torch.full((self.count,), self.logits is not None, device=logits.device)

@@ -5,13 +5,15 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 POLICIES = ("first", "all", "last")
 
 
 class RunningStatistics:
-    """Freezes and thaws the running statistics of a model's BatchNorm layers.
+    """Freezes and thaws the running statistics of a model's BatchNorm layers, and what else a pass leaves behind:
+    those of InstanceNorm, and the vectors of spectral normalization (``torch.nn.utils.parametrizations``).
 
     A frozen layer still normalizes by the statistics of the batch, so the function and its gradient are those of
     training; what it made of ``running_mean``, ``running_var`` and ``num_batches_tracked`` is undone. Setting the
@@ -21,7 +23,8 @@ class RunningStatistics:
 
     def __init__(self, model: nn.Module):
         self.layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-        self.buffers = [buffer for layer in self.layers for buffer in layer.buffers(recurse=False)]
+        moved = [m for m in model.modules() if isinstance(m, _NormBase | _SpectralNorm)]
+        self.buffers = [buffer for module in moved for buffer in module.buffers(recurse=False)]
 
     @contextmanager
     def frozen(self, freeze: bool = True) -> Iterator[None]:

@@ -21,11 +21,11 @@ from ..m_sharpness import check_devices
 from ..spec import RunSpec, split_hyper
 from .batch import Batch, sample_scores
 from .checkpoint import Checkpoints
+from .classification import ClassificationOracle
 from .evaluation import Measured, measure, predict
 from .loader import TrainLoader
 from .lr_schedule import learning_rate
 from .meters import Clock, PeakMemory
-from .oracle import Oracle
 from .weight_averaging import describe_average, evaluated
 
 
@@ -93,9 +93,7 @@ class TrainState:
         self.whole = spec.m is None
         if not self.whole:
             self.optimizer.mean_over_devices = process_group.mean_
-        if spec.clip is not None:
-            self.optimizer.base.register_step_pre_hook(self._clip)
-        self.oracle = Oracle(
+        self.oracle = ClassificationOracle(
             self.model,
             seed=spec.seed,
             label_smoothing=spec.label_smoothing,
@@ -103,6 +101,7 @@ class TrainState:
             bn_update=spec.bn_update,
             weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
             accumulate=spec.accumulate,
+            clip=spec.clip,
             process_group=process_group,
             whole=self.whole,
         )
@@ -306,9 +305,6 @@ class TrainState:
         self.curve = [CurvePoint.model_validate(point) for point in state["curve"]]
         self.clock.seconds = state["seconds"]
         self.evaluation_clock.seconds = state["evaluation_seconds"]
-
-    def _clip(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        torch.nn.utils.clip_grad_norm_(self.oracle.params, float(self.spec.clip or 0.0))
 
 
 Advance = Callable[[TrainState], None]

@@ -2,7 +2,7 @@
 
 from sambench.benchmarks.conformance.settings import small
 from sambench.benchmarks.conformance.testbed import BATCH, Probe
-from sambench.benchmarks.training.oracle import Oracle
+from sambench.benchmarks.training.classification import ClassificationOracle
 from sambench.variants import get_info, list_variants
 
 STEPS = 5
@@ -10,7 +10,7 @@ NAMES = [info.name for info in list_variants()]
 DEVICE = [name for name in NAMES if get_info(name).cost != "adaptive" and "m" not in get_info(name).hyper]
 
 
-def trial(name, oracle=Oracle, norm="batch", **setting):
+def trial(name, oracle=ClassificationOracle, norm="batch", **setting):
     """A variant at step 0, on SGD with momentum and weight decay."""
     return Probe(get_info(name), {**small(get_info(name)), **setting}, norm=norm, oracle=oracle)
 
@@ -20,10 +20,10 @@ def work(process_group, folder):
     done = {}
 
     def whole(model):
-        return Oracle(model, process_group=process_group)
+        return ClassificationOracle(model, process_group=process_group)
 
     def halves(model):
-        return Oracle(model, process_group=process_group, whole=False)
+        return ClassificationOracle(model, process_group=process_group, whole=False)
 
     for name in NAMES:
         run = trial(name, whole)
@@ -38,7 +38,7 @@ def work(process_group, folder):
         run = trial(name, whole, norm="layer", **setting)
         run.step(STEPS)
         done[name, "single"] = run.tensors()
-    run = trial("sam", lambda model: Oracle(model, process_group=process_group, accumulate=5))
+    run = trial("sam", lambda model: ClassificationOracle(model, process_group=process_group, accumulate=5))
     run.step(STEPS)
     done["sam", "accumulated"] = run.tensors()
     return done

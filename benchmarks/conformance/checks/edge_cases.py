@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ....errors import ConfigError
 from ....hyper import Value
 from ....variants import VariantInfo, create
-from ...training.oracle import Oracle
+from ...training.classification import ClassificationOracle
 from ..check import Failed, check
 from ..settings import small
 from ..testbed import CLASSES, HIDDEN, INPUTS, Net, Probe, all_same_bits, same_bits
@@ -45,14 +45,14 @@ class Lookup(nn.Module):
         return self.out(self.norm(self.embedding((x[:, 0] > 0).long())))
 
 
-class Flat(Oracle):
+class Flat(ClassificationOracle):
     """An oracle of a loss that is zero everywhere."""
 
-    def _mean_loss(self, logits: Tensor, batch: Any) -> Tensor:
-        return super()._mean_loss(logits, batch) * 0.0
+    def _mean_loss(self, outputs: Tensor, batch: Any) -> Tensor:
+        return super()._mean_loss(outputs, batch) * 0.0
 
 
-class Silent(Oracle):
+class Silent(ClassificationOracle):
     """An oracle that leaves no gradient at all."""
 
     def __call__(self, **request: Any) -> Tensor:

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from ....variants import VariantInfo
-from ...training.oracle import Oracle
+from ...training.classification import ClassificationOracle
 from ..check import Failed, check
 from ..settings import settings, small, spell
 from ..testbed import Net, Probe
@@ -105,7 +105,7 @@ class Reads(TorchFunctionMode):
 class Apart:
     """An oracle whose own operations are not booked; the gradients that it leaves are."""
 
-    def __init__(self, oracle: Oracle, ledger: Ledger):
+    def __init__(self, oracle: ClassificationOracle, ledger: Ledger):
         self.oracle, self.ledger = oracle, ledger
 
     def __getattr__(self, name: str) -> Any:

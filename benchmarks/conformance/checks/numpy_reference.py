@@ -36,7 +36,7 @@ from ....hyper import Value, resolve
 from ....seeding import generator
 from ....variants import VariantInfo, create
 from ...training.batch import Batch
-from ...training.oracle import Oracle
+from ...training.classification import ClassificationOracle
 from ..check import Failed, NotApplicable, check
 from ..settings import published, settings, spell
 from ..testbed import attach
@@ -192,7 +192,7 @@ def disagreement(
     write(model, w)
     of_base = {"lr": PEAK_LR, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
     optimizer = create(info.name, model, base="sgd", seed=SEED, **of_base, **dict[str, Any](setting))
-    oracle = Oracle(model)
+    oracle = ClassificationOracle(model)
     oracle.total_steps = steps
     hyper = resolve(repr(info.name), info.hyper, setting)
     attach(oracle, info, hyper, hook=info.hook, average=info.average, classes=CLASSES, epoch=(BATCHES, BATCH))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ....variants import VariantInfo
-from ...training.oracle import Oracle
+from ...training.classification import ClassificationOracle
 from ..check import Failed, check
 from ..settings import settings, small, spell
 from ..testbed import BASES, Probe, all_same_bits, usable_bases
@@ -27,7 +27,7 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
 class Scrambling:
     """An oracle that leaves the global generator in another state each time: a rule that draws from it is found out."""
 
-    def __init__(self, oracle: Oracle, salt: int):
+    def __init__(self, oracle: ClassificationOracle, salt: int):
         self.oracle, self.salt = oracle, salt
 
     def __getattr__(self, name: str) -> Any:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ....variants import VariantInfo
 from ...precision import GradientOverflow
-from ...training.oracle import Oracle
+from ...training.classification import ClassificationOracle
 from ..check import Failed, NotApplicable, check
 from ..settings import small
 from ..testbed import Net, Probe, all_same_bits, distance, usable_bases
@@ -29,7 +29,7 @@ LIKENESS = 0.9
 @check(9, "accumulate", "gradients accumulated over micro-batches make the steps of the whole batch")
 def accumulates(info: VariantInfo) -> str:
     whole = Probe(info, small(info))
-    parts = Probe(info, small(info), oracle=lambda model: Oracle(model, accumulate=MICRO_BATCHES))
+    parts = Probe(info, small(info), oracle=lambda model: ClassificationOracle(model, accumulate=MICRO_BATCHES))
     worst = 0.0
     for t in range(STEPS):
         losses = whole.step(), parts.step()
@@ -76,7 +76,9 @@ def _final_norms(trial: Probe, bound: float) -> list[float]:
 
 def _like(info: VariantInfo, precision: str) -> str:
     plain = Probe(info, small(info), dtype=torch.float32)
-    mixed = Probe(info, small(info), dtype=torch.float32, oracle=lambda model: Oracle(model, precision=precision))
+    mixed = Probe(
+        info, small(info), dtype=torch.float32, oracle=lambda model: ClassificationOracle(model, precision=precision)
+    )
     mixed.oracle.scale.scale = SCALE if precision == "fp16" else 1.0
     start = plain.weights()
     plain.step(STEPS)
@@ -99,7 +101,7 @@ def works_in_bf16(info: VariantInfo) -> str:
 class Overflowing:
     """An oracle whose loss scale is far too large in one of its passes."""
 
-    def __init__(self, oracle: Oracle, at: int):
+    def __init__(self, oracle: ClassificationOracle, at: int):
         self.oracle, self.at, self.passes = oracle, at, 0
 
     def __getattr__(self, name: str) -> Any:
@@ -118,7 +120,9 @@ class Overflowing:
 @check(9, "fp16", "float16 with loss scaling goes the way of float32, and an overflow in any pass skips the whole step")
 def works_in_fp16(info: VariantInfo) -> str:
     likeness = _like(info, "fp16")
-    trial = Probe(info, small(info), dtype=torch.float32, oracle=lambda model: Oracle(model, precision="fp16"))
+    trial = Probe(
+        info, small(info), dtype=torch.float32, oracle=lambda model: ClassificationOracle(model, precision="fp16")
+    )
     trial.oracle.scale.scale = SCALE
     trial.step(2)
     weights, state, passes = trial.tensors(), state_of(trial.optimizer), 0

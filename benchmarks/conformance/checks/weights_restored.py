@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ....variants import StepRule, VariantInfo
-from ...training.oracle import Oracle
+from ...training.classification import ClassificationOracle
 from ..check import Failed, check
 from ..settings import settings, small, spell
 from ..testbed import Probe, all_same_bits, distance, same_bits
@@ -25,7 +25,7 @@ class Interruption(Exception):
 class Watched:
     """An oracle that notes the weights at every evaluation and can raise after one of them."""
 
-    def __init__(self, oracle: Oracle, params: Sequence[Tensor], raise_at: int = 0):
+    def __init__(self, oracle: ClassificationOracle, params: Sequence[Tensor], raise_at: int = 0):
         self.oracle, self.params, self.raise_at = oracle, params, raise_at
         self.calls = 0
         self.start = [p.detach().clone() for p in params]

@@ -11,7 +11,7 @@ from device_steps import DEVICE, NAMES, STEPS, trial, work
 from process_pair import together
 
 from sambench.benchmarks.conformance.testbed import BATCH, all_same_bits, distance
-from sambench.benchmarks.training.oracle import Oracle
+from sambench.benchmarks.training.classification import ClassificationOracle
 from sambench.variants import universal_sam
 
 HALF = BATCH // 2
@@ -72,7 +72,7 @@ def test_a_device_without_a_sample_takes_part(name, setting, pair):
 
 
 def test_micro_batches_are_shared_too(pair):
-    alone = trial("sam", lambda model: Oracle(model, accumulate=5))
+    alone = trial("sam", lambda model: ClassificationOracle(model, accumulate=5))
     alone.step(STEPS)
     assert apart(pair[0]["sam", "accumulated"], alone.tensors()) <= 1e-12
 

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from sambench.benchmarks.precision import GradientOverflow
+from sambench.benchmarks.training.batch import Batch, sample_scores
 from sambench.benchmarks.training.batch_norm import RunningStatistics
-from sambench.benchmarks.training.oracle import Batch, Oracle, sample_scores
+from sambench.benchmarks.training.classification import ClassificationOracle
 from sambench.variants import create
 
 
@@ -27,7 +28,7 @@ def batch(count=12, weights=None, dtype=torch.float32):
 
 
 def bound(model, data, **settings):
-    oracle = Oracle(model, **settings)
+    oracle = ClassificationOracle(model, **settings)
     oracle.bind(data, epoch=0, step=0)
     return oracle
 
@@ -79,6 +80,23 @@ def test_a_frozen_layer_is_the_same_function():
         assert not torch.equal(model[1].running_mean, before[0])
     assert all(map(torch.equal, gradients(model), plain))
     assert all(map(torch.equal, model.buffers(), before))
+
+
+def test_other_layers_that_follow_the_passes_move_in_one_of_them():
+    model = nn.Sequential(
+        nn.utils.parametrizations.spectral_norm(nn.Conv1d(5, 4, 1)),
+        nn.InstanceNorm1d(4, track_running_stats=True),
+        *(nn.Flatten(), nn.Linear(12, 3)),
+    )
+    data = Batch(torch.randn(6, 5, 3), torch.arange(6) % 3, torch.arange(6))
+    oracle = bound(model, data)
+    start = [b.clone() for b in model.buffers()]
+    oracle()
+    once = [b.clone() for b in model.buffers()]
+    moved = [not torch.equal(a, b) for a, b in zip(once, start, strict=True)]
+    assert moved == [True] * 4 + [False], "InstanceNorm never counts its batches"
+    oracle()
+    assert all(map(torch.equal, model.buffers(), once))
 
 
 def test_every_pass_of_a_step_has_the_same_dropout():
@@ -133,7 +151,7 @@ def test_weight_decay_modes_differ_for_sam_only_in_the_perturbation():
         model = network(norm=False, dtype=torch.float64)
         decay = 0.1
         optimizer = create(variant, model, lr=0.1, weight_decay=decay if mode == "base" else 0.0)
-        oracle = Oracle(model, weight_decay=decay if mode == "in_loss" else 0.0)
+        oracle = ClassificationOracle(model, weight_decay=decay if mode == "in_loss" else 0.0)
         for step in range(3):
             oracle.bind(batch(dtype=torch.float64), epoch=0, step=step)
             optimizer.step(oracle)
@@ -232,7 +250,7 @@ def test_fp16_scaling_leaves_the_gradient_unscaled():
 def test_counters_survive_saving():
     oracle = bound(network(), batch())
     oracle()
-    other = Oracle(network())
+    other = ClassificationOracle(network())
     other.load_state_dict(oracle.state_dict())
     assert other.counters == oracle.counters
     assert other.counters.samples == 12

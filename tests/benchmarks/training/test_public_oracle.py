@@ -1,0 +1,475 @@
+"""The oracle in anybody's loop: every variant on three kinds of networks, equal to the harness where both apply."""
+
+import copy
+from collections import namedtuple
+from dataclasses import dataclass
+
+import oracle_steps
+import pytest
+import torch
+import torch.nn.functional as F
+from process_pair import together
+from torch import Tensor, nn
+
+from sambench.benchmarks.training.batch import Batch
+from sambench.benchmarks.training.classification import ClassificationOracle
+from sambench.benchmarks.training.oracle import Oracle
+from sambench.benchmarks.training.pytree import count_samples, map_tensors
+from sambench.errors import ConfigError
+from sambench.variants import create, create_average, create_hook, get_info, list_variants
+
+VOCABULARY, LENGTH, WIDTH, COUNT, STEPS = 11, 6, 16, 8, 3
+NAMES = [info.name for info in list_variants()]
+SETTINGS = {("sam_on", "lstm"): {"layers": "all"}}
+"""An LSTM has no normalization layers."""
+MIXED = {"precision": "bf16", "accumulate": 4, "clip": 0.5}
+
+
+class Transformer(nn.Module):
+    """Logits of the next token; the output matrix is the embedding."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, WIDTH)
+        self.block = nn.TransformerEncoderLayer(WIDTH, 2, 24, dropout=0.1, batch_first=True)
+        self.out = nn.Linear(WIDTH, VOCABULARY)
+        self.out.weight = self.embedding.weight
+
+    def forward(self, tokens):
+        return self.out(self.block(self.embedding(tokens))[:, -1])
+
+
+class Recurrent(nn.Module):
+    """Logits of the next token, from the last state of an LSTM."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, WIDTH)
+        self.lstm = nn.LSTM(WIDTH, WIDTH, batch_first=True)
+        self.out = nn.Linear(WIDTH, VOCABULARY)
+
+    def forward(self, tokens):
+        return self.out(self.lstm(self.embedding(tokens))[0][:, -1])
+
+
+def convolutional():
+    return nn.Sequential(
+        *(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AvgPool2d(4)),
+        *(nn.Flatten(), nn.Linear(64, VOCABULARY)),
+    )
+
+
+NETWORKS = {"transformer": Transformer, "lstm": Recurrent, "conv": convolutional}
+
+
+def network(kind):
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return NETWORKS[kind]().train()
+
+
+def batches(kind):
+    rng = torch.Generator().manual_seed(3)
+    for _ in range(STEPS):
+        images = torch.randn(COUNT, 3, 32, 32, generator=rng)
+        tokens = torch.randint(VOCABULARY, (COUNT, LENGTH), generator=rng)
+        yield images if kind == "conv" else tokens, torch.randint(VOCABULARY, (COUNT,), generator=rng)
+
+
+def losses(model, batch):
+    return F.cross_entropy(model(batch["x"]), batch["y"][0], reduction="none")
+
+
+def optimizer_and_plugins(info, model, **own):
+    """The variant on SGD, and the plug-ins that it needs: what a user writes, from its metadata."""
+    own, plugins = {**info.brief, **own}, {}
+    if "hook" in info.needs:
+        plugins["hook"] = create_hook(info.hook, model, ids=torch.arange(COUNT), classes=VOCABULARY, **own)
+    if "average" in info.needs:
+        plugins["average"] = create_average(info.average, model, steps_per_epoch=2, total_steps=STEPS, **own)
+    of_optimizer = {} if plugins else own
+    return create(info.name, model, base="sgd", lr=0.05, momentum=0.9, **of_optimizer), plugins
+
+
+def anybodys(name, kind, **settings):
+    """Train by the public oracle, and return it with its model and losses."""
+    info, model = get_info(name), network(kind)
+    optimizer, plugins = optimizer_and_plugins(info, model, **SETTINGS.get((name, kind), {}))
+    sees = {"loss": losses}
+    if {"logits", "hook"} & set(info.needs):
+        sees = {
+            "logits": lambda model, batch: model(batch["x"]),
+            "loss": lambda logits, batch: F.cross_entropy(logits, batch["y"][0], reduction="none"),
+        }
+    oracle = Oracle(model, **sees, **plugins, total_steps=STEPS, **settings)
+    data = [{"x": x, "y": (y, None)} for x, y in batches(kind)]
+    found = []
+    for step, batch in enumerate(data):
+        closure = oracle.bind(
+            batch,
+            ids=torch.arange(COUNT) if plugins else None,
+            epoch=step // 2,
+            more=lambda number, step=step: data[(step + number) % STEPS],
+        )
+        found.append(optimizer.step(closure))
+    return oracle, model, torch.stack(found)
+
+
+def harnesss(name, kind, **settings):
+    """Train by the harness's oracle on the same batches."""
+    info, model = get_info(name), network(kind)
+    optimizer, plugins = optimizer_and_plugins(info, model, **SETTINGS.get((name, kind), {}))
+    oracle = ClassificationOracle(model, total_steps=STEPS, **settings)
+    oracle.attach(
+        plugins.get("hook", oracle.hook), plugins.get("average", oracle.average), remember="previous" in info.needs
+    )
+    data = [Batch(x, y, torch.arange(COUNT)) for x, y in batches(kind)]
+    found = []
+    for step, batch in enumerate(data):
+        oracle.bind(batch, epoch=step // 2, step=step, more=lambda number, step=step: data[(step + number) % STEPS])
+        found.append(optimizer.step(oracle))
+        oracle.finish_step()
+    return oracle, model, torch.stack(found)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_variant_equals_the_harness(name, kind):
+    ours, model, found = anybodys(name, kind, **MIXED)
+    theirs, other, expected = harnesss(name, kind, **MIXED)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, other.state_dict()[key]), key
+    assert ours.counters == theirs.counters
+    if kind == "conv":  # one pass a step, of no more micro-batches than it has samples
+        assert int(model[1].num_batches_tracked) <= STEPS * MIXED["accumulate"]
+
+
+def small(dtype=torch.float32, dropout=0.0):
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 3)).to(dtype).train()
+
+
+def pair(step=0, dtype=torch.float32):
+    rng = torch.Generator().manual_seed(step)
+    return torch.randn(COUNT, 5, generator=rng).to(dtype), torch.randint(3, (COUNT,), generator=rng)
+
+
+def of_pair(model, batch):
+    return F.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+MISSING = {"logits": "logits=", "clock": "total_steps=", "fresh": "more=", "hook": "hook=", "average": "average="}
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if set(get_info(n).needs) & set(MISSING)])
+def test_what_a_variant_needs_is_named_by_the_argument_that_brings_it(name):
+    info, model = get_info(name), small()
+    (need,) = set(info.needs) & set(MISSING)
+    optimizer, oracle = create(name, model, lr=0.1), Oracle(model, loss=of_pair)
+    before = weights(model)
+    with pytest.raises(ConfigError, match=MISSING[need]):
+        optimizer.step(oracle.bind(pair()))
+    assert torch.equal(weights(model), before)
+
+
+@pytest.mark.parametrize(("told", "missing"), [({}, "epoch="), ({"epoch": 1}, "ids=")])
+def test_a_hook_that_remembers_samples_says_what_it_needs(told, missing):
+    model = small()
+    hook = create_hook("saf", model, ids=torch.arange(COUNT), classes=3, saf_delay=1, saf_start=0.0)
+    oracle = Oracle(
+        model,
+        logits=lambda model, batch: model(batch[0]),
+        loss=lambda logits, batch: F.cross_entropy(logits, batch[1], reduction="none"),
+        hook=hook,
+        total_steps=1,
+    )
+    with pytest.raises(ConfigError, match=missing):
+        oracle.bind(pair(), **told)
+    with pytest.raises(ConfigError, match="looks at logits"):
+        Oracle(model, loss=of_pair, hook=hook)
+
+
+@dataclass
+class Record:
+    x: Tensor
+    scale: float = 1.0
+
+
+Point = namedtuple("Point", "x y")
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        torch.arange(4),
+        (torch.arange(4), [torch.arange(8).view(4, 2), None]),
+        {"a": {"b": torch.arange(4)}, "return_dict": True},
+        Point(torch.arange(4), Record(torch.arange(4))),
+    ],
+    ids=["tensor", "tuple", "dict", "named"],
+)
+def test_a_batch_has_any_structure(batch):
+    assert count_samples(batch) == 4
+    part = map_tensors(lambda t: t[torch.tensor([1, 2])], batch)
+    assert count_samples(part) == 2
+    assert type(part) is type(batch)
+
+
+@pytest.mark.parametrize(
+    ("batch", "says"),
+    [
+        (({"text": ["a", "b"]}, torch.arange(2)), "holds a str"),
+        ((torch.arange(2), torch.arange(3)), "no number of samples"),
+        ((torch.arange(2), torch.tensor(1.0)), "no number of samples"),
+        ((), "no number of samples"),
+    ],
+)
+def test_a_batch_without_samples_is_refused(batch, says):
+    with pytest.raises(ConfigError, match=says):
+        Oracle(small(), loss=of_pair).bind(batch)
+
+
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        (lambda model, batch: of_pair(model, batch).mean(), "shape .. for 8 samples"),
+        (lambda model, batch: model(batch[0]), r"shape \(8, 3\) for 8 samples"),
+        (lambda model, batch: (of_pair(model, batch), None), "returned a tuple"),
+    ],
+    ids=["mean", "matrix", "tuple"],
+)
+def test_a_loss_is_one_a_sample(loss, says):
+    with pytest.raises(ConfigError, match=says):
+        Oracle(small(), loss=loss).bind(pair())()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"precision": "half"}, "fp32, bf16, fp16"),
+        ({"bn_update": "none"}, "first, all, last"),
+        ({"accumulate": 0}, "at least 1"),
+        ({"clip": 0.0}, "greater than 0"),
+    ],
+)
+def test_a_wrong_setting_is_refused(settings, says):
+    with pytest.raises(ConfigError, match=says):
+        Oracle(small(), loss=of_pair, **settings)
+
+
+def test_what_a_step_saw_is_known_at_no_further_cost():
+    model = small(torch.float64)
+    passes = []
+    model.register_forward_hook(lambda *_: passes.append(weights(model)))
+    optimizer, oracle = create("sam", model, lr=0.1, rho=0.3), Oracle(model, loss=of_pair)
+    assert oracle.unperturbed_loss is None
+    batch = pair(dtype=torch.float64)
+    loss = optimizer.step(oracle.bind(batch))
+    found = oracle.unperturbed_loss, oracle.perturbed_loss, oracle.sam_gap, oracle.gradient_norms
+    assert len(passes) == 2
+    assert torch.equal(found[0], loss)
+    twin, norms = small(torch.float64), []
+    for at in passes:
+        nn.utils.vector_to_parameters(at, twin.parameters())
+        twin.zero_grad()
+        expected = of_pair(twin, batch).mean()
+        expected.backward()
+        norms.append(torch.cat([p.grad.flatten() for p in twin.parameters()]).norm())
+    torch.testing.assert_close(found[1], expected.detach())
+    torch.testing.assert_close(found[2], found[1] - found[0])
+    torch.testing.assert_close(torch.stack(found[3]), torch.stack(norms))
+
+
+@pytest.mark.parametrize(("name", "own", "gap"), [("sgd", {}, False), ("m_sam", {"m": 3}, True), ("esam", {}, True)])
+def test_losses_at_both_points_are_of_the_samples_that_had_both(name, own, gap):
+    model = small(torch.float64)
+    optimizer, oracle = create(name, model, lr=0.1, **own), Oracle(model, loss=of_pair)
+    batch = pair(dtype=torch.float64)
+    with torch.no_grad():
+        expected = of_pair(model, batch).mean()
+    optimizer.step(oracle.bind(batch))
+    torch.testing.assert_close(oracle.unperturbed_loss, expected)
+    assert (oracle.sam_gap is not None) == gap
+    assert not gap or oracle.sam_gap > 0
+
+
+def overflowing():
+    """A rule and its oracle after a step, bound to the next batch at a loss scale that is far too large."""
+    model = small()
+    optimizer, oracle = create("sam", model, lr=0.1, momentum=0.9), Oracle(model, loss=of_pair, precision="fp16")
+    oracle.bind(pair())
+    oracle.scale.scale = 2.0**10
+    optimizer.step(oracle)
+    oracle.bind(pair(1))
+    oracle.scale.scale = 2.0**200
+    return model, optimizer, oracle
+
+
+def test_an_overflow_is_no_loss_and_no_gradient():
+    model, _, oracle = overflowing()
+    assert oracle() is None
+    assert all(p.grad is None for p in model.parameters())
+    oracle.bind(pair())
+    assert (oracle.counters.skipped_steps, oracle.scale.scale, oracle.step) == (1, 2.0**199, 2)
+
+
+@pytest.mark.xfail(raises=RuntimeError, strict=False, reason="a rule that cannot skip a step when its closure says so")
+def test_an_overflow_skips_the_whole_step():
+    model, optimizer, oracle = overflowing()
+    before, momentum = weights(model), [s["momentum_buffer"].clone() for s in optimizer.state.values()]
+    assert optimizer.step(oracle) is None
+    assert torch.equal(weights(model), before)
+    assert all(map(torch.equal, momentum, [s["momentum_buffer"] for s in optimizer.state.values()]))
+    oracle.bind(pair(2))
+    oracle.scale.scale = 2.0**10
+    assert optimizer.step(oracle) is not None
+    assert optimizer.steps == 2
+    assert not torch.equal(weights(model), before)
+
+
+def test_weights_are_of_the_loss():
+    model, shares = small(torch.float64), torch.linspace(0.2, 1.8, COUNT, dtype=torch.float64)
+    oracle, batch = Oracle(model, loss=of_pair, accumulate=3), pair(dtype=torch.float64)
+    loss = oracle.bind(batch, weights=shares)()
+    found = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    expected = (of_pair(model, batch) * shares).mean()
+    expected.backward()
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(oracle.unperturbed_loss, expected.detach())
+    torch.testing.assert_close(found, [p.grad for p in model.parameters()])
+
+
+def test_thawed_parameters_are_trained():
+    model = small()
+    model[0].requires_grad_(False)
+    optimizer = create("sam", model, lr=0.1)
+    oracle = Oracle(model, loss=of_pair, weight_decay=0.1, clip=1.0)
+    for frozen in (True, False):
+        model[0].requires_grad_(not frozen)
+        before = model[0].weight.detach().clone()
+        optimizer.step(oracle.bind(pair()))
+        assert torch.equal(model[0].weight, before) == frozen
+
+
+def test_masks_agree_and_the_global_stream_stays():
+    model = small(dropout=0.5)
+    oracle = Oracle(model, loss=of_pair)
+    before = torch.get_rng_state()
+    closure = oracle.bind(pair())
+    first, second = closure(), closure()
+    assert torch.equal(first, second)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(oracle.bind(pair())(), first)
+
+
+def test_autocast_around_the_step_is_autocast_inside():
+    found = []
+    for outside in (True, False):
+        model = small()
+        optimizer = create("sam", model, lr=0.1, rho=0.5)
+        oracle = Oracle(model, loss=of_pair, precision="fp32" if outside else "bf16")
+        for step in range(STEPS):
+            with torch.autocast("cpu", torch.bfloat16, enabled=outside):
+                optimizer.step(oracle.bind(pair(step)))
+        found.append(weights(model))
+    torch.testing.assert_close(*found, rtol=0, atol=1e-3)
+
+
+def test_clipping_shortens_the_final_gradient_alone():
+    steps = []
+    for clip in (None, 1e9, 1e-3):
+        model = small(torch.float64)
+        optimizer, oracle = create("sam", model, lr=1.0), Oracle(model, loss=of_pair, clip=clip)
+        start = weights(model)
+        optimizer.step(oracle.bind(pair(dtype=torch.float64)))
+        steps.append((weights(model) - start, torch.stack(oracle.gradient_norms)))
+    assert torch.equal(steps[0][0], steps[1][0])
+    assert steps[2][0].norm() == pytest.approx(1e-3, rel=1e-3)
+    assert torch.equal(steps[0][1], steps[2][1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ConfigError, match="clip= acts between"):
+        optimizer.step(oracle.bind(pair(dtype=torch.float64)))
+
+
+def test_clipping_is_of_the_oracles_own_steps():
+    oracle = copy.deepcopy(Oracle(small(torch.float64), loss=of_pair, clip=1e-3))
+    model, optimizer = oracle.model, create("sam", oracle.model, lr=1.0)
+    start = weights(model)
+    optimizer.step(oracle.bind(pair(dtype=torch.float64)))
+    assert (weights(model) - start).norm() == pytest.approx(1e-3, rel=1e-3)
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    torch.optim.SGD(model.parameters(), lr=0.0).step()  # a step of the loop's own
+    assert all(torch.equal(p.grad, torch.ones_like(p)) for p in model.parameters())
+
+
+def test_a_step_that_raises_was_not_made():
+    model = small()
+    average = create_average("ema", model)
+    fails = []
+
+    def loss(model, batch):
+        if fails:
+            raise InterruptedError
+        return of_pair(model, batch)
+
+    optimizer, oracle = create("sam", model, lr=0.1), Oracle(model, loss=loss, average=average)
+    optimizer.step(oracle.bind(pair()))
+    assert oracle.average.count == 1
+    fails.append(True)
+    with pytest.raises(InterruptedError):
+        optimizer.step(oracle.bind(pair()))
+    assert oracle.average.count == 1
+
+
+@pytest.mark.parametrize("name", ["sampa", "mesa", "ema", "vasso"])
+def test_a_saved_oracle_goes_on_to_the_same_bits(name):
+    def trainer():
+        model = small()
+        info = get_info(name)
+        optimizer, plugins = optimizer_and_plugins(info, model)
+        sees = {
+            "logits": lambda model, batch: model(batch[0]),
+            "loss": lambda logits, batch: F.cross_entropy(logits, batch[1], reduction="none"),
+        }
+        return model, optimizer, Oracle(model, **sees, **plugins, total_steps=6)
+
+    def advance(model, optimizer, oracle, steps):
+        for step in steps:
+            optimizer.step(oracle.bind(pair(step), epoch=0))
+        return weights(model)
+
+    whole = advance(*trainer(), range(6))
+    half = trainer()
+    advance(*half, range(3))
+    rest = trainer()
+    for new, old in zip(rest, half, strict=True):
+        new.load_state_dict(old.state_dict())
+    assert torch.equal(advance(*rest, range(3, 6)), whole)
+    assert rest[2].step == 5
+
+
+def test_two_devices_train_in_every_way(tmp_path):
+    answers = together(oracle_steps.work, tmp_path)
+    assert all(isinstance(answer, dict) for answer in answers), answers
+    alone = oracle_steps.train(oracle_steps.network(), list(oracle_steps.batches()))
+    for way in ("wrapped", "split"):
+        for answer in answers:
+            torch.testing.assert_close(answer[way], alone, rtol=1e-12, atol=1e-14)
+    assert torch.equal(answers[0]["apart"], answers[1]["apart"])
+    assert not torch.allclose(answers[0]["apart"], alone, rtol=1e-6)
+    assert all("mean_over_devices" in answer["drift"] for answer in answers)
+
+
+def test_sharded_parameters_are_refused():
+    model = small()
+    model[0].weight.device_mesh = None
+    with pytest.raises(ConfigError, match="plain closure"):
+        Oracle(model, loss=of_pair)
