@@ -56,7 +56,7 @@ def describe(
         ("sampler", info.sampler),
         ("loss hook", info.hook),
         ("weight average", info.average),
-        ("needs", ", ".join(info.needs) or "a plain closure and bare parameters"),
+        ("needs", info.requirements()),
         ("caveats", info.notes or "none"),
     ]
     out.print(facts(declared))
@@ -101,11 +101,12 @@ def _variants() -> Table:
             (
                 info.name,
                 f"{info.declared_gradients(hyper):g}",
+                f"oracle: {', '.join(info.asks)}" if info.asks else ", ".join(info.needs) or "–",
                 " ".join(f"{key}={value}" for key, value in hyper.items()),
                 info.summary + _mark(info),
             )
         )
-    return grid(["variant", "gradients/step", "defaults", "what it does"], rows)
+    return grid(["variant", "gradients/step", "needs", "defaults", "what it does"], rows)
 
 
 def _datasets() -> Table:
