@@ -97,16 +97,18 @@ def _variants() -> Table:
     rows = []
     for info in list_variants():
         hyper = {key: value.default for key, value in info.hyper.items()}
+        asks = f" [dim](asks an oracle for: {', '.join(info.asks)})[/]" if info.asks else ""
         rows.append(
             (
                 info.name,
                 f"{info.declared_gradients(hyper):g}",
-                f"oracle: {', '.join(info.asks)}" if info.asks else ", ".join(info.needs) or "–",
                 " ".join(f"{key}={value}" for key, value in hyper.items()),
-                info.summary + _mark(info),
+                info.summary
+                + _mark(info)
+                + (f" [dim](asks an oracle for: {', '.join(info.asks)})[/]" if info.asks else ""),
             )
         )
-    return grid(["variant", "gradients/step", "needs", "defaults", "what it does"], rows)
+    return grid(["variant", "gradients/step", "defaults", "what it does"], rows)
 
 
 def _datasets() -> Table:

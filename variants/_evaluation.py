@@ -78,7 +78,9 @@ class Evaluations:
         if self.absent is None:
             self.params = [p for p in self.every if p.requires_grad or p.grad is not None]
             self.others = [p for p in self.every if not p.requires_grad and p.grad is None]
-            if self.params and all(p.grad is None for p in self.params):
+            # a loss without a graph may be a constant, which moves nothing
+            waits = returned.requires_grad if isinstance(returned, Tensor) else bool(self.params)
+            if waits and all(p.grad is None for p in self.params):
                 raise ConfigError(
                     f"the closure left no gradient on any parameter: {RETURNS} (None skips the batch); is backward() "
                     "missing, or does the loss not depend on the parameters?"

@@ -575,6 +575,11 @@ REFUSED = {
     "a gradient from before the step, not zeroed": (after_backward(accumulating), StateError, "zero the gradients at"),
     "backward outside, only the loss inside": (after_backward(forward_alone), StateError, "run forward and backward"),
     "a loss without backward": (forward_alone, ConfigError, "no gradient on any parameter.*backward\\(\\) missing"),
+    "its value without backward": (
+        lambda *loop: lambda: forward_alone(*loop)().item(),
+        ConfigError,
+        "no gradient on any",
+    ),
     "a dict": (returning(lambda loss: {"loss": loss}), ConfigError, "returned a dict: a closure zeroes"),
     "a tuple": (returning(lambda loss: (loss, 1)), ConfigError, "returned a tuple: a closure zeroes"),
     "a vector": (returning(lambda loss: loss.repeat(3)), ConfigError, r"a tensor of shape \(3,\): a closure zeroes"),
