@@ -103,9 +103,7 @@ def _variants() -> Table:
                 info.name,
                 f"{info.declared_gradients(hyper):g}",
                 " ".join(f"{key}={value}" for key, value in hyper.items()),
-                info.summary
-                + _mark(info)
-                + (f" [dim](asks an oracle for: {', '.join(info.asks)})[/]" if info.asks else ""),
+                info.summary + _mark(info) + asks,
             )
         )
     return grid(["variant", "gradients/step", "defaults", "what it does"], rows)

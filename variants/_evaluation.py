@@ -102,7 +102,7 @@ class Evaluations:
                 values.append(torch.zeros_like(p))
                 continue
             p.grad = None
-            if g.layout != torch.strided:
+            if g.layout is not _STRIDED:
                 raise ConfigError(
                     f"{self.name(p)} has a sparse gradient ({g.layout}); only dense ones can be used: build the "
                     "embedding with sparse=False"
@@ -110,7 +110,7 @@ class Evaluations:
             # what others can still write to, or what cannot be written to, is copied
             if (
                 getrefcount(g) > _REFERENCES
-                or torch._C._storage_Use_Count(g.untyped_storage()._cdata) > _HOLDERS
+                or _holders(g.untyped_storage()._cdata) > _HOLDERS
                 or g.requires_grad
                 or (not g.is_contiguous() and 0 in g.stride())
             ):
@@ -168,10 +168,14 @@ def _scalar(returned: Any) -> Tensor:
     raise ConfigError(f"the closure returned {what}: {RETURNS}, a scalar tensor or a number (None skips the batch)")
 
 
+_STRIDED = torch.strided
+_holders = torch._C._storage_Use_Count
+
+
 def _sole() -> tuple[int, int]:
     """Count the references to a tensor and to its memory that only a local variable holds."""
     g = torch.empty(1)
-    return getrefcount(g), torch._C._storage_Use_Count(g.untyped_storage()._cdata)
+    return getrefcount(g), _holders(g.untyped_storage()._cdata)
 
 
 _REFERENCES, _HOLDERS = _sole()

@@ -123,7 +123,7 @@ class StepRule(Optimizer):
         ``ascent``: where the caller keeps none, its memory is free during the passes inside.
         """
         params = at.params
-        stored = [p.clone() for p in params]
+        stored = list(torch._foreach_clone(params)) if params else []
         try:
             if ascent:
                 torch._foreach_add_(params, ascent)
