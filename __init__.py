@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .benchmarks.resolve import make_spec
     from .benchmarks.spec import RunSpec
     from .benchmarks.suites.suite import Suite, load_suite
+    from .benchmarks.training.oracle import Oracle
     from .benchmarks.training.run import run_spec
     from .errors import ConfigError, DataError, SambenchError, StateError
     from .registry import load_plugin
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConfigError",
     "DataError",
+    "Oracle",
     "RunSpec",
     "SambenchError",
     "StateError",
@@ -55,6 +57,7 @@ __getattr__ = attach(
     {
         "ConfigError": ".errors",
         "DataError": ".errors",
+        "Oracle": ".benchmarks.training.oracle",
         "RunSpec": ".benchmarks.spec",
         "SambenchError": ".errors",
         "StateError": ".errors",

@@ -52,7 +52,8 @@ def _defaults(hyper: Mapping[str, Hyper]) -> Row:
 
 def _variant(info: Any) -> Row:
     defaults = _defaults(info.hyper)
-    return {"gradients/step": info.declared_gradients(defaults), "defaults": defaults, "status": info.status}
+    gradients, asks = info.declared_gradients(defaults), ", ".join(info.asks)
+    return {"gradients/step": gradients, "defaults": defaults, "asks an oracle for": asks, "status": info.status}
 
 
 def _plugin_class(one: Any) -> Row:
@@ -163,7 +164,7 @@ def describe(
         ("sampler", info.sampler),
         ("loss hook", info.hook),
         ("weight average", info.average),
-        ("needs", ", ".join(info.needs) or "a plain closure and bare parameters"),
+        ("needs", info.requirements()),
         ("caveats", info.notes or "none"),
     ]
     out.print(facts(declared))

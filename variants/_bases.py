@@ -1,18 +1,21 @@
-"""Base optimizers: everything in ``timm.optim``'s registry that can take a plain step.
+"""Base optimizers: everything in ``timm.optim``'s registry that can take a plain step, and what a caller makes.
 
 timm is imported when it is asked for something: it brings torchvision along, and with it seconds that neither a run
 with SGD nor a look at a suite should pay.
 """
 
 import inspect
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, cast
 
 from torch.optim import SGD, Optimizer
 
 from ..errors import ConfigError, unknown
+
+Base = str | Callable[..., Optimizer]
+"""A name, or a class or function that makes an optimizer of parameter groups (``torch.optim.SGD``, a partial of it)."""
 
 
 def list_bases() -> list[str]:
@@ -55,28 +58,58 @@ def _found(name: str) -> tuple[type[Optimizer], dict[str, Any]]:
     return cast(type[Optimizer], info.opt_class), dict(info.defaults or {})
 
 
-@cache
-def base_hyper(name: str) -> Mapping[str, Any]:
+def base_hyper(base: Base) -> Mapping[str, Any]:
     """Return the hyper-parameters of a base optimizer with their defaults, timm's presets included.
 
     Example:
         >>> base_hyper("sgd")["momentum"], base_hyper("sgd")["nesterov"]
         (0, False)
     """
+    if isinstance(base, str):
+        return _hyper_of(base)
+    if not callable(base):
+        raise ConfigError(
+            f"base is {type(base).__name__!r}, which is not valid: give a name ('sgd'; 'sambench list bases' has all), "
+            "or a class or function that makes an optimizer of parameter groups (torch.optim.SGD)"
+        )
+    return _keywords(base)
+
+
+@cache
+def _hyper_of(name: str) -> Mapping[str, Any]:
     cls, presets = _found(name)
-    signature = inspect.signature(cls.__init__)
-    own = {
-        key: parameter.default
-        for key, parameter in signature.parameters.items()
-        if key not in ("self", "params") and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
-    return MappingProxyType({**own, **presets})
+    return MappingProxyType({**_keywords(cls), **presets})
 
 
-def make_base(name: str, groups: list[dict[str, Any]], hyper: dict[str, Any]) -> Optimizer:
+def _keywords(make: Callable[..., Optimizer]) -> dict[str, Any]:
+    """Return what a class or function takes beside the parameters, which come first, with the defaults."""
+    _, *others = inspect.signature(make).parameters.values()
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {one.name: one.default for one in others if one.kind not in variable}
+
+
+def name_of(base: Base) -> str:
+    """Return what to call a base optimizer in an error."""
+    if isinstance(base, partial):
+        base = base.func
+    return base if isinstance(base, str) else getattr(base, "__name__", repr(base))
+
+
+def make_base(base: Base, groups: list[dict[str, Any]], hyper: dict[str, Any]) -> Optimizer:
     """Build a base optimizer over parameter groups; its own objections come back as :class:`ConfigError`."""
-    cls, presets = _found(name)
+    make, presets = _found(base) if isinstance(base, str) else (base, {})
     try:
-        return cls(groups, **{**presets, **hyper})
+        made = make(groups, **{**presets, **hyper})
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"base optimizer {name!r} refuses {hyper}: {error}") from error
+        raise ConfigError(f"base optimizer {name_of(base)!r} refuses {hyper}: {error}") from error
+    if not isinstance(made, Optimizer):
+        raise ConfigError(f"base {name_of(base)!r} makes a {type(made).__name__}, not a torch.optim.Optimizer")
+    if inspect.signature(made.step).parameters.get("closure", _OPTIONAL).default is not None:
+        raise ConfigError(
+            f"base optimizer {name_of(base)!r} cannot be used: it evaluates a closure of its own; take one whose "
+            "step() needs none, such as torch.optim.SGD"
+        )
+    return made
+
+
+_OPTIONAL = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)

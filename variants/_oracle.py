@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-Closure = Callable[[], Tensor]
-"""Zeroes the gradients, runs forward and backward, returns the loss."""
+Closure = Callable[[], Tensor | float | None]
+"""Zeroes the gradients, runs forward and backward, returns the loss; or returns None to skip the batch."""
 
 
 class GradientOracle(Protocol):

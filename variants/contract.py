@@ -13,15 +13,17 @@ its update rule there in terms of three verbs:
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from ..errors import ConfigError, StateError
 from ..hyper import Value
 from ..seeding import generator
+from ._evaluation import Evaluations, SkipStep, forget_casts
 from ._gradient import TINY, Gradient, global_norm
 from ._oracle import Closure, GradientOracle
 from ._param_groups import Owner, check_owners, read_parameters
@@ -56,6 +58,8 @@ class StepRule(Optimizer):
     """Tensors that the rule remembers for a parameter."""
     scalars: dict[str, Any]
     """Numbers that it remembers."""
+    _evaluations: Evaluations | None = None
+    """Those of the step that is being made."""
     mean_over_devices: Callable[[list[Tensor]], None] | None = None
     """Set by whoever trains on several devices with a perturbation of its own on each: averages tensors in place."""
 
@@ -82,23 +86,18 @@ class StepRule(Optimizer):
     # -- what a variant uses ---------------------------------------------------------------------------------
 
     def gradient(self, closure: Callable[..., Tensor], **request: Any) -> Gradient:
-        """Evaluate the closure and take the gradients out of the parameters, without a copy.
+        """Evaluate the closure at the present weights and take the gradients out of the parameters.
 
-        ``p.grad`` is None afterwards: whatever way the closure zeroes gradients, it cannot touch what was taken.
+        All gradients of a step list the same parameters, those that require one; where a pass leaves none, it is zero.
+        They are the rule's own to overwrite: nothing that the closure does later reaches them, and ``p.grad`` is None.
         """
-        with torch.enable_grad():
-            loss = closure(**request)
-        params = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
-        values: list[Tensor] = [p.grad for p in params]
-        for p, g in zip(params, values, strict=True):
-            if g.layout != torch.strided:
-                name = self.owners[p].name if p in self.owners else tuple(p.shape)
-                raise ConfigError(
-                    f"parameter {name} has a sparse gradient ({g.layout}); {self.info.name!r} needs dense ones: "
-                    "build the embedding with sparse=False"
-                )
-            p.grad = None
-        return Gradient(torch.as_tensor(loss).detach(), params, values)
+        return (self._evaluations or self._new_evaluations()).evaluate(closure, request)
+
+    def _new_evaluations(self) -> Evaluations:
+        def name(p: Tensor) -> str:
+            return f"parameter {self.owners[p].name if p in self.owners else f'of shape {tuple(p.shape)}'}"
+
+        return Evaluations([p for group in self.param_groups for p in group["params"]], name)
 
     def groups(self, gradient: Gradient) -> Iterator[tuple[dict[str, Any], list[Tensor], list[Tensor]]]:
         """Yield each parameter group that has any gradient, with those parameters and their values.
@@ -123,15 +122,18 @@ class StepRule(Optimizer):
         bfloat16 visibly within a hundred steps), and storage is never rebound. The block holds no reference to
         ``ascent``: where the caller keeps none, its memory is free during the passes inside.
         """
-        stored = [p.clone() for p in at.params]
+        params = at.params
+        stored = [p.clone() for p in params]
         try:
             if ascent:
-                torch._foreach_add_(at.params, ascent)
+                torch._foreach_add_(params, ascent)
             del ascent
+            forget_casts()
             yield
         finally:
             if stored:
-                torch._foreach_copy_(at.params, stored)
+                torch._foreach_copy_(params, stored)
+            forget_casts()
 
     def descend(self, gradient: Gradient) -> None:
         """Give the parameters this gradient and take one step of the base optimizer."""
@@ -143,11 +145,16 @@ class StepRule(Optimizer):
     def average(self, gradient: Gradient) -> Gradient:
         """Replace values by their mean over devices that evaluate their own share of the batch, and return them.
 
-        On one device, and where every evaluation is of the whole batch, this does nothing. :meth:`descend` averages
-        what it is given; a rule that moves weights by anything else averages that first, or the devices drift apart.
+        On one device, and where every evaluation is of the whole batch, there is nothing to average; a parameter that
+        no pass of the step left a gradient for is dropped then, so that nothing moves it (several devices would have
+        to agree on it). :meth:`descend` averages what it is given; a rule that moves weights by anything else averages
+        that first, or the devices drift apart.
         """
         if self.mean_over_devices is not None:
             self.mean_over_devices(gradient.values)
+        elif self._evaluations and (absent := self._evaluations.absent):
+            pairs = [(p, g) for p, g in zip(gradient.params, gradient.values, strict=True) if p not in absent]
+            gradient.params, gradient.values = [p for p, _ in pairs], [g for _, g in pairs]
         return gradient
 
     def noise(self) -> torch.Generator:
@@ -159,15 +166,21 @@ class StepRule(Optimizer):
         """Return an attribute of the oracle, or say clearly that a plain closure does not have it."""
         if not hasattr(closure, what):
             raise ConfigError(
-                f"{self.info.name!r} asks its closure for {what!r}, which a plain function does not have; pass a "
-                "gradient oracle (sambench.benchmarks.training.oracle.Oracle, or an object with that attribute)"
+                f"{self.info.name!r} needs {what!r}, which a plain closure cannot give; step with "
+                "sambench.Oracle(...).bind(batch), see docs/own-loop.md"
             )
         return getattr(closure, what)
 
     # -- the Optimizer interface -----------------------------------------------------------------------------
 
+    @overload
+    def step(self, closure: Callable[..., Tensor | float]) -> Tensor: ...
+
+    @overload
+    def step(self, closure: Closure | None = None) -> Tensor | None: ...
+
     @torch.no_grad()
-    def step(self, closure: Closure | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self, closure: Closure | None = None) -> Tensor | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Make one step.
 
         Args:
@@ -175,10 +188,12 @@ class StepRule(Optimizer):
                 as often as the variant needs: do not call ``backward()`` yourself.
 
         Returns:
-            The loss at the unperturbed weights, a detached scalar.
+            The loss at the unperturbed weights, a detached scalar; or None where the closure returned None, which skips
+            the step: weights, state and counters stay as they are.
 
         Raises:
-            ConfigError: no closure was given.
+            ConfigError: there is no closure, or it does not do or return what it should.
+            StateError: the closure accumulates onto gradients from before the step.
         """
         if closure is None:
             raise ConfigError(
@@ -187,9 +202,25 @@ class StepRule(Optimizer):
             )
         for need in PLUGINS.intersection(self.info.needs):  # without it this would be another method, silently
             self.ask(closure, need)
-        loss = self.update(closure)
+        vars(self)["_evaluations"] = self._new_evaluations()
+        try:
+            loss = self.update(closure)
+        except SkipStep:
+            return None
+        finally:
+            vars(self)["_evaluations"] = None
+            forget_casts()
         vars(self)["steps"] += 1
         return loss
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Register a hook that is called before each step of the base optimizer, when ``p.grad`` is what it steps with.
+
+        So clipping there acts on the final gradient. A rule that makes no base step calls it before its own step.
+        """
+        if not self.info.steps_base:
+            return super().register_step_pre_hook(hook)
+        return self.base.register_step_pre_hook(lambda _, args, kwargs: hook(self, args, kwargs))
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle takes along; hooks stay behind, as on any torch optimizer."""
@@ -215,8 +246,10 @@ class StepRule(Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state: the base optimizer's, and under ``"variant"`` what the rule itself remembers."""
+        for before in self._optimizer_state_dict_pre_hooks.values():
+            before(self)
         params = [p for group in self.param_groups for p in group["params"]]
-        return {
+        state: dict[str, Any] = {
             **self.base.state_dict(),
             "variant": {
                 "name": self.info.name,
@@ -225,10 +258,17 @@ class StepRule(Optimizer):
                 "own": {i: dict(self.own[p]) for i, p in enumerate(params) if p in self.own},
             },
         }
+        for after in self._optimizer_state_dict_post_hooks.values():
+            changed = after(self, state)
+            state = state if changed is None else changed
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a saved state; the next step then has the same bits as if there had been no interruption."""
         rest = dict(state_dict)
+        for before in self._optimizer_load_state_dict_pre_hooks.values():
+            changed = before(self, rest)
+            rest = rest if changed is None else dict(changed)
         saved = rest.pop("variant", None)
         if saved is None or saved["name"] != self.info.name:
             found = "a plain optimizer" if saved is None else repr(saved["name"])
@@ -241,3 +281,5 @@ class StepRule(Optimizer):
             for i, tensors in saved["own"].items()
         }
         vars(self).update(steps=saved["steps"], scalars=dict(saved["scalars"]), own=own)
+        for after in self._optimizer_load_state_dict_post_hooks.values():
+            after(self)

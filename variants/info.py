@@ -14,6 +14,9 @@ STATUSES = ("reference", "reimplementation, unverified")
 COSTS = ("fixed", "random", "adaptive")
 NEEDS = ("names", "modules", "clock", "subset", "losses", "logits", "ids", "previous", "fresh", "hook", "average")
 
+OF_PARAMETERS = ("names", "modules")
+"""Needs that ``create`` meets; the others are asked of the closure."""
+
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(mapping))
@@ -137,6 +140,17 @@ class VariantInfo:
     def declared_forwards(self, hyper: Mapping[str, Any]) -> float:
         """Forward-only evaluations per step at these resolved hyper-parameters."""
         return float(self.forwards(hyper) if callable(self.forwards) else self.forwards)
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What it asks its closure for: an oracle has it, a plain closure does not."""
+        return tuple(need for need in self.needs if need not in OF_PARAMETERS)
+
+    def requirements(self) -> str:
+        """Say what ``step`` and ``create`` must be given: a plain closure and bare parameters, or more."""
+        closure = f"an oracle (sambench.Oracle), asked for {', '.join(self.asks)}" if self.asks else "a plain closure"
+        about = [f"parameters with their {need}" for need in self.needs if need in OF_PARAMETERS]
+        return f"{closure}; {' and '.join(about) or 'bare parameters'}"
 
     def source_file(self) -> str:
         """The file that defines the variant."""

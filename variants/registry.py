@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from ..errors import unknown
+from ..errors import ConfigError, unknown
 from ..hyper import Hyper, resolve
 from ..registry import Registry
-from ._bases import base_hyper, make_base
+from ._bases import Base, base_hyper, make_base, name_of
 from ._param_groups import check_owners, read_parameters
 from ._reserved_names import check_names
 from .contract import StepRule
@@ -95,7 +95,7 @@ def create(
     name: str,
     model_or_params: nn.Module | Iterable[Any],
     *,
-    base: str = "sgd",
+    base: Base = "sgd",
     seed: int = 0,
     **hyper: Any,
 ) -> StepRule:
@@ -106,7 +106,8 @@ def create(
         model_or_params: a module, parameters, named parameters, or parameter groups (a group may carry its own values,
             ``{"params": ..., "rho": 0.1}``).
         base: any optimizer of ``timm.optim``'s registry. ``"sgd"`` is ``torch.optim.SGD`` with Nesterov off unless
-            asked for; weight decay reaches every parameter it is given.
+            asked for; weight decay reaches every parameter it is given. Or a class or function that makes an optimizer
+            of parameter groups: ``torch.optim.AdamW``, ``functools.partial(torch.optim.SGD, momentum=0.9)``.
         seed: of the variant's own noise.
         **hyper: hyper-parameters of the variant (``rho=0.05``) and of the base optimizer (``lr=0.1``).
 
@@ -131,7 +132,7 @@ def create(
     of_base = base_hyper(base)
     for key in hyper:
         if key not in info.hyper and key not in of_base:
-            raise unknown(f"hyper-parameter of {name!r} on base {base!r}", key, [*info.hyper, *of_base])
+            raise unknown(f"hyper-parameter of {name!r} on base {name_of(base)!r}", key, [*info.hyper, *of_base])
     own = resolve(repr(name), info.hyper, {key: value for key, value in hyper.items() if key in info.hyper})
     layout = read_parameters(model_or_params)
     check_owners(info, [p for group in layout.groups for p in group["params"]], layout.owners)
@@ -141,4 +142,6 @@ def create(
     ]
     groups = [{**own, **group} for group in groups]
     optimizer = make_base(base, groups, {key: value for key, value in hyper.items() if key not in info.hyper})
+    if isinstance(optimizer, StepRule):
+        raise ConfigError(f"base {name_of(base)!r} makes a step rule, {optimizer.info.name!r}: rules do not nest")
     return info.cls(optimizer, layout.owners, own, seed)

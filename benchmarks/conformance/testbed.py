@@ -120,7 +120,9 @@ class Probe:
         )
         return self.oracle
 
-    def step(self, count: int = 1, *, through: Callable[[ClassificationOracle], Any] = lambda oracle: oracle) -> Tensor:
+    def step(
+        self, count: int = 1, *, through: Callable[[ClassificationOracle], Callable[..., Any]] = lambda oracle: oracle
+    ) -> Tensor:
         """Make steps and return the last loss; ``through`` may wrap the closure."""
         loss = torch.zeros(())
         for _ in range(count):

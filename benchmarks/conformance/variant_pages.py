@@ -118,7 +118,7 @@ def _facts(info: VariantInfo) -> list[list[str]]:
         ["cost per step", _cost(info)],
         ["memory", f"{info.state:g} copies of the model kept, {info.transient:g} more in a step beside the gradient"],
         ["device", waits],
-        ["needs", ", ".join(info.needs) or "a plain closure and bare parameters"],
+        ["needs", info.requirements()],
         ["sampler", info.sampler],
         *(
             [kind, name]

@@ -63,5 +63,5 @@ def test_plug_ins_keep_their_hyper_parameters_apart():
 def test_a_variant_that_is_its_base_with_a_plug_in_refuses_a_plain_closure(new_task, name):
     """Without the plug-in it would silently be another method."""
     task = new_task()
-    with pytest.raises(ValueError, match=f"'{name}' asks its closure for '(hook|average)'"):
+    with pytest.raises(ValueError, match=f"'{name}' needs '(hook|average)'"):
         task.optimizer(name).step(task.closure)
