@@ -102,7 +102,7 @@ def test_a_run_on_two_devices_is_told_of_its_end_and_goes_on(cluster, lab, refer
     bench = lab(watched(1), pause=PAUSE)
     bench.launch("--devices", "2")
     for _ in range(2):
-        disturbances.preregister(cluster, bench.wait_for_training())
+        disturbances.warn_of_end(cluster, bench.wait_for_training())
     bench.finish()
     (job,) = bench.jobs()
     (record,) = Store(bench.results).records()

@@ -26,7 +26,7 @@ def preempt(cluster: Cluster, job: Job) -> None:
 _BRIEF = ("--wrap", "sleep 1")
 
 
-def preregister(cluster: Cluster, job: Job) -> None:
+def warn_of_end(cluster: Cluster, job: Job) -> None:
     """The signal that comes before a time limit."""
     _signal(cluster, job, "USR2")
     wait_until(lambda: _left(cluster, job), WAIT_SECONDS, f"the requeue of job {job.id}")
@@ -103,7 +103,7 @@ def kill_controller(cluster: Cluster, job: Job) -> None:
 Disturbance = Callable[[Cluster, Job], None]
 HEALING: tuple[Disturbance, ...] = (
     preempt,
-    preregister,
+    warn_of_end,
     terminate,
     requeue,
     set_node_down,
