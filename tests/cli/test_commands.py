@@ -205,3 +205,13 @@ def test_a_command_is_found_by_name_and_listed_with_its_first_line(name):
     command = cli.load(name)
     assert command.name == name
     assert " ".join((command.help or "").split("\n\n")[0].split()) == cli.summary(cli.PLACES[name])
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"), [("sambench la", "launch"), ("sambench launch --checkp", "--checkpoint-seconds")]
+)
+def test_a_shell_completes_commands_and_their_options(typed, found):
+    asked = {"_SAMBENCH_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    program = "from sambench.cli import app; app(prog_name='sambench')"
+    ended = subprocess.run([sys.executable, "-c", program], env=os.environ | asked, capture_output=True, text=True)
+    assert ended.stdout.split() == [found]
