@@ -52,8 +52,8 @@ def _defaults(hyper: Mapping[str, Hyper]) -> Row:
 
 def _variant(info: Any) -> Row:
     defaults = _defaults(info.hyper)
-    gradients, asks = info.declared_gradients(defaults), ", ".join(info.asks)
-    return {"gradients/step": gradients, "defaults": defaults, "asks an oracle for": asks, "status": info.status}
+    gradients = info.declared_gradients(defaults)
+    return {"gradients/step": gradients, "defaults": defaults, "asks": list(info.asks), "status": info.status}
 
 
 def _plugin_class(one: Any) -> Row:
@@ -120,7 +120,7 @@ def list_(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     elif rows:
-        columns = [column for column in rows[0] if column != "status"]
+        columns = [column for column in rows[0] if column not in ("status", "asks")]
         out.print(grid(columns, [[_text(row, column) for column in columns] for row in rows]))
     if not rows:
         err.print(f"no name matches {pattern!r}; sambench list {kind} shows all", highlight=False)
@@ -129,7 +129,8 @@ def list_(
 def _text(row: Row, column: str) -> str:
     value = row[column]
     if column == "summary":
-        return value + _mark(row.get("status", "reference"))
+        asks = f" [dim](asks an oracle for: {', '.join(row['asks'])})[/]" if row.get("asks") else ""
+        return value + _mark(row.get("status", "reference")) + asks
     if column.startswith("parameters"):
         return ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in value.items())
     if isinstance(value, Mapping):

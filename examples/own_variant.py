@@ -18,7 +18,7 @@ from sambench.variants import TINY, Hyper, StepRule, register
     summary="half SGD, half SAM",
     paper=None,
     gradients=2,
-    transient=2,
+    transient=3,
     hyper={"rho": Hyper(0.05, "radius", low=0)},
     neutral={"rho": 0.0},
 )

@@ -17,6 +17,7 @@ def map_tensors(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
     """Return a batch of the same structure with every tensor replaced.
 
     Example:
+        >>> import torch
         >>> map_tensors(lambda t: t[:1], {"x": (torch.arange(3), None), "scale": 2.0})
         {'x': (tensor([0]), None), 'scale': 2.0}
     """
@@ -56,6 +57,7 @@ def count_samples(batch: Any) -> int:
         ConfigError: no tensor, or tensors whose first dimensions are not the same number.
 
     Example:
+        >>> import torch
         >>> count_samples((torch.zeros(4, 3), {"y": torch.zeros(4)}))
         4
     """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from sambench import atomic
 from sambench.datasets import cache, load, parquet
 from sambench.datasets.dataset import Dataset
 
@@ -209,4 +210,4 @@ def test_default_folders(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(tmp=tmp_path))
-    assert cache.default_folder("decoded", "SAMBENCH_CACHE") == tmp_path / expected
+    assert atomic.default_folder("decoded", "SAMBENCH_CACHE") == tmp_path / expected

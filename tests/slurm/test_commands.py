@@ -6,7 +6,7 @@ import torch
 from real_slurm.evidence import without_times
 from typer.testing import CliRunner
 
-import sambench.cli.retry as retry
+import sambench.slurm.retry as retry
 from sambench import cli
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.training.environment import describe_environment
@@ -89,7 +89,7 @@ def test_a_plan_says_all_that_matters_and_submits_nothing(suite, cluster, tmp_pa
         "time limit 30 all jobs fit",
         "disk",
         "smallest difference that shows 5.7 standard deviations between seeds, with 2 seeds a method",
-        "for want of a GPU here",
+        "there is no GPU here",
     ):
         assert what in " ".join(text.split())
     assert "GPU hours" in sambench("plan", suite, "--on", "slurm", "--results", tmp_path / "r", "--gres", "gpu:a100:1")
@@ -198,7 +198,7 @@ def test_logs_by_the_start_of_an_id(suite, running, tmp_path, until):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--on", "moon"], "choose one of local, debug, slurm"),
+        (["--on", "moon"], "unknown executor 'moon'. Valid: debug, local, slurm"),
         (["--gpus", "1"], "--gpus means something on a cluster only"),
         (["--profile", "gpu"], "--profile means something on a cluster only"),
         (["--on", "slurm", "--profile", "gpuu"], "did you mean 'gpu'"),
@@ -241,7 +241,7 @@ def test_a_suite_of_track_t_is_made_on_its_device_alone(suite, tmp_path):
         options = RunOptions(tmp_path / "r", device="cpu", device_name=name, host=host)
         event = attempt(run, options, options.prepare(), lambda event: None)
         assert event.kind == "failed"
-        assert f"was calibrated on {name}, host {host}, this is" in event.text
+        assert f"was calibrated on {name} with 1 threads, host {host}, this is" in event.text
         assert not Store(tmp_path / "r").run_ids()
     options = RunOptions(tmp_path / "r", device="cpu", device_name=here.device_name, host=here.host)
     assert attempt(run, options, options.prepare(), lambda event: None).kind == "completed"

@@ -112,7 +112,7 @@ def test_the_job_that_goes_on_tells_and_not_the_newest(two, store, launched):
 
 def test_what_ended_before_the_rest_was_cancelled_is_lost(two, store, launched):
     fake_slurm.sql("update jobs set state = 'OUT_OF_MEMORY', accounted = 1, ended = 1 where element = 0")
-    cancel_suite(two, store)
+    cancel_suite(two.name, store)
     assert sorted(found[0] for found in now(two, store)) == ["cancelled", "lost"]
 
 

@@ -75,14 +75,6 @@ def test_radius_of_the_first_group_for_all():
     assert_fails(First, "edges", "a group's own rho has no effect")
 
 
-def test_empty_lists():
-    class Unguarded(SAM):
-        def ascent(self, at):
-            return list(torch._foreach_mul(at.values, 0.1))
-
-    assert_fails(Unguarded, "edges", "raises RuntimeError")
-
-
 # -- 8 ---------------------------------------------------------------------------------------------------------
 
 

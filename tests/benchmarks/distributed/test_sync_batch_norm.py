@@ -45,7 +45,7 @@ def test_variance_does_not_cancel():
 def test_inside_the_block_every_layer_that_calls_it_is_synchronized(training, monkeypatch):
     layer = nn.BatchNorm2d(3).train(training)
     calls = []
-    monkeypatch.setattr(SINGLE_PROCESS, "assemble", lambda rows, at, count: calls.append(len(rows)) or rows)
+    monkeypatch.setattr(SINGLE_PROCESS, "all_gather_rows", lambda rows, at, count: calls.append(len(rows)) or rows)
     with SynchronizedBatchNorm(SINGLE_PROCESS):
         layer(inputs(torch.float32))
     assert calls == ([1] if training else [])

@@ -14,6 +14,9 @@ from sambench.results.records import lease as module
 from sambench.results.records.lease import Held, Lease, LeaseLost, filesystem_time, lease_status
 from sambench.results.records.store import Store
 
+# children that touch files alone; a worker of the tests may have imported a library that warns of forks
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+
 
 @pytest.fixture
 def folder(tmp_path):

@@ -191,11 +191,11 @@ def test_a_killed_job_is_lost_and_tried_again(launch, slow, plugin, tmp_path, un
     (found,) = run_statuses(suite, store)
     assert "job ended as FAILED" in found.text
     assert found.step > 0
-    picked = pick_for_retry([found], list_submissions(store.root), most=3)
+    picked = pick_for_retry(suite, [found], list_submissions(store.root), most=3)
     assert (picked.specs, picked.attempts) == (suite.specs, 1)
     launch(picked.part_of(suite), [plugin])
     until(lambda: states(suite) == ["done"])
-    assert not pick_for_retry(run_statuses(suite, store), list_submissions(store.root), most=3).specs
+    assert not pick_for_retry(suite, run_statuses(suite, store), list_submissions(store.root), most=3).specs
 
 
 def test_a_failed_run_stops_no_other_and_has_so_many_attempts(launch, tiny_suite, plugin, tmp_path, until, states):
@@ -207,8 +207,8 @@ def test_a_failed_run_stops_no_other_and_has_so_many_attempts(launch, tiny_suite
         store = Store(tmp_path / "r")
         found = run_statuses(suite, store)
         assert found[0].text == "RuntimeError: on purpose"
-        assert pick_for_retry(found, list_submissions(store.root), attempt + 1).specs == suite.specs[:1]
-        given_up = pick_for_retry(found, list_submissions(store.root), attempt)
+        assert pick_for_retry(suite, found, list_submissions(store.root), attempt + 1).specs == suite.specs[:1]
+        given_up = pick_for_retry(suite, found, list_submissions(store.root), attempt)
         assert (given_up.specs, given_up.given_up) == ((), suite.specs[:1])
     (tmp_path / "repaired").touch()
     plugin_repaired = Path(list_submissions(tmp_path / "r")[-1].options.plugins[0]).with_name("repaired")
@@ -224,10 +224,10 @@ def test_cancelling_reaches_what_waits_and_what_runs(launch, slow, plugin, tmp_p
     at_step(suite)
     store = Store(tmp_path / "r")
     assert sorted(states(suite)) == ["pending", "pending", "running"]
-    assert cancel_suite(suite, store) == 3
+    assert cancel_suite(suite.name, store) == 3
     until(lambda: states(suite) == ["cancelled"] * 3)
     assert "by sambench cancel" in {found.text for found in run_statuses(suite, store)}
-    assert cancel_suite(suite, store) == 0
+    assert cancel_suite(suite.name, store) == 0
 
 
 def test_launching_twice_at_once_makes_no_run_twice(launch, slow, plugin, tmp_path, until, states):
