@@ -34,6 +34,7 @@ _loaded: dict[str, list[str]] = {}
 
 Member = TypeVar("Member")
 Definition = TypeVar("Definition", bound=Callable[..., Any])
+Named = TypeVar("Named")
 
 
 def _definition(member: Any) -> Any:
@@ -138,18 +139,19 @@ class Registry(Generic[Member]):
         if not is_built_in(member):
             ADDED.append((self, name))
 
-    def register(self, member: Any) -> Any:
+    def register(self, named: Named) -> Named:
         """Register what has a ``name``: metadata, or a class with its metadata as attributes (as a decorator).
 
         Raises:
             ConfigError: it has no name of its own, or the name is taken.
         """
+        member: Any = named
         if not isinstance(vars(member).get("name"), str):
             raise ConfigError(
                 f"{self.noun} {member.__qualname__} has no name: give the class an attribute name = '...'"
             )
         self.add(member.name, member)
-        return member
+        return named
 
     def named(self, name: str) -> Callable[[Definition], Definition]:
         """Register the function below under a name; the first line of its docstring says what it is.

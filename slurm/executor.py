@@ -7,7 +7,7 @@ knows nothing else of them.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 
@@ -40,7 +40,7 @@ class Executor(Protocol):
         """Return the options of runs with the device, threads and number of devices of this place."""
         ...
 
-    def alone(self, threads: int) -> "Executor":
+    def alone(self, threads: int) -> Self:
         """Return this place with one run at a time on so many CPU threads, as track T needs it."""
         ...
 
@@ -103,7 +103,7 @@ class _Here:
     def fit(self, options: RunOptions) -> RunOptions:
         return replace(options, device=self.device_name, threads=self.threads)
 
-    def alone(self, threads: int) -> "_Here":
+    def alone(self, threads: int) -> Self:
         return replace(self, workers=1, threads=threads)
 
     def device(self) -> torch.device:
@@ -167,11 +167,11 @@ class SlurmExecutor:
         profile = self.profile
         return replace(options, device=profile.job_device, threads=profile.threads, devices=profile.devices)
 
-    def alone(self, threads: int) -> "SlurmExecutor":
+    def alone(self, threads: int) -> Self:
         update = {"threads": threads, "runs_per_gpu": 1, "array_parallelism": 1}
         return replace(self, profile=self.profile.model_copy(update=update))
 
-    def later(self, seconds: int) -> "SlurmExecutor":
+    def later(self, seconds: int) -> Self:
         """Return this place with jobs that start after so many seconds at the earliest."""
         return replace(self, delay=seconds)
 

@@ -101,8 +101,7 @@ def carry_out(suite: Suite, options: RunOptions, executor: Executor, watch: Watc
         options = replace(options, device_name=timed.device_name, host=timed.host)
     options = executor.fit(options)
     plan = plan_suite(suite, options, executor)
-    if plan.runs:
-        executor.check(plan, options.results)
+    executor.check(plan, options.results)
     with watch(plan, executor) as listen:
         return executor.run(plan, options, listen) if plan.runs else {}
 

@@ -38,12 +38,20 @@ class Samples(Protocol):
 class Run(Protocol):
     """The run as a hook sees it: where it stands, and the network."""
 
-    epoch: int
-    """Epochs completed before this one."""
-    step: int
-    """Optimizer steps completed before this one."""
-    total_steps: int
-    """Steps of the whole run."""
+    @property
+    def epoch(self) -> int:
+        """Epochs completed before this one."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps completed before this one."""
+        ...
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        ...
 
     def infer(self, images: Tensor) -> Tensor:
         """Return logits (B, classes) of the present weights in evaluation mode; costs a forward evaluation."""
