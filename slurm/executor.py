@@ -89,6 +89,7 @@ class _Here:
     Args:
         device_name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         threads: CPU threads of one run; the same number gives the same bits.
+        workers: runs at a time; None chooses, see ``at_once``.
     """
 
     device_name: str = "auto"
