@@ -20,6 +20,7 @@ from sambench.variants import create, create_average, create_hook, get_info, lis
 
 VOCABULARY, LENGTH, WIDTH, COUNT, STEPS = 11, 6, 16, 8, 3
 NAMES = [info.name for info in list_variants()]
+QUICK = ("sgd", "sam", "m_sam", "is_unified_sam", "esam", "bsam", "sampa")
 SETTINGS = {("sam_on", "lstm"): {"layers": "all"}}
 """An LSTM has no normalization layers."""
 MIXED = {"precision": "bf16", "accumulate": 4, "clip": 0.5}
@@ -132,8 +133,14 @@ def harnesss(name, kind, **settings):
     return oracle, model, torch.stack(found)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(name, kind, marks=[] if kind == "conv" or name in QUICK else pytest.mark.slow)
+        for name in NAMES
+        for kind in NETWORKS
+    ],
+)
 def test_every_variant_equals_the_harness(name, kind):
     ours, model, found = anybodys(name, kind, **MIXED)
     theirs, other, expected = harnesss(name, kind, **MIXED)
