@@ -33,7 +33,9 @@ def test_nothing_is_left_out():
     assert [path.stem for path in EXAMPLES.glob("*.ipynb")] == ["launch_and_compare"]
 
 
-@pytest.mark.parametrize("name", PRINTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "launch_suite" else []) for name in PRINTS]
+)
 def test_a_script_runs(name, tmp_path):
     words = [tmp_path / "results"] if name in ("launch_suite", "own_data_and_model") else []
     assert PRINTS[name] in run(name, *words, folder=tmp_path)
@@ -48,6 +50,7 @@ def test_the_variant_passes_the_conformance_suite_and_trains(tmp_path):
     assert "completed" in made.output, made.output
 
 
+@pytest.mark.slow  # it starts a kernel, and worker processes in that
 def test_the_notebook_runs(tmp_path):
     notebook = nbformat.read(EXAMPLES / "launch_and_compare.ipynb", as_version=4)
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()

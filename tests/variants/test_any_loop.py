@@ -587,7 +587,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in ("sgd", "sam", "wsam", "bsam") else pytest.mark.slow) for n in PLAIN]
+)
 def test_refused(name, what):
     make, error, says = REFUSED[what]
     model = Net()
