@@ -1,6 +1,8 @@
 """The devices of this machine: the one to train on, the number of cores, and the precision chosen by default."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
@@ -31,6 +33,22 @@ def pick_device(name: str = "auto") -> "torch.device":
 def cores() -> int:
     """Number of CPU cores that this process may use: those that ``taskset``, a container or SLURM left to it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Compute with a number of threads inside the block; after it, however it ends, with as many as before.
+
+    The order of a sum depends on the number, so a run that goes on with another one ends in other bits.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def defaults_for_here(device: "torch.device") -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from ..atomic import atomic_write_bytes, check_writable
-from ..benchmarks.device import cores, pick_device
+from ..benchmarks.device import cores, pick_device, torch_threads
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.calibration import TURNS, calibrated
 from ..benchmarks.suites.calibration import calibrate as time_epochs
@@ -29,11 +28,11 @@ def calibrate(
     loaded = open_suite(suite, source)
     name, text, _ = find_suite(suite)
     check_writable(output.parent)
-    torch.set_num_threads(cores())
 
     def watch(turn: int, spec: RunSpec, seconds: float) -> None:
         err.print(f"turn {turn + 1} of {turns}: {spec.label()} {seconds:.2f} s", highlight=False)
 
-    measured = time_epochs(loaded, pick_device(device), data, turns, watch)
+    with torch_threads(cores()):
+        measured = time_epochs(loaded, pick_device(device), data, turns, watch)
     atomic_write_bytes(output, calibrated(name, text, measured).encode())
     out.print(f"suite: {output}; next: sambench launch {output}", highlight=False, soft_wrap=True)

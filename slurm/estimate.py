@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..benchmarks import models
+from ..benchmarks.device import torch_threads
 from ..benchmarks.precision import autocast
 from ..benchmarks.spec import RunSpec
 from ..datasets import list_datasets, load
@@ -86,17 +87,13 @@ def measured_speed(spec: RunSpec, shape: Shape, classes: int, device: torch.devi
             torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         few = min(_SAMPLES, spec.batch_size)
         evaluate(few)
         short = evaluate(few) * spec.batch_size / few
         if short > 0.5:
             return short
         return min(evaluate(spec.batch_size) for _ in range(5))
-    finally:
-        torch.set_num_threads(threads)
 
 
 @cache

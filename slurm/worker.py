@@ -2,6 +2,7 @@
 
 import torch
 
+from ..benchmarks.device import torch_threads
 from ..benchmarks.training.run import run_spec
 from ..errors import Interrupted, SambenchError
 from ..results.records.lease import Held, LeaseLost
@@ -39,15 +40,12 @@ def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Lis
 def run_here(runs: tuple[Planned, ...], options: RunOptions, listen: Listen) -> dict[str, str]:
     """Make runs one after the other in this process; return how each ended, by run id. A signal stops the loop."""
     ended: dict[str, str] = {}
-    threads = torch.get_num_threads()
-    device = options.prepare()
-    try:
+    with torch_threads(options.threads):
+        device = options.prepare()
         for run in runs:
             event = attempt(run, options, device, listen)
             listen(event)
             ended[run.spec.run_id] = event.kind
             if event.kind == "interrupted":
                 break
-    finally:
-        torch.set_num_threads(threads)
     return ended

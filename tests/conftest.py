@@ -15,6 +15,27 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+def torch_state():
+    """Everything global in torch that changes the bits of what is computed next."""
+    return {
+        "threads": torch.get_num_threads(),
+        "dtype": torch.get_default_dtype(),
+        "grad": torch.is_grad_enabled(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "float32 products": torch.get_float32_matmul_precision(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_found():
+    """Fail a test after which torch computes otherwise than before: what comes next would depend on the order."""
+    before = torch_state()
+    yield
+    after = torch_state()
+    torch.set_num_threads(before["threads"])
+    assert after == before
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     """Keep decoded data sets of tests away from the user's, and results where a test says."""
