@@ -34,10 +34,11 @@ def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
 ) -> None:
     """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
+    from ..benchmarks.training.behaviour import codes_today
     from ..results.leaderboard import render as boards
     from ..results.tables.boards import gather
 
-    text = boards.render(gather(_filled(results)), conformance_checks(), published_results())
+    text = boards.render(gather(_filled(results), codes_today()), conformance_checks(), published_results())
     path = output or results / "LEADERBOARD.md"
     if check:
         named = f" --output {shlex.quote(str(output))}" if output else ""

@@ -13,6 +13,7 @@ def quickstart(
     device: Device = "cpu",
 ) -> None:
     """Train a small network with many variants on embedded data and show the leaderboard. Two minutes or so."""
+    from ..benchmarks.training.behaviour import codes_today
     from ..results import plots
     from ..results.leaderboard import render as boards
     from ..results.records.store import Store
@@ -25,7 +26,7 @@ def quickstart(
         launch_suite("quickstart", results, executor, command="sambench quickstart", watch=show), "quickstart", "local"
     )
     store, board, figures = Store(results), results / "LEADERBOARD.md", results / "figures"
-    found = gather(store)
+    found = gather(store, codes_today())
     boards.write(boards.render(found, conformance_checks()), board)
     print_board(found)
     for path in plots.draw(found, good_records(store), figures):

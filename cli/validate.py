@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from ..variants import list_variants
 from .console import out
 from .options import RESULTS, RESULTS_VARIABLE, Plugins
 
@@ -21,9 +20,10 @@ def validate(
 
     Each finding names the file, the value in it, what is wrong, and the way out.
     """
+    from ..benchmarks.training.behaviour import codes_today
     from ..results import validation as rules
 
-    findings = rules.validate(results, {info.name: info.source_hash() for info in list_variants()})
+    findings = rules.validate(results, codes_today())
     for finding in findings:
         out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
         out.print(str(finding), highlight=False, markup=False, soft_wrap=True)

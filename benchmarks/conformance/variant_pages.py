@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ...hyper import Hyper
+from ...results.records.behaviour import PATH as BEHAVIOURS
+from ...results.records.behaviour import behaviours_text, known_behaviours
 from ...results.records.conformance import PATH, Checks, checks_text, conformance_checks
 from ...variants import AVERAGES, HOOKS, VariantInfo, get_info, list_variants
+from ..training.behaviour import behaviour_of
 from . import CheckResult, list_checks, run
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "variants"
@@ -235,6 +238,16 @@ def write(folder: Path = FOLDER, found: Path = PATH, results: list[CheckResult] 
     return [*(folder / name for name in made), found]
 
 
+def remember(path: Path = BEHAVIOURS) -> Path:
+    """Add how every variant behaves to those of all sources before, and return the path of the file."""
+    known = {name: dict(sources) for name, sources in known_behaviours(path).items()}
+    for info in list_variants():
+        if behaviour := behaviour_of(info):
+            known.setdefault(info.name, {})[info.source_hash()] = behaviour
+    path.write_text(behaviours_text(known), encoding="utf-8")
+    return path
+
+
 def stale(folder: Path = FOLDER, found: Path = PATH) -> list[str]:
     """Return the file names of pages that are missing, out of date or of no variant."""
     due = pages(conformance_checks(found))
@@ -243,5 +256,5 @@ def stale(folder: Path = FOLDER, found: Path = PATH) -> list[str]:
 
 
 if __name__ == "__main__":
-    for page in write():
+    for page in [*write(), remember()]:
         print(page)

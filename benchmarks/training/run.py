@@ -26,6 +26,7 @@ from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..distributed.rendezvous import DistributedEnvironment, rendezvous
 from ..models import MODELS
 from ..spec import RunSpec
+from .behaviour import behaviour_of
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .loop import Diverged, train
@@ -207,6 +208,8 @@ def make_record(
                 images_per_second=counted.samples / seconds if seconds > 0 else 0.0,
             ),
             "peak_memory": run.memory.bytes(),
-            "environment": describe_environment(run.device, run.process_group.size),
+            "environment": describe_environment(run.device, run.process_group.size).model_copy(
+                update={"behaviour": behaviour_of(info)}
+            ),
         }
     )

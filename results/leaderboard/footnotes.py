@@ -7,6 +7,7 @@ from ..records.manifest import TRACKS, Track
 from ..tables.boards import Board, Section
 from ..tables.grouping import RELEASE
 from ..tables.rows import Excluded, Row
+from ..tables.tiers import STALE
 from ..tables.workload_table import Workload
 from .cells import EDGE
 
@@ -22,7 +23,7 @@ def notes(section: Section) -> list[str]:
         _hardware(workload),
         *_busy(workload.rows),
         *_forward_passes(workload.rows),
-        *_sources(workload.rows),
+        *_codes(section),
         *_edges(section),
     ]
 
@@ -121,9 +122,14 @@ def _forward_passes(rows: Sequence[Row]) -> list[str]:
     return [f"Forward-only passes, beside the gradient evaluations: {', '.join(found)}."] if found else []
 
 
-def _sources(rows: Sequence[Row]) -> list[str]:
-    mixed = [row.label for row in rows if row.sources > 1]
-    return [f"**More than one version** of the variant's source: {', '.join(mixed)}."] if mixed else []
+def _codes(section: Section) -> list[str]:
+    rows = section.workload.rows
+    mixed = [row.label for row in rows if len(row.codes) > 1]
+    old = [row.label for row in rows if section.tiers.get(row.label) == STALE]
+    return [
+        *([f"**More than one version** of the variant's code: {', '.join(mixed)}."] if mixed else []),
+        *([f"**Stale**, as the variant behaves otherwise today: {', '.join(old)}."] if old else []),
+    ]
 
 
 def _edges(section: Section) -> list[str]:

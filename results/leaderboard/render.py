@@ -31,7 +31,8 @@ _HOW_TO_READ = f"""\
   **ms / eval**: training time over gradient evaluations, everything but evaluation included; **Memory**: largest peak
   of a run, on CUDA of the allocator, on the CPU of the whole process.
 - **Checks**: ✓ passes the conformance suite, ✗ names what fails. **Tier**: *reproduced* ran here, *verified* was run
-  again from the same specs on another machine with the same result (`docs/rules.md`).
+  again from the same specs on another machine with the same result, *stale* was made by a rule that behaves otherwise
+  today (`docs/rules.md`).
 - {UNVERIFIED} a reimplementation that nothing has verified yet; {EDGE} a tuned value at the edge of its range."""
 
 

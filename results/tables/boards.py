@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..records.behaviour import Code
 from ..records.manifest import SuiteManifest, Track, read_manifests
 from ..records.record import RunRecord
 from ..records.store import Damaged, Store
@@ -25,7 +26,7 @@ class Section:
     Attributes:
         track: the track whose budget the runs share; ``None`` for a suite without tracks.
         workload: the runs that are compared, as rows.
-        tiers: label of a row -> ``reproduced`` or ``verified``.
+        tiers: label of a row -> ``reproduced``, ``verified`` or ``stale``.
         edges: label of a row -> tuned hyper-parameters that ended at the edge of their range.
     """
 
@@ -83,8 +84,12 @@ class Boards:
         return [section for board in self.boards for section in board.sections if section.workload.rows]
 
 
-def gather(store: Store) -> Boards:
+def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
     """Read a store: records, manifests, ledgers, re-runs and retractions.
+
+    Args:
+        store: the store.
+        today: variant -> its code as it is, by which rows are found stale; by default none is.
 
     Raises:
         StateError: a manifest, ledger or list of retractions is damaged. Damaged records are listed, not raised.
@@ -97,6 +102,7 @@ def gather(store: Store) -> Boards:
         {name: read_ledger(store.root / LEDGERS / name) for name in sorted(names)},
         Store(store.root / VERIFICATION).scan(),
         reasons(read_retractions(store.root)),
+        today,
     )
 
 
@@ -106,6 +112,7 @@ def assemble(
     ledgers: Mapping[str, Sequence[Trial]] | None = None,
     again: Iterable[RunRecord | Damaged] = (),
     retracted: Mapping[str, str] | None = None,
+    today: Mapping[str, Code] | None = None,
 ) -> Boards:
     """Make the boards of some records; the result depends on the arguments only, not on the order of the records.
 
@@ -115,6 +122,7 @@ def assemble(
         ledgers: file name of a ledger -> its trials.
         again: records of re-runs on other machines.
         retracted: run id -> why the run was retracted.
+        today: variant -> its code as it is.
     """
     damaged: list[Damaged] = []
     collection, repeated = (_collect(part, damaged) for part in (records, again))
@@ -129,11 +137,14 @@ def assemble(
             reruns,
             (ledgers or {}).get(manifest.tuning.ledger if manifest.tuning else "", ()),
             retracted,
+            today,
         )
         for manifest in manifests
     ]
     if rest := frozenset(runs.keys() - listed):
-        sections = [_section(None, workload, runs, reruns, ()) for workload in tables(collection, rest, retracted)]
+        sections = [
+            _section(None, workload, runs, reruns, (), today) for workload in tables(collection, rest, retracted)
+        ]
         boards.append(Board(None, tuple(sections), len(rest), 0))
     return Boards(tuple(boards), tuple(sorted(damaged, key=lambda item: item.path.name)), collection.search)
 
@@ -155,10 +166,11 @@ def _board(
     reruns: Mapping[str, RunSummary],
     trials: Sequence[Trial],
     retracted: Mapping[str, str] | None,
+    today: Mapping[str, Code] | None,
 ) -> Board:
     compared = [(track, track.runs) for track in manifest.tracks]
     sections = [
-        _section(track, workload, runs, reruns, trials)
+        _section(track, workload, runs, reruns, trials, today)
         for track, promised in [*compared, (None, manifest.untracked)]
         if promised
         for workload in tables(collection, frozenset(promised), retracted)
@@ -179,12 +191,13 @@ def _section(
     runs: Mapping[str, RunSummary],
     reruns: Mapping[str, RunSummary],
     trials: Sequence[Trial],
+    today: Mapping[str, Code] | None,
 ) -> Section:
     edges = _edges(trials, track)
     return Section(
         track,
         workload,
-        {row.label: tier(row, runs, reruns) for row in workload.rows},
+        {row.label: tier(row, runs, reruns, today) for row in workload.rows},
         {row.label: found for row in workload.rows if (found := edges.get(setting_of(row.spec)))},
     )
 

@@ -63,6 +63,7 @@ COLUMNS: dict[str, str] = {
     "commit": "commit of the source tree",
     "dirty": "whether the source tree had changes",
     "source": "sha256 of the modules of an installed package, which has no commit",
+    "behaviour": "hash of a short training of the variant: equal where its rule is",
     "libraries": "versions of libraries that results may depend on, as JSON",
 }
 """Columns of :func:`frame`. A spec key with the name of another column is called ``spec.NAME``."""

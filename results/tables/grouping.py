@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from ..records.behaviour import Code, code_of
 from ..records.record import Environment, RunRecord
 from .comparability import chooses_hyper, identity_of, key_of, method_of, workload_of
 
@@ -25,7 +26,7 @@ class RunSummary(NamedTuple):
         forwards: number of forward-only passes over one batch.
         seconds: training time in seconds, without evaluation.
         memory: peak memory in bytes, ``None`` in records from before it was measured.
-        source: sha256 of the variant's source file.
+        code: the code of the variant that made it.
         implementation: status of the variant, ``reference`` or why it is not proven.
         hardware: name of the device, with the number of devices or CPU threads.
         host: hash that identifies the machine.
@@ -43,7 +44,7 @@ class RunSummary(NamedTuple):
     forwards: float
     seconds: float
     memory: int | None
-    source: str
+    code: Code
     implementation: str
     hardware: str
     host: str
@@ -114,7 +115,7 @@ def reduce(record: RunRecord) -> RunSummary:
         forwards=record.counters.forward_evaluations,
         seconds=record.timing.train_seconds,
         memory=record.peak_memory,
-        source=record.variant_source,
+        code=code_of(str(record.spec["variant"]), record.variant_source, environment.behaviour),
         implementation=record.variant_status,
         hardware=f"{environment.devices} x {environment.device_name}{threads}"
         if environment.devices > 1

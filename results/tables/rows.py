@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from ..records.behaviour import Code
 from ..statistics import multiple_comparisons as ties
 from ..statistics.intervals import Difference, pooled_deviation, t_interval, welch
 from .comparability import labels, short_name, varying
@@ -45,7 +46,7 @@ class Row:
         seconds_per_gradient: training time over gradient evaluations, in seconds.
         unsteadiness: time for a gradient evaluation in the slowest run over that in the fastest, at least 1.
         memory: largest peak memory of a run in bytes, ``None`` if none was measured.
-        sources: number of different source files of the variant among the runs; more than 1 is a warning.
+        codes: the codes of the variant that made the runs, none twice that do the same.
     """
 
     group: str
@@ -68,7 +69,7 @@ class Row:
     seconds_per_gradient: float | None
     unsteadiness: float | None
     memory: int | None
-    sources: int
+    codes: tuple[Code, ...]
 
     @property
     def n(self) -> int:
@@ -206,8 +207,16 @@ def _row(group: str, counted: CountedRow, differing: set[str], baselines: Mappin
         seconds_per_gradient=sum(run.seconds for run in done) / gradients if gradients else None,
         unsteadiness=max(paces) / min(paces) if paces else None,
         memory=max((run.memory for run in done if run.memory is not None), default=None),
-        sources=len({run.source for run in runs}),
+        codes=_codes(runs),
     )
+
+
+def _codes(runs: Sequence[RunSummary]) -> tuple[Code, ...]:
+    found: list[Code] = []
+    for run in runs:
+        if all(run.code.differs(other) for other in found):
+            found.append(run.code)
+    return tuple(found)
 
 
 def _hyper_first(key: str) -> tuple[bool, str]:

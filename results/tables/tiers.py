@@ -1,7 +1,8 @@
 """Tiers of evidence (published, reproduced, verified), and retracted runs.
 
 A row with records is *reproduced*: its runs were made here. It is *verified* when its runs were made again, from the
-same specs on another machine, with the same result. *Published* numbers never enter a ranking: see :mod:`.published`.
+same specs on another machine, with the same result. It is *stale*, whatever it was, when
+its variant behaves otherwise today. *Published* numbers never enter a ranking: see :mod:`.published`.
 """
 
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import StateError, explain
+from ..records.behaviour import Code
 from ..statistics.intervals import welch
 from .grouping import RunSummary
 from .rows import Row
@@ -23,6 +25,10 @@ RETRACTED = "retracted.toml"
 
 LEAST_AGAIN = 3
 """Number of runs of a row that must have been made again for it to count as verified."""
+
+
+STALE = "stale"
+"""Tier of a row whose variant behaves otherwise today than when its runs were made."""
 
 
 class Retraction(BaseModel):
@@ -59,8 +65,10 @@ def reasons(retractions: Iterable[Retraction]) -> dict[str, str]:
     return {run: f"{entry.reason} ({entry.date})" for entry in retractions for run in entry.runs}
 
 
-def tier(row: Row, runs: Mapping[str, RunSummary], again: Mapping[str, RunSummary]) -> str:
-    """Tell whether a row is ``verified`` or ``reproduced``.
+def tier(
+    row: Row, runs: Mapping[str, RunSummary], again: Mapping[str, RunSummary], today: Mapping[str, Code] | None = None
+) -> str:
+    """Tell whether a row is ``verified``, ``reproduced`` or ``stale``.
 
     Verified: at least 3 of its runs were made again on another machine; each of these has the same status as the first
     time; and the means of both sets do not differ significantly (Welch's test at 5 %). On one kind of machine a re-run
@@ -70,7 +78,10 @@ def tier(row: Row, runs: Mapping[str, RunSummary], again: Mapping[str, RunSummar
         row: the row of a table.
         runs: run id -> summary, for the runs that the row counts.
         again: run id -> summary of the re-run.
+        today: variant -> its code as it is; a row of a variant that is not in it is not judged by it.
     """
+    if (now := (today or {}).get(row.variant)) and any(now.differs(code) for code in row.codes):
+        return STALE
     pairs = [(runs[run], again[run]) for run in row.runs if run in again and again[run].host != runs[run].host]
     if len(pairs) < LEAST_AGAIN or any(first.status != second.status for first, second in pairs):
         return "reproduced"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import StateError
+from ..records.behaviour import Code, code_of
 from ..records.manifest import FOLDER as SUITES
 from ..records.manifest import SuiteManifest, manifest_files, read_manifest
 from ..records.record import Environment, RunRecord
@@ -30,7 +31,7 @@ class Entry(NamedTuple):
         evaluations: gradient evaluations per step, as counted.
         declared: gradient evaluations per step that the variant declares.
         seconds: training time in seconds.
-        variant_source: sha256 of the variant's source file.
+        code: the code of the variant that made it.
         fingerprint: sha256 of the decoded data set.
         environment: software and hardware of the run.
     """
@@ -45,7 +46,7 @@ class Entry(NamedTuple):
     evaluations: float
     declared: float | None
     seconds: float
-    variant_source: str
+    code: Code
     fingerprint: str
     environment: Environment
 
@@ -141,7 +142,7 @@ def _entry(file: str, record: RunRecord) -> Entry:
         evaluations=record.counters.gradient_evaluations / max(1, record.counters.steps),
         declared=record.declared_gradients,
         seconds=record.timing.train_seconds,
-        variant_source=record.variant_source,
+        code=code_of(str(record.spec.get("variant")), record.variant_source, record.environment.behaviour),
         fingerprint=record.dataset_fingerprint,
         environment=record.environment,
     )

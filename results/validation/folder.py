@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..records.behaviour import Code
 from .contents import read
 from .finding import Finding, merged
 from .runs import check_data, check_releases, check_runs, check_seeds, check_tiers
 from .suites import check_suite
 
 
-def validate(root: str | Path, sources: Mapping[str, str]) -> list[Finding]:
+def validate(root: str | Path, today: Mapping[str, Code]) -> list[Finding]:
     """Check a folder of records against the rules.
 
     Args:
         root: results folder, with ``runs`` in it.
-        sources: variant -> sha256 of its present source file.
+        today: variant -> its code as it is; see :func:`sambench.benchmarks.training.behaviour.codes_today`.
 
     Returns:
         The findings, serious ones first, then by file; the same finding in several files is listed once.
@@ -26,7 +27,7 @@ def validate(root: str | Path, sources: Mapping[str, str]) -> list[Finding]:
     return merged(
         [
             *found.findings,
-            *check_runs(found, sources),
+            *check_runs(found, today),
             *check_data(found),
             *check_releases(found),
             *check_seeds(found),

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
+from ..records.behaviour import Code
 from .contents import Contents, Entry
 from .finding import Finding
 
@@ -11,15 +12,15 @@ TOLERANCE = 0.02
 """Largest relative difference of declared and mean counted cost that is not reported: costs may be random."""
 
 
-def check_runs(found: Contents, sources: Mapping[str, str]) -> Iterator[Finding]:
+def check_runs(found: Contents, today: Mapping[str, Code]) -> Iterator[Finding]:
     """Check the code and the end of each run, and the declared cost of each method.
 
     Args:
         found: content of the folder.
-        sources: variant -> sha256 of its present source file.
+        today: variant -> its code as it is.
     """
     for entry in found.entries.values():
-        yield from _code(entry, sources)
+        yield from _code(entry, today)
         if entry.status == "completed":
             yield from _end(entry)
     yield from _costs(found)
@@ -113,9 +114,9 @@ def check_tiers(found: Contents) -> Iterator[Finding]:
                 )
 
 
-def _code(entry: Entry, sources: Mapping[str, str]) -> Iterator[Finding]:
+def _code(entry: Entry, today: Mapping[str, Code]) -> Iterator[Finding]:
     variant, environment = str(entry.spec.get("variant")), entry.environment
-    if variant not in sources:
+    if variant not in today:
         yield Finding(
             entry.file,
             f"variant = {variant!r}",
@@ -123,11 +124,13 @@ def _code(entry: Entry, sources: Mapping[str, str]) -> Iterator[Finding]:
             "Name its file with --plugin, or install the package that has it",
             serious=False,
         )
-    elif sources[variant] != entry.variant_source:
+    elif today[variant].differs(entry.code):
+        what = "behaviour" if today[variant].behaviour and entry.code.behaviour else "source"
+        then, now = getattr(entry.code, what), getattr(today[variant], what)
         yield Finding(
             entry.file,
-            f"variant_source = {entry.variant_source[:12]}",
-            f"stale: the source of {variant!r} is now {sources[variant][:12]}",
+            f"{what} = {then[:12]}",
+            f"stale: the {what} of {variant!r} is now {now[:12]}",
             f"Run it again, or show that the change since {environment.commit or 'then'} leaves results alone",
             serious=False,
         )

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from ...errors import ConfigError, StateError
+from ..records.behaviour import Code, code_of
 from ..records.manifest import FOLDER as SUITES
 from ..records.manifest import SuiteManifest, Track
 from ..records.trials import FOLDER as LEDGERS
@@ -92,15 +93,16 @@ def _choice(trials: list[Trial], ledger: str) -> Iterator[Finding]:
 
 def _tuned_as_it_ran(found: Contents, manifest: SuiteManifest, trials: list[Trial], ledger: str) -> Iterator[Finding]:
     """Check that trials and runs were made with the same source of the variant."""
-    made: dict[str, set[str]] = defaultdict(set)
+    made: dict[str, set[Code]] = defaultdict(set)
     for entry in (found.entries[run] for run in manifest.runs if run in found.entries):
-        made[str(entry.spec.get("variant"))].add(entry.variant_source)
+        made[str(entry.spec.get("variant"))].add(entry.code)
     for variant, source in sorted({(trial.variant, trial.variant_source) for trial in trials}):
-        if made[variant] - {source}:
+        tried = code_of(variant, source)
+        if others := sorted(code.source[:12] for code in made[variant] if tried.differs(code)):
             yield Finding(
                 ledger,
                 f"{variant}: variant_source = {source[:12]}",
-                f"its runs were made with the source {', '.join(sorted(s[:12] for s in made[variant]))}",
+                f"its runs were made with the source {', '.join(others)}",
                 "Tune it again, or show that the change leaves results alone",
                 serious=False,
             )

@@ -1,9 +1,9 @@
 """Steps of every variant, in float64 on a small BatchNorm network, by a group of two processes."""
 
-from sambench.benchmarks.conformance.settings import small
-from sambench.benchmarks.conformance.testbed import BATCH, Probe
 from sambench.benchmarks.training.classification import ClassificationOracle
+from sambench.benchmarks.training.probe import BATCH, Probe
 from sambench.variants import get_info, list_variants
+from sambench.variants.settings import small
 
 STEPS = 5
 NAMES = [info.name for info in list_variants()]

@@ -5,7 +5,8 @@ import io
 import pytest
 import torch
 
-from sambench.benchmarks.conformance.testbed import Probe, all_same_bits
+from sambench.benchmarks.conformance.testbed import all_same_bits
+from sambench.benchmarks.training.probe import Probe
 from sambench.datasets.samplers import list_samplers
 from sambench.variants import AVERAGES, HOOKS, get_info, list_variants
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from sambench.benchmarks.conformance.testbed import Probe, distance
+from sambench.benchmarks.conformance.testbed import distance
+from sambench.benchmarks.training.probe import Probe
 from sambench.variants import TINY, create, get_info, list_variants
 
 DUE = {

@@ -6,7 +6,8 @@ import pickle
 import pytest
 import torch
 
-from sambench.benchmarks.conformance.testbed import Net, Probe, all_same_bits
+from sambench.benchmarks.conformance.testbed import all_same_bits
+from sambench.benchmarks.training.probe import Net, Probe
 from sambench.variants import get_info, list_variants
 
 NAMES = [info.name for info in list_variants()]

@@ -19,10 +19,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ....errors import SambenchError
 from ....variants import VariantInfo, get_info, load_plugin
+from ....variants.settings import small
 from ...training.batch import Batch
+from ...training.probe import Net, Probe
 from ..check import Failed, check
-from ..settings import small
-from ..testbed import Net, Probe, distance, same_bits
+from ..testbed import distance, same_bits
 
 STEPS = 6
 RANKS = 2

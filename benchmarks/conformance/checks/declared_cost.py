@@ -6,9 +6,9 @@ from scipy.stats import binom
 
 from ....hyper import Value, resolve
 from ....variants import VariantInfo
+from ....variants.settings import settings, spell
+from ...training.probe import BATCH, TOTAL, Probe
 from ..check import Failed, check
-from ..settings import settings, spell
-from ..testbed import BATCH, TOTAL, Probe
 
 CONFIDENCE = 1 - 1e-6
 """Of the interval that a random count must fall into: one false alarm in a million."""

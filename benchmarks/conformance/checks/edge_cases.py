@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from ....errors import ConfigError
 from ....hyper import Value
 from ....variants import VariantInfo, create
+from ....variants.settings import small
 from ...training.classification import ClassificationOracle
+from ...training.probe import CLASSES, HIDDEN, INPUTS, Net, Probe
 from ..check import Failed, check
-from ..settings import small
-from ..testbed import CLASSES, HIDDEN, INPUTS, Net, Probe, all_same_bits, same_bits
+from ..testbed import all_same_bits, same_bits
 
 STEPS = 6
 

@@ -5,9 +5,10 @@ from typing import Any
 import torch
 
 from ....variants import VariantInfo, get_info
+from ....variants.settings import small, spell
+from ...training.probe import Probe
 from ..check import Failed, NotApplicable, check
-from ..settings import small, spell
-from ..testbed import BaseRun, Probe, all_same_bits, distance, usable_bases
+from ..testbed import BaseRun, all_same_bits, distance, usable_bases
 
 STEPS = 8
 TOLERANCE = 1e-12

@@ -17,10 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from ....variants import VariantInfo
+from ....variants.settings import settings, small, spell
 from ...training.classification import ClassificationOracle
+from ...training.probe import Net, Probe
 from ..check import Failed, check
-from ..settings import settings, small, spell
-from ..testbed import Net, Probe
 
 STEPS, FEW = 6, 2
 """Steps at the defaults, which go through a period, and at every other setting."""

@@ -35,11 +35,11 @@ from numpy.typing import NDArray
 from ....hyper import Value, resolve
 from ....seeding import generator
 from ....variants import VariantInfo, create
+from ....variants.settings import published, settings, spell
 from ...training.batch import Batch
 from ...training.classification import ClassificationOracle
+from ...training.probe import attach
 from ..check import Failed, NotApplicable, check
-from ..settings import published, settings, spell
-from ..testbed import attach
 from .numpy_network import (
     CLASSES,
     DIMENSION,

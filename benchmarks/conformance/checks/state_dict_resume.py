@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from ....variants import VariantInfo
+from ....variants.settings import settings, small, spell
 from ...training.classification import ClassificationOracle
+from ...training.probe import BASES, Probe
 from ..check import Failed, check
-from ..settings import settings, small, spell
-from ..testbed import BASES, Probe, all_same_bits, usable_bases
+from ..testbed import all_same_bits, usable_bases
 from .weights_restored import differs, state_of
 
 BEFORE, AFTER = 5, 4

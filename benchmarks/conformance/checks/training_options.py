@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ....variants import VariantInfo
+from ....variants.settings import small
 from ...precision import GradientOverflow
 from ...training.classification import ClassificationOracle
+from ...training.probe import Net, Probe
 from ..check import Failed, NotApplicable, check
-from ..settings import small
-from ..testbed import Net, Probe, all_same_bits, distance, usable_bases
+from ..testbed import all_same_bits, distance, usable_bases
 from .weights_restored import differs, state_of
 
 STEPS = 6

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ....variants import StepRule, VariantInfo
+from ....variants.settings import settings, small, spell
 from ...training.classification import ClassificationOracle
+from ...training.probe import Probe
 from ..check import Failed, check
-from ..settings import settings, small, spell
-from ..testbed import Probe, all_same_bits, distance, same_bits
+from ..testbed import all_same_bits, distance, same_bits
 
 WARM_UP = 5
 """One epoch and a step."""

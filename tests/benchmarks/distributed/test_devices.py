@@ -10,8 +10,9 @@ import torch
 from device_steps import DEVICE, NAMES, STEPS, trial, work
 from process_pair import together
 
-from sambench.benchmarks.conformance.testbed import BATCH, all_same_bits, distance
+from sambench.benchmarks.conformance.testbed import all_same_bits, distance
 from sambench.benchmarks.training.classification import ClassificationOracle
+from sambench.benchmarks.training.probe import BATCH
 from sambench.variants import universal_sam
 
 HALF = BATCH // 2

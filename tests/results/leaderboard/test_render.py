@@ -12,6 +12,7 @@ from scipy import stats
 from sambench.errors import StateError
 from sambench.results.leaderboard import render as leaderboard
 from sambench.results.leaderboard.cells import cells
+from sambench.results.records.behaviour import Code
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
 from sambench.results.statistics.intervals import detectable_difference, pooled_deviation, t_interval
@@ -244,6 +245,21 @@ def test_settings_distinguish_methods_of_one_name(make_record: Make) -> None:
     assert settings(runs)["sam on adamw"] == "rho=0.05 lr=1e-3"
 
 
+def test_a_row_is_stale_when_its_variant_behaves_otherwise_not_when_its_text_changed(make_record: Make) -> None:
+    runs = [changed(make_record(seed=seed), environment={"behaviour": "then"}) for seed in (0, 1)]
+    source = runs[0].variant_source
+
+    def shown(**today: Code) -> str:
+        return leaderboard.render(assemble(runs, today=today))
+
+    for same in (Code("f" * 64, "then"), Code(source), Code(source, "then")):
+        assert "| reproduced |" in shown(sam=same)
+    for other in (Code(source, "now"), Code("f" * 64)):
+        assert "stale" in row_of(shown(sam=other), "sam")
+        assert "- **Stale**, as the variant behaves otherwise today: sam." in shown(sam=other)
+    assert "| reproduced |" in shown(asam=Code("f" * 64, "now"))
+
+
 def test_marks_and_warnings(make_record: Make) -> None:
     unverified = make_record(variant_status="reimplementation, unverified")
     other = make_record(seed=1, device_name="a GPU", variant_status="reimplementation, unverified")
@@ -253,7 +269,7 @@ def test_marks_and_warnings(make_record: Make) -> None:
     assert "| sam †" in text
     assert "**Times mix hardware** and do not compare: a CPU, 2 threads (1 run); a GPU (1 run)." in text
     assert "Forward-only passes, beside the gradient evaluations: sam 6.25." in text
-    assert "**More than one version** of the variant's source: sam." in text
+    assert "**More than one version** of the variant's code: sam." in text
 
 
 def test_times_of_a_busy_machine_do_not_compare(make_record: Make) -> None:

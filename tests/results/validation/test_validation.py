@@ -9,6 +9,7 @@ import pytest
 from synthetic import build_record, build_trial
 
 from sambench.errors import StateError
+from sambench.results.records.behaviour import Code
 from sambench.results.records.manifest import Calibration, SuiteManifest, Track, Tuning
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
@@ -17,7 +18,7 @@ from sambench.results.tables.tiers import RETRACTED, VERIFICATION
 from sambench.results.validation import Finding, validate
 
 SEEDS = (0, 1, 2)
-SOURCES = {name: build_record(variant=name).variant_source for name in ("sgd", "sam")}
+TODAY = {name: Code(build_record(variant=name).variant_source) for name in ("sgd", "sam")}
 
 
 class Folder:
@@ -65,7 +66,7 @@ class Folder:
         (self.root / "suites" / "s.json").write_text(manifest.model_dump_json())
 
     def findings(self) -> list[Finding]:
-        return validate(self.root, SOURCES)
+        return validate(self.root, TODAY)
 
     def only(self, serious: bool = True) -> Finding:
         (finding,) = self.findings()
@@ -86,7 +87,7 @@ def test_a_folder_that_keeps_the_rules_has_no_findings(folder: Folder) -> None:
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="no folder of records"):
-        validate(tmp_path, SOURCES)
+        validate(tmp_path, TODAY)
 
 
 def edit(key: str, value: Any) -> Callable[[str], str]:
@@ -182,7 +183,7 @@ def test_trials_made_with_another_source(folder: Folder) -> None:
     folder.write()
     finding = folder.only(serious=False)
     assert (finding.file, finding.value) == ("ledgers/s.parquet", "sam: variant_source = cccccccccccc")
-    assert SOURCES["sam"][:12] in finding.problem
+    assert TODAY["sam"].source[:12] in finding.problem
 
 
 def test_settings_of_the_base_that_nobody_tuned(folder: Folder) -> None:
@@ -288,11 +289,22 @@ def test_unequal_seeds_of_runs_that_no_suite_promised(folder: Folder) -> None:
 
 def test_a_stale_variant(folder: Folder) -> None:
     folder.write()
-    found = validate(folder.root, SOURCES | {"sam": "f" * 64})
+    found = validate(folder.root, TODAY | {"sam": Code("f" * 64)})
     assert [finding.file for finding in found] == [min(folder.file(f"sam 4 {seed}") for seed in SEEDS) + " and 2 more"]
     assert found[0].problem == "stale: the source of 'sam' is now ffffffffffff"
     assert not found[0].serious
-    assert "not registered" in validate(folder.root, {"sgd": SOURCES["sgd"]})[0].problem
+    assert "not registered" in validate(folder.root, {"sgd": TODAY["sgd"]})[0].problem
+
+
+def test_a_variant_whose_text_alone_has_changed_is_not_stale(folder: Folder) -> None:
+    edited = {"sam": Code("f" * 64, "same"), "sgd": TODAY["sgd"]}
+    for seed in SEEDS:
+        folder.replace(f"sam 4 {seed}", environment={"behaviour": "same"})
+    folder.write()
+    assert validate(folder.root, edited) == []
+    (finding,) = validate(folder.root, edited | {"sam": Code(TODAY["sam"].source, "another")})
+    assert (finding.value, finding.serious) == ("behaviour = same", False)
+    assert finding.problem == "stale: the behaviour of 'sam' is now another"
 
 
 def test_records_without_a_commit(folder: Folder) -> None:
@@ -319,7 +331,7 @@ def test_runs_that_held_data_out(folder: Folder) -> None:
     for record in list(folder.records):
         folder.replace(record, metrics={"split": "test"})
     folder.write()
-    found = validate(folder.root, SOURCES | {"asam": held_out[0].variant_source})
+    found = validate(folder.root, TODAY | {"asam": Code(held_out[0].variant_source)})
     assert [finding.value for finding in found] == ["split = 'holdout'"]
     assert found[0].file.endswith(" and 2 more")
 

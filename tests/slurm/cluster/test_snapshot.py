@@ -31,7 +31,7 @@ def test_every_module_of_the_package_is_there_with_the_same_bytes(copy):
 
 def test_data_of_packages_is_there_and_records_are_not(copy):
     assert (copy / "benchmarks" / "suites" / "quickstart.toml").is_file()
-    assert (copy / "results" / "conformance.json").is_file()
+    assert all((copy / "results" / f"{name}.json").is_file() for name in ("behaviour", "conformance"))
     assert (copy / "variants" / "transcriptions" / "sam.py").is_file()
     assert (copy / "slurm" / "cluster" / "profiles" / "gpu.toml").is_file()
     assert not (copy / "results" / "runs").exists()

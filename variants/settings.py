@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from itertools import product
 
-from ...hyper import Hyper, Value
-from ...variants import VariantInfo
+from ..hyper import Hyper, Value
+from .info import VariantInfo
 
 MOST = 12
 """Settings that are checked in full combination; beyond, one departure from the defaults at a time."""
