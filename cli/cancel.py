@@ -1,8 +1,9 @@
-"""``sambench cancel``: cancel the jobs of a suite."""
+"""``sambench cancel``: stop the runs of a suite, here and on a cluster."""
 
 from ..benchmarks.suites.index import suite_index
 from ..results.records.store import Store
 from ..slurm.cluster.cancel import cancel_suite
+from ..slurm.stop import stop_local_runs
 from .console import say
 from .options import RESULTS, Plugins, Results, Sources, SuiteName
 
@@ -13,6 +14,18 @@ def cancel(
     source: Sources = None,
     plugin: Plugins = None,
 ) -> None:
-    """Cancel the jobs of a suite that wait or run. Records and checkpoints stay; launch goes on with them."""
-    cancelled = cancel_suite(suite_index(suite, source or (), plugin or ()).name, Store(results))
-    say(f"cancelled {cancelled} jobs" if cancelled else "no job of this suite waits or runs")
+    """Cancel the jobs of a suite that wait or run, and stop the runs that this machine makes.
+
+    Records and checkpoints stay; launch goes on with them.
+    """
+    index, store = suite_index(suite, source or (), plugin or ()), Store(results)
+    stopped, elsewhere = stop_local_runs(index.run_ids, store)
+    cancelled = cancel_suite(index.name, store)
+    if stopped:
+        say(f"asked {stopped} processes of this machine to write a checkpoint and stop")
+    if cancelled:
+        say(f"cancelled {cancelled} jobs")
+    if elsewhere:
+        say(f"runs are being made on {', '.join(elsewhere)}: cancel them there")
+    if not (stopped or cancelled or elsewhere):
+        say("no job or process of this suite waits or runs")

@@ -9,6 +9,7 @@ from .console import err, out, say
 from .executor_options import Extra, On, ProfileName, profile_options, read_executor
 from .options import (
     RESULTS,
+    Anew,
     DataRoot,
     Device,
     Every,
@@ -43,6 +44,7 @@ def launch(
     device: Device = "auto",
     workers: Workers = None,
     checkpoint_seconds: Every = 60.0,
+    anew: Anew = False,
 ) -> None:
     """Run what is missing of a suite: here, several processes at a time, or as job arrays of a cluster.
 
@@ -60,6 +62,7 @@ def launch(
             plugins=plugin or (),
             checkpoint_seconds=checkpoint_seconds,
             command=f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}",
+            anew=anew,
             watch=show,
         ),
         f"{suite}{results_option(results)}",

@@ -43,6 +43,8 @@ def print_plan(made: "Plan", executor: "Executor") -> None:
     if made.suite.description:
         out.print(made.suite.description, highlight=False)
     rows = [("runs in the suite", str(len(made.suite.specs))), ("already in the store", str(made.done))]
+    if made.outdated:
+        rows.append(("made with other code", f"{made.outdated}; `sambench launch --anew` makes them again"))
     if made.elsewhere:
         rows.append(("under way already", str(made.elsewhere)))
     rows += [

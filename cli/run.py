@@ -11,6 +11,7 @@ from ..benchmarks.distributed.torchrun import reason_recorded, run_under_torchru
 from ..benchmarks.m_sharpness import read_m
 from ..benchmarks.resolve import make_spec
 from ..benchmarks.spec import RunSpec
+from ..benchmarks.training.made_with import outdated
 from ..benchmarks.training.run import run_spec_in_group
 from ..benchmarks.training.signals import note_signals
 from ..datasets.source import Source
@@ -19,7 +20,7 @@ from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import err, facts, out
 from .model_options import read_fields, read_settings, spec_options
-from .options import RESULTS, DataRoot, Device, Every, Plugins, Results
+from .options import RESULTS, Anew, DataRoot, Device, Every, Plugins, Results
 from .progress import run_progress
 
 Settings = Annotated[
@@ -47,6 +48,7 @@ def run(
     device: Device = "auto",
     devices: Devices = None,
     checkpoint_seconds: Every = 60.0,
+    anew: Anew = False,
 ) -> None:
     """Train one run and write its record. A run that is in the store is shown; an interrupted one resumes.
 
@@ -68,6 +70,9 @@ def run(
         hyper["m"] = read_m(hyper["m"], int(size), devices)
     spec = make_spec({**defaults_for_here(pick_device(device)), **fields, "hyper": hyper})
     store = Store(results)
+    if anew and environment is None:
+        for run_id in outdated([(spec, source)], store):
+            store.retire(run_id)
     known = store.has(spec.run_id)
     if devices > 1 and environment is None and not known:
         run_under_torchrun(devices, sys.argv[1:])

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ..benchmarks.suites.preregistration import check_ready, preregister
 from ..benchmarks.suites.suite import Suite, load_suite
+from ..benchmarks.training.made_with import outdated
 from ..errors import Interrupted, SambenchError
+from ..results.records.lease import lease_status
 from ..results.records.store import Store
 from .events import FINAL, Listen, RunEvent
 from .executor import Executor, make_executor
@@ -40,6 +42,7 @@ def launch_suite(
     plugins: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
     command: str = "",
+    anew: bool = False,
     watch: Watch = silent,
 ) -> dict[str, str]:
     """Run what is missing of a suite, after its manifest was written.
@@ -56,6 +59,7 @@ def launch_suite(
         plugins: Python files that register what the suite names.
         checkpoint_seconds: least time between two checkpoints of a run.
         command: what a reader would type to make the runs, for the manifest.
+        anew: make again what was made or begun with other code; see :meth:`.Store.retire`.
         watch: shows the plan and what becomes of it.
 
     Returns:
@@ -83,6 +87,10 @@ def launch_suite(
     check_ready(suite)
     store.check_writable()
     preregister(suite, store, command or f"sambench launch {suite.name}")
+    if anew:
+        for run_id in outdated(((spec, suite.source(spec)) for spec in suite.specs), store):
+            if not lease_status(store.checkpoints(run_id))[0]:  # else somebody is making it
+                store.retire(run_id)
     return carry_out(suite, options, make_executor(executor) if isinstance(executor, str) else executor, watch)
 
 

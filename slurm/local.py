@@ -1,14 +1,16 @@
 """Worker processes on this machine that make the runs of a plan.
 
-A worker takes one run after the other, so that Python and torch start once. A worker that dies (out of memory, a
-signal) takes its run with it and nothing else: the run counts as lost, and a new worker takes its place.
+A worker takes one run after the other, so that Python and torch start once. A worker that dies (out of memory) takes
+its run with it and nothing else: the run counts as lost, and a new worker takes its place. A signal that asks one
+process to end asks all: workers write a checkpoint and stop with their parent, and the parent with a worker.
 """
 
 import contextlib
 import multiprocessing
 import signal
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -25,35 +27,62 @@ def run_pool(
     options: RunOptions,
     workers: int,
     listen: Listen,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] | None = None,
 ) -> dict[str, str]:
     """Make all runs and return how each ended, by run id. One that fails never stops another.
 
-    An interrupt (Ctrl-C), or ``stop`` saying so, asks every worker to write a checkpoint and stop; the same call
-    resumes.
+    Ctrl-C, TERM or HUP asks every worker to write a checkpoint and stop; the same call resumes. So does ``stop`` saying
+    so, or, where nothing says when to stop, a signal to a worker alone.
 
     Raises:
-        Interrupted: Ctrl-C; every worker has stopped.
+        Interrupted: a signal came; every worker has stopped.
     """
-    todo, ended = deque(runs), dict[str, str]()
-    pool = [_Worker(number, options) for number in range(min(workers, len(runs)))]
+    with _signals_as_interrupts():
+        return _run_pool(runs, options, workers, listen, stop)
+
+
+@contextlib.contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """Inside the block, let TERM and HUP do what Ctrl-C does, unless they are ignored or somebody handles them."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []
+    for number in taken:
+        signal.signal(number, signal.default_int_handler)
     try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _run_pool(
+    runs: tuple[Planned, ...], options: RunOptions, workers: int, listen: Listen, stop: Callable[[], bool] | None
+) -> dict[str, str]:
+    todo, ended = deque(runs), dict[str, str]()
+    pool: list[_Worker] = []
+    try:
+        for number in range(min(workers, len(runs))):
+            pool.append(_Worker(number, options))
         for worker in pool:
             worker.give(todo)
         while any(worker.run for worker in pool):
-            if todo and stop():
+            if stop and stop():
                 todo.clear()
-            for worker in pool:
-                if stop() and worker.run:
-                    worker.ask_to_stop()
+                for worker in pool:
+                    if worker.run:
+                        worker.ask_to_stop()
             for ready in wait([worker.pipe for worker in pool if worker.run], timeout=EVENT_INTERVAL_SECONDS):
                 worker = next(w for w in pool if w.pipe is ready)
                 event = worker.hear()
                 listen(event)
                 if event.kind not in ("started", "step"):
                     ended[event.run.spec.run_id] = event.kind
-                    if event.kind == "interrupted":  # this worker ends; the next run needs a new one
+                    if event.kind == "interrupted":
                         worker.process.join()
+                        if not worker.asked and stop is None:
+                            raise KeyboardInterrupt
                     worker.give(todo)
     except KeyboardInterrupt:
         for worker in pool:
@@ -115,13 +144,16 @@ def _work(pipe: Connection, number: int, options: RunOptions) -> None:
     """The worker process: make runs until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     # A signal between two runs stops the next one, and a second one must not end what the first one asked to stop.
-    for number_of_signal in (signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number_of_signal, Note())
+    for name in ("SIGTERM", "SIGHUP", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), Note())
     device = options.prepare(number)
 
     def tell(event: RunEvent) -> None:
-        with contextlib.suppress(OSError):  # the parent is gone; the run goes on, its record matters
+        try:
             pipe.send(event)
+        except OSError:  # the parent was killed: nobody would stop this process later
+            signal.raise_signal(signal.SIGTERM)
 
     while True:
         try:

@@ -44,6 +44,7 @@ class Plan:
         basis: sentences on how the times were estimated.
         checkpoint_bytes: disk space of the largest checkpoints of one run, in bytes.
         record_bytes: disk space of all records to come, in bytes.
+        outdated: number of runs that were made or begun with other code than that of today.
     """
 
     suite: "Suite"
@@ -53,6 +54,7 @@ class Plan:
     basis: tuple[str, ...]
     checkpoint_bytes: int = 0
     record_bytes: int = 0
+    outdated: int = 0
 
     @cached_property
     def gradient_evaluations(self) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite
+from ..benchmarks.training.made_with import outdated
 from ..datasets.samplers import get_sampler
 from ..errors import StateError
 from ..results.records.record import RunRecord
@@ -80,6 +81,7 @@ def make_plan(
         basis=tuple(basis for _, basis in speeds.values()),
         checkpoint_bytes=checkpoints,
         record_bytes=records,
+        outdated=len(outdated(((spec, suite.source(spec)) for spec in suite.specs), store)),
     )
 
 

@@ -13,6 +13,8 @@ from ...atomic import atomic_write_bytes, remove_leftovers
 from ...errors import StateError
 from ...results.records.lease import Lease, lease_status
 
+MADE_WITH = "made_with.json"
+"""File beside the checkpoints that says which code they were made with: see :mod:`.made_with`."""
 log = logging.getLogger("sambench")
 MAGIC = b"sambench checkpoint 1 "
 
@@ -125,6 +127,7 @@ class Checkpoints:
         """Remove the checkpoints of a run whose record is written."""
         for path in self._files():
             path.unlink(missing_ok=True)
+        (self.folder / MADE_WITH).unlink(missing_ok=True)
         if self.lease is not None:
             self.lease.release()
 

@@ -9,11 +9,9 @@ from typing import Any
 
 import torch
 
-from ...datasets import DATASETS, Dataset, load
-from ...datasets.samplers import get_sampler
+from ...datasets import Dataset, load
 from ...datasets.source import Source
 from ...errors import SambenchError
-from ...registry import is_built_in, source_hash
 from ...results.records.lease import Lease
 from ...results.records.record import Counters, RunRecord, Timing
 from ...results.records.store import Store
@@ -24,12 +22,13 @@ from ...variants.info import STATUSES
 from ..device import pick_device
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..distributed.rendezvous import DistributedEnvironment, rendezvous
-from ..models import MODELS
 from ..spec import RunSpec
 from .behaviour import behaviour_of
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .loop import Diverged, train
+from .made_with import WAY_OUT, changed_since, made_with, plugin_sources
+from .made_with import begin as begin_with
 from .state import Advance, Measurement, TrainState
 
 log = logging.getLogger("sambench")
@@ -66,10 +65,12 @@ def run_spec(
         Interrupted: a signal came; the run can be resumed by the same call.
         Exception: whatever the training raised, after a record with status ``failed`` was written.
     """
+    location = source.location if source else spec.dataset
     if (record := process_group.broadcast_from_main(lambda: _finished(spec, store))) is not None:
+        if process_group.is_main_process and (what := changed_since(record, made_with(spec, location))):
+            log.warning("run %s was made with other code (%s): %s", spec.run_id[:12], what, WAY_OUT)
         return record
     process_group.broadcast_from_main(store.check_writable)
-    location = source.location if source else spec.dataset
     dataset = load(location, name=spec.dataset, root=data_root)
     checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
     with contextlib.ExitStack() as claim:
@@ -77,7 +78,10 @@ def run_spec(
         def begin() -> tuple[RunRecord | None, dict[str, Any] | None]:
             claim.enter_context(checkpoints.claimed())
             record = _finished(spec, store)  # another process finished it just before this one held it
-            return record, None if record else checkpoints.latest()
+            if record is not None:
+                return record, None
+            begin_with(checkpoints.folder, made_with(spec, location))
+            return None, checkpoints.latest()
 
         record, state = process_group.broadcast_from_main(begin)
         if record is not None:
@@ -146,19 +150,6 @@ def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
         tell(state)
 
     return advance
-
-
-def plugin_sources(spec: RunSpec, location: str) -> dict[str, str]:
-    """Hash the files of loss hook and weight average, and of what else of a run is not part of this package.
-
-    Args:
-        spec: the resolved spec of the run.
-        location: what its data set was loaded by: a name, or a format with a folder.
-    """
-    used = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
-    others = {"sampler": get_sampler(spec.sampler), "model": MODELS.get(spec.model), "dataset": DATASETS.get(location)}
-    used = {kind: one for kind, one in used.items() if one.name != "none"}
-    return {kind: source_hash(one) for kind, one in (used | others).items() if kind in used or not is_built_in(one)}
 
 
 def make_record(

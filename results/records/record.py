@@ -146,7 +146,8 @@ class Environment(_Frozen):
     dirty: bool | None = None
     source: str | None = Field(None, description="sha256 of the package's modules, where they lie in no checkout")
     behaviour: str | None = Field(
-        None, description="hash of a short float64 training of the variant; absent in records from before it was taken"
+        default=None,
+        description="hash of a short float64 training of the variant; absent in records from before it was taken",
     )
     libraries: dict[str, str] = Field(default_factory=dict, description="versions of what results may depend on")
 

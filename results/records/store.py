@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ...atomic import atomic_write_bytes, check_writable, make_folder, remove_leftovers
 from ...errors import StateError, explain
+from .lease import lease_status
 from .record import RunRecord
 
 _FINAL = ".json"
@@ -46,6 +47,7 @@ class Store:
     ``root/runs/<run_id>.json``             the run's record, final: completed or diverged, never changed
     ``root/runs/<run_id>.failed.json``      its last failed attempt, until an attempt succeeds
     ``root/checkpoints/<run_id>/``          leases and checkpoints of a run in progress
+    ``root/replaced/<run_id>-<n>.json``     records that a run had before it was made anew
     ======================================  ===========================================================
 
     Failed attempts have a file name of their own, so that file names tell which runs are done, and a retry that fails
@@ -150,6 +152,22 @@ class Store:
         if written:
             self.failed_path(record.run_id).unlink(missing_ok=True)
         return written
+
+    def retire(self, run_id: str) -> None:
+        """Move the record of a run to ``replaced`` and delete its checkpoints, so that it is made from its first step.
+
+        Raises:
+            StateError: somebody is making the run, or the folder cannot be written.
+        """
+        folder = self.checkpoints(run_id)
+        if lease_status(folder)[0]:
+            raise StateError(f"run {run_id[:12]} is being made; stop it, or wait for it, before it is made anew")
+        for path in folder.glob("step-*.pt"):
+            path.unlink(missing_ok=True)
+        if self.has(run_id):
+            make_folder(replaced := self.root / "replaced")
+            number = sum(1 for _ in replaced.glob(f"{run_id}-*{_FINAL}")) + 1
+            os.replace(self.path(run_id), replaced / f"{run_id}-{number}{_FINAL}")
 
     def check_writable(self) -> None:
         """Make sure, before a run spends hours, that its record can be written; delete leftovers of killed processes.

@@ -48,8 +48,8 @@ def changed_sam():
 
     @register("more_sam", summary="SAM that goes a little further", paper=None, gradients=2, hyper=hyper)
     class More(SAM):
-        def __init__(self, params, base, *, rho, **settings):
-            super().__init__(params, base, rho=1.01 * rho, **settings)
+        def ascent(self, at):
+            return torch._foreach_mul(super().ascent(at), 1.01)
 
     @register("same_sam", summary="SAM in other words", paper=None, gradients=2, hyper=hyper)
     class Same(SAM):
@@ -60,7 +60,8 @@ def changed_sam():
 
 def test_a_changed_rule_behaves_otherwise_and_a_changed_text_does_not(changed_sam):
     more, same = map(behaviour_of, changed_sam)
-    assert same == behaviour_of(get_info("sam")) != more
+    assert same == behaviour_of(get_info("sam"))
+    assert more not in (None, same)
     ours = Code(get_info("sam").source_hash(), behaviour_of(get_info("sam")))
     assert not ours.differs(code_today(changed_sam[1]))
     assert ours.differs(code_today(changed_sam[0]))
