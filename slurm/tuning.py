@@ -9,15 +9,17 @@ from .. import units
 from ..atomic import atomic_write_bytes, make_folder
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite
+from ..benchmarks.training.behaviour import codes_today
 from ..benchmarks.tuning.search import tune, tuned_entries
 from ..benchmarks.tuning.strategies import SearchStrategy
 from ..benchmarks.tuning.tuned_suite import final_suite
 from ..errors import StateError
+from ..results.records.behaviour import code_of
 from ..results.records.manifest import FOLDER as SUITES
 from ..results.records.manifest import read_manifests
 from ..results.records.store import Store
 from ..results.records.trials import FOLDER as LEDGERS
-from ..results.records.trials import Trial, write_ledger
+from ..results.records.trials import Trial, read_ledger, write_ledger
 from .events import Listen, RunEvent
 from .executor import Executor
 from .launch import Watch, carry_out, silent
@@ -71,8 +73,9 @@ def tune_suite(
     store = Store(results / TRIALS)
     store.check_writable()
     options = replace(options, results=store.root)
-    trials = tune(suite, store, strategy, _rounds(suite, options, executor, tell, watch))
     ledger, final = results / LEDGERS / f"{suite.name}.parquet", results / SUITES / f"{suite.name}.toml"
+    known = _known(ledger)
+    trials = tune(suite, store, strategy, _rounds(suite, options, executor, tell, watch), known)
     digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))
     text = final_suite(suite, trials, ledger.name, digest)
     _check_unseen(results, suite.name, final, text)
@@ -80,6 +83,17 @@ def tune_suite(
     make_folder(final.parent)
     atomic_write_bytes(final, text.encode())
     return TunedSuite(trials, ledger, final)
+
+
+def _known(ledger: Path) -> dict[str, Trial]:
+    """Return the trials of an earlier ledger whose variant behaves today as it did, by run id."""
+    today = codes_today()
+    trials = read_ledger(ledger) if ledger.is_file() else []
+    return {
+        trial.run_id: trial
+        for trial in trials
+        if trial.variant in today and not today[trial.variant].differs(code_of(trial.variant, trial.variant_source))
+    }
 
 
 def _rounds(

@@ -48,13 +48,16 @@ def plugin_sources(spec: RunSpec, location: str, *, built_in: bool = True) -> di
 
 
 def made_with(spec: RunSpec, location: str) -> dict[str, str]:
-    """Return what the results of a run depend on, name -> version or hash: the variant, by its behaviour, and plug-ins.
+    """Return what the results of a run depend on, name -> hash.
+
+    A variant is told by its behaviour where that is known from its source; a plug-in by its source, as nothing of it
+    should run before the run that it was named for.
 
     Args:
         spec: the resolved spec of the run.
         location: what its data set is loaded by.
     """
-    code = code_today(get_info(spec.variant))
+    code = code_of(spec.variant, get_info(spec.variant).source_hash())
     return {f"variant {spec.variant}": code.behaviour or code.source, **plugin_sources(spec, location, built_in=False)}
 
 
@@ -65,9 +68,10 @@ def changed_since(record: RunRecord, now: Mapping[str, str]) -> str:
         record: the record of a run.
         now: as :func:`made_with` returns it.
     """
-    variant = record.spec["variant"]
-    code = code_of(variant, record.variant_source, record.environment.behaviour)
-    return _changes({f"variant {variant}": code.behaviour or code.source, **record.plugin_sources}, now)
+    name, info = f"variant {record.spec['variant']}", get_info(record.spec["variant"])
+    code = code_of(info.name, record.variant_source, record.environment.behaviour)
+    same = info.source_hash() == code.source or not code_today(info).differs(code)
+    return _changes({name: now[name] if same else code.behaviour or code.source, **record.plugin_sources}, now)
 
 
 def outdated(runs: Iterable[tuple[RunSpec, Source | None]], store: Store) -> list[str]:

@@ -73,16 +73,20 @@ def tuned_entries(suite: Suite) -> list[TunedEntry]:
     return found
 
 
-def tune(suite: Suite, store: Store, strategy: SearchStrategy, run: RunSpecs) -> list[Trial]:
+def tune(
+    suite: Suite, store: Store, strategy: SearchStrategy, run: RunSpecs, known: Mapping[str, Trial] | None = None
+) -> list[Trial]:
     """Spend the budget of a suite and choose a setting for every method on every track.
 
-    Trials are ordinary runs: what the store has is not made again, so that the same call resumes.
+    Trials are ordinary runs: what the store or an earlier ledger has is not made again, so that the same call resumes,
+    and a method that is added or corrected is tuned alone.
 
     Args:
         suite: a suite whose file has a table ``[tuning]``.
         store: results folder of the trials; not that of the final runs.
         strategy: what proposes settings. Setting 0 is the default one, for every method.
         run: trains the runs that it is given and returns the error texts of failed ones.
+        known: run id -> trial that was made before, by the code of today.
 
     Returns:
         Every trial: screened ones, then those of the finalists at the other seeds; the chosen ones are marked.
@@ -96,10 +100,10 @@ def tune(suite: Suite, store: Store, strategy: SearchStrategy, run: RunSpecs) ->
     numbers = range(budget.trials)
     for some in ([n] for n in numbers) if strategy.sequential else [numbers]:
         attempts = [attempt for who in everyone for attempt in _screen(who, some, screened[who.key], strategy, budget)]
-        _make(suite, store, strategy, run, attempts, screened)
+        _make(suite, store, strategy, run, attempts, screened, known or {})
     confirmed: Ledger = {who.key: [] for who in everyone}
     attempts = [attempt for who in everyone for attempt in _confirm(who, screened[who.key], budget)]
-    _make(suite, store, strategy, run, attempts, confirmed)
+    _make(suite, store, strategy, run, attempts, confirmed, known or {})
     trials = [trial for who in everyone for trial in _mark(who, screened[who.key] + confirmed[who.key], budget)]
     check_budgets(trials)
     return trials
@@ -140,16 +144,27 @@ def _make(
     run: RunSpecs,
     attempts: Sequence[Attempt],
     into: Ledger,
+    known: Mapping[str, Trial],
 ) -> None:
-    specs = {attempt.spec.run_id: attempt.spec for attempt in attempts}
+    specs = {attempt.spec.run_id: attempt.spec for attempt in attempts if attempt.spec.run_id not in known}
     errors = run(list(specs.values()))
     missing = [key for key in specs if not store.has(key) and key not in errors]
     if missing:
         raise StateError(f"{len(missing)} of {len(specs)} trials have no result yet; the same command resumes")
     for attempt in attempts:
         run_id = attempt.spec.run_id
+        if run_id in known:
+            into[attempt.tuned.key].append(_again(suite, strategy, attempt, known[run_id]))
+            continue
         record = store.read(run_id) if store.has(run_id) else None
         into[attempt.tuned.key].append(_trial(suite, strategy, attempt, record, errors.get(run_id)))
+
+
+def _again(suite: Suite, strategy: SearchStrategy, attempt: Attempt, trial: Trial) -> Trial:
+    """Return a trial that was made before as that of this attempt."""
+    tuned = {"track": attempt.tuned.track.name, "method": attempt.tuned.one.method, "search": strategy.name}
+    place = {"suite": suite.name, "stage": attempt.stage, "trial": attempt.number, "chosen": False, "edges": ""}
+    return trial.model_copy(update=tuned | place)
 
 
 def _trial(

@@ -66,7 +66,7 @@ def interrupt(spec, store):
     assert list(store.checkpoints(spec.run_id).glob("step-*.pt"))
 
 
-def test_a_run_goes_on_with_the_same_rule_in_another_text_and_not_with_another_rule(rule, tiny_spec, tmp_path, essence):
+def test_a_run_goes_on_with_the_code_that_began_it_and_no_other(rule, tiny_spec, tmp_path, essence):
     rule(1)
     spec, store = tiny_spec(variant="mine"), Store(tmp_path / "r")
     interrupt(spec, store)
@@ -74,7 +74,7 @@ def test_a_run_goes_on_with_the_same_rule_in_another_text_and_not_with_another_r
     with pytest.raises(StateError, match=r"begun with other code .variant mine: .*--anew"):
         run_spec(spec, store)
     assert outdated([(spec, None)], store) == [spec.run_id]
-    rule(1, "In other words.")
+    rule(1)
     assert outdated([(spec, None)], store) == []
     record = run_spec(spec, store)
     assert record.status == "completed"
@@ -105,6 +105,9 @@ def test_a_record_of_other_code_is_told_and_made_anew_when_asked(rule, tiny_spec
     assert run_spec(spec, store).weights == json.loads(first)["weights"]
     assert f"run {spec.run_id[:12]} was made with other code (variant mine" in caplog.text
     assert launch_suite(suite, store, "debug") == {}
+    rule(1, "The same in other words.")
+    assert launch_suite(suite, store, "debug", anew=True) == {}
+    rule(3)
     assert launch_suite(suite, store, "debug", anew=True) == {spec.run_id: "completed"}
     assert (store.root / "replaced" / f"{spec.run_id}-1.json").read_bytes() == first
     assert store.read(spec.run_id).weights != json.loads(first)["weights"]

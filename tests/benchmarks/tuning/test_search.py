@@ -96,6 +96,26 @@ def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tu
     assert read_ledger(tmp_path / "small.parquet") == trials
 
 
+def test_a_method_that_was_corrected_is_tuned_alone(tuned, runner, tmp_path):
+    suite, trials, _, _ = tuned
+    made, store = [], Store(tmp_path)
+
+    def run(specs):
+        made.extend(specs)
+        return runner(store)(specs)
+
+    halton = find_strategy("halton", 3)
+    others = {trial.run_id: trial for trial in trials if trial.variant != "esam"}
+    again = tune(suite, store, halton, run, others)
+    assert {spec.variant for spec in made} == {"esam"}
+    assert [trial.model_copy(update={"train_seconds": 0}) for trial in again] == [
+        trial.model_copy(update={"train_seconds": 0}) for trial in trials
+    ]
+    made.clear()
+    assert tune(suite, store, halton, run, {trial.run_id: trial for trial in trials}) == trials
+    assert not made
+
+
 def test_trials_that_fail_or_diverge_are_kept_and_counted(small_suite, runner, tmp_path):
     @register("explodes", summary="grows without bound", paper=None, gradients=1)
     class Explodes(StepRule):

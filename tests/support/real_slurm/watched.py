@@ -7,6 +7,8 @@ which job. ``SAMBENCH_TEST_PAUSE`` is for how many seconds a step sleeps, which 
 import os
 import time
 
+import torch
+
 from sambench.variants import Hyper, register
 from sambench.variants.vasso import VaSSO
 
@@ -26,6 +28,8 @@ class Watched(VaSSO):
 
     def update(self, closure):
         loss = super().update(closure)
+        if loss.dtype == torch.float64:  # one of the steps that tell its behaviour
+            return loss
         if journal := os.environ.get("SAMBENCH_TEST_JOURNAL"):
             job, restart = os.environ.get("SLURM_JOB_ID", "-"), os.environ.get("SLURM_RESTART_COUNT", "0")
             line = f"{self.seed} {self.steps} {os.getpid()} {job} {restart} {time.time():.3f}\n"
