@@ -53,6 +53,13 @@ def test_what_is_refused_is_declared():
         assert get_info(name).requirements().endswith(says)
 
 
+def test_shards_beside_whole_parameters_are_refused():
+    model = network()
+    model[0].weight.device_mesh = None
+    with pytest.raises(ConfigError, match="some parameters are in shards and some are not"):
+        create("sam", model, lr=0.1)
+
+
 # -- torch.distributed.checkpoint.state_dict ---------------------------------------------------------------------
 
 
