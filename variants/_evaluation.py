@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -88,8 +88,10 @@ class Evaluations:
 
     def _choose(self, moves: bool) -> None:
         """Find the parameters of the step; where its loss says that it moves some, one of them has a gradient."""
-        for p in self.every:
-            (self.params if p.grad is not None or p.requires_grad else self.others).append(p)
+        self.params = [p for p in self.every if p.grad is not None or p.requires_grad]
+        if len(self.params) < len(self.every):
+            chosen = set(self.params)
+            self.others = [p for p in self.every if p not in chosen]
         if moves and self.params and all(p.grad is None for p in self.params):
             raise ConfigError(
                 f"the closure left no gradient on any parameter: {RETURNS} (None skips the batch); is backward() "
@@ -100,15 +102,18 @@ class Evaluations:
         try:
             taken = take(self.params)
         except SparseGradient as found:
-            p, layout = found.args
+            (at,) = found.args
             raise ConfigError(
-                f"{self.name(p)} has a sparse gradient ({layout}); only dense ones can be used: build the embedding "
+                f"{self.name(self.params[at])} has a sparse gradient; only dense ones can be used: build the embedding "
                 "with sparse=False"
             ) from None
-        absent = {p for p, g in zip(self.params, taken, strict=True) if g is None}
-        values = [torch.zeros_like(p) if g is None else g for p, g in zip(self.params, taken, strict=True)]
+        absent: set[Tensor] = set()
+        for i, g in enumerate(taken):
+            if g is None:
+                absent.add(self.params[i])
+                taken[i] = torch.zeros_like(self.params[i])
         self.absent = absent if self.absent is None else self.absent & absent
-        return Gradient(loss, list(self.params), values)
+        return Gradient(loss, list(self.params), cast(list[Tensor], taken))
 
 
 def _scalar(returned: Any) -> Tensor:

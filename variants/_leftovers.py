@@ -1,5 +1,7 @@
 """Gradients from before a step: a closure has to zero all of them, or it would add to some."""
 
+from functools import partial
+from operator import attrgetter, is_not
 from typing import Any
 from weakref import ref
 
@@ -7,6 +9,9 @@ import torch
 from torch import Tensor
 
 from ._shards import in_shards
+
+_gradient, _version = attrgetter("grad"), attrgetter("_version")
+_exists = partial(is_not, None)
 
 
 class Leftovers:
@@ -21,12 +26,16 @@ class Leftovers:
     """
 
     def __init__(self, params: list[Tensor]):
-        self.before = [(p, ref(g), g._version) for p in params if (g := p.grad) is not None]
+        gradients = list(map(_gradient, params))
+        if not all(map(_exists, gradients)):
+            params = [p for p in params if p.grad is not None]
+            gradients = list(map(_gradient, params))
+        self.params, self.known, self.versions = params, list(map(ref, gradients)), list(map(_version, gradients))
         self.untouched: set[Tensor] | None = None
         """Those as they were when the first pass began to accumulate; None while none did."""
-        self.sharded, self.handle = in_shards(params), None
-        last = next((p for p, _, _ in reversed(self.before) if p.requires_grad), None)
-        if last is not None and not self.sharded:  # FSDP2 adds to shards behind autograd's back
+        self.handle = None
+        last = next((p for p in reversed(self.params) if p.requires_grad), None)
+        if last is not None and not in_shards(params):  # FSDP2 adds to shards behind autograd's back
             with torch.enable_grad():
                 view: Any = last.view_as(last)
             ((self.node, _),) = view.grad_fn.next_functions  # lives while somebody holds it
@@ -38,8 +47,9 @@ class Leftovers:
 
     def _still_there(self) -> list[tuple[Tensor, Tensor, int]]:
         """List what was not replaced: the parameter, its gradient, and how often that was written to."""
-        same = ((p, g, version) for p, known, version in self.before if (g := known()) is not None and p.grad is g)
-        return [(p, g, g._version - version) for p, g, version in same]
+        there = [i for i, known in enumerate(self.known) if known() is not None]
+        pairs = [(i, self.params[i], self.params[i].grad) for i in there]
+        return [(p, g, g._version - self.versions[i]) for i, p, g in pairs if g is not None and g is self.known[i]()]
 
     def release(self) -> None:
         """Stop watching: the closure is over."""

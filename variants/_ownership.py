@@ -13,62 +13,70 @@ Where this errs it copies: a debugger's reference costs a copy and nothing else.
 very tensor, without a Python reference, and writes to it later; torch has none.
 """
 
-from collections.abc import Iterator
+from operator import attrgetter
 from sys import getrefcount
 
 import torch
 from torch import Tensor
 
-from ._shards import in_shards, local
+from ._shards import local
 
+_gradient, _has_graph, _address = attrgetter("grad"), attrgetter("requires_grad"), attrgetter("_cdata")
 _holders = torch._C._storage_Use_Count
 
 
 class SparseGradient(Exception):
-    """A gradient is not dense; the arguments are its parameter and its layout."""
+    """A gradient is not dense; the argument is its place."""
 
 
 def take(params: list[Tensor]) -> list[Tensor | None]:
     """Return the gradient of each parameter, if it has one, as the caller's own; ``p.grad`` is None afterwards.
 
+    Loops are C's wherever they can be: with many small parameters, looking takes longer than copying.
+
     Raises:
         SparseGradient: there is one.
     """
-    taken: list[Tensor | None] = []
-    for g, references, holders in _found(params):
-        if g is not None and (
-            holders > _HOLDERS
-            or references > _REFERENCES
-            or g.requires_grad
-            or (not g.is_contiguous() and 0 in g.stride())
-        ):
-            g = g.detach().clone()
-        taken.append(g)
-    return taken
-
-
-def _found(params: list[Tensor]) -> Iterator[tuple[Tensor | None, int, int]]:
-    """Yield each gradient, how many references to it there are, and how many tensors on its memory."""
-    sharded = in_shards(params)
+    found: list[Tensor | None] = list(map(_gradient, params))
     for p in params:
-        g = p.grad
-        if g is None:
-            yield None, 0, 0
-            continue
         p.grad = None
-        references = getrefcount(g)
-        try:
-            memory = (local([g])[0] if sharded else g).untyped_storage()._cdata
-        except NotImplementedError:
-            raise SparseGradient(p, g.layout) from None
-        yield g, references, _holders(memory)
+    present, references, holders = _counts(found)
+    if (
+        max(references, default=0) <= _REFERENCES
+        and max(holders, default=0) <= _HOLDERS
+        and not any(map(_has_graph, present))
+        and all(map(Tensor.is_contiguous, present))
+    ):
+        return found
+    counts = zip(present, references, holders, strict=True)
+    own = iter([_copy_unless_own(g, r <= _REFERENCES and h <= _HOLDERS) for g, r, h in counts])
+    return [g if g is None else next(own) for g in found]
+
+
+def _copy_unless_own(g: Tensor, sole: bool) -> Tensor:
+    own = sole and not g.requires_grad and (g.is_contiguous() or 0 not in g.stride())
+    return g if own else g.detach().clone()
+
+
+def _counts(found: list[Tensor | None]) -> tuple[list[Tensor], list[int], list[int]]:
+    """Return the gradients that there are, the references to each, and the tensors on its memory."""
+    present = [g for g in found if g is not None]
+    references = list(map(getrefcount, present))
+    try:
+        memory = list(map(Tensor.untyped_storage, local(present)))
+    except NotImplementedError:
+        at = next(i for i, g in enumerate(found) if g is not None and g.layout != torch.strided)
+        raise SparseGradient(at) from None
+    return present, references, list(map(_holders, map(_address, memory)))
 
 
 def _sole() -> tuple[int, int]:
     """Return the counts of a gradient that nobody else has."""
     p = torch.zeros(1, requires_grad=True)
     p.grad = torch.zeros(1)
-    ((_, references, holders),) = _found([p])
+    found: list[Tensor | None] = list(map(_gradient, [p]))
+    p.grad = None
+    _, (references,), (holders,) = _counts(found)
     return references, holders
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 def in_shards(tensors: Sequence[Tensor]) -> bool:
     """Whether tensors are parts of larger ones; ``create`` sees to it that all of an optimizer are, or none."""
-    return bool(tensors) and hasattr(tensors[0], "device_mesh")
+    return bool(tensors) and type(tensors[0]) is not Tensor and hasattr(tensors[0], "device_mesh")
 
 
 def local(tensors: list[Tensor]) -> list[Tensor]:
@@ -48,9 +48,10 @@ def forget_gathered() -> None:
     A backward pass frees it; a forward pass alone leaves that of the root, and the next one would see it.
     """
     known = sys.modules.get("torch.distributed._composable_state")
-    for module in list(known._module_state_mapping) if known else ():
-        if hasattr(module, "reshard"):
-            module.reshard()
+    if known and known._module_state_mapping:
+        for module in list(known._module_state_mapping):
+            if hasattr(module, "reshard"):
+                module.reshard()
 
 
 def _sharded(tensors: Sequence[Any]) -> list[Any]:
