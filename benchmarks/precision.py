@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..variants._shards import local, sum_over_shards
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -58,7 +59,9 @@ class LossScale:
         if not self.enabled or not gradients:
             return
         torch._foreach_mul_(gradients, 1.0 / self.scale)
-        if not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients, torch.inf))).all()):
+        own = [part for part in local(gradients) if part.numel()] or [torch.zeros(1, device=gradients[0].device)]
+        wrong = ~torch.isfinite(torch.stack(torch._foreach_norm(own, torch.inf)))
+        if bool(sum_over_shards(wrong.sum(), gradients)):
             raise GradientOverflow(f"a gradient overflowed at loss scale {self.scale:g}")
 
     def step_done(self, overflowed: bool) -> None:

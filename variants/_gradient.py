@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ._shards import in_shards, local, sum_over_shards
+
 TINY = 1e-12
 """Added to every norm that is divided by, so that a zero gradient gives a zero perturbation and never a NaN."""
 
@@ -26,11 +28,23 @@ class Gradient:
         return Gradient(self.loss, self.params, values)
 
 
+def tensor_norms(tensors: list[Tensor]) -> list[Tensor]:
+    """Return the L2 norm of each tensor, 0-d on its device, accumulated in at least float32."""
+    if not tensors:
+        return []
+    wide = torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
+    norms = list(torch._foreach_norm(local(tensors), 2, dtype=wide))
+    if not in_shards(tensors):
+        return norms
+    return list(sum_over_shards(torch.stack(norms).square(), tensors).sqrt().unbind())
+
+
 def global_norm(tensors: list[Tensor]) -> Tensor:
     """Return ``sqrt(sum_i ||t_i||^2)`` as a 0-d tensor, without a device-to-host synchronization."""
     if not tensors:
         return torch.zeros(())
-    wide = torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
-    norms = torch._foreach_norm(tensors, 2, dtype=wide)
+    norms = tensor_norms(tensors)
     first = norms[0].device
-    return torch.linalg.vector_norm(torch.stack([n.to(first, non_blocking=True) for n in norms]))
+    if any(n.device != first for n in norms):
+        norms = [n.to(first, non_blocking=True) for n in norms]
+    return torch.linalg.vector_norm(torch.stack(norms))

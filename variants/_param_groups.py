@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from ._shards import in_shards
 from .info import VariantInfo
 
 
@@ -60,6 +61,8 @@ def read_parameters(given: nn.Module | Iterable[Any]) -> Layout:
             raise ConfigError(f"parameter {name} is sparse ({p.layout}); only dense parameters can be perturbed")
         if not p.is_leaf:
             raise ConfigError(f"parameter {name} is not a leaf tensor; optimize the tensor it was computed from")
+    if len({in_shards([p]) for p in params}) > 1:
+        raise ConfigError("some parameters are in shards and some are not: wrap the whole model, fully_shard(model)")
     return Layout(groups, owners)
 
 
@@ -87,3 +90,9 @@ def check_owners(info: VariantInfo, params: list[Tensor], owners: Mapping[Tensor
                 f"{info.name!r} treats parameters by their {need} and was given bare parameters: "
                 f"pass {wanted}, as in create({info.name!r}, model, ...)"
             )
+    if "whole" in info.needs and in_shards(params):
+        raise ConfigError(
+            f"{info.name!r} looks at whole parameters, and these are in shards (fully_shard): more than norms and "
+            "element-wise operations it cannot do to them; use DistributedDataParallel, or a variant that `sambench "
+            'describe` lists with "whole or in shards"'
+        )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ..hyper import Hyper, Value, resolve
 from ..registry import Registry
+from ._shards import local
 from .info import Paper, check_plugin
 
 AVERAGES: "Registry[type[WeightAverage]]" = Registry("weight average", __package__ or "sambench.variants")
@@ -93,7 +94,7 @@ class WeightAverage:
         if self.count == 0:
             self.average = [t.detach().clone() for t in live]
         else:
-            torch._foreach_lerp_(self.average, live, share)
+            torch._foreach_lerp_(local(self.average), local(live), share)
         self.count += 1
 
     @contextmanager
@@ -108,11 +109,11 @@ class WeightAverage:
         stored = [t.detach().clone() for t in self.live]
         try:
             with torch.no_grad():
-                torch._foreach_copy_(self.live, self.average)
+                torch._foreach_copy_(local(self.live), local(self.average))
             yield
         finally:
             with torch.no_grad():
-                torch._foreach_copy_(self.live, stored)
+                torch._foreach_copy_(local(self.live), local(stored))
 
     def copies(self) -> list[Tensor]:
         """Return the copies of the model's parameters that the average keeps."""

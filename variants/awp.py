@@ -5,16 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .contract import TINY, Gradient
+from .contract import TINY, Gradient, tensor_norms
 from .info import Paper
 from .registry import Hyper, register
 from .sam import SAM
-
-
-def tensor_norms(tensors: list[Tensor]) -> list[Tensor]:
-    """Return the L2 norm of each tensor, 0-d on its device, accumulated in at least float32."""
-    double = any(t.dtype == torch.float64 for t in tensors)
-    return list(torch._foreach_norm(tensors, 2, dtype=torch.float64 if double else torch.float32))
 
 
 @register(

@@ -28,7 +28,7 @@ from .registry import Hyper, register
     state=2,
     transient=6,
     steps_base=False,
-    needs=("subset", "ids"),
+    needs=("subset", "ids", "whole"),
     hyper={
         "rho": Hyper(0.01, "scale of the ascent step", low=0, search=(1e-3, 0.1, "log")),
         "beta1": Hyper(0.9, "weight of the past in the mean gradient", low=0, high=1),

@@ -24,17 +24,25 @@ from ..errors import ConfigError, StateError
 from ..hyper import Value
 from ..seeding import generator
 from ._evaluation import Evaluations, SkipStep, forget_casts
-from ._gradient import TINY, Gradient, global_norm
+from ._gradient import TINY, Gradient, global_norm, tensor_norms
 from ._oracle import Closure, GradientOracle
 from ._param_groups import Owner, check_owners, read_parameters
 from ._reserved_names import STATE, check_assignment
+from ._shards import cut_like, local
+from ._state import Nothing, is_asked_to_fill, pack, placed, unpack
 from .info import VariantInfo
 
-__all__ = ["TINY", "Closure", "Gradient", "GradientOracle", "Owner", "StepRule", "global_norm"]
+__all__ = ["TINY", "Closure", "Gradient", "GradientOracle", "Owner", "StepRule", "global_norm", "local", "tensor_norms"]
 
 
 PLUGINS = frozenset({"hook", "average"})
 """Needs that a rule does not act on itself: a variant that is its base with a plug-in, which the caller carries out."""
+
+
+def _clones(tensors: list[Tensor]) -> list[Tensor]:
+    """Copy tensors at once where torch knows how (2.14 does, 2.11 does not)."""
+    at_once = getattr(torch, "_foreach_clone", None)
+    return list(at_once(tensors)) if at_once and tensors else [t.clone() for t in tensors]
 
 
 class StepRule(Optimizer):
@@ -122,11 +130,11 @@ class StepRule(Optimizer):
         bfloat16 visibly within a hundred steps), and storage is never rebound. The block holds no reference to
         ``ascent``: where the caller keeps none, its memory is free during the passes inside.
         """
-        params = at.params
-        stored = [p.clone() for p in params]
+        params = local(at.params)
+        stored = _clones(params)
         try:
             if ascent:
-                torch._foreach_add_(params, ascent)
+                torch._foreach_add_(params, local(cut_like(ascent, at.params)))
             del ascent
             forget_casts()
             yield
@@ -195,6 +203,8 @@ class StepRule(Optimizer):
             ConfigError: there is no closure, or it does not do or return what it should.
             StateError: the closure accumulates onto gradients from before the step.
         """
+        if closure is None and is_asked_to_fill(self.param_groups):
+            return self._fill()
         if closure is None:
             raise ConfigError(
                 f"{self.info.name!r} evaluates the gradient itself: call optimizer.step(closure) with a closure that "
@@ -212,6 +222,14 @@ class StepRule(Optimizer):
             forget_casts()
         vars(self)["steps"] += 1
         return loss
+
+    def _fill(self) -> None:
+        """Make what a rule remembers from its first step on, for torch's checkpoint helpers to load into."""
+        if self.steps or self.own:
+            return
+        params = [p for group in self.param_groups for p in group["params"]]
+        with self.perturbed(Gradient(torch.zeros(()), params, []), []):
+            self.update(Nothing(params))
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Register a hook that is called before each step of the base optimizer, when ``p.grad`` is what it steps with.
@@ -249,15 +267,9 @@ class StepRule(Optimizer):
         for before in self._optimizer_state_dict_pre_hooks.values():
             before(self)
         params = [p for group in self.param_groups for p in group["params"]]
-        state: dict[str, Any] = {
-            **self.base.state_dict(),
-            "variant": {
-                "name": self.info.name,
-                "steps": self.steps,
-                "scalars": dict(self.scalars),
-                "own": {i: dict(self.own[p]) for i, p in enumerate(params) if p in self.own},
-            },
-        }
+        own = {i: dict(self.own[p]) for i, p in enumerate(params) if p in self.own}
+        memory = {"name": self.info.name, "steps": self.steps, "scalars": dict(self.scalars), "own": own}
+        state = pack(self.base.state_dict(), memory)
         for after in self._optimizer_state_dict_post_hooks.values():
             changed = after(self, state)
             state = state if changed is None else changed
@@ -269,7 +281,7 @@ class StepRule(Optimizer):
         for before in self._optimizer_load_state_dict_pre_hooks.values():
             changed = before(self, rest)
             rest = rest if changed is None else dict(changed)
-        saved = rest.pop("variant", None)
+        rest, saved = unpack(rest)
         if saved is None or saved["name"] != self.info.name:
             found = "a plain optimizer" if saved is None else repr(saved["name"])
             raise StateError(f"this state belongs to {found}, not to {self.info.name!r}; create that one to load it")
@@ -277,7 +289,7 @@ class StepRule(Optimizer):
         self._share_with_base()
         params = [p for group in self.param_groups for p in group["params"]]
         own = {
-            params[int(i)]: {key: value.to(params[int(i)].device, copy=True) for key, value in tensors.items()}
+            params[int(i)]: {key: placed(value, params[int(i)]) for key, value in tensors.items()}
             for i, tensors in saved["own"].items()
         }
         vars(self).update(steps=saved["steps"], scalars=dict(saved["scalars"]), own=own)

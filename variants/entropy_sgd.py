@@ -22,7 +22,7 @@ from .registry import Hyper, register
     ),
     gradients=lambda hyper: max(1, hyper["langevin"]),
     transient=4.5,
-    needs=("fresh",),
+    needs=("fresh", "whole"),
     hyper={
         "langevin": Hyper(20, "steps L of the walk; 0: the base optimizer", low=0, search=(5, 20)),
         "scope": Hyper(0.03, "pull gamma back to the weights, at first", low=0, search=(1e-4, 0.1, "log")),

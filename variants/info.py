@@ -12,10 +12,9 @@ from .published import Published
 
 STATUSES = ("reference", "reimplementation, unverified")
 COSTS = ("fixed", "random", "adaptive")
-NEEDS = ("names", "modules", "clock", "subset", "losses", "logits", "ids", "previous", "fresh", "hook", "average")
-
-OF_PARAMETERS = ("names", "modules")
-"""Needs that ``create`` meets; the others are asked of the closure."""
+OF_PARAMETERS = ("names", "modules", "whole")
+"""Needs that ``create`` meets or refuses; the others are asked of the closure."""
+NEEDS = (*OF_PARAMETERS, "clock", "subset", "losses", "logits", "ids", "previous", "fresh", "hook", "average")
 
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,7 +84,8 @@ class VariantInfo:
         synchronizes: whether its definition branches on a computed value, so that a step waits for the device.
         steps_base: whether weights move by steps of the base optimizer. Where they do not, nothing that acts on those
             steps alone has an effect: another base, momentum, gradient clipping.
-        needs: what it must see beyond a plain closure and bare parameters, out of ``NEEDS``.
+        needs: what it must see beyond a plain closure and bare parameters, out of ``NEEDS``; ``whole`` parameters, not
+            shards of them, where it is more than norms and element-wise operations.
         hyper: its hyper-parameters.
         neutral: the setting at which it is its base optimizer, or None when there is none.
         identities: settings at which it is another variant.
@@ -149,8 +149,9 @@ class VariantInfo:
     def requirements(self) -> str:
         """Say what ``step`` and ``create`` must be given: a plain closure and bare parameters, or more."""
         closure = f"an oracle (sambench.Oracle), asked for {', '.join(self.asks)}" if self.asks else "a plain closure"
-        about = [f"parameters with their {need}" for need in self.needs if need in OF_PARAMETERS]
-        return f"{closure}; {' and '.join(about) or 'bare parameters'}"
+        about = [f"parameters with their {need}" for need in self.needs if need in OF_PARAMETERS and need != "whole"]
+        shards = "not in shards" if "whole" in self.needs else "whole or in shards (FSDP2)"
+        return f"{closure}; {' and '.join(about) or 'bare parameters'}, {shards}"
 
     def source_file(self) -> str:
         """The file that defines the variant."""

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .contract import StepRule
+from .contract import StepRule, local
 from .info import Identity, Paper
 from .registry import Hyper, register
 
@@ -70,4 +70,4 @@ class Lookahead(StepRule):
             slow = [self.own[p]["slow"] for p in fast]
             if fast:
                 torch._foreach_lerp_(slow, fast, group["alpha"])
-                torch._foreach_copy_(fast, slow)
+                torch._foreach_copy_(local(fast), local(slow))

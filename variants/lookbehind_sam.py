@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .contract import TINY, Gradient
+from .contract import TINY, Gradient, local
 from .info import Identity, Paper
 from .registry import Hyper, register
 from .sam import SAM
@@ -99,5 +99,5 @@ class LookbehindSAM(SAM):
                 torch._foreach_lerp_(begin, end, weights)
             else:
                 torch._foreach_lerp_(begin, end, group["alpha"])
-            torch._foreach_copy_(end, begin)
+            torch._foreach_copy_(local(end), local(begin))
         return at.loss

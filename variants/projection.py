@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ._shards import local, sum_over_shards
 from .contract import TINY, global_norm
 
 
@@ -16,8 +17,8 @@ def inner(a: list[Tensor], b: list[Tensor]) -> Tensor:
     if not a:
         return torch.zeros(())
     wide = torch.float64 if any(t.dtype == torch.float64 for t in a) else torch.float32
-    parts = [(x.to(wide) * y.to(wide)).sum() for x, y in zip(a, b, strict=True)]
-    return torch.stack([part.to(parts[0].device, non_blocking=True) for part in parts]).sum()
+    parts = [(x.to(wide) * y.to(wide)).sum() for x, y in zip(local(a), local(b), strict=True)]
+    return sum_over_shards(torch.stack([part.to(parts[0].device, non_blocking=True) for part in parts]).sum(), a)
 
 
 def orthogonal(a: list[Tensor], b: list[Tensor]) -> list[Tensor]:

@@ -18,6 +18,7 @@ from .sam import SAM
     paper=Paper("Liu, Mai, Cheng, Chen, Hsieh, You", 2022, title="Random Sharpness-Aware Minimization"),
     gradients=2,
     transient=2,
+    needs=("whole",),
     hyper={
         "rho": Hyper(0.05, "radius of the ascent, L2 norm", low=0, search=(0.01, 0.5, "log")),
         "sigma": Hyper(

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from ..errors import ConfigError
 from ..hyper import Value
-from .contract import TINY, Gradient, Owner
+from .contract import TINY, Gradient, Owner, tensor_norms
 from .info import Identity, Paper
 from .registry import Hyper, register
 from .sam import SAM
@@ -124,5 +124,5 @@ class SAMON(SAM):
         """Return T of a parameter: of its shape, or 0-d when it is the same for all its entries."""
         if group["scaling"] == "none" or not (group["normalize_bias"] or "weight" in self.owners[p].name):
             return p.new_ones(())
-        size = p.abs() if group["scaling"] == "elementwise" else torch.linalg.vector_norm(p)
+        size = p.abs() if group["scaling"] == "elementwise" else tensor_norms([p])[0].to(p.dtype)
         return size.add_(group["eta"])

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .contract import TINY, Gradient, StepRule
+from .contract import TINY, Gradient, StepRule, local
 from .info import Paper
 from .registry import Hyper, register
 
@@ -106,7 +106,7 @@ class SAMPa(StepRule):
             yield
         finally:
             if weights:
-                torch._foreach_copy_(gradient.params, weights)
+                torch._foreach_copy_(local(gradient.params), local(weights))
             self.base.state.clear()
             self.base.state.update(state)
             for group, values in zip(self.param_groups, groups, strict=True):

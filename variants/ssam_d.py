@@ -64,7 +64,7 @@ def renew(size: list[Tensor], live: Tensor, kept: int, grown: int, noise: torch.
     gradients=2,
     state=1,
     transient=2.75,
-    needs=("clock",),
+    needs=("clock", "whole"),
     hyper={
         **{name: SSAMF.info.hyper[name] for name in ("rho", "sparsity")},
         "mask_every": Hyper(100, "steps from one change of the mask to the next", low=1),

@@ -34,7 +34,7 @@ def cut(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
     gradients=lambda hyper: 2 + hyper["samples"] / hyper["mask_every"],
     state=1,
     transient=2.5,
-    needs=("logits",),
+    needs=("logits", "whole"),
     hyper={
         "rho": Hyper(0.1, "radius of SAM's perturbation before the mask", low=0, search=(0.01, 0.5, "log")),
         "sparsity": Hyper(0.5, "share of the parameters that is not perturbed", low=0, high=1, search=(0.2, 0.5, 0.8)),

@@ -41,6 +41,7 @@ def outstanding(gradient: Tensor, quantile: float) -> Tensor:
     ),
     gradients=2,
     transient=1,
+    needs=("whole",),
     hyper={
         "rho": Hyper(0.05, "radius of the perturbation, L2 norm", low=0, search=(0.01, 0.5, "log")),
         "quantile": Hyper(0.95, "share of the entries that is left out", low=0, high=1, search=(0.5, 0.8, 0.9, 0.95)),

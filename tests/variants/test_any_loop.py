@@ -9,8 +9,11 @@ import copy
 import functools
 import pickle
 import re
+import weakref
+from pathlib import Path
 
 import pytest
+import sharded_steps
 import torch
 import torch.nn.functional as F
 from tensor_bits import bits
@@ -19,8 +22,10 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_leaves
 
+import sambench
 from sambench.errors import ConfigError, StateError
 from sambench.variants import create, get_info, list_variants
+from sambench.variants._ownership import take
 
 PLAIN = [info.name for info in list_variants() if not info.asks]
 """The variants that a plain closure is enough for; the others are in :func:`test_more_than_a_plain_closure`."""
@@ -292,6 +297,39 @@ def test_no_copy_where_none_is_needed():
     assert [g.data_ptr() for g in optimizer.gradient(watched).values] == places
 
 
+HOLDERS = {
+    "a list": lambda g: [g],
+    "a closure": lambda g: lambda: g,
+    "an alias": lambda g: g.data,
+    "a view": lambda g: g.view(-1)[:1],
+    "a detached tensor": lambda g: g.detach(),
+    "a graph": lambda g: g.requires_grad_(),
+}
+
+
+@pytest.mark.parametrize("who", HOLDERS)
+def test_gradient_that_somebody_else_holds_is_copied(who):
+    p = torch.zeros(3, requires_grad=True)
+    p.sum().backward()
+    place, held = p.grad.data_ptr(), HOLDERS[who](p.grad)
+    (g,) = take([p])
+    assert g.data_ptr() != place, f"{who} still has it: {held}"
+    assert p.grad is None
+
+
+def test_gradients_in_one_memory_are_copied_and_a_weak_reference_is_nobody():
+    p, q = (torch.zeros(3, requires_grad=True) for _ in range(2))
+    p.grad, q.grad = torch.ones(6).split(3)
+    places = [p.grad.data_ptr(), q.grad.data_ptr()]
+    assert p.grad.untyped_storage().data_ptr() == q.grad.untyped_storage().data_ptr()
+    assert take([p, q])[0].data_ptr() != places[0]
+    (2 * p).sum().backward()
+    place, weak = p.grad.data_ptr(), weakref.ref(p.grad)
+    (g,) = take([p])
+    assert g.data_ptr() == place
+    assert weak() is g
+
+
 @pytest.fixture(scope="module")
 def one_process():
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
@@ -414,6 +452,51 @@ def test_gradients_from_before_the_step_do_no_harm_where_the_closure_zeroes(name
             F.cross_entropy(model(x[:4]), y[:4]).backward()
             optimizer.step(closure)
         torch.testing.assert_close(weights(model), expected(name), rtol=0, atol=1e-12)
+
+
+def copied_in(optimizer, model, x, y):
+    """Writes the gradient over the one that is there."""
+    params = list(model.parameters())
+
+    def closure():
+        loss = F.cross_entropy(model(x), y)
+        for p, g in zip(params, torch.autograd.grad(loss, params), strict=True):
+            if p.grad is None:
+                p.grad = torch.empty_like(p)
+            p.grad.copy_(g)
+        return loss
+
+    return closure
+
+
+def accumulated_in_place(optimizer, model, x, y):
+    def closure():
+        optimizer.zero_grad(set_to_none=False)
+        total = 0.0
+        for part in torch.arange(len(y)).chunk(4):
+            loss = F.cross_entropy(model(x[part]), y[part], reduction="sum") / len(y)
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    return closure
+
+
+@pytest.mark.parametrize("make", [usual, zeroed_in_place, copied_in, accumulated_in_place])
+@pytest.mark.parametrize("unused", [False, True])
+def test_ways_to_zero(make, unused):
+    model, (x, y) = Net(), batch()
+    optimizer = new("sam", model)
+    if unused and make is not copied_in:
+        model.unused = nn.Parameter(torch.ones(3, dtype=torch.float64))
+        optimizer.add_param_group({"params": [model.unused]})
+    closure = make(optimizer, model, x, y)
+    for _ in range(3):
+        for p in model.parameters():
+            p.grad = torch.ones_like(p)
+        optimizer.step(closure)
+    found = torch.cat([p.detach().flatten() for name, p in model.named_parameters() if name != "unused"])
+    torch.testing.assert_close(found, expected("sam"), rtol=0, atol=1e-12)
 
 
 # -- hooks -----------------------------------------------------------------------------------------------------
@@ -571,19 +654,78 @@ def forward_alone(optimizer, model, x, y):
     return lambda: F.cross_entropy(model(x), y)
 
 
+def zeroing(which, in_place=False):
+    def make(optimizer, model, x, y):
+        def closure():
+            for p in getattr(model, which).parameters():
+                p.grad = p.grad.zero_() if in_place and p.grad is not None else None
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            return loss
+
+        return closure
+
+    return make
+
+
+def on_a_layer_without_use(optimizer, model, x, y):
+    """A gradient that the closure neither zeroes nor adds to."""
+    params = [p for p in model.parameters() if p is not model.last.bias]
+    model.last.bias.grad = torch.ones_like(model.last.bias)
+
+    def closure():
+        for p in params:
+            p.grad = None
+        model.last.bias.requires_grad_(False)
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        model.last.bias.requires_grad_()
+        return loss
+
+    return closure
+
+
+BACKWARD = "a closure without `backward()`, or a loss that no parameter is in"
+RETURNS = "a closure that returns a dict, a tuple or a vector"
+LEFT = "gradients from before the step that the closure does not zero, all or some"
 REFUSED = {
-    "a gradient from before the step, not zeroed": (after_backward(accumulating), StateError, "zero the gradients at"),
-    "backward outside, only the loss inside": (after_backward(forward_alone), StateError, "run forward and backward"),
-    "a loss without backward": (forward_alone, ConfigError, "no gradient on any parameter.*backward\\(\\) missing"),
-    "its value without backward": (
-        lambda *loop: lambda: forward_alone(*loop)().item(),
+    "not zeroed": (LEFT, after_backward(accumulating), StateError, "zero the gradients at"),
+    "backward outside, only the loss inside": (LEFT, after_backward(forward_alone), StateError, "run forward and back"),
+    "the first layer zeroed": (LEFT, after_backward(zeroing("first")), StateError, "before the step"),
+    "the last layer zeroed": (LEFT, after_backward(zeroing("last")), StateError, "before the step"),
+    "the first layer zeroed in place": (LEFT, after_backward(zeroing("first", True)), StateError, "before the step"),
+    "the last layer zeroed in place": (LEFT, after_backward(zeroing("last", True)), StateError, "before the step"),
+    "where the loss has none": (LEFT, on_a_layer_without_use, StateError, r"last\.bias has a gradient from before"),
+    "a loss without backward": (
+        BACKWARD,
+        forward_alone,
         ConfigError,
-        "no gradient on any",
+        "no gradient on any.*backward\\(\\) miss",
     ),
-    "a dict": (returning(lambda loss: {"loss": loss}), ConfigError, "returned a dict: a closure zeroes"),
-    "a tuple": (returning(lambda loss: (loss, 1)), ConfigError, "returned a tuple: a closure zeroes"),
-    "a vector": (returning(lambda loss: loss.repeat(3)), ConfigError, r"a tensor of shape \(3,\): a closure zeroes"),
+    "its value": (BACKWARD, lambda *loop: lambda: forward_alone(*loop)().item(), ConfigError, "no gradient on any"),
+    "a dict": (RETURNS, returning(lambda loss: {"loss": loss}), ConfigError, "returned a dict: a closure zeroes"),
+    "a tuple": (RETURNS, returning(lambda loss: (loss, 1)), ConfigError, "returned a tuple: a closure zeroes"),
+    "a vector": (RETURNS, returning(lambda loss: loss.repeat(3)), ConfigError, r"of shape \(3,\): a closure zeroes"),
 }
+"""The row of the table in docs/own-loop.md, the loop, and the error."""
+ELSEWHERE = {
+    "`step()` without a closure": "variants/test_contract.py",
+    "a layer thawed between two passes of a step": "variants/test_any_loop.py",
+    "sparse gradients": "variants/test_any_loop.py",
+    "a plain closure for a rule that needs more": "variants/test_any_loop.py",
+    "a loss function that returns a mean, in the oracle": "benchmarks/training/test_public_oracle.py",
+    "a rule that looks at whole parameters, on shards of FSDP2": "variants/test_sharded.py",
+    "some parameters in shards and some not": "variants/test_sharded.py",
+    "`whole=False` without `mean_over_devices`, with fp16 or on shards": "benchmarks/training/test_public_oracle.py",
+    "a state of another variant, or of a plain optimizer": "variants/test_state.py",
+}
+"""Rows of the table that are proven elsewhere."""
+
+
+def test_table_of_what_is_refused_is_whole():
+    page = (Path(sambench.__file__).parent / "docs" / "own-loop.md").read_text()
+    rows = re.findall(r"^\| (.*?) \|", page.split("## What is refused")[1], flags=re.MULTILINE)[1:]
+    assert set(rows) == {row for row, *_ in REFUSED.values()} | ELSEWHERE.keys()
 
 
 @pytest.mark.parametrize("what", REFUSED)
@@ -591,7 +733,7 @@ REFUSED = {
     "name", [pytest.param(n, marks=[] if n in ("sgd", "sam", "wsam", "bsam") else pytest.mark.slow) for n in PLAIN]
 )
 def test_refused(name, what):
-    make, error, says = REFUSED[what]
+    _, make, error, says = REFUSED[what]
     model = Net()
     optimizer = new(name, model)
     before, state = weights(model), leaves(optimizer)
@@ -599,6 +741,37 @@ def test_refused(name, what):
         optimizer.step(make(optimizer, model, *batch()))
     assert torch.equal(weights(model), before)
     assert leaves(optimizer) == state
+
+
+def test_layer_thawed_within_a_step_is_refused():
+    model, thaw = Net(), []
+    optimizer = new("sam", model)
+    model.first.requires_grad_(False)
+    closure = usual(optimizer, model, *batch())
+
+    def thawing():
+        model.first.requires_grad_(bool(thaw))
+        thaw.append(1)
+        return closure()
+
+    before = weights(model)
+    with pytest.raises(StateError, match=r"first\.weight has a gradient and was frozen at the first evaluation"):
+        optimizer.step(thawing)
+    assert torch.equal(weights(model), before)
+
+
+def test_sparse_gradient_is_refused():
+    table = nn.Embedding(4, 2, sparse=True)
+    optimizer = create("sam", table, lr=0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = table(torch.tensor([1, 2])).square().sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(ConfigError, match="parameter weight has a sparse gradient"):
+        optimizer.step(closure)
 
 
 def test_closure_that_never_zeroes_is_refused_at_the_second_step():
@@ -642,12 +815,48 @@ def test_copy_goes_on_alike(name, how):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of dynamo, where it breaks the graph of the step
 @pytest.mark.parametrize("what", ["model", "step"])
-def test_compiled(what):
+@pytest.mark.parametrize("name", PLAIN)
+def test_compiled(name, what):
+    torch.compiler.reset()
     model = Net()
-    optimizer = new("sam", model)
+    optimizer = new(name, model)
     forward = torch.compile(model, backend="aot_eager") if what == "model" else model
     closure = usual(optimizer, forward, *batch())
     step = torch.compile(optimizer.step, backend="eager") if what == "step" else optimizer.step
     for _ in range(3):
         step(closure)
-    torch.testing.assert_close(weights(model), expected("sam"), rtol=0, atol=1e-12)
+    torch.testing.assert_close(weights(model), expected(name), rtol=0, atol=1e-12)
+
+
+# -- the same with the oracle ----------------------------------------------------------------------------------
+
+
+class Unused(nn.Identity):
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.ones(3, dtype=torch.float64))
+
+
+CIRCUMSTANCES = {
+    "an unused parameter": lambda model: model.append(Unused()),
+    "DDP": DistributedDataParallel,
+    "DDP with bucket views": lambda model: DistributedDataParallel(model, gradient_as_bucket_view=True),
+}
+
+
+@pytest.mark.parametrize("what", CIRCUMSTANCES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in ("bsam", "m_sam", "sampa") else pytest.mark.slow) for n in ORACLE]
+)
+def test_oracle_in_the_circumstances_of_a_closure(one_process, name, what):
+    right = sharded_steps.Loop(name, sharded_steps.network())
+    right.step()
+    model = sharded_steps.network()
+    loop = sharded_steps.Loop(name, CIRCUMSTANCES[what](model))
+    loop.step()
+    found = torch.cat([p.detach().flatten() for key, p in model.named_parameters() if "unused" not in key])
+    if what == "an unused parameter":
+        assert bits([model[-1].unused]) == bits([torch.ones(3, dtype=torch.float64)])
+        if "whole" in get_info(name).needs:  # its masks count all entries, its noise is drawn for all
+            return
+    torch.testing.assert_close(found, right.weights(), rtol=0, atol=1e-12)

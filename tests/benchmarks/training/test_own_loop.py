@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ import sambench
 
 TEXT = (Path(sambench.__file__).parent / "docs" / "own-loop.md").read_text()
 SECTIONS = dict(zip(*[iter(re.split(r"^## (.*)\n", TEXT, flags=re.MULTILINE)[1:])] * 2, strict=True))
-EXPECTED = {
+ELSEWHERE = {"Several devices", "Lightning", "Hugging Face Trainer", "What is refused"}
+"""Sections with a test of their own; the last one is tests/variants/test_any_loop.py's."""
+EXPECTED = ELSEWHERE | {
     *("A closure", "The oracle", "Mixed precision", "Accumulation and clipping", "Schedulers", "Checkpoints"),
-    *("Several devices", "Lightning"),
 }
 
 
@@ -52,7 +54,10 @@ def names(tmp_path):
         "y": loader[0][1],
         "batch": loader[0],
         "language_model": LanguageModel(),
+        "sharded": nn.Sequential(nn.Flatten(), nn.Linear(192, 5)),
         "token_loader": [{"tokens": tokens[:, :-1], "next": tokens[:, 1:]}],
+        "token_data": [{"tokens": row[:-1], "next": row[1:]} for row in torch.randint(7, (24, 6))],
+        "silent": {"output_dir": str(tmp_path), "use_cpu": True, "report_to": [], "disable_tqdm": True},
         "quiet": {
             "accelerator": "cpu",
             "logger": False,
@@ -80,7 +85,7 @@ def test_the_page_is_read_whole():
     assert len(blocks(TEXT)) == 1 + sum(len(blocks(text)) for text in SECTIONS.values())
 
 
-@pytest.mark.parametrize("section", sorted(EXPECTED - {"Several devices", "Lightning"}))
+@pytest.mark.parametrize("section", sorted(EXPECTED - ELSEWHERE))
 def test_the_snippets_run(section, names, capsys):
     weight = names["model"][0].weight
     before = weight.detach().clone()
@@ -92,9 +97,11 @@ def test_the_snippets_run(section, names, capsys):
 
 def test_the_snippets_of_several_devices_run(names, group):
     for block in blocks(SECTIONS["Several devices"]):
-        before = names["model"][0].weight.detach().clone()
+        model = names["sharded"][1:] if "fully_shard" in block else names["model"]
+        before = model[0].weight.detach().clone()
         exec(compile(block, "own-loop.md", "exec"), names)
-        assert not torch.equal(names["model"][0].weight, before)
+        now = model[0].weight
+        assert not torch.equal(now.full_tensor() if "fully_shard" in block else now, before)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lightning") is None, reason="lightning is not installed")
@@ -109,3 +116,19 @@ def test_the_snippets_of_lightning_run(names):
         exec(compile(block, "own-loop.md", "exec"), names)
         assert names["trainer"].global_step == 3
         assert int(moves) == expected, "BatchNorm moves once a step with the oracle, twice with a plain closure"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="transformers is not installed")
+@pytest.mark.filterwarnings("ignore")  # its own
+def test_the_snippet_of_the_trainer_runs(names, monkeypatch):
+    root = Path(sambench.__file__).parent.resolve()  # has a folder called like a package that transformers looks for
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if Path(path).resolve() != root])
+    (block,) = blocks(SECTIONS["Hugging Face Trainer"])
+    exec(compile(blocks(SECTIONS["The oracle"])[1].split("optimizer =")[0], "own-loop.md", "exec"), names)
+    before = names["language_model"].out.weight.detach().clone()
+    exec(compile(block, "own-loop.md", "exec"), names)
+    trainer = names["trainer"]
+    assert trainer.state.global_step == 3 == trainer.optimizer.optimizer.steps
+    assert trainer.oracle.counters.gradient_evaluations == 6
+    assert trainer.lr_scheduler.get_last_lr() == [0.0]
+    assert not torch.equal(names["language_model"].out.weight, before)

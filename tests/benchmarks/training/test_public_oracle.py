@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from process_pair import together
 from torch import Tensor, nn
 
+from sambench.benchmarks.distributed.process_group import ProcessGroup
 from sambench.benchmarks.training.batch import Batch
 from sambench.benchmarks.training.classification import ClassificationOracle
 from sambench.benchmarks.training.oracle import Oracle
@@ -474,8 +475,12 @@ def test_two_devices_train_in_every_way(tmp_path):
     assert all("mean_over_devices" in answer["drift"] for answer in answers)
 
 
-def test_sharded_parameters_are_refused():
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [({"whole": False}, "whole=False cannot be"), ({"process_group": ProcessGroup(0, 2)}, "or process_group=, not")],
+)
+def test_shards_are_exchanged_by_their_model_alone(settings, says):
     model = small()
     model[0].weight.device_mesh = None
-    with pytest.raises(ConfigError, match="plain closure"):
-        Oracle(model, loss=of_pair)
+    with pytest.raises(ConfigError, match=says):
+        Oracle(model, loss=of_pair, **settings)

@@ -1,0 +1,295 @@
+"""The passes of a step: forward and backward over a batch, part of it or another one, on one device or several."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from ...errors import ConfigError
+from ...seeding import derive_seed
+from ...variants import global_norm
+from ...variants._evaluation import forget_casts
+from ...variants._shards import in_shards
+from ...variants.hooks import LossHook
+from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from ..distributed.sync_batch_norm import SynchronizedBatchNorm
+from ..precision import LossScale, autocast
+from .batch import FirstPasses, Samples, wide
+from .batch_norm import RunningStatistics
+from .meters import RunningCounters
+from .pytree import count_samples
+from .step_losses import Seen
+
+
+class Passes:
+    """What evaluates losses and gradients of the batch of a step, and counts it.
+
+    The arguments, and what follows from them, are those of :class:`.oracle.Oracle`, which says what the batch is.
+    """
+
+    batch: Any
+    """What this device passes over of the batch of the step, ``bound``."""
+    bound: Any
+    passes: int
+    """Those made in this step."""
+    first: FirstPasses
+    at_start: list[Tensor]
+    """Running statistics at the start of the step, where its last pass moves them."""
+    gradient_norms: list[Tensor] | None
+    """Norm of the gradient of each pass of the last step, 0-d tensors; None where they are not taken."""
+    step = 0
+    _hook: LossHook | None
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Callable[[Any, Any], Tensor],
+        logits: Callable[[Any, Any], Tensor] | None,
+        *,
+        seed: int,
+        precision: str,
+        bn_update: str,
+        weight_decay: float,
+        accumulate: int,
+        process_group: ProcessGroup,
+        whole: bool,
+    ):
+        self.model, self.seed = model, seed
+        self._loss, self._outputs = loss, logits
+        self.process_group = self.devices = process_group
+        self.whole, self.apart = whole, not whole
+        self.ddp: DistributedDataParallel | None = None
+        if isinstance(wrapper := getattr(model, "_orig_mod", model), DistributedDataParallel):  # perhaps compiled
+            self._wrapped(wrapper, precision)
+        self.params = list(model.parameters())
+        if in_shards(self.params):
+            self._exchanged_by_model("a model of fully_shard")
+        self.device = self.params[0].device
+        self.precision, self.bn_update = precision, bn_update
+        self.weight_decay, self.accumulate = weight_decay, accumulate
+        self.statistics = RunningStatistics(model)
+        self.scale = LossScale(precision == "fp16")
+        self.counters = RunningCounters()
+        self._seen: Seen = []
+
+    def _wrapped(self, model: DistributedDataParallel, precision: str) -> None:
+        """Leave the exchange of gradients to the model's wrapper."""
+        if not self.whole and precision == "fp16":
+            raise ConfigError(
+                "whole=False cannot be combined with precision='fp16': one device would skip a step alone"
+            )
+        self.ddp, self.whole = model, True
+        self._exchanged_by_model("a model in DistributedDataParallel")
+
+    def _exchanged_by_model(self, model: str) -> None:
+        if self.process_group.size > 1:
+            raise ConfigError(f"give either {model} or process_group=, not both")
+        if not self.whole:
+            raise ConfigError(f"whole=False cannot be combined with {model}: its weights are perturbed together")
+        self.devices = ProcessGroup(dist.get_rank(), dist.get_world_size())
+
+    def evaluate(
+        self,
+        *,
+        subset: Tensor | None = None,
+        cotangent: Tensor | None = None,
+        previous: bool = False,
+        fresh: int = 0,
+    ) -> Tensor:
+        """Zero the gradients, run forward and backward, return the mean loss; see ``GradientOracle``.
+
+        Raises:
+            GradientOverflow: a gradient is not finite, in fp16.
+        """
+        if cotangent is not None:
+            self._check_logits()
+        self.model.zero_grad(set_to_none=True)
+        asked = self._asked_for(previous, fresh)
+        batch = asked if subset is None else asked[subset]
+        count, process_group = len(batch), self.process_group if self.whole else SINGLE_PROCESS
+        losses, outputs, rows = [], [], []
+        with self._pass():
+            parts = torch.arange(count, device=self.device).chunk(self.accumulate)
+            for part in parts:
+                mine = part[process_group.shard(len(part))]
+                micro = batch if len(mine) == count else batch[mine]
+                with self._exchange(last=part is parts[-1]):
+                    found = self._forward(micro.images)
+                    # a device without samples takes part in the messages, with gradients of zero
+                    loss = self._mean_loss(found, micro) * (len(mine) / count) if len(mine) else wide(found).sum()
+                    if cotangent is None:
+                        (loss * self.scale.scale).backward()
+                    else:
+                        found.backward(cotangent[mine].to(found.dtype) * self.scale.scale)
+                losses.append(loss.detach())
+                outputs.append(found.detach())
+                rows.append(mine)
+        self.outputs = self._together(outputs, rows, count)
+        self._last = batch
+        if asked is self.batch:
+            self._seen.append((subset, self.outputs))
+            if self._outputs is not None:
+                self.first.note(self.outputs, subset)
+        self.counters.gradient_evaluations += count / len(asked)
+        params = [p for p in self.params if p.grad is not None]
+        gradients: list[Tensor] = [p.grad for p in params]  # pyright: ignore[reportAssignmentType]
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        process_group.sum_([*gradients, loss])
+        self.scale.unscale(gradients)
+        if self.weight_decay:
+            torch._foreach_add_(gradients, [p.detach() for p in params], alpha=self.weight_decay)
+        if self.gradient_norms is not None:
+            self.gradient_norms.append(global_norm(gradients))
+        return loss
+
+    def losses(self) -> Tensor:
+        """Return the per-sample losses (B,) of a forward pass; costs one forward evaluation."""
+        with self._same_masks(), torch.no_grad(), self.statistics.frozen():
+            self.outputs = self.forward(self.batch.images)
+        self._last = self.batch
+        self._seen.append((None, self.outputs))
+        self.counters.forward_evaluations += 1.0
+        return self._losses(self.outputs, self.batch)
+
+    def last_losses(self) -> Tensor:
+        """Return the losses of the samples of the last pass, from its outputs, at no further cost."""
+        return self._losses(self.outputs, self._last)
+
+    def infer(self, images: Any) -> Tensor:
+        """Return the logits of a batch in evaluation mode; costs a forward evaluation. For loss hooks."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                logits = self.forward(images)
+        finally:
+            self.model.train(training)
+        self.counters.forward_evaluations += 1.0
+        return wide(logits)
+
+    def cotangent(self) -> Tensor:
+        """Return the derivative of the mean loss by the logits of the last pass, (B, ...)."""
+        with torch.enable_grad():
+            logits = self.logits.detach().requires_grad_()
+            (derivative,) = torch.autograd.grad(self._mean_loss(logits, self._last), logits)
+        return derivative
+
+    @property
+    def logits(self) -> Tensor:
+        """Detached outputs of the last pass, (B, ...)."""
+        self._check_logits()
+        return self.outputs
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """End the step that was begun, made or not."""
+
+    def _asked_for(self, previous: bool, fresh: int) -> Any:
+        """Return the batch that a pass is asked for."""
+        raise NotImplementedError(f"{type(self).__name__} has no batch")
+
+    def _check_logits(self) -> None:
+        if self._outputs is None:
+            raise ConfigError(
+                "logits are needed, and this oracle sees losses alone: give it logits=lambda model, batch: ... and "
+                "loss=lambda logits, batch: ..."
+            )
+
+    def _of_all(self, rows: Tensor) -> Tensor:
+        """Put together what each device has of the batch; where each has all of it, that is it."""
+        if self.whole:
+            return rows
+        count = len(self.bound)
+        found = self.process_group.all_gather_rows(
+            rows.long() if rows.dtype == torch.bool else rows, self.process_group.shard(count), count
+        )
+        return found.to(rows.dtype)
+
+    @contextmanager
+    def _pass(self) -> Iterator[None]:
+        """Apply the BatchNorm policy and give every pass of a step the same dropout stream."""
+        if self.bn_update == "last":
+            self.statistics.put_back(self.at_start)
+        try:
+            with self._same_masks(), self.statistics.frozen(self.bn_update == "first" and self.passes > 0):
+                yield
+        except BaseException:
+            self._end()  # this step will not be made
+            raise
+        self.passes += 1
+
+    @contextmanager
+    def _same_masks(self) -> Iterator[None]:
+        """Seed the generator that dropout draws from, and put it back; ``torch.manual_seed`` would queue a call for
+        absent devices."""
+        seed = derive_seed("dropout", self.seed, self.step, *([self.devices.rank] if self.devices.size > 1 else []))
+        on_gpu = self.device.type == "cuda"
+        with torch.random.fork_rng([self.device] if on_gpu else []):
+            if on_gpu:
+                torch.cuda.manual_seed(seed)
+            else:
+                torch.default_generator.manual_seed(seed)
+            yield
+
+    def _exchange(self, last: bool) -> AbstractContextManager[Any]:
+        """Let the model's wrapper average gradients after the last micro-batch of a synchronized pass alone."""
+        if self.ddp is None or (last and not self.apart):
+            return nullcontext()
+        return self.ddp.no_sync()
+
+    def _forward(self, images: Any) -> Tensor:
+        """Return the logits of what the network is given, or its losses where the oracle knows no logits."""
+        forget_casts()  # of the weights of another pass
+        alone = self.process_group.size == 1 or not self.whole
+        with (
+            autocast(self.precision, self.device),
+            nullcontext() if alone else SynchronizedBatchNorm(self.process_group),
+        ):
+            found = (self._outputs or self._loss)(self.model, images)
+        if self._outputs is None:
+            return _one_a_sample(found, count_samples(images))
+        if not isinstance(found, Tensor):
+            raise ConfigError(f"logits= returned a {type(found).__name__}; it returns a tensor with the samples first")
+        return found
+
+    def forward(self, images: Any) -> Tensor:
+        """Return the logits of images in the model's present mode, each device looking at its share; not counted."""
+        samples = Samples(images)
+        every = torch.arange(len(samples), device=self.device)
+        mine = every[self.process_group.shard(len(every))] if self.whole else every
+        part = samples if len(mine) == len(every) else samples[mine]
+        return self._together([self._forward(part.images)], [mine], len(every))
+
+    def _together(self, outputs: list[Tensor], rows: list[Tensor], count: int) -> Tensor:
+        """Return the outputs of a pass, (count, ...), in the order of its samples."""
+        own = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        return self.process_group.all_gather_rows(own, torch.cat(rows), count) if self.whole else own
+
+    def _losses(self, outputs: Tensor, batch: Any) -> Tensor:
+        """Return the losses of samples, (B,), from the outputs of a pass."""
+        if self._outputs is None:
+            return wide(outputs)
+        losses = _one_a_sample(self._loss(wide(outputs), batch.data), len(batch))
+        if batch.targets is None or self._hook is None:
+            return losses
+        return losses + self._hook.term(wide(outputs), batch.targets)
+
+    def _mean_loss(self, outputs: Tensor, batch: Any) -> Tensor:
+        losses = self._losses(outputs, batch)
+        return losses.mean() if batch.weights is None else (losses * batch.weights).mean()
+
+
+def _one_a_sample(losses: Any, count: int) -> Tensor:
+    """Return what a loss function returned, if it is one loss a sample."""
+    if isinstance(losses, Tensor) and losses.shape == (count,):
+        return losses
+    found = f"a tensor of shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else f"a {type(losses).__name__}"
+    raise ConfigError(
+        f"loss= returned {found} for {count} samples; it returns one loss a sample, ({count},): reduction='none' in "
+        "place of a mean, and a mean over what a sample has more than one of (.mean(1) over tokens)"
+    )
