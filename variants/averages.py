@@ -93,6 +93,7 @@ class WeightAverage:
         if self.count == 0:
             self.average = [t.detach().clone() for t in live]
         else:
+            self.average = [a.to(t) for a, t in zip(self.average, live, strict=True)]  # the model's type may change
             torch._foreach_lerp_(self.average, live, share)
         self.count += 1
 

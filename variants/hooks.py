@@ -35,7 +35,7 @@ class Samples(Protocol):
         ...
 
 
-class Run(Protocol):
+class TrainingProgress(Protocol):
     """The run as a hook sees it: where it stands, and the network."""
 
     @property
@@ -96,7 +96,7 @@ class LossHook:
         """Forward-only evaluations per batch, the mean over a run."""
         return 0.0
 
-    def targets(self, run: Run, batch: Samples) -> Targets | None:
+    def targets(self, run: TrainingProgress, batch: Samples) -> Targets | None:
         """Return what the term of this batch compares with, or None while there is no term."""
         return None
 
@@ -104,7 +104,7 @@ class LossHook:
         """Return h (B,), from logits in at least float32 and the targets of the same samples; it is differentiated."""
         raise NotImplementedError(f"{type(self).__name__} returns targets and defines no term")
 
-    def observe(self, run: Run, batch: Samples, logits: Tensor, seen: Tensor) -> None:
+    def observe(self, run: TrainingProgress, batch: Samples, logits: Tensor, seen: Tensor) -> None:
         """Learn from the step that was made, after its descent.
 
         Args:

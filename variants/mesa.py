@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..hyper import Value
 from .averages import create_average
-from .hooks import HOOKS, LossHook, Run, Samples, Targets
+from .hooks import HOOKS, LossHook, Samples, Targets, TrainingProgress
 from .info import Identity
 from .registry import Hyper, register
 from .saf import SAF, divergence
@@ -53,7 +53,7 @@ class MESA(LossHook):
     def declared_forwards(hyper: Mapping[str, Any]) -> float:
         return 1.0 - hyper["mesa_start"] if hyper["mesa_weight"] else 0.0
 
-    def targets(self, run: Run, batch: Samples) -> Targets | None:
+    def targets(self, run: TrainingProgress, batch: Samples) -> Targets | None:
         if self.settings["mesa_weight"] == 0.0 or run.step < float(self.settings["mesa_start"]) * run.total_steps:
             return None
         with self.teacher.applied():
@@ -64,7 +64,7 @@ class MESA(LossHook):
         found = divergence(logits, teacher, float(self.settings["mesa_temperature"]))
         return float(self.settings["mesa_weight"]) * found
 
-    def observe(self, run: Run, batch: Samples, logits: Tensor, seen: Tensor) -> None:
+    def observe(self, run: TrainingProgress, batch: Samples, logits: Tensor, seen: Tensor) -> None:
         self.teacher.update()
 
     def copies(self) -> list[Tensor]:
@@ -92,6 +92,7 @@ class MESA(LossHook):
     identities=(Identity({"mesa_weight": 0.0}, "sgd"),),
     defaults={name: {"mesa_weight": 0.8, "mesa_temperature": 5.0} for name in ("cifar10", "cifar100")},
     notes=(
+        "Weight 0.8 and temperature 5 are the README's values for any data set, not those of a CIFAR run. "
         "While the teacher looks at a batch, the weights are held once more. The loss that step() returns includes the "
         "term. The decay belongs to long runs: until 10 / (1 - decay) steps "
         "the warm-up decides. --hook mesa adds the term to any other variant, in all of its passes."

@@ -91,7 +91,8 @@ FRIENDLY_SAM = Study(
 DAVDA54 = Study(
     "cifar10",
     "WRN-16-8",
-    "200 epochs, batch 128, lr 0.1 in steps, weight decay 5e-4, Cutout, label smoothing 0.1",
+    "200 epochs, batch 128, lr 0.1 in steps, weight decay 5e-4, Cutout, label smoothing 0.1 over the other 9 classes "
+    "(0.1111 over all 10)",
     "davda54/sam, README",
 )
 ASAM_ISSUE = Study("cifar10", "WRN-16-8", "that of davda54/sam's README", "davda54/sam issue 37, by an author of ASAM")
