@@ -25,11 +25,6 @@ class Owner:
 
         What stands in its path decides nothing: a bias of a layer called "weights" is a bias. A tensor that
         ``torch.nn.utils.parametrize`` computes a weight from is that weight, an entry of a list is what the list is.
-
-        Example:
-            >>> names = ("0.weight", "weights.bias", "conv.parametrizations.weight.original0", "weights.3", "norm.gain")
-            >>> [Owner(name).is_weight for name in names]
-            [True, False, True, True, False]
         """
         *path, own = self.name.split(".")
         if path[-2:-1] == ["parametrizations"] and own.startswith("original"):
