@@ -1,4 +1,4 @@
-"""AMP: ascent in a ball around each parameter tensor, entered by unnormalized steps."""
+"""AMP: unnormalized ascent steps, clipped to a ball around each parameter tensor."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Lookahead: k steps of the base optimizer forward, then back to a point on the line to where they started."""
+"""Lookahead: after every k steps of the base optimizer, weights between where they are and where they started."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from .registry import Hyper, register
 
 @register(
     "lookahead",
-    summary="every k base steps, goes back to a point between there and the slow weights where they began",
+    summary="every k base steps, interpolates between the weights and the slow weights that the steps started from",
     paper=Paper(
         "Zhang, Lucas, Hinton, Ba",
         2019,

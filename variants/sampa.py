@@ -1,4 +1,4 @@
-"""SAMPa: SAM whose two gradients do not wait for each other."""
+"""SAMPa: SAM whose two gradients can be computed in parallel."""
 
 import copy
 import inspect
@@ -35,11 +35,11 @@ from .registry import Hyper, register
     neutral=None,
     defaults={"cifar10": {"rho": 0.1, "lam": 0.2}, "cifar100": {"rho": 0.1, "lam": 0.2}},
     notes=(
-        "Looks at every batch twice, in two steps, and is its base optimizer at no setting; with lam = 1 it is the "
+        "Uses every batch twice, in two steps. At no setting is it its base optimizer; with lam = 1 it is the "
         "optimistic gradient method. Hooks before the base step, and clipping with them, act on the step that is made "
         "and not on the extrapolation. No gradient is taken at the weights: the loss that step() returns and "
-        "BatchNorm's statistics are those of the extrapolated point. In one process it costs what SAM costs; two "
-        "devices that take one gradient each are what it is made for, and this implementation does not do that."
+        "BatchNorm's statistics are those of the extrapolated point. In one process it costs what SAM costs; it is "
+        "meant for two devices with one gradient each, which this implementation does not offer."
     ),
 )
 class SAMPa(StepRule):
@@ -98,7 +98,7 @@ class SAMPa(StepRule):
 
     @contextmanager
     def _extrapolated(self, gradient: Gradient) -> Iterator[None]:
-        """Go where the base optimizer would with this gradient; weights and its state are back after the block."""
+        """Be where the base optimizer would step to with this gradient; the block restores weights and its state."""
         weights = [p.clone() for p in gradient.params]
         state, groups = dict(self.base.state), [dict(group) for group in self.param_groups]
         try:

@@ -43,18 +43,18 @@ def renew(size: list[Tensor], live: Tensor, kept: int, grown: int, noise: torch.
 
     Args:
         size: tensors with P entries together; among the live ones the absolute values decide.
-        live: bool (P,).
+        live: the entries that are live, bool (P,).
         kept: how many live entries stay.
-        grown: how many dead ones come to life, drawn at random.
-        noise: where the lots are drawn from.
+        grown: how many dead ones become live, drawn at random.
+        noise: generator that they are drawn with, on the device of ``live``.
     """
     scores = flatten(size, live.device).abs_().masked_fill_(~live, -1.0)
     survivors = torch.topk(scores, kept, sorted=False).indices
     del scores
     alive = torch.zeros_like(live).index_fill_(0, survivors, True)
     del survivors
-    lots = torch.rand(len(live), generator=noise, device=noise.device, dtype=torch.float32).masked_fill_(live, -1.0)
-    return alive.index_fill_(0, torch.topk(lots, grown, sorted=False).indices, True)
+    draws = torch.rand(len(live), generator=noise, device=noise.device, dtype=torch.float32).masked_fill_(live, -1.0)
+    return alive.index_fill_(0, torch.topk(draws, grown, sorted=False).indices, True)
 
 
 @register(

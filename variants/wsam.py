@@ -1,4 +1,4 @@
-"""WSAM: sharpness as a regularization term with a weight of its own."""
+"""WSAM: sharpness as a weighted regularization term."""
 
 from typing import Any
 
@@ -30,7 +30,9 @@ from .sam import SAM
         "gamma": Hyper(
             0.9, "weight gamma/(1-gamma) of the sharpness term", low=0, high=0.99, search=(0.5, 0.8, 0.88, 0.9, 0.95)
         ),
-        "decoupled": Hyper(True, "apply the sharpness term beside the base step, out of reach of its momentum"),
+        "decoupled": Hyper(
+            True, "apply the sharpness term beside the base step, so that its momentum does not hold it"
+        ),
     },
     neutral={"rho": 0.0},
     identities=(
