@@ -20,9 +20,9 @@ class Published:
     Args:
         value: test accuracy in percent; errors are written as 100 minus the error.
         dataset: name of the data set, as in specs.
-        network: name of the network.
+        network: name of the network, as the source writes it.
         protocol: how it was trained, as far as the source says.
-        source: where the number stands.
+        source: publication or repository, and the place in it.
         deviation: standard deviation over seeds in percentage points, where the source gives one.
         hyper: the variant's setting, as far as the source says.
         decimals: digits after the point that the source gives.
