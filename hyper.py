@@ -21,6 +21,9 @@ class Hyper:
         choices: valid texts; if the default is a number, numbers within ``low`` and ``high`` are valid, too.
         above: whether ``low`` itself is excluded.
         search: the range that a tuner may search, as ``(low, high, "log" | "linear")`` or a tuple of values.
+        share_of: the hyper-parameter that ``search`` is a range of shares of, for one that may not exceed it.
+        added: whether it was declared after runs were recorded: a spec names it where it is not the default, so that
+            no run's id has changed.
     """
 
     default: Value
@@ -30,6 +33,8 @@ class Hyper:
     choices: tuple[str, ...] = ()
     above: bool = False
     search: tuple[Value, ...] | None = None
+    share_of: str = ""
+    added: bool = False
 
     @property
     def numeric(self) -> bool:

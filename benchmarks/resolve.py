@@ -72,6 +72,8 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
     used = [f"{kind} {name!r}" for kind, name in plugins.items() if name != "none"]
     owner = f"{spec.variant!r} with {', '.join([f'sampler {sampler!r}', *used])} on base {spec.base!r}"
     hyper = resolve(owner, {**declared, **of_base}, {**published, **spec.hyper})
+    for name in [name for name, one in declared.items() if one.added and hyper[name] == one.default]:
+        del hyper[name]
     if "m" in hyper and "m" not in info.hyper:
         hyper = without_whole_batch(hyper, spec.batch_size)
         check_m(hyper.get("m"), spec.batch_size, spec.drop_last, spec.precision, info)

@@ -111,13 +111,17 @@ class RunSpec(BaseModel):
         return split_hyper(self).m
 
     def optimizer_arguments(self) -> dict[str, Any]:
-        """What :func:`sambench.variants.create` is given beside name, model and base."""
+        """What :func:`sambench.variants.create` is given beside name, model and base.
+
+        A rule that ties something to the peak of the learning rate is told the run's.
+        """
         known = base_hyper(self.base)
         decay = self.weight_decay if self.weight_decay_mode == "base" else 0.0
         fields = {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": decay}
         of_base = {key: value for key, value in fields.items() if key in known and value is not None}
         hyper = split_hyper(self)
-        return {**of_base, **hyper.base, **hyper.variant}
+        peak = {"lr_max": self.lr} if "lr_max" in get_info(self.variant).hyper else {}
+        return {**of_base, **peak, **hyper.base, **hyper.variant}
 
     def label(self) -> str:
         """A short name for people: ``sam rho=0.05 seed 3``."""

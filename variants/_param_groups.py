@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +19,20 @@ class Owner:
 
     name: str
     module: nn.Module | None = None
+
+    @cached_property
+    def is_weight(self) -> bool:
+        """Whether it is a weight and not a bias, by its own name ("weight", "weight_ih_l0", "in_proj_weight").
+
+        What stands in its path decides nothing: a bias of a layer called "weights" is a bias. A tensor that
+        ``torch.nn.utils.parametrize`` computes a weight from is that weight, an entry of a list is what the list is.
+        """
+        *path, own = self.name.split(".")
+        if path[-2:-1] == ["parametrizations"] and own.startswith("original"):
+            own = path[-1]
+        while own.isdigit() and path:
+            own = path.pop()
+        return "weight" in own
 
 
 @dataclass(frozen=True)

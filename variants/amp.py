@@ -1,4 +1,4 @@
-"""AMP: ascent in a ball around each parameter tensor, entered by unnormalized steps."""
+"""AMP: unnormalized ascent steps, clipped to a ball around each parameter tensor."""
 
 from typing import Any
 
@@ -33,11 +33,12 @@ from .registry import Hyper, register
         Identity({"inner_steps": 0}, "sgd"),
         Identity({"epsilon": 1e6, "inner_lr": 0.1}, "usam", {"rho": 0.1}),
     ),
-    defaults={"cifar10": {"epsilon": 0.5, "inner_lr": 1.0, "inner_steps": 1}},
+    defaults={name: {"epsilon": 0.5, "inner_lr": 1.0, "inner_steps": 1} for name in ("cifar10", "cifar100")},
     notes=(
         "The perturbation is clipped, not normalized: where gradients are smaller than epsilon this is USAM. The "
-        "original script has batches of 50 and clips each gradient at 50, also those of the ascent. inner_steps is "
-        "read from the first parameter group."
+        "original script has batches of 50 and clips each gradient at 50, also those of the ascent. Its README's "
+        "command is for CIFAR-100 (PreActResNet-18); for CIFAR-10 these are the script's defaults. inner_steps is read "
+        "from the first parameter group."
     ),
 )
 class AMP(StepRule):

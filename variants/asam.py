@@ -24,7 +24,7 @@ from .sam import SAM
     transient=1,
     needs=("names",),
     hyper={
-        "rho": Hyper(0.5, "radius in the normalized coordinates", low=0, search=(0.1, 4.0, "log")),
+        "rho": Hyper(0.5, "radius in the normalized coordinates", low=0, search=(0.1, 5.0, "log")),
         "eta": Hyper(0.01, "floor of the scaling of a weight", low=0),
         "scale_all": Hyper(False, "scale every parameter by |w|, without a floor (the reading of davda54/sam)"),
     },
@@ -49,28 +49,33 @@ class ASAM(SAM):
     .. math::
         \epsilon = \rho\, T^2 g / \|T g\|_2, \qquad T = |w| + \eta \text{ on weights}, \quad T = 1 \text{ elsewhere}
 
-    A parameter is a weight when its name contains "weight", as in the official code: convolutions, linear layers and
-    the scales of normalization layers. ``scale_all=True`` is the other published reading: T = |w| on every parameter.
-    T is taken at the unperturbed weights and does not carry a gradient.
+    A parameter is a weight when its own name contains "weight": those of convolutions, linear layers and recurrent
+    layers, and the scales of normalization layers. ``scale_all=True`` is the other published reading: T = |w| on every
+    parameter. T is taken at the unperturbed weights and does not carry a gradient.
 
-    Departs from the official code (1e-16 in the denominator) by 1e-12.
+    Departs from the official code by looking at a parameter's own name, where that code finds "weight" in the whole
+    path and so takes a bias of a layer called "weights" for a weight; and by 1e-12 in the denominator (there 1e-16).
 
     References:
         Kwon et al. 2021, arXiv 2102.11600; code: SamsungLabs/ASAM. The two readings: davda54/sam issue 37.
     """
 
     def ascent(self, at: Gradient) -> list[Tensor]:
-        scaled = [
-            (g, p.abs() if group["scale_all"] else p.abs().add_(group["eta"]))
-            for group, params, values in self.groups(at)
-            for p, g in zip(params, values, strict=True)
-            if group["scale_all"] or "weight" in self.owners[p].name
-        ]
-        gradients, scales = [g for g, _ in scaled], [t for _, t in scaled]
-        if scaled:
+        gradients: list[Tensor] = []
+        scales: list[Tensor] = []
+        for group, params, values in self.groups(at):
+            everything = group["scale_all"]
+            scaled = [i for i, p in enumerate(params) if everything or self.owners[p].is_weight]
+            if scaled:
+                sizes = torch._foreach_abs([params[i] for i in scaled])
+                if not everything:
+                    torch._foreach_add_(sizes, group["eta"])
+                gradients += [values[i] for i in scaled]
+                scales += sizes
+        if scales:
             torch._foreach_mul_(gradients, scales)  # in place: at.values is now T g
         inverse = 1.0 / (at.norm() + TINY)
-        if scaled:
+        if scales:
             torch._foreach_mul_(gradients, scales)  # and now T^2 g
         for group, _, values in self.groups(at):
             torch._foreach_mul_(values, group["rho"] * inverse)

@@ -30,7 +30,7 @@ class WeightAverage:
 
     .. math:: a \leftarrow a + c_t\, (w_t - a), \qquad a = w_t \text{ the first time}
 
-    after every step t for which :meth:`share` gives a :math:`c_t`. It works in anybody's loop::
+    after every step t for which :meth:`share` gives a :math:`c_t`. It works in any training loop::
 
         average = create_average("ema", model, steps_per_epoch=len(loader), total_steps=epochs * len(loader))
         ...
@@ -40,15 +40,15 @@ class WeightAverage:
         with average.applied():
             validate(model)
 
-    BatchNorm's running statistics belong to weights. ``statistics`` says how the average comes to its own:
-    ``"averaged"`` with the same shares, or ``"recomputed"`` from training data before it is evaluated, which the caller
-    has to do.
+    BatchNorm's running statistics belong to weights. ``statistics`` says where those of the average come from: they are
+    ``"averaged"`` with the same shares, or have to be ``"recomputed"`` from training data before it is evaluated, by
+    the caller.
 
     Args:
         model: the network that is trained.
         hyper: the average's own resolved hyper-parameters. Their names start with the average's.
-        steps_per_epoch: optimizer steps of an epoch.
-        total_steps: of the whole run.
+        steps_per_epoch: optimizer steps of an epoch, at least 1.
+        total_steps: optimizer steps of the whole run, at least 1.
     """
 
     name: ClassVar[str] = "none"
@@ -85,7 +85,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int | None = None) -> None:
-        """Take in the weights after a step; ``step`` steps are over, by default one more than the last time."""
+        """Average in the weights after ``step`` steps in all, by default one more than the last time."""
         self.steps = self.steps + 1 if step is None else step
         share = self.share(self.steps)
         if share is None:
@@ -94,14 +94,15 @@ class WeightAverage:
         if self.count == 0:
             self.average = [t.detach().clone() for t in live]
         else:
+            self.average = [a.to(t) for a, t in zip(self.average, live, strict=True)]  # the model's type may change
             torch._foreach_lerp_(local(self.average), local(live), share)
         self.count += 1
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Put the average into the model inside the block, and the very bits that were there back after it.
+        """Give the model the averaged weights inside the block, and its own, bit for bit, after it.
 
-        Where nothing was averaged yet, the model stays as it is.
+        Before anything was averaged, the model keeps its own weights.
         """
         if self.count == 0:
             yield

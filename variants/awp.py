@@ -43,11 +43,14 @@ class AWP(SAM):
         \epsilon_l = \gamma \, \|w_l\| \, g_l / \|g_l\| \text{ for each layer } l, \qquad
         w_{t+1} = \mathrm{base}(w_t, \nabla f_S(w_t + \epsilon))
 
-    A layer is a parameter with more than one dimension whose name contains "weight", as in the original code.
+    A layer is a parameter with more than one dimension whose own name contains "weight".
 
-    Departs from that code by computing the direction from the gradient itself, where the original lets a second copy of
-    the model take one ascent step of SGD and subtracts (the same direction, up to rounding; that copy also keeps the
-    first pass out of the model's BatchNorm statistics); by 1e-12 in the denominator; and by leaving out the warm-up.
+    Departs from the original code by computing the direction from the gradient itself, where the original lets a second
+    copy of the model take one ascent step of SGD and subtracts (the same direction, up to rounding; that copy also
+    keeps the first pass out of the model's BatchNorm statistics); by restoring the weights before the base step, where
+    the original restores them after it, so that its weight decay is that of the perturbed weights; by 1e-12 in the
+    denominator (there 1e-20); by a parameter's own name, where the original looks for "weight" in the whole path; and
+    by leaving out the warm-up.
 
     References:
         Wu et al., NeurIPS 2020, arXiv 2004.05884; code: csdongxian/AWP.
@@ -55,7 +58,7 @@ class AWP(SAM):
 
     def update(self, closure: Any) -> Tensor:
         at = self.gradient(closure)
-        chosen = [i for i, p in enumerate(at.params) if p.ndim > 1 and "weight" in self.owners[p].name]
+        chosen = [i for i, p in enumerate(at.params) if p.ndim > 1 and self.owners[p].is_weight]
         layers = Gradient(at.loss, [at.params[i] for i in chosen], [at.values[i] for i in chosen])
         at.values.clear()
         with self.perturbed(layers, self.ascent(layers)):

@@ -29,13 +29,13 @@ from .universal_sam import PAPER, UniversalSAM
     ),
 )
 class DetSAM(UniversalSAM):
-    r"""The member of the universal class with :math:`S = m^{-2}`, m the mean of :math:`\psi_j = e^{-\delta_j / 2}`.
+    r"""The measure of the universal class with :math:`S = m^{-2}`, m the mean of :math:`\psi_j = e^{-\delta_j / 2}`.
 
     .. math::
         c_j = \frac{\partial}{\partial \delta_j} m^{-2} = \frac{\psi_j}{n\, m^3}, \qquad u \sim U[-h, h]^d
 
     With :math:`\mu` Lebesgue's measure m is a Gaussian integral, proportional to :math:`\det(H)^{-1/2}`, and S to the
-    determinant. The cube stands in for the infinite measure.
+    determinant. The cube replaces the infinite measure.
 
     Departs from the released code in nothing but the exact restoration of the weights.
 

@@ -1,5 +1,6 @@
 """Entropy-SGD: goes towards the mean of a short Langevin walk instead of along the gradient."""
 
+import math
 from typing import Any
 
 import torch
@@ -8,6 +9,20 @@ from torch import Tensor
 from .contract import Gradient, StepRule
 from .info import Identity, Paper
 from .registry import Hyper, register
+
+
+def pull(scope: float, scoping: float, walk_lr: float, t: int) -> float:
+    """Return the pull at step t: ``scope (1 + scoping)^t``, at most ``1 / walk_lr``.
+
+    A step of the walk takes the share ``walk_lr`` times the pull off its distance to the weights: all of it at the
+    bound, and beyond twice the bound the walk would diverge.
+
+    Example:
+        >>> [round(pull(0.03, 1e-3, 0.1, t), 3) for t in (0, 1000, 5813, 10**9)]
+        [0.03, 0.082, 10.0, 10.0]
+    """
+    grown = min(t * math.log1p(scoping), 700.0)  # whose exponential is a float
+    return min(scope * math.exp(grown), 1.0 / walk_lr)
 
 
 @register(
@@ -26,7 +41,7 @@ from .registry import Hyper, register
     hyper={
         "langevin": Hyper(20, "steps L of the walk; 0: the base optimizer", low=0, search=(5, 20)),
         "scope": Hyper(0.03, "pull gamma back to the weights, at first", low=0, search=(1e-4, 0.1, "log")),
-        "scoping": Hyper(1e-3, "growth of the pull per step", low=0),
+        "scoping": Hyper(1e-3, "growth of the pull per step, until it is 1 / walk_lr", low=0),
         "noise": Hyper(1e-4, "scale of the walk's noise", low=0, search=(1e-5, 1e-3, "log")),
         "walk_lr": Hyper(0.1, "step size of the walk", low=0, above=True),
         "walk_momentum": Hyper(0.9, "Nesterov momentum of the walk", low=0, high=1),
@@ -47,7 +62,7 @@ class EntropySGD(StepRule):
     .. math::
         x_0 = \mu_0 = w_t, \quad v_0 = 0, \qquad
         v_l = \beta v_{l-1} + g_l, \quad g_l = \nabla f_{S_l}(x_{l-1}), \qquad
-        \gamma_t = \gamma\, (1 + \text{scoping})^t
+        \gamma_t = \min\{\gamma\, (1 + \text{scoping})^t,\; 1 / \eta'\}
 
         x_l = x_{l-1} - \eta' \big(g_l + \beta v_l - \gamma_t (w_t - x_{l-1}) + \epsilon\, \xi_l / \sqrt{\eta'/2}\big),
         \quad \xi_l \sim N(0, I), \qquad
@@ -55,12 +70,20 @@ class EntropySGD(StepRule):
 
         w_{t+1} = \mathrm{base}(w_t, w_t - \mu_L)
 
-    :math:`S_1` is the step's batch, the others are drawn afresh.
+    :math:`S_1` is the step's batch, the others are drawn afresh. At its bound the pull takes the walk back to the
+    weights in one step, so that :math:`w_t - \mu_L` is a mean of gradients near :math:`w_t`: the limit of a growing
+    pull is SGD.
+
+    The bound is not in the original code, whose walk is unstable once :math:`\eta' \gamma_t > 2`: at the CIFAR-10
+    setting from step 6,506 on. Its Python version does not get there, since it never counts t and the pull stays at
+    gamma; its Lua version, which made the paper's experiments, counts t and ran for less than 4,000 steps.
 
     Departs from the original code in the first evaluation: there one more, at the weights, is made only to report the
     loss; here the walk's first one is it. There the walk has the weight decay in its gradients; here the base step
-    alone decays, unless ``weight_decay_mode="in_loss"``. There BatchNorm is re-estimated by an epoch of forward passes
-    before every evaluation; here the first pass of each step, at the weights, moves its statistics.
+    alone decays, unless ``weight_decay_mode="in_loss"``. There the outer momentum buffer starts from the first raw
+    gradient (Python), or there is no outer momentum (Lua); here the momentum is the base optimizer's. There BatchNorm
+    is re-estimated by an epoch of forward passes before every evaluation; here the first pass of each step, at the
+    weights, moves its statistics.
 
     References:
         Chaudhari et al., ICLR 2017, arXiv 1611.01838; code: ucla-vision/entropy-sgd, ``python/optim.py`` (README:
@@ -93,12 +116,12 @@ class EntropySGD(StepRule):
         known = zip(self.groups(here), self.groups(start), self.groups(speed), self.groups(mean), strict=True)
         for (group, params, ways), (_, _, origins), (_, _, speeds), (_, _, means) in known:
             momentum, rate = group["walk_momentum"], group["walk_lr"]
-            pull = group["scope"] * (1.0 + group["scoping"]) ** self.steps
+            back = pull(group["scope"], group["scoping"], rate, self.steps)
             torch._foreach_mul_(speeds, momentum)
             torch._foreach_add_(speeds, ways)
             torch._foreach_add_(ways, speeds, alpha=momentum)
-            torch._foreach_add_(ways, params, alpha=pull)
-            torch._foreach_sub_(ways, origins, alpha=pull)
+            torch._foreach_add_(ways, params, alpha=back)
+            torch._foreach_sub_(ways, origins, alpha=back)
             for way in ways:
                 drawn = torch.randn(way.shape, generator=generator, device=generator.device).to(way)
                 way.add_(drawn, alpha=group["noise"] / (0.5 * rate) ** 0.5)

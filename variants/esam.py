@@ -1,4 +1,4 @@
-"""ESAM: SAM that perturbs a random part of the network and back-propagates through the samples it hurts most."""
+"""ESAM: SAM on a random part of the network, and on the samples whose loss rises most."""
 
 from typing import Any
 

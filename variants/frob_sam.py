@@ -27,7 +27,7 @@ from .universal_sam import PAPER, UniversalSAM
     ),
 )
 class FrobSAM(UniversalSAM):
-    r"""The member of the universal class with S half the sample variance of the gaps.
+    r"""The measure of the universal class with S half the sample variance of the gaps.
 
     .. math::
         S = \frac{1}{2 (n - 1)} \sum_j (\delta_j - \bar\delta)^2, \qquad c_j = \frac{\delta_j - \bar\delta}{n - 1},

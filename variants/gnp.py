@@ -37,12 +37,12 @@ from .sam import SAM
         Identity({"alpha": 0.0}, "sgd"),
         Identity({"alpha": 0.8, "rho": 0.1}, "wsam", {"gamma": 0.8 / 1.8, "decoupled": False, "rho": 0.1}),
     ),
-    defaults={"cifar10": {"rho": 0.1, "alpha": 0.8}, "cifar100": {"rho": 0.1, "alpha": 0.8}},
+    defaults={name: {"rho": 0.1, "alpha": 0.8, "unit_first": True} for name in ("cifar10", "cifar100")},
     notes=(
-        "The released recipe trains with unit_first=True (norm_perturbations), while paper and README state the "
-        "formula with g: the default here is the formula. It also puts a weight decay of 1e-3 into the loss "
-        "(weight_decay_mode='in_loss'), clips at 5 and uses Nesterov momentum. With unit_first=True, rho=0 is not the "
-        "base optimizer."
+        "The released recipes train with unit_first=True (norm_perturbations), and so do the published settings; paper "
+        "and README state the formula with g, which is the default here. The recipe also puts a weight decay of 1e-3 "
+        "into the loss (weight_decay_mode='in_loss'), clips at 5 and uses Nesterov momentum. With unit_first=True, "
+        "rho=0 is not the base optimizer."
     ),
 )
 class GNP(SAM):

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
 from .contract import TINY, Gradient, global_norm
 from .info import Identity, Paper
 from .projection import inner
@@ -13,13 +14,18 @@ from .sam import SAM
 
 
 def radius(lr: float, *, peak: float, lr_min: float, rho: float, rho_min: float) -> float:
-    """Return the radius at a learning rate: ``rho`` at its peak, ``rho_min`` at ``lr_min``, linear between them.
+    """Return the radius at a learning rate: linear from ``rho_min`` at ``lr_min`` to ``rho`` at the peak and above.
 
     Example:
-        >>> [radius(lr, peak=0.2, lr_min=0.0, rho=1.0, rho_min=0.5) for lr in (0.2, 0.1, 0.0)]
-        [1.0, 0.75, 0.5]
+        >>> [radius(lr, peak=0.2, lr_min=0.0, rho=1.0, rho_min=0.5) for lr in (0.4, 0.2, 0.1, 0.0)]
+        [1.0, 1.0, 0.75, 0.5]
     """
-    return rho_min + (rho - rho_min) * max(0.0, lr - lr_min) / max(peak - lr_min, TINY)
+    return min(rho, rho_min + (rho - rho_min) * max(0.0, lr - lr_min) / max(peak - lr_min, TINY))
+
+
+def peak(group: dict[str, Any]) -> float:
+    """Return the peak learning rate of a group: the declared one, or the largest so far."""
+    return group["lr_max"] or max(group["peak_lr"], float(group["lr"]))
 
 
 @register(
@@ -35,10 +41,13 @@ def radius(lr: float, *, peak: float, lr_min: float, rho: float, rho_min: float)
     gradients=2,
     transient=2,
     hyper={
-        "rho": Hyper(0.1, "radius at the peak learning rate", low=0, search=(0.02, 1.0, "log")),
-        "rho_min": Hyper(0.02, "radius at the learning rate lr_min", low=0, search=(0.0, 0.1, "linear")),
+        "rho": Hyper(0.1, "radius at the peak learning rate", low=0, search=(0.02, 4.0, "log")),
+        "rho_min": Hyper(
+            0.02, "radius at the learning rate lr_min, at most rho", low=0, search=(0.0, 1.0, "linear"), share_of="rho"
+        ),
         "alpha": Hyper(0.4, "weight of the descent on the surrogate gap", low=0, search=(0.05, 1.0, "log")),
         "lr_min": Hyper(0.0, "learning rate at which the schedule ends", low=0),
+        "lr_max": Hyper(0.0, "its peak; 0: the largest that a step was made with so far", low=0, added=True),
         "adaptive": Hyper(False, "take the ball of ASAM, with T = |w| on every parameter"),
     },
     neutral={"rho": 0.0, "rho_min": 0.0, "alpha": 0.0},
@@ -47,7 +56,8 @@ def radius(lr: float, *, peak: float, lr_min: float, rho: float, rho_min: float)
     notes=(
         "The paper has no CIFAR table; the CIFAR-10 setting is the example of the authors' PyTorch re-implementation "
         "(constant radius, adaptive), which they do not offer as a baseline. On ImageNet with ViT: rho 0.6 to 0.1, "
-        "alpha 0.6. During a warm-up the radius rises with the learning rate."
+        "alpha 0.6. With lr_max the radius also rises during a warm-up; without, it is rho until the learning rate "
+        "falls. A run of the harness has its own peak for lr_max."
     ),
 )
 class GSAM(SAM):
@@ -61,8 +71,9 @@ class GSAM(SAM):
         \rho_t = \rho_{\min} + (\rho - \rho_{\min}) \frac{\eta_t - \eta_{\min}}{\eta_{\max} - \eta_{\min}}
 
     All vectors run over the parameters together. :math:`\eta_t` is a group's present learning rate and
-    :math:`\eta_{\max}` the one it was created with; below :math:`\eta_{\min}` the radius stays at rho_min. With
-    ``adaptive=True`` the ascent is :math:`\rho_t w^2 g / \|w g\|`.
+    :math:`\eta_{\max}` its ``lr_max``, or without one the largest rate that a step was made with, this one included.
+    Below :math:`\eta_{\min}` the radius stays at rho_min, above :math:`\eta_{\max}` at rho. With ``adaptive=True`` the
+    ascent is :math:`\rho_t w^2 g / \|w g\|`.
 
     Departs from the official code (JAX), whose adaptive ascent is :math:`|w| \rho g / \|g\|`, by taking that of the
     PyTorch code; and from the PyTorch code by undoing the perturbation from a copy. ``pytorch_optimizer.GSAM`` makes
@@ -75,14 +86,22 @@ class GSAM(SAM):
     """
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
+        given = {**self.defaults, **param_group}
+        if given["rho_min"] > given["rho"]:
+            raise ConfigError(
+                f"rho_min={given['rho_min']} is not valid: it is at most rho={given['rho']}, which the radius falls "
+                "from as the learning rate does; for a constant radius set both to it"
+            )
         super().add_param_group(param_group)
-        for group in self.param_groups:  # schedulers overwrite lr: remember in the group, hence in the state, its peak
-            group.setdefault("peak_lr", group["lr"])
+        for group in self.param_groups:  # kept in the group, hence in the state
+            group.setdefault("peak_lr", 0.0)
 
     def update(self, closure: Any) -> Tensor:
         at = self.gradient(closure)
         with self.perturbed(at, self.ascent(at)):
             worst = self.gradient(closure)
+        for group in self.param_groups:
+            group["peak_lr"] = peak(group)
         explained = inner(at.values, worst.values) / worst.norm().square().clamp_min(TINY**2)
         for (group, _, plain), (_, _, values) in zip(self.groups(at), self.groups(worst), strict=True):
             torch._foreach_mul_(values, 1.0 + group["alpha"] * explained)
@@ -100,5 +119,5 @@ class GSAM(SAM):
             if group["adaptive"]:
                 torch._foreach_mul_(parts, torch._foreach_abs(params))
             given = {key: group[key] for key in ("lr_min", "rho", "rho_min")}
-            torch._foreach_mul_(parts, radius(float(group["lr"]), peak=float(group["peak_lr"]), **given) * inverse)
+            torch._foreach_mul_(parts, radius(float(group["lr"]), peak=peak(group), **given) * inverse)
         return steps

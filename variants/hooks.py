@@ -17,7 +17,7 @@ Targets = tuple[Tensor, ...]
 
 
 class Samples(Protocol):
-    """A batch as a hook sees it."""
+    """What a hook may ask of a batch of B samples."""
 
     @property
     def images(self) -> Tensor:
@@ -35,8 +35,8 @@ class Samples(Protocol):
         ...
 
 
-class Run(Protocol):
-    """The run as a hook sees it: where it stands, and the network."""
+class TrainingProgress(Protocol):
+    """What a hook may ask of the run: how far it is, and outputs of the network."""
 
     @property
     def epoch(self) -> int:
@@ -96,7 +96,7 @@ class LossHook:
         """Forward-only evaluations per batch, the mean over a run."""
         return 0.0
 
-    def targets(self, run: Run, batch: Samples) -> Targets | None:
+    def targets(self, run: TrainingProgress, batch: Samples) -> Targets | None:
         """Return what the term of this batch compares with, or None while there is no term."""
         return None
 
@@ -104,14 +104,14 @@ class LossHook:
         """Return h (B,), from logits in at least float32 and the targets of the same samples; it is differentiated."""
         raise NotImplementedError(f"{type(self).__name__} returns targets and defines no term")
 
-    def observe(self, run: Run, batch: Samples, logits: Tensor, seen: Tensor) -> None:
-        """Learn from the step that was made, after its descent.
+    def observe(self, run: TrainingProgress, batch: Samples, logits: Tensor, seen: Tensor) -> None:
+        """Update the hook's state from a step, after it was made.
 
         Args:
-            run: as it stood in the step.
-            batch: of the step.
-            logits: (B, classes) of each sample's first pass in the step, detached.
-            seen: whether there was one, bool (B,).
+            run: how far it was in the step.
+            batch: the samples of the step, B of them.
+            logits: outputs of each sample's first pass in the step, detached (B, classes).
+            seen: whether a sample had a pass in the step, bool (B,).
         """
 
     def copies(self) -> list[Tensor]:
@@ -130,11 +130,11 @@ def create_hook(name: str, model: nn.Module, *, ids: Tensor, classes: int, **hyp
     """Create a loss hook for a run.
 
     Args:
-        name: a registered loss hook.
+        name: a registered loss hook, as `sambench list hooks` has it.
         model: the network that is trained.
         ids: identities of the training samples, int64 (N,).
         classes: number of classes.
-        **hyper: of the hook.
+        **hyper: hyper-parameters of the hook, by name; those left out take their defaults.
 
     Raises:
         ConfigError: an unknown name or hyper-parameter, or a value out of range.

@@ -71,7 +71,7 @@ class VariantInfo:
 
     Args:
         name: how it is called in specs, suites and tables.
-        summary: one line.
+        summary: what it does, one line of text.
         paper: the publication, or None for what has none.
         gradients: declared gradient evaluations (forward and backward over one full batch) per step: a number, or a
             function of the resolved hyper-parameters.
@@ -86,7 +86,7 @@ class VariantInfo:
             steps alone has an effect: another base, momentum, gradient clipping.
         needs: what it must see beyond a plain closure and bare parameters, out of ``NEEDS``; ``whole`` parameters, not
             shards of them, where it is more than norms and element-wise operations.
-        hyper: its hyper-parameters.
+        hyper: its hyper-parameters, by name.
         neutral: the setting at which it is its base optimizer, or None when there is none.
         identities: settings at which it is another variant.
         defaults: per data set, the published hyper-parameters, with their source.

@@ -26,7 +26,7 @@ from .sam import SAM
     hyper={
         "rho": Hyper(0.05, "radius of the perturbation, L2 norm", low=0, search=(0.01, 0.5, "log")),
         "tail": Hyper(
-            0.3, "share of the run's steps, at its end, that SAM makes", low=0, high=1, search=(0.1, 0.2, 0.3, 0.5)
+            0.3, "share of the run's steps, at its end, that SAM makes", low=0, high=1, search=(0.1, 0.6, "linear")
         ),
     },
     neutral={"rho": 0.0},

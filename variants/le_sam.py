@@ -46,7 +46,7 @@ def share_of_budget(progress: float, warmup: float, decay_start: float) -> float
     needs=("clock",),
     hyper={
         "sigma": Hyper(0.35, "budget: rise of the linearized loss", low=0, search=(0.01, 1.0, "log")),
-        "rho_max": Hyper(0.3, "largest radius, L2 norm", low=0, search=(0.1, 2.0, "log")),
+        "rho_max": Hyper(0.3, "largest radius, L2 norm; 999: none", low=0, search=(0.1, 0.3, 1.0, 999.0)),
         "warmup": Hyper(0.05, "share of the run over which the budget rises from 0", low=0, high=1),
         "decay_start": Hyper(0.8, "share of the run after which the budget falls to 0", low=0, high=1),
     },

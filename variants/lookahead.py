@@ -1,4 +1,4 @@
-"""Lookahead: k steps of the base optimizer forward, then back to a point on the line to where they started."""
+"""Lookahead: after every k steps of the base optimizer, weights between where they are and where they started."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from .registry import Hyper, register
 
 @register(
     "lookahead",
-    summary="every k base steps, goes back to a point between there and the slow weights where they began",
+    summary="every k base steps, interpolates between the weights and the slow weights that the steps started from",
     paper=Paper(
         "Zhang, Lucas, Hinton, Ba",
         2019,
@@ -33,7 +33,8 @@ from .registry import Hyper, register
     ),
     notes=(
         "The weights that are trained and evaluated are the fast ones; they are the slow ones after every k-th step. "
-        "The base optimizer's momentum is left as it is at a synchronization. k is the first group's."
+        "The base optimizer's momentum is left as it is at a synchronization. A frozen parameter stays where it is; "
+        "thawed, it goes on from its old slow weights. k is the first group's."
     ),
 )
 class Lookahead(StepRule):
@@ -45,8 +46,9 @@ class Lookahead(StepRule):
 
     with slow weights :math:`s = w_0` at first.
 
-    Departs from the original code by saving the slow weights with the state, and by offering only its default for the
-    momentum, which a synchronization leaves alone (there it can also be reset or pulled back).
+    Departs from the original code by saving the slow weights with the state; by alpha = 0.5, where its class
+    has 0.8; and by offering only its default for the momentum, which a synchronization leaves alone (there it can also
+    be reset or pulled back).
     ``timm.optim.Lookahead`` takes the slow weights at its first synchronization instead, which is then none: it is k
     steps late. ``pytorch_optimizer.Lookahead`` makes the same steps.
 
@@ -66,8 +68,9 @@ class Lookahead(StepRule):
 
     def _synchronize(self) -> None:
         for group in self.param_groups:
-            fast = [p for p in group["params"] if p in self.own]
-            slow = [self.own[p]["slow"] for p in fast]
+            fast = [p for p in group["params"] if p in self.own and p.requires_grad]
+            slow = [self.own[p]["slow"].to(p) for p in fast]
             if fast:
                 torch._foreach_lerp_(slow, fast, group["alpha"])
                 torch._foreach_copy_(local(fast), local(slow))
+                self.own.update({p: {"slow": s} for p, s in zip(fast, slow, strict=True)})

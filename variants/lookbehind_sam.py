@@ -1,4 +1,4 @@
-"""Lookbehind-SAM: several ascent steps, a descent step from each, and an average of the two ends."""
+"""Lookbehind-SAM: several ascent steps, a base step with the gradient of each, and an average of first and last."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def agreement(first: Tensor, last: Tensor) -> Tensor:
 
 @register(
     "lookbehind_sam",
-    summary="climbs k times, makes a base step with the gradient of every stop, and averages start and end",
+    summary="makes k ascent steps, a base step with the gradient at each point reached, and averages start and end",
     paper=Paper(
         "Mordido, Malviya, Baratin, Chandar",
         2024,
@@ -67,9 +67,9 @@ class LookbehindSAM(SAM):
 
     ``alpha="adaptive"``: for every parameter tensor :math:`\alpha = (\cos(\phi_1 - \phi_0, \phi_k - \phi_0) + 1) / 2`.
 
-    The climb does not look at the descent, so all gradients come first and each is evaluated once: k + 1 evaluations,
-    where the original code makes 2 k, each stop's twice. It also updates BatchNorm's statistics in all of them, carries
-    the perturbation in the weights between calls, and evaluates on other weights than it trains.
+    The ascent steps do not depend on the base steps, so all gradients come first and each is evaluated once: k + 1
+    evaluations, where the original code makes 2 k, two at each point. It also updates BatchNorm's statistics in all of
+    them, carries the perturbation in the weights between calls, and evaluates on other weights than it trains.
 
     References:
         Mordido et al., ICML 2024, arXiv 2307.16704; code: chandar-lab/Lookbehind-SAM (README: CIFAR, ResNet-34, k = 2,
@@ -78,19 +78,19 @@ class LookbehindSAM(SAM):
 
     def update(self, closure: Any) -> Tensor:
         at = self.gradient(closure)
-        stops: list[Gradient] = []
-        climb = self.ascent(at)
+        reached: list[Gradient] = []
+        offset = self.ascent(at)
         for _ in range(self.param_groups[0]["k"]):
-            if stops and climb:
-                latest = stops[-1]
-                torch._foreach_add_(climb, self.ascent(latest.like([g.clone() for g in latest.values])))
-            with self.perturbed(at, climb):
-                stops.append(self.gradient(closure))
+            if reached and offset:
+                latest = reached[-1]
+                torch._foreach_add_(offset, self.ascent(latest.like([g.clone() for g in latest.values])))
+            with self.perturbed(at, offset):
+                reached.append(self.gradient(closure))
         at.values.clear()
         start, first = at.like([p.clone() for p in at.params]), at.like([])
-        for stop in stops:
-            self.descend(stop)
-            if stop is stops[0] and any(group["alpha"] == "adaptive" for group in self.param_groups):
+        for worst in reached:
+            self.descend(worst)
+            if worst is reached[0] and any(group["alpha"] == "adaptive" for group in self.param_groups):
                 first = at.like([p.clone() for p in at.params])
         early = iter(first.values)
         for group, end, begin in self.groups(start):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..hyper import Value
 from .averages import create_average
-from .hooks import HOOKS, LossHook, Run, Samples, Targets
+from .hooks import HOOKS, LossHook, Samples, Targets, TrainingProgress
 from .info import Identity
 from .registry import Hyper, register
 from .saf import SAF, divergence
@@ -24,7 +24,7 @@ class MESA(LossHook):
 
     with :math:`\tau_i` the logits of the same image under the exponential moving average of the weights
     (:class:`~sambench.variants.ema.EMA`, with warm-up), in evaluation mode; no term before the share ``mesa_start`` of
-    the run's steps. The teacher looks once at every batch, before the first pass.
+    the run's steps. The teacher's logits of a batch are computed once, before the first pass.
 
     Departs from the original code, where the start is an epoch (5, of 200 on CIFAR) and the average has no warm-up and
     starts from the initial weights: 10 / (1 - decay) steps later the two are the same. There the logarithm is taken of
@@ -53,7 +53,7 @@ class MESA(LossHook):
     def declared_forwards(hyper: Mapping[str, Any]) -> float:
         return 1.0 - hyper["mesa_start"] if hyper["mesa_weight"] else 0.0
 
-    def targets(self, run: Run, batch: Samples) -> Targets | None:
+    def targets(self, run: TrainingProgress, batch: Samples) -> Targets | None:
         if self.settings["mesa_weight"] == 0.0 or run.step < float(self.settings["mesa_start"]) * run.total_steps:
             return None
         with self.teacher.applied():
@@ -64,7 +64,7 @@ class MESA(LossHook):
         found = divergence(logits, teacher, float(self.settings["mesa_temperature"]))
         return float(self.settings["mesa_weight"]) * found
 
-    def observe(self, run: Run, batch: Samples, logits: Tensor, seen: Tensor) -> None:
+    def observe(self, run: TrainingProgress, batch: Samples, logits: Tensor, seen: Tensor) -> None:
         self.teacher.update()
 
     def copies(self) -> list[Tensor]:
@@ -92,9 +92,10 @@ class MESA(LossHook):
     identities=(Identity({"mesa_weight": 0.0}, "sgd"),),
     defaults={name: {"mesa_weight": 0.8, "mesa_temperature": 5.0} for name in ("cifar10", "cifar100")},
     notes=(
-        "While the teacher looks at a batch, the weights are held once more. The loss that step() returns includes the "
-        "term. The decay belongs to long runs: until 10 / (1 - decay) steps "
-        "the warm-up decides. --hook mesa adds the term to any other variant, in all of its passes."
+        "Weight 0.8 and temperature 5 are the README's values for any data set, not those of a CIFAR run. During the "
+        "teacher's pass a further copy of the weights is held. The loss that step() returns includes the term. The "
+        "decay is meant for long runs: in the first 10 / (1 - decay) steps the warm-up sets it. --hook mesa adds the "
+        "term to any other variant, in all of its passes."
     ),
 )
 class MESAOnBase(SGD):

@@ -20,9 +20,9 @@ class Published:
     Args:
         value: test accuracy in percent; errors are written as 100 minus the error.
         dataset: name of the data set, as in specs.
-        network: name of the network.
+        network: name of the network, as the source writes it.
         protocol: how it was trained, as far as the source says.
-        source: where the number stands.
+        source: publication or repository, and the place in it.
         deviation: standard deviation over seeds in percentage points, where the source gives one.
         hyper: the variant's setting, as far as the source says.
         decimals: digits after the point that the source gives.
@@ -91,7 +91,8 @@ FRIENDLY_SAM = Study(
 DAVDA54 = Study(
     "cifar10",
     "WRN-16-8",
-    "200 epochs, batch 128, lr 0.1 in steps, weight decay 5e-4, Cutout, label smoothing 0.1",
+    "200 epochs, batch 128, lr 0.1 in steps, weight decay 5e-4, Cutout, label smoothing 0.1 over the other 9 classes "
+    "(0.1111 over all 10)",
     "davda54/sam, README",
 )
 ASAM_ISSUE = Study("cifar10", "WRN-16-8", "that of davda54/sam's README", "davda54/sam issue 37, by an author of ASAM")

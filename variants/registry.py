@@ -49,7 +49,7 @@ def register(name: str, **metadata: Any) -> Callable[[Rule], Rule]:
 
 
 def get_declared(name: str) -> dict[str, Any]:
-    """Return what a variant that only changes the sampling takes over from the one whose step it makes."""
+    """Return the metadata of a variant that another one shares, which differs from it in the sampling alone."""
     info = VARIANTS.members[name]
     kept = ("gradients", "forwards", "state", "transient", "cost", "synchronizes", "needs", "hyper", "neutral")
     return {field: getattr(info, field) for field in (*kept, "defaults", "status")}

@@ -44,7 +44,7 @@ class RSAM(SAM):
 
     for each tensor l of :math:`d_l` parameters: the noise is relative to the root mean square of the tensor.
 
-    The original code was not at hand: the rule follows the abstract and descriptions by others.
+    The original code could not be read: the rule follows the abstract and descriptions by others.
 
     References:
         Liu et al., NeurIPS 2022; original code: none that could be read.

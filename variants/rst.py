@@ -1,4 +1,4 @@
-"""RST: at every step a coin decides between SAM and the base optimizer."""
+"""RST: a random choice at every step between SAM and the base optimizer."""
 
 import random
 from typing import Any
@@ -18,6 +18,7 @@ from .sam import SAM
         2022,
         "2203.09962",
         "Randomized Sharpness-Aware Training for Boosting Computational Efficiency in Deep Learning",
+        "zhaoyang-0204/gnp",
     ),
     gradients=lambda hyper: 1 + (hyper["p_start"] + hyper["p_end"]) / 2,
     transient=1,
@@ -34,10 +35,11 @@ from .sam import SAM
     ),
     status="reimplementation, unverified",
     notes=(
-        "Also published as SS-SAM. The schedule's values are not confirmed by a source; the paper also tries steps and "
-        "cosines, and reweighs the two gradients (G-RST). With p_start unlike p_end the closure is asked for its "
-        "clock. The coin is tossed on the host, from the variant's own stream: one for the whole model, by the first "
-        "group's p."
+        "Also published as SS-SAM. The rule is that of the authors' code; the values of rho and p are not confirmed by "
+        "a source (the code's p is 0 until it is set). The paper also tries steps and cosines, and reweighs the two "
+        "gradients (G-RST). Where p_start is not p_end, the rule needs the step and the number of steps from the "
+        "closure. One random number, drawn on the host from the variant's own stream, decides for the whole model, by "
+        "the first group's p."
     ),
 )
 class RST(SAM):
@@ -51,8 +53,12 @@ class RST(SAM):
 
     of T steps, so that over a run the mean of p is that of its ends.
 
+    Departs from the authors' code, whose released schedule is a constant p, by the linear one; and by a SAM step, where
+    that code makes one of GNP, which is SAM's at alpha = 1.
+
     References:
-        Zhao, Zhang and Hu 2022, arXiv 2203.09962; no code of the authors was found.
+        Zhao, Zhang and Hu 2022, arXiv 2203.09962; code: zhaoyang-0204/gnp (``use_hybrid_training`` in
+        ``training/training_core.py``).
     """
 
     def update(self, closure: Any) -> Tensor:

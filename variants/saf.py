@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..hyper import Value
 from .averages import wide
-from .hooks import HOOKS, LossHook, Run, Samples, Targets
+from .hooks import HOOKS, LossHook, Samples, Targets, TrainingProgress
 from .info import Identity, Paper
 from .registry import Hyper, register
 from .sgd import SGD
@@ -64,7 +64,7 @@ class SAF(LossHook):
         self.past = torch.zeros(len(ids), slots, classes, dtype=kind, device=ids.device)
         self.epochs = torch.full((len(ids), slots), -1, device=ids.device)
 
-    def targets(self, run: Run, batch: Samples) -> Targets | None:
+    def targets(self, run: TrainingProgress, batch: Samples) -> Targets | None:
         weight, start = float(self.settings["saf_weight"]), float(self.settings["saf_start"])
         then = run.epoch - self.delay
         if weight == 0.0 or then < 0 or run.step < start * run.total_steps:
@@ -77,7 +77,7 @@ class SAF(LossHook):
         found = divergence(logits, past, float(self.settings["saf_temperature"]))
         return float(self.settings["saf_weight"]) * found * known
 
-    def observe(self, run: Run, batch: Samples, logits: Tensor, seen: Tensor) -> None:
+    def observe(self, run: TrainingProgress, batch: Samples, logits: Tensor, seen: Tensor) -> None:
         ids, logits = batch.ids, logits.to(self.past.dtype)
         slot, order = run.epoch % (self.delay + 1), torch.arange(len(ids), device=ids.device)
         # a sample that importance sampling drew twice: its last pass, whatever order the device writes in
@@ -110,6 +110,7 @@ class SAF(LossHook):
     identities=(Identity({"saf_weight": 0.0}, "sgd"),),
     defaults={name: {"saf_weight": 0.3, "saf_temperature": 5.0, "saf_delay": 3} for name in ("cifar10", "cifar100")},
     notes=(
+        "Weight 0.3, temperature 5 and delay 3 are the README's values for any data set, not those of a CIFAR run. "
         "Keeps N x classes x (delay + 1) logits in single precision: 80 MB for CIFAR-100, 20 GB for ImageNet. The "
         "loss that step() returns includes the term. --hook saf adds it to any other variant, in all of its passes."
     ),

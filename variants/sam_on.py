@@ -64,8 +64,9 @@ class SAMON(SAM):
     on biases with ``normalize_bias``. ``layers="other"`` perturbs all but normalization layers, the paper's contrast.
 
     Departs from the original code, which knows a normalization layer by "norm" or "bn" in a parameter's name and so
-    misses that of a shortcut ("shortcut.1"), by looking at the type of the module; by storing only what is perturbed;
-    and by adding eta to the layer's norm, where it multiplies by 1 + eta and cannot move a shift off zero.
+    misses that of a shortcut ("shortcut.1"), by looking at the type of the module; which knows a weight by "weight" in
+    the whole path, by looking at the parameter's own name; by storing only what is perturbed; and by adding eta to the
+    layer's norm, where it multiplies by 1 + eta and cannot move a shift off zero.
 
     References:
         Mueller et al., NeurIPS 2023, arXiv 2306.04226; code: mueller-mp/SAM-ON.
@@ -122,7 +123,7 @@ class SAMON(SAM):
 
     def scale(self, p: Tensor, group: dict[str, Any]) -> Tensor:
         """Return T of a parameter: of its shape, or 0-d when it is the same for all its entries."""
-        if group["scaling"] == "none" or not (group["normalize_bias"] or "weight" in self.owners[p].name):
+        if group["scaling"] == "none" or not (group["normalize_bias"] or self.owners[p].is_weight):
             return p.new_ones(())
         size = p.abs() if group["scaling"] == "elementwise" else tensor_norms([p])[0].to(p.dtype)
         return size.add_(group["eta"])

@@ -1,6 +1,7 @@
-"""SAMPa: SAM whose two gradients do not wait for each other."""
+"""SAMPa: SAM whose two gradients can be computed in parallel."""
 
 import copy
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,10 +35,11 @@ from .registry import Hyper, register
     neutral=None,
     defaults={"cifar10": {"rho": 0.1, "lam": 0.2}, "cifar100": {"rho": 0.1, "lam": 0.2}},
     notes=(
-        "Looks at every batch twice, in two steps, and is its base optimizer at no setting; with lam = 1 it is the "
-        "optimistic gradient method. No gradient is taken at the weights: the loss that step() returns and BatchNorm's "
-        "statistics are those of the extrapolated point. In one process it costs what SAM costs; two devices that take "
-        "one gradient each are what it is made for, and this implementation does not do that."
+        "Uses every batch twice, in two steps. At no setting is it its base optimizer; with lam = 1 it is the "
+        "optimistic gradient method. Hooks before the base step, and clipping with them, act on the step that is made "
+        "and not on the extrapolation. No gradient is taken at the weights: the loss that step() returns and "
+        "BatchNorm's statistics are those of the extrapolated point. In one process it costs what SAM costs; it is "
+        "meant for two devices with one gradient each, which this implementation does not offer."
     ),
 )
 class SAMPa(StepRule):
@@ -56,7 +58,9 @@ class SAMPa(StepRule):
     :math:`d_0 = d_1 = \nabla f_{S_0}(w_0)`, on one batch.
 
     Departs from the original code in that first step, which there evaluates one gradient twice, and in the arithmetic:
-    it needs two devices, and recovers :math:`d_t` by a division by :math:`\lambda`, which may not be zero.
+    it needs two devices, and recovers :math:`d_t` by a division by :math:`\lambda`, which may not be zero. Its training
+    script smooths labels by 0.1 over the other classes and then divides each label by its L2 norm, so that it sums to
+    more than 1; label smoothing here has no such factor.
 
     References:
         Xie, Pethick and Cevher, NeurIPS 2024, arXiv 2410.10683; code: LIONS-EPFL/SAMPa, ``train.py``.
@@ -82,7 +86,7 @@ class SAMPa(StepRule):
 
     def _past(self) -> Gradient:
         params = [p for group in self.param_groups for p in group["params"] if p in self.own]
-        return Gradient(torch.zeros(()), params, [self.own[p]["ahead"] for p in params])
+        return Gradient(torch.zeros(()), params, [self.own[p]["ahead"].to(p) for p in params])
 
     def _ascent(self, past: Gradient) -> list[Tensor]:
         inverse = 1.0 / (past.norm() + TINY)
@@ -94,13 +98,16 @@ class SAMPa(StepRule):
 
     @contextmanager
     def _extrapolated(self, gradient: Gradient) -> Iterator[None]:
-        """Go where the base optimizer would with this gradient; weights and its state are back after the block."""
+        """Be where the base optimizer would step to with this gradient; the block restores weights and its state."""
         weights = [p.clone() for p in gradient.params]
         state, groups = dict(self.base.state), [dict(group) for group in self.param_groups]
         try:
             for p, values in state.items():
                 self.base.state[p] = copy.deepcopy(values)
-            self.descend(gradient.like([g.clone() for g in gradient.values]))
+            past = self.average(gradient.like([g.clone() for g in gradient.values]))
+            for p, g in zip(past.params, past.values, strict=True):
+                p.grad = g
+            inspect.unwrap(type(self.base).step)(self.base)  # taken back, so no step that a hook should see
             for p in gradient.params:
                 p.grad = None
             yield

@@ -36,7 +36,9 @@ class StableSAM(SAM):
         w_{t+1} = \mathrm{base}\Big(w_t, \frac{\|g\|}{\|g_p\|} \, g_p\Big)
 
     Departs from the original code in the denominator: max(norm, 1e-12) instead of norm + 1e-12, so that rho = 0 is the
-    base optimizer to the bit; and by two synchronizations with the host that it does not need.
+    base optimizer to the bit; and by two synchronizations with the host that it does not need. The original README
+    shows another rule, ``USAM(stable=True)``, whose perturbation is :math:`\rho g` without the norm; this one is its
+    ``sam.py``.
 
     References:
         Tan et al., JMLR 26, 2025, arXiv 2401.07250; code: cltan023/stablesam2024.

@@ -1,4 +1,4 @@
-"""SWA: the mean of the weights at the ends of the last epochs, at a learning rate that keeps them apart."""
+"""SWA: the mean of the weights at the ends of the last epochs, which a high learning rate keeps apart."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -14,9 +14,9 @@ def swa_factor(progress: float, start: float, ratio: float) -> float:
     """Return the factor on the peak learning rate at a share of the run: constant, linear, constant.
 
     Args:
-        progress: share of the run that is over.
+        progress: share of the run that is over, in [0, 1].
         start: share after which weights are averaged, greater than 0.
-        ratio: of the averaged part's learning rate to the peak.
+        ratio: learning rate of the averaged part over the peak, in [0, 1].
 
     Example:
         >>> [round(swa_factor(p, 0.8, 0.5), 3) for p in (0.0, 0.4, 0.56, 0.72, 1.0)]

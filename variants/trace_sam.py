@@ -28,7 +28,7 @@ from .universal_sam import PAPER, UniversalSAM
     ),
 )
 class TraceSAM(UniversalSAM):
-    r"""The member of the universal class with :math:`S = \frac1n \sum_j \delta_j`.
+    r"""The measure of the universal class with :math:`S = \frac1n \sum_j \delta_j`.
 
     .. math:: c_j = 1 / n, \qquad u \sim N(0, I), \qquad E[S] \to \mathrm{tr}(H) / 2
 

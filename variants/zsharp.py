@@ -49,10 +49,10 @@ def outstanding(gradient: Tensor, quantile: float) -> Tensor:
     },
     neutral={"rho": 0.0},
     identities=(Identity({"quantile": 0.0, "rho": 0.1}, "sam", {"rho": 0.1}),),
-    defaults={"cifar10": {"rho": 0.05, "quantile": 0.95}, "cifar100": {"rho": 0.05, "quantile": 0.95}},
+    defaults={name: {"rho": 0.05, "quantile": 0.95, "per_layer": True} for name in ("cifar10", "cifar100")},
     notes=(
         "With per_layer=True the perturbation of a network of L weight tensors is longer than rho, by about sqrt(L): a "
-        "radius belongs to its reading. The paper's base optimizer is Adam."
+        "radius belongs to its reading; the published one to per_layer=True. The paper's base optimizer is Adam."
     ),
 )
 class ZSharp(SAM):

@@ -82,7 +82,7 @@ def _search(hyper: Hyper) -> str:
         return "not searched"
     *values, scale = hyper.search
     if scale in ("log", "linear"):
-        return f"{values[0]} to {values[1]}, {scale}"
+        return f"{values[0]} to {values[1]}{f' of {hyper.share_of}' if hyper.share_of else ''}, {scale}"
     return ", ".join(map(str, hyper.search))
 
 

@@ -13,7 +13,7 @@ from ..suites.entries import Entry, ResolvedTrack
 from ..suites.suite import Suite
 from ..suites.tracks import fit
 from ..suites.tuning_budget import SHARED, Budget
-from .space import space_of
+from .space import Axis, point_of, space_of, values_at
 from .strategies import SearchStrategy, Settings, Tried
 
 RunSpecs = Callable[[Sequence[RunSpec]], Mapping[str, str]]
@@ -119,9 +119,9 @@ def _screen(
     who: TunedEntry, numbers: Sequence[int], so_far: Sequence[Trial], strategy: SearchStrategy, budget: Budget
 ) -> Iterator[Attempt]:
     axes = space_of(who.one, budget)
-    tried = [Tried(_settings(trial, [axis.name for axis in axes]), trial.score[0]) for trial in so_far]
+    tried = [Tried(_settings(trial, axes), trial.score[0]) for trial in so_far]
     for number in numbers:
-        settings = strategy.propose(axes, number, tried) if number else {}
+        settings = values_at(axes, strategy.propose(axes, number, tried), who.one.fields["hyper"]) if number else {}
         yield Attempt(who, "screen", number, who.spec(settings, budget.seeds[0]))
 
 
@@ -132,9 +132,9 @@ def _confirm(who: TunedEntry, screened: Sequence[Trial], budget: Budget) -> Iter
             yield Attempt(who, "confirm", number, specs[number].model_copy(update={"seed": seed}))
 
 
-def _settings(trial: Trial, names: Sequence[str]) -> Settings:
+def _settings(trial: Trial, axes: Sequence[Axis]) -> Settings:
     spec = RunSpec.model_validate_json(trial.spec)
-    return {name: getattr(spec, name) if name in SHARED else spec.hyper[name] for name in names}
+    return point_of(axes, {**spec.hyper, **{name: getattr(spec, name) for name in SHARED}})
 
 
 def _make(
@@ -203,7 +203,7 @@ def _trial(
 
 def _mark(who: TunedEntry, trials: Sequence[Trial], budget: Budget) -> list[Trial]:
     best, axes = choose(trials), space_of(who.one, budget)
-    settings = next(_settings(trial, [axis.name for axis in axes]) for trial in trials if trial.trial == best)
+    settings = next(_settings(trial, axes) for trial in trials if trial.trial == best)
     edges = [f"{axis.name} ({edge})" for axis in axes if (edge := axis.edge(settings[axis.name]))]
     mark = {"chosen": True, "edges": ", ".join(edges)}
     return [trial.model_copy(update=mark) if trial.trial == best else trial for trial in trials]

@@ -1,7 +1,7 @@
 """Where to search: one axis for each hyper-parameter that a method declares a range for, and two that all share."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ class Axis:
         scale: ``log`` or ``linear``; empty for values.
         values: what there is to choose from, instead of a range.
         limits: smallest and largest valid number, where there is one: a range cannot be widened beyond them.
+        of: the hyper-parameter that the range is one of shares of; empty for values of its own.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Axis:
     scale: str = ""
     values: tuple[Value, ...] = ()
     limits: tuple[float | None, float | None] = (None, None)
+    of: str = ""
 
     def at(self, share: float) -> Value:
         """Return the setting at a share in [0, 1) of the axis.
@@ -88,6 +90,42 @@ class Axis:
         return "high" if high and (largest is None or value < largest) else ""
 
 
+def values_at(axes: Sequence[Axis], point: Mapping[str, Value], fixed: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the hyper-parameters at a point of the space: shares become values.
+
+    Args:
+        axes: of the space.
+        point: the setting on each axis, by name.
+        fixed: hyper-parameters that are not searched.
+
+    Example:
+        >>> axes = (Axis("rho", 0.01, 1.0, "log"), Axis("rho_min", 0.0, 1.0, "linear", of="rho"))
+        >>> values_at(axes, {"rho": 0.5, "rho_min": 0.5}, {})
+        {'rho': 0.5, 'rho_min': 0.25}
+    """
+    values = {**fixed, **point}
+
+    def value(axis: Axis) -> Value:
+        if not axis.of:
+            return point[axis.name]
+        whole = float(values[axis.of])
+        return min(whole, rounded(float(point[axis.name]) * whole))
+
+    return {axis.name: value(axis) for axis in axes}
+
+
+def point_of(axes: Sequence[Axis], values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return where hyper-parameters lie in the space: values become shares, of 0 the share 0."""
+
+    def place(axis: Axis) -> Value:
+        if not axis.of:
+            return values[axis.name]
+        whole = float(values[axis.of])
+        return float(values[axis.name]) / whole if whole else 0.0
+
+    return {axis.name: place(axis) for axis in axes}
+
+
 def rounded(number: float) -> float:
     """Keep four digits: what a reader can type again.
 
@@ -117,7 +155,7 @@ def _shared(name: str, search: tuple[float, float, str]) -> Axis:
 
 def _axis(name: str, hyper: Hyper) -> Axis:
     search: tuple[Any, ...] = hyper.search or ()
-    limits = (hyper.low, hyper.high)
+    limits = (0.0, 1.0) if hyper.share_of else (hyper.low, hyper.high)
     if len(search) == 3 and search[2] in ("log", "linear"):
-        return Axis(name, float(search[0]), float(search[1]), search[2], limits=limits)
+        return Axis(name, float(search[0]), float(search[1]), search[2], limits=limits, of=hyper.share_of)
     return Axis(name, values=search, limits=limits)

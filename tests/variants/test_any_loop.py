@@ -356,6 +356,26 @@ def test_data_parallel_buckets(one_process, name, views, set_to_none):
     torch.testing.assert_close(train(name, make, model=model)[0], expected(name), rtol=0, atol=1e-12)
 
 
+# -- names -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", [info.name for info in list_variants() if "names" in info.needs or "modules" in info.needs]
+)
+def test_what_stands_in_the_path_of_a_parameter_decides_nothing(name):
+    """The same layers in modules that are called "weight" and "bias"."""
+
+    def trained(first, last):
+        model = Net()
+        named = nn.ModuleDict({first: model.first, "norm": model.norm, last: model.last})
+        named.forward = model.forward
+        hyper = {"scaling": "elementwise", "layers": "all"} if name == "sam_on" else {}
+        train(name, lambda optimizer, _, x, y: usual(optimizer, named, x, y), model=named, **hyper)
+        return torch.cat([weights(part) for part in (model.first, model.norm, model.last)])
+
+    assert torch.equal(trained("weights", "bias"), trained("a", "b"))
+
+
 # -- parameters without a gradient -----------------------------------------------------------------------------
 
 
@@ -404,7 +424,7 @@ def test_parameter_without_any_gradient_is_left_alone(name):
     assert not optimizer.base.state.get(model.unused)
 
 
-@pytest.mark.parametrize("name", [name for name in PLAIN if name != "lookahead"])  # slow weights pull what is frozen
+@pytest.mark.parametrize("name", PLAIN)
 def test_layers_are_frozen_and_thawed_between_steps(name):
     model = Net()
     optimizer = new(name, model, momentum=0.9, weight_decay=0.1)
@@ -525,8 +545,52 @@ def test_pre_hook_clips_the_gradient_of_the_base_step(name):
         optimizer.step(closure)
     assert set(seen) == {optimizer}
     assert len(seen) == 3 * (optimizer.param_groups[0]["k"] if name == "lookbehind_sam" else 1)
-    right, _ = train(name, usual, base=Clipping)
+    # without momentum wsam's two forms are one: what the hook clipped is all of the step, not the base's part of it
+    right, _ = train(name, usual, base=Clipping, **({"decoupled": False} if name == "wsam" else {}))
     torch.testing.assert_close(weights(model), right, rtol=0, atol=1e-12)
+
+
+def test_both_parts_of_a_decoupled_step_are_clipped_alike():
+    """With momentum the base optimizer is given its share of the clipped gradient, and no more."""
+    seen = []
+
+    def steps(factor):
+        model = Net()
+        before = weights(model)
+        optimizer = new("wsam", model, momentum=0.9)
+
+        def scale(*_):
+            for p in model.parameters():
+                p.grad = factor * p.grad
+
+        optimizer.register_step_pre_hook(scale)
+        optimizer.step(usual(optimizer, model, *batch()))
+        seen.append(torch.cat([optimizer.state[p]["momentum_buffer"].flatten() for p in model.parameters()]))
+        return weights(model) - before
+
+    whole, half = steps(1.0), steps(0.5)
+    torch.testing.assert_close(2 * half, whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(2 * seen[1], seen[0], rtol=0, atol=1e-12)
+
+
+def test_hook_that_changes_nothing_leaves_the_bits():
+    def watched(optimizer, model, x, y):
+        optimizer.register_step_pre_hook(lambda *_: None)
+        return usual(optimizer, model, x, y)
+
+    assert torch.equal(train("wsam", watched, momentum=0.9)[0], train("wsam", usual, momentum=0.9)[0])
+
+
+def test_hook_may_take_a_parameter_out_of_the_step():
+    model = Net()
+    optimizer = new("wsam", model, momentum=0.9)
+    optimizer.register_step_pre_hook(lambda *_: setattr(model.first.weight, "grad", None))
+    before = weights(model.first), weights(model.last)
+    bias = model.first.bias.detach().clone()
+    optimizer.step(usual(optimizer, model, *batch()))
+    assert torch.equal(model.first.weight.flatten(), before[0][: model.first.weight.numel()])
+    assert not torch.equal(model.first.bias, bias)
+    assert not torch.equal(weights(model.last), before[1])
 
 
 def test_removed_pre_hook_is_gone():

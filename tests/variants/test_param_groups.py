@@ -6,7 +6,7 @@ from torch import nn
 
 from sambench.errors import ConfigError
 from sambench.variants import create
-from sambench.variants._param_groups import read_parameters
+from sambench.variants._param_groups import Owner, read_parameters
 
 
 class Nested(nn.Module):
@@ -18,6 +18,29 @@ class Nested(nn.Module):
 
 def leaf(*shape, **how):
     return torch.ones(*shape, requires_grad=True, **how)
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("weight", True),
+        ("0.weight", True),
+        ("0.bias", False),
+        ("weights.bias", False),
+        ("weight_net.0.bias", False),
+        ("lstm.weight_ih_l0", True),
+        ("lstm.bias_ih_l0", False),
+        ("attention.in_proj_weight", True),
+        ("conv.parametrizations.weight.original0", True),
+        ("conv.parametrizations.bias.original", False),
+        ("conv.parametrizations.weight.0.scale", False),
+        ("weights.3", True),
+        ("experts.3", False),
+        ("norm.gain", False),
+    ],
+)
+def test_a_weight_is_told_by_its_own_name(name, weight):
+    assert Owner(name).is_weight == weight
 
 
 def test_module_gives_names_and_modules():

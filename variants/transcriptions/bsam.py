@@ -17,8 +17,8 @@ def step(w, t, evaluate, descend, hyper, state, extra):
     lengths, mean = np.zeros_like(w), np.zeros_like(w)
     for first in range(0, extra.batch, size):
         part = np.arange(first, min(first + size, extra.batch))
-        draws = [torch.randn(shape, generator=generator).numpy().ravel() for shape in extra.shapes.values()]
-        _, g = evaluate(w + np.concatenate(draws).astype(float) / np.sqrt(hyper["data_size"] * s), part)
+        draw = torch.randn(len(w), generator=generator).numpy().astype(float)
+        _, g = evaluate(w + draw / np.sqrt(hyper["data_size"] * s), part)
         _, h = evaluate(w + hyper["rho"] * g / s, part)
         lengths += len(part) / extra.batch * np.sqrt(s) * np.abs(g)
         mean += len(part) / extra.batch * h

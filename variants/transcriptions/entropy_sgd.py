@@ -1,7 +1,8 @@
 """A walk of L Nesterov-momentum Langevin steps x_l around w, each on a batch of its own; mu its running mean.
 
 x <- x - eta (g + beta v - gamma (w - x) + eps xi / sqrt(eta / 2)), v <- beta v + g, mu <- alpha mu + (1 - alpha) x,
-gamma = scope (1 + scoping)^t; the base optimizer is given w - mu. xi is drawn parameter by parameter, in float32.
+gamma = min(scope (1 + scoping)^t, 1 / eta); the base optimizer is given w - mu. xi is drawn parameter by parameter, in
+float32.
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ SETTINGS = [
     {"langevin": 0},
     {"langevin": 1, "noise": 0.1},
     {"langevin": 4, "scope": 0.5, "scoping": 0.3, "noise": 0.05, "walk_lr": 0.3, "walk_momentum": 0.5, "memory": 0.4},
+    {"langevin": 2, "scope": 5.0, "scoping": 0.3},
 ]
 
 
@@ -20,7 +22,7 @@ def step(w, t, evaluate, descend, hyper, state, extra):
     if hyper["langevin"] == 0:
         return descend(w, g)
     generator, x, mu, v = extra.noise(), w.copy(), w.copy(), np.zeros_like(w)
-    gamma = hyper["scope"] * (1 + hyper["scoping"]) ** t
+    gamma = min(hyper["scope"] * (1 + hyper["scoping"]) ** t, 1 / hyper["walk_lr"])
     for number in range(hyper["langevin"]):
         if number:
             _, g = extra.other(number).evaluate(x)

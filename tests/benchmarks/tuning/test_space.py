@@ -1,13 +1,17 @@
 """Where is searched: every variant declares it, and a value at the edge is named."""
 
+from itertools import product
+
 import pytest
+from torch import nn
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.entries import expand_entries
 from sambench.benchmarks.suites.tuning_budget import SHARED, Budget
-from sambench.benchmarks.tuning.space import Axis, space_of
+from sambench.benchmarks.tuning.space import Axis, point_of, space_of, values_at
 from sambench.benchmarks.tuning.strategies import Halton
-from sambench.variants import list_variants
+from sambench.hyper import resolve
+from sambench.variants import AVERAGES, HOOKS, create, list_variants
 
 BUDGET = Budget(trials=4)
 INFOS = list_variants()
@@ -23,10 +27,49 @@ def test_every_variant_says_where_to_search_and_all_of_it_is_valid(info):
     assert [axis.name for axis in axes[:2]] == list(SHARED)
     assert len(axes) > 2 or not info.hyper
     for share in (0.0, 0.3, 0.999):
-        settings = {axis.name: axis.at(share) for axis in axes}
+        settings = values_at(axes, {axis.name: axis.at(share) for axis in axes}, {})
         shared = {name: settings.pop(name) for name in SHARED}
         spec = make_spec({"variant": info.name, **shared, "hyper": settings})
         assert {name: spec.hyper[name] for name in settings} == settings
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_every_corner_of_the_space_makes_an_optimizer(info):
+    """Values that are valid one by one are valid together."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
+    others = {**HOOKS.get(info.hook).hyper, **AVERAGES.get(info.average).hyper}
+    axes = [axis for axis in space_of(entry(variant=info.name), BUDGET) if axis.name in {**info.hyper, "lr": None}]
+    for shares in product((0.0, 0.999), repeat=len(axes)):
+        point = {axis.name: axis.at(share) for axis, share in zip(axes, shares, strict=True)}
+        values = values_at(axes, point, {})
+        create(info.name, model, momentum=0.9, **{key: v for key, v in values.items() if key not in others})
+        resolve(info.name, others, {key: v for key, v in values.items() if key in others})
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_published_settings_lie_in_the_space(info):
+    """With the switches that were in force: what a setting leaves out has its default."""
+    defaults = {name: hyper.default for name, hyper in info.hyper.items()}
+    axes = [axis for axis in space_of(entry(variant=info.name), BUDGET) if axis.name in info.hyper]
+    for setting in [*info.defaults.values(), *(one.hyper for one in info.published)]:
+        resolve(info.name, info.hyper, setting)
+        point = point_of(axes, {**defaults, **setting})
+        outside = {
+            axis.name: setting[axis.name] for axis in axes if axis.name in setting and not axis.holds(point[axis.name])
+        }
+        assert not outside, f"{outside} lie outside of the range that is searched"
+
+
+def test_share_is_one_of_what_is_searched_or_fixed():
+    axes = space_of(entry(variant="gsam"), BUDGET)
+    point = {axis.name: axis.at(0.5) for axis in axes}
+    values = values_at(axes, point, {})
+    assert values["rho_min"] == pytest.approx(0.5 * values["rho"], rel=1e-3)
+    assert point_of(axes, values)["rho_min"] == pytest.approx(0.5, rel=1e-3)
+    fixed = space_of(entry(variant="gsam", rho=0.123456), BUDGET)
+    top = {axis.name: axis.at(0.99999) for axis in fixed}
+    assert values_at(fixed, top, {"rho": 0.123456})["rho_min"] <= 0.123456
+    assert point_of(axes, {**values, "rho": 0.0, "rho_min": 0.0})["rho_min"] == 0.0
 
 
 @pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
