@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..datasets.registry import official_fingerprints
 from ..variants import list_variants
 from .console import out
 from .options import RESULTS, RESULTS_VARIABLE, Plugins
@@ -23,7 +24,8 @@ def validate(
     """
     from ..results import validation as rules
 
-    findings = rules.validate(results, {info.name: info.source_hash() for info in list_variants()})
+    sources = {info.name: info.source_hash() for info in list_variants()}
+    findings = rules.validate(results, sources, official_fingerprints())
     for finding in findings:
         out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
         out.print(str(finding), highlight=False, markup=False, soft_wrap=True)

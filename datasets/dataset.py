@@ -61,6 +61,7 @@ class DatasetInfo:
         train: number of training examples.
         test: number of test examples.
         balanced: whether all classes have equally many training examples.
+        fingerprint: fingerprint of the official data; ``None`` also where whoever registered it has not held them.
     """
 
     name: str
@@ -72,6 +73,29 @@ class DatasetInfo:
     train: int | None = None
     test: int | None = None
     balanced: bool = True
+    fingerprint: str | None = None
+
+    def check(self, dataset: Dataset) -> Dataset:
+        """Return a data set that is what this description says.
+
+        Raises:
+            DataError: it is not; the message has every difference.
+        """
+        found = {
+            "shape": dataset.shape,
+            "classes": len(dataset.classes),
+            "train": len(dataset.train_labels),
+            "test": len(dataset.test_labels),
+            "fingerprint": dataset.fingerprint,
+        }
+        declared = {key: getattr(self, key) for key in found}
+        if wrong := [key for key, value in declared.items() if value not in (None, found[key])]:
+            listed = "; ".join(f"{key} is {found[key]}, expected {declared[key]}" for key in wrong)
+            raise DataError(
+                f"what was read as {self.name!r} is other data: {listed}. Replace its files by the official ones, or "
+                "give the data a name of its own"
+            )
+        return dataset
 
 
 def build(

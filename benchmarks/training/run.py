@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...datasets import DATASETS, Dataset, load
+from ...datasets.registry import check_name
 from ...datasets.samplers import get_sampler
 from ...datasets.source import Source
 from ...errors import SambenchError
@@ -65,10 +66,11 @@ def run_spec(
         Interrupted: a signal came; the run can be resumed by the same call.
         Exception: whatever the training raised, after a record with status ``failed`` was written.
     """
+    location = source.location if source else spec.dataset
+    check_name(spec.dataset, location)
     if (record := process_group.broadcast_from_main(lambda: _finished(spec, store))) is not None:
         return record
     process_group.broadcast_from_main(store.check_writable)
-    location = source.location if source else spec.dataset
     dataset = load(location, name=spec.dataset, root=data_root)
     checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
     with contextlib.ExitStack() as claim:

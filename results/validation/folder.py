@@ -9,12 +9,13 @@ from .runs import check_data, check_releases, check_runs, check_seeds, check_tie
 from .suites import check_suite
 
 
-def validate(root: str | Path, sources: Mapping[str, str]) -> list[Finding]:
+def validate(root: str | Path, sources: Mapping[str, str], official: Mapping[str, str | None]) -> list[Finding]:
     """Check a folder of records against the rules.
 
     Args:
         root: results folder, with ``runs`` in it.
         sources: variant -> sha256 of its present source file.
+        official: reserved name of a data set -> fingerprint of its data, None where it is not known.
 
     Returns:
         The findings, serious ones first, then by file; the same finding in several files is listed once.
@@ -27,7 +28,7 @@ def validate(root: str | Path, sources: Mapping[str, str]) -> list[Finding]:
         [
             *found.findings,
             *check_runs(found, sources),
-            *check_data(found),
+            *check_data(found, official),
             *check_releases(found),
             *check_seeds(found),
             *check_tiers(found),

@@ -1,5 +1,6 @@
 """Small data sets in every format that a loader reads."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
+from sambench.datasets import DATASETS
 from sambench.datasets.dataset import Dataset, build
 
 
@@ -61,6 +63,12 @@ def write_parquet(
     pq.write_table(table, path)
 
 
+def expect(monkeypatch: pytest.MonkeyPatch, name: str, **known: int | None) -> None:
+    """Change what a data set is known to hold, so that a small one passes for the official one."""
+    info = dataclasses.replace(DATASETS.get(name), **{"fingerprint": None, **known})
+    monkeypatch.setitem(DATASETS.members, name, info)
+
+
 class Archive:
     """A CIFAR archive in the official format, ``rows`` images a batch, known to torchvision by its checksums."""
 
@@ -95,3 +103,4 @@ class Archive:
         monkeypatch.setattr(kind, "test_list", checksums(kind.test_list))
         meta = {**kind.meta, "md5": hashlib.md5(self.files[kind.meta["filename"]]).hexdigest()}
         monkeypatch.setattr(kind, "meta", meta)
+        expect(monkeypatch, kind.__name__.lower(), train=rows * len(kind.train_list), test=rows)
