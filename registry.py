@@ -81,7 +81,7 @@ def has_parameters(name: str) -> "re.Pattern[str] | None":
         ('data/cifar',)
         >>> has_parameters("resnet18")
     """
-    pattern = re.sub(r"\\\{\w+\\\}", r"([1-9]\\d*)", re.escape(name))
+    pattern = re.sub(r"\\\{\w+\\\}", r"([1-9][0-9]*)", re.escape(name))
     pattern = re.sub(r":[A-Z]+$", r":(.*)", pattern)
     return None if pattern == re.escape(name) else re.compile(pattern)
 

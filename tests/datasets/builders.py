@@ -70,21 +70,33 @@ def expect(monkeypatch: pytest.MonkeyPatch, name: str, **known: int | None) -> N
 
 
 class Archive:
-    """A CIFAR archive in the official format, ``rows`` images a batch, known to torchvision by its checksums."""
+    """A CIFAR archive in the official format, ``rows`` images a batch, known to torchvision by its checksums.
 
-    def __init__(self, kind: type[CIFAR10], path: Path, monkeypatch: pytest.MonkeyPatch, rows: int = 4) -> None:
+    ``change`` is what its test batch has otherwise.
+    """
+
+    def __init__(
+        self,
+        kind: type[CIFAR10],
+        path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        rows: int = 4,
+        change: dict[str, object] | None = None,
+    ) -> None:
         self.kind, self.path = kind, path
         fine = "fine_labels" if kind is CIFAR100 else "labels"
         classes = 100 if kind is CIFAR100 else 10
+        training = [name for name, _ in kind.train_list]  # of which the first batch has the classes of the test batch
         batches: dict[str, dict] = {}
         for seed, (name, _) in enumerate((*kind.train_list, *kind.test_list)):
-            labels = np.random.default_rng(100 + seed).integers(0, classes, rows).tolist()
+            labels = [(7 * row + seed * (name in training)) % classes for row in range(rows)]
             batches[name] = {"data": pixels(rows, (3072,), seed), fine: labels}
         self.train = [batches[name] for name, _ in kind.train_list]
         self.test = batches[kind.test_list[0][0]]
         self.labels_key = fine
         self.classes = tuple(f"class {index}" for index in range(classes))
         batches[kind.meta["filename"]] = {kind.meta["key"]: list(self.classes)}
+        self.test |= change or {}
         self.files = {name: pickle.dumps(batch) for name, batch in batches.items()}
 
         path.parent.mkdir(parents=True, exist_ok=True)
