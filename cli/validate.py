@@ -7,7 +7,7 @@ import typer
 
 from ..datasets.registry import official_fingerprints
 from ..variants import list_variants
-from .console import out
+from .console import say
 from .options import RESULTS, RESULTS_VARIABLE, Plugins
 
 
@@ -27,9 +27,8 @@ def validate(
     sources = {info.name: info.source_hash() for info in list_variants()}
     findings = rules.validate(results, sources, official_fingerprints())
     for finding in findings:
-        out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
-        out.print(str(finding), highlight=False, markup=False, soft_wrap=True)
+        say(("broken", "red") if finding.serious else ("warning", "yellow"), f" {finding}")
     broken = sum(finding.serious for finding in findings)
-    out.print(f"{broken} broken rules, {len(findings) - broken} warnings in {results}", highlight=False, soft_wrap=True)
+    say(f"{broken} broken rules, {len(findings) - broken} warnings in {results}")
     if broken or (strict and findings):
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...plain_text import printable
 from ..records.record import RunRecord, canonical_json, frozen
 
 METHOD = (
@@ -178,7 +179,7 @@ def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[
             keys = _distinguishing([other for other, alike in zip(parts, names, strict=True) if alike == name])
             details = [f"{key.removeprefix('hyper.')}={_brief(key, part.get(key))}" for key in keys]
             name = f"{name} ({' '.join(details)})"
-        result.append(name)
+        result.append(printable(name, keep=""))
     return result
 
 
