@@ -20,7 +20,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collectio
         | ---- | --: |
         | a\\|b |   1 |
     """
-    body = [[escape(cell) for cell in row] for row in rows]
+    body = [[_PIPE.sub(r"\|", escape(cell)) for cell in row] for row in rows]
     widths = [max(3, *map(len, column)) for column in zip(columns, *body, strict=True)]
     aligned = [name in left for name in columns]
 
@@ -38,16 +38,19 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collectio
 _SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _ACTS = re.compile(
     r"""
-    \\(?=[!-/:-@\[-`{-~])              # an escape
+    \\(?=[!-/:-@\[-`{-~]|$)            # an escape
     | [*|~$`<@]                        # emphasis, cells, strikes, formulas, code, tags, mentions
     | &(?=\#?\w+;)                     # a character reference
     | (?<![^\W_])_ | _(?![^\W_])       # emphasis; within a word it is none
     | \](?=[(\[:])                    # the end of a link, an image or a definition
     | :(?=//|[\w+-]+:)                 # an address, an emoji code
     | (?<=www)\.
+    | \#(?=\#*$)                      # the end of a heading
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_PIPE = re.compile(r"(?<!\\)\|")
+"""One that ends a cell, in code too."""
 _STARTS = re.compile(r"(\#{1,6}(?=\s|$)|>|[-+](?=\s|$)|[-=]+$|\[(?=[ xX]\])|\d+(?=[.)](?:\s|$)))")
 
 
@@ -63,7 +66,7 @@ def escape(text: str) -> str:
         line = line.replace("`", "'")
     parts, end = [], 0
     for span in _SPAN.finditer(line):
-        parts += [_inert(line[end : span.start()]), span[0].replace("|", "\\|")]
+        parts += [_inert(line[end : span.start()]), span[0]]
         end = span.end()
     return _STARTS.sub(_start, "".join([*parts, _inert(line[end:])]), count=1) if line else line
 

@@ -1,7 +1,7 @@
 """Texts of others as they may be shown: nothing in them acts on a terminal or moves what stands beside it."""
 
 
-def printable(text: str, keep: str = "\n\t") -> str:
+def printable(text: str, keep: str = "\n") -> str:
     r"""Write out what cannot be printed: control and escape characters, changes of direction, lone surrogates.
 
     Args:

@@ -36,7 +36,11 @@ class _Console(Console):
         self._width, self._height = new_size
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(printable(text), **options)
+        return super().render_str(_shown(text), **options)
+
+
+def _shown(text: str) -> str:
+    return printable(text.expandtabs())
 
 
 out, err = _Console(), _Console(stderr=True)
@@ -44,7 +48,7 @@ out, err = _Console(), _Console(stderr=True)
 
 def styled(*parts: Part) -> Text:
     """Put a text together of plain and of styled parts."""
-    return Text.assemble(*(printable(one) if isinstance(one, str) else (printable(one[0]), one[1]) for one in parts))
+    return Text.assemble(*(_shown(one) if isinstance(one, str) else (_shown(one[0]), one[1]) for one in parts))
 
 
 def say(*parts: Part, end: str = "\n") -> None:

@@ -48,7 +48,8 @@ def style() -> Iterator[None]:
     """Set the style of all figures within a ``with`` block."""
     settings: Any = {**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), **_STYLE}
     with mpl.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph ")  # a name may have letters that the font lacks
+        warnings.filterwarnings("ignore", message="Glyph ")  # a name may have letters that the font lacks,
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")  # or be too long for a small figure
         yield
 
 
