@@ -1,6 +1,17 @@
-"""``python -m sambench``, where the script ``sambench`` is not on the path."""
+"""``python -m sambench`` and the script ``sambench``."""
 
-from sambench.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line; an interrupt before it is imported is no traceback either."""
+    try:
+        from sambench.cli import main as command_line
+
+        command_line()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import StateError
+from .errors import ConfigError, StateError
 
 try:
     import fcntl
@@ -195,9 +195,26 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def user_folder(path: str | Path) -> Path:
+    """Return a path with ``~`` replaced by the home of its user.
+
+    Raises:
+        ConfigError: no such user, or one without a home (a container whose user has no entry in passwd).
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{str(path)!r:.200} has no home folder to start from; write the whole path") from error
+
+
 def default_folder(kind: str, variable: str) -> Path:
     """Return the folder named by an environment variable, else ``sambench/<kind>`` in the user's cache folder."""
     if chosen := os.environ.get(variable):
-        return Path(chosen).expanduser()
-    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(user).expanduser() / "sambench" / kind
+        return user_folder(chosen)
+    try:
+        user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"this user has no home folder for sambench/{kind}: set {variable} to a folder that can be written, or HOME"
+        ) from error
+    return user / "sambench" / kind

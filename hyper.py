@@ -88,7 +88,7 @@ class Hyper:
             if number != int(number):
                 raise refusal
             return int(number)
-        return number
+        return number + 0.0  # -0.0 is 0.0: a run has one name
 
 
 def resolve(owner: str, declared: Mapping[str, Hyper], given: Mapping[str, object]) -> dict[str, Value]:

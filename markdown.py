@@ -1,6 +1,9 @@
 """Markdown tables that are readable as text, too: padded columns, escaped cells."""
 
+import re
 from collections.abc import Collection, Sequence
+
+from .plain_text import printable
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str] = ()) -> str:
@@ -17,7 +20,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collectio
         | ---- | --: |
         | a\\|b |   1 |
     """
-    body = [[escape(cell) for cell in row] for row in rows]
+    body = [[_PIPE.sub(r"\|", escape(cell)) for cell in row] for row in rows]
     widths = [max(3, *map(len, column)) for column in zip(columns, *body, strict=True)]
     aligned = [name in left for name in columns]
 
@@ -32,9 +35,69 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collectio
     return "\n".join([line(columns), line(rule), *map(line, body)])
 
 
+_SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+_ACTS = re.compile(
+    r"""
+    \\(?=[!-/:-@\[-`{-~]|$)            # an escape
+    | [*|~$`<@]                        # emphasis, cells, strikes, formulas, code, tags, mentions
+    | &(?=\#?\w+;)                     # a character reference
+    | (?<![^\W_])_ | _(?![^\W_])       # emphasis; within a word it is none
+    | \](?=[(\[:])                    # the end of a link, an image or a definition
+    | :(?=//|[\w+-]+:)                 # an address, an emoji code
+    | (?<=www)\.
+    | \#(?=\#*$)                      # the end of a heading
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_PIPE = re.compile(r"(?<!\\)\|")
+"""One that ends a cell, in code too."""
+_STARTS = re.compile(r"(\#{1,6}(?=\s|$)|>|[-+](?=\s|$)|[-=]+$|\[(?=[ xX]\])|\d+(?=[.)](?:\s|$)))")
+
+
 def escape(text: str) -> str:
-    """Escape a text so that Markdown shows it unchanged, also within a table."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    r"""Escape a line of a text so that Markdown shows it unchanged, also within a table; code in backticks stays code.
+
+    Example:
+        >>> print(escape("# a|b <i> *c* `d_` is_sam [e](f)"))
+        \# a\|b &lt;i> \*c\* `d_` is_sam [e\](f)
+    """
+    line = printable(text.replace("\n", " "), keep="").strip()
+    if "``" in line:
+        line = line.replace("`", "'")
+    parts, end = [], 0
+    for span in _SPAN.finditer(line):
+        parts += [_inert(line[end : span.start()]), span[0]]
+        end = span.end()
+    return _STARTS.sub(_start, "".join([*parts, _inert(line[end:])]), count=1) if line else line
+
+
+def _inert(text: str) -> str:
+    return _ACTS.sub(lambda found: {"<": "&lt;", "&": "&amp;"}.get(found[0], f"\\{found[0]}"), text)
+
+
+def _start(found: re.Match[str]) -> str:
+    """Escape what starts a heading, a quotation, a list, a task or a rule, where it stands at the start."""
+    if found.start():
+        return found[0]
+    return f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}"
+
+
+def lines(text: str) -> str:
+    """Escape a text of several lines, and keep them."""
+    return "\n".join(map(escape, text.split("\n")))
+
+
+def code(text: str) -> str:
+    """Write a text as code, whatever it holds.
+
+    Example:
+        >>> code("a b"), code("a`b")
+        ('`a b`', '``a`b``')
+    """
+    line = printable(text.replace("\n", " "), keep="")
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    gap = " " if line[:1] in ("", "`") or line[-1:] == "`" else ""
+    return f"{fence}{gap}{line}{gap}{fence}"
 
 
 def number(value: float | None) -> str:

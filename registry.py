@@ -29,6 +29,9 @@ REGISTRIES: "list[Registry[Any]]" = []
 ADDED: "list[tuple[Registry[Any], str]]" = []
 """Registry and name of everything that was registered from outside of this package, in that order."""
 
+_NAME = re.compile("[a-z][a-z0-9_]*")
+"""What plug-ins may be called: a name stands in records, file names, tables and commands."""
+
 _loaded: dict[str, list[str]] = {}
 """What each file that was named has added, by the name of its module."""
 
@@ -81,7 +84,7 @@ def has_parameters(name: str) -> "re.Pattern[str] | None":
         ('data/cifar',)
         >>> has_parameters("resnet18")
     """
-    pattern = re.sub(r"\\\{\w+\\\}", r"([1-9]\\d*)", re.escape(name))
+    pattern = re.sub(r"\\\{\w+\\\}", r"([1-9][0-9]*)", re.escape(name))
     pattern = re.sub(r":[A-Z]+$", r":(.*)", pattern)
     return None if pattern == re.escape(name) else re.compile(pattern)
 
@@ -125,8 +128,10 @@ class Registry(Generic[Member]):
         """Register a member.
 
         Raises:
-            ConfigError: the name is taken, by itself or by a family; the message names both files.
+            ConfigError: the name is taken, by itself or by a family (the message names both files), or is no name.
         """
+        if not isinstance(name, str):
+            raise ConfigError(f"{self.noun} {name!r:.80} of {file_of(member)} needs a text as its name")
         if not is_built_in(member):
             self.discover()  # no plug-in takes the name of what is found later
         for other in self.members:
@@ -135,6 +140,11 @@ class Registry(Generic[Member]):
                     f"{self.noun} {name!r} is already registered by {file_of(self.members[other])}; "
                     f"{file_of(member)} must choose another name"
                 )
+        if not is_built_in(member) and not _NAME.fullmatch(re.sub(r"\{\w+\}|:[A-Z]+$", "", name)):
+            raise ConfigError(
+                f"{self.noun} {name!r:.80} of {file_of(member)} needs another name: small letters, digits and '_', "
+                "with a letter first"
+            )
         self.members[name] = member
         if not is_built_in(member):
             ADDED.append((self, name))
@@ -239,7 +249,7 @@ def load_plugin(path: str | Path) -> list[str]:
     start = len(ADDED)
     try:
         _import(path, file, module_name)
-    except ConfigError:
+    except (ConfigError, KeyboardInterrupt):
         for registry, name in ADDED[start:]:  # half a plugin is none
             registry.members.pop(name, None)
         del ADDED[start:]
@@ -260,12 +270,11 @@ def _import(path: str | Path, file: Path, module_name: str) -> None:
     spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None:
         raise ConfigError(f"plugin {str(path)!r} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
     try:
+        module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[module_name]
-        if isinstance(error, ConfigError):
+    except BaseException as error:
+        sys.modules.pop(module_name, None)
+        if isinstance(error, ConfigError | KeyboardInterrupt):
             raise
         raise ConfigError(f"plugin {str(path)!r} fails on import: {type(error).__name__}: {error}") from error

@@ -7,6 +7,8 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
     model_serializer,
 )
 
@@ -94,6 +96,14 @@ class RunSpec(BaseModel):
     channels_last: bool = Field(True, description="memory layout of images and convolutions")
     seed: int = Field(0, ge=0, description="of initialization, order, augmentation, corruption and the variant's noise")
     eval_every: int = Field(1, gt=0, description="epochs between measurements on the held-out part")
+
+    @field_validator("*")
+    @classmethod
+    def _canonical(cls, value: Any, info: ValidationInfo) -> Any:
+        """Make two spellings of one value one run: timm ignores the case of a base optimizer, and -0.0 is 0.0."""
+        if info.field_name == "base":
+            return value.lower()
+        return value + 0.0 if isinstance(value, float) else value
 
     @model_serializer(mode="wrap")
     def _without_later_fields(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

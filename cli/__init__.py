@@ -6,20 +6,24 @@ pydantic.
 """
 
 import ast
+import errno
 import importlib
+import inspect
+import io
 import logging
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.logging import RichHandler
 from rich.markup import escape
 from typer.core import TyperGroup
 
 from ..errors import Interrupted, SambenchError
 from ..version import __version__
-from .console import err, out
+from .console import LogHandler, say, tell
 
 COMMANDS = {
     "Look": {"list": "describe:list_", "describe": "describe:describe", "theory": "theory:app"},
@@ -60,7 +64,7 @@ def load(name: str) -> Any:
     target = getattr(importlib.import_module(f".{module}", __name__), attribute)
     if not isinstance(target, typer.Typer):
         single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
-        single.command(name)(target)
+        single.command(name, help=escape(inspect.getdoc(target) or ""))(target)  # its brackets are no markup
         target = single
     command = typer.main.get_command(target)
     command.name = name
@@ -105,12 +109,12 @@ def _listed() -> None:
 
 for _panel, _commands in COMMANDS.items():
     for _name, _place in _commands.items():
-        app.command(_name, help=summary(_place), rich_help_panel=_panel)(_listed)
+        app.command(_name, help=escape(summary(_place)), rich_help_panel=_panel)(_listed)
 
 
 def _version(asked: bool) -> None:
     if asked:
-        out.print(f"sambench {__version__}", highlight=False)
+        say(f"sambench {__version__}")
         raise typer.Exit
 
 
@@ -120,18 +124,39 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and leave")
     ] = False,
 ) -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=err, show_path=False, show_time=False)]
-    )
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[LogHandler()])
+
+
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "there is no space left where it goes",
+    errno.EDQUOT: "the quota is used up where it goes",
+    errno.EIO: "the device failed",
+    errno.EMFILE: "this process may open too few files: raise the limit, as in `ulimit -n 1024`",
+    errno.ENFILE: "the machine has too many open files",
+}
+"""Failures that are no mistake of anybody's code -> what they mean for what is printed or loaded."""
 
 
 def main() -> None:
     """Run the command line; expected errors are a message and exit code 2, an interrupt is 130."""
+    if not os.environ.get("COLUMNS", "80").strip("0"):
+        del os.environ["COLUMNS"]  # a width of 0 says that nobody knows it, and help texts would have no room
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what the terminal's encoding lacks is written out
     try:
         app(standalone_mode=True)
     except SambenchError as error:
-        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        tell(("error: ", "red"), str(error))
         sys.exit(2)
     except Interrupted as stop:
-        err.print(f"interrupted: {stop}; the same command resumes", highlight=False)
+        tell(f"interrupted: {stop}; the same command resumes")
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        what = f"cannot use {error.filename}" if error.filename else "cannot print"
+        with suppress(OSError):
+            tell(("error: ", "red"), f"{what}: {_OF_THE_MACHINE[error.errno]}")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the end of Python flushes to
+        sys.exit(2)

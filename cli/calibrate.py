@@ -1,5 +1,6 @@
 """`sambench calibrate`: time an epoch of every method for track T."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.calibration import TURNS, calibrated
 from ..benchmarks.suites.calibration import calibrate as time_epochs
 from ..benchmarks.suites.files import find_suite
-from .console import err, out
+from .console import say, tell
 from .options import DataRoot, Device, Plugins, Sources, SuiteName, open_suite
 
 
@@ -30,9 +31,9 @@ def calibrate(
     check_writable(output.parent)
 
     def watch(turn: int, spec: RunSpec, seconds: float) -> None:
-        err.print(f"turn {turn + 1} of {turns}: {spec.label()} {seconds:.2f} s", highlight=False)
+        tell(f"turn {turn + 1} of {turns}: {spec.label()} {seconds:.2f} s")
 
     with torch_threads(cores()):
         measured = time_epochs(loaded, pick_device(device), data, turns, watch)
     atomic_write_bytes(output, calibrated(name, text, measured).encode())
-    out.print(f"suite: {output}; next: sambench launch {output}", highlight=False, soft_wrap=True)
+    say(f"suite: {output}; next: sambench launch {shlex.quote(str(output))}")

@@ -1,14 +1,67 @@
-"""Where the command line prints: results to standard output, everything else to standard error."""
+"""Where the command line prints: results to standard output, everything else to standard error.
 
+What is printed may come from anybody: the title of a suite, the name of a file, the reason in a record. It is shown as
+it is: no text is read as markup or as the code of an emoji, and what would act on a terminal is written out. Styles are
+given beside a text, never in it.
+"""
+
+import logging
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.table import Table
+from rich.text import Text
 
-out, err = Console(), Console(stderr=True)
+from ..plain_text import printable
+
+Part = str | tuple[str, str]
+"""A text as it is, or a text and its style (``("error", "red")``)."""
 
 
-def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+class _Console(Console):
+    """A console that takes every text as it is, and breaks lines only where there is a screen with a width."""
+
+    def __init__(self, **options: Any):
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Width and height; what is piped is never broken, and a terminal of width 0 (``COLUMNS=0``) has the usual."""
+        width, height = super().size
+        return ConsoleDimensions((width or 80) if self.is_terminal else 100_000, height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(_shown(text), **options)
+
+
+def _shown(text: str) -> str:
+    return printable(text.expandtabs())
+
+
+out, err = _Console(), _Console(stderr=True)
+
+
+def styled(*parts: Part) -> Text:
+    """Put a text together of plain and of styled parts."""
+    return Text.assemble(*(_shown(one) if isinstance(one, str) else (_shown(one[0]), one[1]) for one in parts))
+
+
+def say(*parts: Part, end: str = "\n") -> None:
+    """Print a line to standard output, however long."""
+    out.print(styled(*parts), end=end, soft_wrap=True)
+
+
+def tell(*parts: Part) -> None:
+    """Print a line to standard error, however long."""
+    err.print(styled(*parts), soft_wrap=True)
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
     """Lay texts out in columns; the first one is never wrapped.
 
     Args:
@@ -23,11 +76,14 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def say(text: str) -> None:
-    """Print a line of plain text, however long."""
-    out.print(text, highlight=False, soft_wrap=True)
-
-
 def facts(rows: Iterable[tuple[str, str]]) -> Table:
     """Lay out what there is to say about one thing: name and value, line by line."""
     return grid(["", ""], rows)
+
+
+class LogHandler(logging.Handler):
+    """Prints what is logged to standard error, one line a message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message with its level."""
+        tell((f"{record.levelname.lower()}: ", "dim"), self.format(record))

@@ -8,11 +8,12 @@ from fnmatch import fnmatch
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.text import Text
 
 from ..errors import unknown
 from ..hyper import Hyper
 from ..registry import Registry, summary_of
-from .console import err, facts, grid, out
+from .console import Part, facts, grid, out, say, styled, tell
 from .options import Plugins
 
 Row = dict[str, Any]
@@ -123,14 +124,14 @@ def list_(
         columns = [column for column in rows[0] if column not in ("status", "asks")]
         out.print(grid(columns, [[_text(row, column) for column in columns] for row in rows]))
     if not rows:
-        err.print(f"no name matches {pattern!r}; sambench list {kind} shows all", highlight=False)
+        tell(f"no name matches {pattern!r}; sambench list {kind} shows all")
 
 
-def _text(row: Row, column: str) -> str:
+def _text(row: Row, column: str) -> str | Text:
     value = row[column]
     if column == "summary":
-        asks = f" [dim](asks an oracle for: {', '.join(row['asks'])})[/]" if row.get("asks") else ""
-        return value + _mark(row.get("status", "reference")) + asks
+        asks = f" (asks an oracle for: {', '.join(row['asks'])})" if row.get("asks") else ""
+        return styled(value, _mark(row.get("status", "reference")), (asks, "dim"))
     if column.startswith("parameters"):
         return ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in value.items())
     if isinstance(value, Mapping):
@@ -150,14 +151,14 @@ def describe(
         return
     info = variants.get(name)
     hyper = {key: value.default for key, value in info.hyper.items()}
-    out.print(f"[bold]{info.name}[/]  {info.summary}", highlight=False)
+    say((info.name, "bold"), f"  {info.summary}")
     if info.status != "reference":
-        out.print(f"[yellow]{info.status}[/]")
-    out.print((info.cls.__doc__ or "").strip(), highlight=False, markup=False)
+        say((info.status, "yellow"))
+    say((info.cls.__doc__ or "").strip())
     for own in (info.hook, info.average):
         if own != "none":
-            out.print(f"\n{own}: {(others[own].__doc__ or '').strip()}", highlight=False, markup=False)
-    out.print()
+            say(f"\n{own}: {(others[own].__doc__ or '').strip()}")
+    say()
     declared = [
         ("paper", str(info.paper or "none")),
         ("gradient evaluations per step", f"{info.declared_gradients(hyper):g}"),
@@ -171,23 +172,21 @@ def describe(
     out.print(facts(declared))
     _hyper(info.hyper)
     for dataset, values in info.defaults.items():
-        out.print(f"published for {dataset}: {' '.join(f'{k}={v}' for k, v in values.items())}", highlight=False)
+        say(f"published for {dataset}: {' '.join(f'{k}={v}' for k, v in values.items())}")
     if info.published:
         said = [
             (one.accuracy(), one.dataset, one.network, " ".join(f"{k}={v}" for k, v in one.hyper.items()), one.source)
             for one in info.published
         ]
-        out.print("\npublished accuracies, quoted and not measured here:")
+        say("\npublished accuracies, quoted and not measured here:")
         out.print(grid(["test accuracy, %", "data set", "network", "setting", "source"], said))
 
 
 def _plugin(plugin: Any) -> None:
     """Describe a plug-in whose metadata are class attributes."""
-    out.print(
-        f"[bold]{plugin.name}[/]  {plugin.summary}{_mark(getattr(plugin, 'status', 'reference'))}", highlight=False
-    )
-    out.print((plugin.__doc__ or "").strip(), highlight=False, markup=False)
-    out.print()
+    say((plugin.name, "bold"), f"  {plugin.summary}", _mark(getattr(plugin, "status", "reference")))
+    say((plugin.__doc__ or "").strip())
+    say()
     out.print(facts([("paper", str(getattr(plugin, "paper", None) or "none"))]))
     _hyper(plugin.hyper)
 
@@ -198,6 +197,6 @@ def _hyper(hyper: Mapping[str, Hyper]) -> None:
         out.print(grid(["hyper-parameter", "default", "valid", "meaning"], rows))
 
 
-def _mark(status: str) -> str:
+def _mark(status: str) -> Part:
     """Say of what has no source to check against that it is unverified."""
-    return "" if status == "reference" else f" [yellow]({status})[/]"
+    return "" if status == "reference" else (f" ({status})", "yellow")

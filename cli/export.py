@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .console import out
+from .console import say
 from .leaderboard import _filled, good_records
 from .options import RESULTS, Results
 
@@ -23,4 +23,4 @@ def export(
     if kind not in ("csv", "parquet"):
         raise ConfigError(f"format {kind!r} is not valid; choose csv or parquet")
     table = tables.export(good_records(_filled(results)), output, kind)
-    out.print(f"wrote {len(table)} rows to {output}", highlight=False)
+    say(f"wrote {len(table)} rows to {output}")

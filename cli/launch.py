@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import err, out, say
+from .console import err, say
 from .executor_options import Extra, On, ProfileName, profile_options, read_executor
 from .options import (
     RESULTS,
@@ -98,5 +98,5 @@ def report(ended: dict[str, str], shown: str, on: str) -> None:
         return
     counts = {kind: list(ended.values()).count(kind) for kind in dict.fromkeys(ended.values())}
     if counts:
-        out.print("  ".join(f"{count} {kind}" for kind, count in counts.items()), highlight=False)
+        say("  ".join(f"{count} {kind}" for kind, count in counts.items()))
     check_ended(ended)

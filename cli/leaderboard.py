@@ -16,7 +16,7 @@ from ..results.records.conformance import conformance_checks
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from ..variants import published_results
-from .console import err, out
+from .console import out, say, tell
 from .options import RESULTS, Results, results_option
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def leaderboard(
     if check:
         named = f" --output {shlex.quote(str(output))}" if output else ""
         boards.check(text, path, f"{boards.COMMAND}{results_option(results)}{named}")
-        out.print(f"{path} is up to date", highlight=False)
+        say(f"{path} is up to date")
     else:
         boards.write(text, path)
-        out.print(f"wrote {path}", highlight=False)
+        say(f"wrote {path}")
 
 
 def _filled(results: Path) -> Store:
@@ -65,7 +65,7 @@ def good_records(store: Store) -> Iterator[RunRecord]:
         if isinstance(record, RunRecord):
             yield record
         else:
-            err.print(f"[yellow]left out:[/] {record}", highlight=False)
+            tell(("left out: ", "yellow"), str(record))
 
 
 def print_board(found: "Boards") -> None:
@@ -86,4 +86,4 @@ def print_board(found: "Boards") -> None:
             table.add_row(*(texts[name] for name in shown))
         out.print(table)
         for note in notes.notes(section):
-            out.print(f"- {note}", highlight=False, markup=False)
+            say(f"- {note}")

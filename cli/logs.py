@@ -6,7 +6,7 @@ import typer
 
 from ..results.records.store import Store
 from ..slurm.logs import find_log, follow, under_way
-from .console import out
+from .console import say
 from .options import RESULTS, Results
 
 
@@ -19,4 +19,4 @@ def logs(
     store = Store(results)
     run_id, path = find_log(store, run)
     for text in follow(path, under_way(store, run_id) if follow_ else lambda: False):
-        out.print(text, end="", highlight=False, markup=False, soft_wrap=True)
+        say(text, end="")

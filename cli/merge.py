@@ -8,7 +8,7 @@ import typer
 from ..errors import StateError
 from ..results.records.merge import merge as merge_records
 from ..results.records.store import Store
-from .console import err, say
+from .console import say, tell
 from .options import RESULTS, Results
 
 
@@ -24,7 +24,7 @@ def merge(
         failed = f", {merged.failed} failed attempts" if merged.failed else ""
         say(f"{source}: {merged.added} new{failed}, {merged.same} here already, {len(merged.conflicts)} conflicts")
         for problem in (*merged.conflicts, *merged.damaged):
-            err.print(str(problem), highlight=False, markup=False, soft_wrap=True)
+            tell(str(problem))
         conflicts += len(merged.conflicts)
     if conflicts:
         raise StateError(

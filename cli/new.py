@@ -1,11 +1,12 @@
 """`sambench new`: the scaffold of a variant."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .console import out
+from .console import say
 
 
 def new(
@@ -16,4 +17,4 @@ def new(
     from ..benchmarks import conformance
 
     path = conformance.new_variant(name, folder)
-    out.print(f"wrote {path}; try: sambench check {name} --plugin {path}", highlight=False)
+    say(f"wrote {path}; try: sambench check {name} --plugin {shlex.quote(str(path))}")

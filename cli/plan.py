@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import units
 from ..results.records.record import canonical_json
-from .console import facts, out
+from .console import facts, out, say
 from .executor_options import Extra, On, ProfileName, profile_options, read_executor
 from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, open_suite, run_options
 
@@ -39,9 +39,9 @@ def plan(
 
 def print_plan(made: "Plan", executor: "Executor") -> None:
     """Say what a plan runs, costs and takes where it would be carried out."""
-    out.print(f"[bold]{made.suite.title}[/]", highlight=False)
+    say((made.suite.title, "bold"))
     if made.suite.description:
-        out.print(made.suite.description, highlight=False)
+        say(made.suite.description)
     rows = [("runs in the suite", str(len(made.suite.specs))), ("already in the store", str(made.done))]
     if made.outdated:
         rows.append(("made with other code", f"{made.outdated}; `sambench launch --anew` makes them again"))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..results.records.store import Store
-from .console import out
+from .console import say
 from .leaderboard import good_records
 from .options import RESULTS, Results
 
@@ -14,7 +14,7 @@ from .options import RESULTS, Results
 def plot(
     results: Results = RESULTS,
     output: Annotated[
-        Path | None, typer.Option("--output", help="folder for the figures [default: figures in the results]")
+        Path | None, typer.Option("--output", help="folder for the figures \\[default: figures in the results]")
     ] = None,
 ) -> None:
     """Draw the figures: errors and their cost, learning curves, who beats whom, heat maps, profiles, tuning curves."""
@@ -23,4 +23,4 @@ def plot(
 
     store = Store(results)
     for path in plots.draw(gather(store), good_records(store), output or results / "figures"):
-        out.print(str(path), highlight=False)
+        say(str(path))

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..plain_text import printable
+from .console import styled
+
 if TYPE_CHECKING:
     from ..benchmarks.training.state import Advance, TrainState
     from ..slurm.events import RunEvent
@@ -14,11 +17,11 @@ if TYPE_CHECKING:
 
 def _bars(console: Console, shown: bool = True) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         disable=not (shown and console.is_terminal),
         transient=True,
@@ -36,7 +39,7 @@ def run_progress(console: Console, shown: bool = True) -> Iterator[Callable[["Tr
     with _bars(console, shown) as bars:
 
         def watch(run: "TrainState") -> "Advance":
-            task = bars.add_task(run.spec.label(), total=run.oracle.total_steps, completed=run.step, note="")
+            task = bars.add_task(printable(run.spec.label()), total=run.oracle.total_steps, completed=run.step, note="")
 
             def advance(state: "TrainState") -> None:
                 bars.update(task, completed=state.step, note=_note(state))
@@ -60,7 +63,7 @@ def _note(run: "TrainState") -> str:
 def pool_progress(console: Console, total: int) -> Iterator[Callable[["RunEvent"], None]]:
     """Show a plan at work: all runs, and what every worker is at. A run that fails is told in a line of its own."""
     with _bars(console) as bars:
-        overall = bars.add_task("[bold]all runs", total=total, note="")
+        overall = bars.add_task("all runs", total=total, note="")
         lines: dict[int, TaskID] = {}
         ends: dict[str, int] = {}
 
@@ -70,12 +73,18 @@ def pool_progress(console: Console, total: int) -> Iterator[Callable[["RunEvent"
                 if line is None:
                     line = lines[event.worker] = bars.add_task("", total=None, note="")
                 bars.update(
-                    line, description=event.run.spec.label(), total=event.run.steps, completed=event.step, note=""
+                    line,
+                    description=printable(event.run.spec.label()),
+                    total=event.run.steps,
+                    completed=event.step,
+                    note="",
                 )
                 return
             ends[event.kind] = ends.get(event.kind, 0) + 1
             bars.update(overall, advance=1, note="  ".join(f"{count} {kind}" for kind, count in ends.items()))
             if event.kind != "completed":
-                console.print(f"[yellow]{event.kind}[/] {event.run.spec.label()}: {event.text}", highlight=False)
+                console.print(
+                    styled((event.kind, "yellow"), f" {event.run.spec.label()}: {event.text}"), soft_wrap=True
+                )
 
         yield listen

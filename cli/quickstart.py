@@ -1,6 +1,6 @@
 """``sambench quickstart``: from nothing to a leaderboard that was trained here."""
 
-from .console import err, out
+from .console import say, tell
 from .launch import report, show
 from .leaderboard import conformance_checks, good_records, print_board
 from .options import RESULTS, Device, Results, Workers
@@ -30,6 +30,6 @@ def quickstart(
     boards.write(boards.render(found, conformance_checks()), board)
     print_board(found)
     for path in plots.draw(found, good_records(store), figures):
-        err.print(f"figure: {path}", highlight=False)
-    err.print(f"figure: {quick_figure(figures)}", highlight=False)
-    out.print(f"board: {board}", highlight=False)
+        tell(f"figure: {path}")
+    tell(f"figure: {quick_figure(figures)}")
+    say(f"board: {board}")

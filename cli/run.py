@@ -18,7 +18,7 @@ from ..datasets.source import Source
 from ..errors import ConfigError
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
-from .console import err, facts, out
+from .console import err, facts, out, say
 from .model_options import read_fields, read_settings, spec_options
 from .options import RESULTS, Anew, DataRoot, Device, Every, Plugins, Results
 from .progress import run_progress
@@ -93,7 +93,7 @@ def run(
         )
     if not is_main_process:
         return
-    out.print(f"{'already in the store' if known else record.status}: {store.path(spec.run_id)}", highlight=False)
+    say(f"{'already in the store' if known else record.status}: {store.path(spec.run_id)}")
     out.print(facts(_outcome(spec, record)))
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ..atomic import atomic_write_bytes, make_folder
+from .console import say
 from .options import RESULTS, Plugins, Results
 
 FOLDER = "theory"
@@ -48,9 +49,9 @@ def run(
     folder = out or results / FOLDER
     paths = run_experiment(name, folder, quick, other)
     for path in paths:
-        typer.echo(path)
+        say(str(path))
     for text in EXPERIMENTS.get(name).findings(read_data(paths[0].stem, folder)):
-        typer.echo(f"\n{text}")
+        say(f"\n{text}")
 
 
 @app.command("all")
@@ -60,7 +61,7 @@ def run_all(results: Results = RESULTS, out: Out = None, quick: Quick = False, p
 
     for name in EXPERIMENTS.names():
         for path in run_experiment(name, out or results / FOLDER, quick):
-            typer.echo(path)
+            say(str(path))
     write_page(results, out, page)
 
 
@@ -74,7 +75,7 @@ def write_page(results: Results = RESULTS, out: Out = None, page: Page = None) -
     text = build_page(folder, Path(os.path.relpath(folder, page.parent)).as_posix())
     make_folder(page.parent)
     atomic_write_bytes(page, text.encode())
-    typer.echo(page)
+    say(str(page))
 
 
 def quick_figure(out: Path) -> Path:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .console import out
+from ..datasets.registry import official_fingerprints
+from .console import say
 from .options import RESULTS, RESULTS_VARIABLE, Plugins
 
 
@@ -23,11 +24,10 @@ def validate(
     from ..benchmarks.training.behaviour import codes_today
     from ..results import validation as rules
 
-    findings = rules.validate(results, codes_today())
+    findings = rules.validate(results, codes_today(), official_fingerprints())
     for finding in findings:
-        out.print("[red]broken[/]" if finding.serious else "[yellow]warning[/]", end=" ")
-        out.print(str(finding), highlight=False, markup=False, soft_wrap=True)
+        say(("broken", "red") if finding.serious else ("warning", "yellow"), f" {finding}")
     broken = sum(finding.serious for finding in findings)
-    out.print(f"{broken} broken rules, {len(findings) - broken} warnings in {results}", highlight=False, soft_wrap=True)
+    say(f"{broken} broken rules, {len(findings) - broken} warnings in {results}")
     if broken or (strict and findings):
         raise typer.Exit(1)

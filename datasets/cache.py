@@ -48,6 +48,8 @@ def cached(name: str, base: Path, files: Iterable[Path], folder: Path, decode: C
 def _key(base: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256(f"sambench {LOADER_VERSION}\n".encode())
     for path in files:
+        if not path.is_file():
+            raise DataError(f"{path} is no file")  # a pipe would never end
         try:
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()

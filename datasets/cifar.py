@@ -2,8 +2,9 @@
 
 import tarfile
 import tempfile
+import zlib
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -13,7 +14,7 @@ from ..errors import DataError
 from .cache import cached
 from .dataset import Dataset, build
 from .download import fetch
-from .registry import register_dataset
+from .registry import DATASETS, register_dataset
 
 if TYPE_CHECKING:
     from torchvision import datasets
@@ -79,20 +80,35 @@ def _unpack(kind: "type[datasets.CIFAR10]", name: str, archive: Path) -> Dataset
     """Read an archive through a temporary folder: ``root`` may be read-only or shared by several processes."""
     fetch(kind.url, archive, kind.tgz_md5)
     with tempfile.TemporaryDirectory(prefix="sambench-") as folder:
-        with tarfile.open(archive) as file:
-            file.extractall(folder, filter="data")
+        try:
+            with tarfile.open(archive) as file:
+                _check_members(file, kind.base_folder)
+                file.extractall(folder, filter="data")
+        except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+            raise DataError(
+                f"{archive} cannot be unpacked ({error}); delete it and run again to download it"
+            ) from error
         return _read(kind, name, Path(folder))
+
+
+def _check_members(file: tarfile.TarFile, folder: str) -> None:
+    """Refuse an archive that holds anything but plain files and folders below its one folder, before one is written."""
+    for member in file:
+        parts = PurePosixPath(member.name).parts
+        if not (member.isfile() or member.isdir()) or ".." in parts or parts[:1] != (folder,):
+            raise tarfile.TarError(f"{member.name!r:.100} is no plain file in {folder}")
 
 
 def _read(kind: "type[datasets.CIFAR10]", name: str, root: Path) -> Dataset:
     try:
         train, test = kind(root, train=True), kind(root, train=False)
-    except RuntimeError as error:
+        parts = _tensors(train), _tensors(test)
+    except Exception as error:  # torchvision unpickles and reshapes what has the right checksum
         raise DataError(
             f"{root / kind.base_folder} does not hold the official files (torchvision: {error}). Delete that folder "
             f"and put {kind.filename} (md5 {kind.tgz_md5}) into {root}, or run again to download it"
         ) from error
-    return build(name, _tensors(train), _tensors(test), tuple(train.classes))
+    return DATASETS.get(kind.__name__.lower()).check(build(name, *parts, tuple(train.classes)))
 
 
 def _tensors(part: "datasets.CIFAR10") -> tuple[Tensor, Tensor]:

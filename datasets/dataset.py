@@ -61,6 +61,7 @@ class DatasetInfo:
         train: number of training examples.
         test: number of test examples.
         balanced: whether all classes have equally many training examples.
+        fingerprint: fingerprint of the official data; ``None`` also where whoever registered it has not held them.
     """
 
     name: str
@@ -72,6 +73,29 @@ class DatasetInfo:
     train: int | None = None
     test: int | None = None
     balanced: bool = True
+    fingerprint: str | None = None
+
+    def check(self, dataset: Dataset) -> Dataset:
+        """Return a data set that is what this description says.
+
+        Raises:
+            DataError: it is not; the message has every difference.
+        """
+        found = {
+            "shape": dataset.shape,
+            "classes": len(dataset.classes),
+            "train": len(dataset.train_labels),
+            "test": len(dataset.test_labels),
+            "fingerprint": dataset.fingerprint,
+        }
+        declared = {key: getattr(self, key) for key in found}
+        if wrong := [key for key, value in declared.items() if value not in (None, found[key])]:
+            listed = "; ".join(f"{key} is {found[key]}, expected {declared[key]}" for key in wrong)
+            raise DataError(
+                f"what was read as {self.name!r} is other data: {listed}. Replace its files by the official ones, or "
+                "give the data a name of its own"
+            )
+        return dataset
 
 
 def build(
@@ -89,8 +113,12 @@ def build(
         classes: the class names, in the order of the labels.
 
     Raises:
-        DataError: if a part is empty, the shapes disagree or a label has no class name.
+        DataError: if a part is empty, the shapes disagree, a label has no class name, class names repeat, or there is
+            nothing to tell apart.
     """
+    if len(classes) < 2 or len(set(classes)) < len(classes):
+        shown = ", ".join(map(repr, classes[:10]))
+        raise DataError(f"{name}: at least two classes with different names are needed, got {len(classes)}: {shown}")
     for part, (images, labels) in (("training", train), ("test", test)):
         if images.dtype != torch.uint8 or images.ndim != 4 or labels.dtype != torch.int64:
             raise DataError(
@@ -105,6 +133,11 @@ def build(
                 f"{name}: the {part} labels lie in {low}..{high}, but there are {len(classes)} classes "
                 f"(0..{len(classes) - 1}); a part with hidden labels (-1) cannot be used"
             )
+    if unseen := sorted(set(test[1].unique().tolist()) - set(train[1].unique().tolist())):
+        raise DataError(
+            f"{name}: {len(unseen)} classes of the test part have no training image, first {classes[unseen[0]]!r}; "
+            "remove them from the test part"
+        )
     if train[0].shape[1:] != test[0].shape[1:]:
         raise DataError(
             f"{name}: training images are {tuple(train[0].shape[1:])}, test images {tuple(test[0].shape[1:])} "

@@ -19,6 +19,7 @@ from .splits import ranked
     train=1438,
     test=359,
     balanced=False,
+    fingerprint="8c537d9bcddd0312b02104a6a81033b770ba9ca8734f472ea4546f43251f486c",
 )
 def load_digits(name: str, folder: Path, cache: Path) -> Dataset:
     """Return the 1,797 digits; a fixed fifth of them (:func:`~sambench.datasets.splits.ranked`) is the test set.

@@ -24,6 +24,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
     classes=10,
     train=60_000,
     test=10_000,
+    fingerprint="b367cd49d55a18a4a0abe65b71b664c3d30c6a0ead56c7219822c9bbb6a9d6f3",
 )
 def load_fashion_mnist(name: str, root: Path, cache: Path) -> Dataset:
     """Read the four files in ``root/FashionMNIST/raw`` (torchvision's layout), else Debian's, else download them.

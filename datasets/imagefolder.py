@@ -1,9 +1,11 @@
 """Data sets as folders of image files: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 
 from ..errors import DataError
 from .cache import cached
@@ -11,8 +13,10 @@ from .dataset import Dataset, build
 from .decode import decode
 from .registry import register_dataset
 
-if TYPE_CHECKING:
-    from torchvision.datasets import ImageFolder
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+
+Classes = dict[str, list[Path]]
+"""Name of each class, in alphabetical order -> its files, in a fixed order."""
 
 
 @register_dataset(
@@ -23,31 +27,69 @@ if TYPE_CHECKING:
 def load_imagefolder(name: str, directory: Path, cache: Path) -> Dataset:
     """Read a folder of image files; the classes are the sorted names of the subfolders of ``train``.
 
+    Hidden files and folders, and files that are no images, are left out. Subfolders of a class belong to it.
+
     Raises:
-        DataError: if a folder is missing or empty, the classes of the two parts differ, an image cannot be decoded,
-            or the images are not all of one size.
+        DataError: if a folder is missing or empty, the classes of the two parts differ, there is a link, an image
+            cannot be decoded, or the images are not all of one size.
     """
-    train, test = _scan(directory / "train"), _scan(directory / "test")
-    if train.classes != test.classes:
-        odd = sorted(set(train.classes) ^ set(test.classes))
+    if (directory / "train").resolve() == (directory / "test").resolve():
+        raise DataError(f"{directory}: train and test are one folder, so that training would see the test set")
+    train, test = _classes(directory / "train"), _classes(directory / "test")
+    if train.keys() != test.keys():
+        odd = sorted(train.keys() ^ test.keys())
         raise DataError(f"{directory}: train and test must have the same class folders; only one has {', '.join(odd)}")
-    files = [Path(path) for path, _ in (*train.samples, *test.samples)]
-    return cached(name, directory, files, cache, lambda: _decode(directory, name, train, test))
+    files = [path for part in (train, test) for paths in part.values() for path in paths]
+    return cached(name, directory, files, cache, lambda: _decode(directory, name, train, test, files))
 
 
-def _scan(folder: Path) -> "ImageFolder":
-    from torchvision.datasets import ImageFolder  # here, because the import takes a second
-
+def _classes(folder: Path) -> Classes:
     try:
-        return ImageFolder(folder)
-    except (FileNotFoundError, NotADirectoryError) as error:
+        found = {path.name: sorted(_images(path), key=_place) for path in sorted(_visible(folder)) if path.is_dir()}
+    except OSError as error:
         raise DataError(f"{folder} is not a folder of class folders with images in each: {error}") from error
+    if not found:
+        raise DataError(f"{folder} is not a folder of class folders with images in each: there is none")
+    for name, files in found.items():
+        if not name.isprintable():
+            raise DataError(f"{folder} has a class folder {name!r}, whose name is no printable UTF-8; rename it")
+        if not files:
+            raise DataError(f"{folder / name} has no images ({', '.join(_SUFFIXES)})")
+    return found
 
 
-def _decode(directory: Path, name: str, train: "ImageFolder", test: "ImageFolder") -> Dataset:
+def _place(path: Path) -> tuple[str, str]:
+    """Return the key of the order of files: by folder, then by name."""
+    return str(path.parent), path.name
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    folders = [folder]
+    while folders:
+        for path in _visible(folders.pop()):
+            if path.is_dir():
+                folders.append(path)
+            elif path.suffix.lower() in _SUFFIXES and path.is_file():
+                yield path
+            elif path.suffix.lower() in Image.registered_extensions():
+                raise DataError(f"{path}: images are files that end in {', '.join(_SUFFIXES)}; convert it")
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """Yield what is in a folder and not hidden. A link could bring in an image twice, under two labels, or go round."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_symlink():
+                raise DataError(f"{entry.path!r} is a link, which may show an image twice; put a copy there")
+            yield Path(entry.path)
+
+
+def _decode(directory: Path, name: str, train: Classes, test: Classes, files: list[Path]) -> Dataset:
     # Decoded together, so that both parts are gray or both are colored.
-    samples = [*train.samples, *test.samples]
-    images = decode([Path(path) for path, _ in samples], [path for path, _ in samples], str(directory))
-    labels = torch.tensor([label for _, label in samples])
-    count = len(train.samples)
-    return build(name, (images[:count], labels[:count]), (images[count:], labels[count:]), tuple(train.classes))
+    images = decode(files, list(map(str, files)), str(directory))
+    labels, rest = (
+        torch.tensor([label for label, paths in enumerate(part.values()) for _ in paths]) for part in (train, test)
+    )
+    return build(name, (images[: len(labels)], labels), (images[len(labels) :], rest), tuple(train))

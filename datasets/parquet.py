@@ -17,6 +17,7 @@ from .registry import register_dataset
 
 _IMAGE_COLUMNS = ("img", "image")
 _LABEL_COLUMNS = ("label", "fine_label", "labels")
+_MOST_CLASSES = 100_000
 _OF = re.compile(r"-of-(\d+)\.parquet$")
 
 
@@ -58,6 +59,10 @@ def _decode(name: str, train: list[Path], test: list[Path]) -> Dataset:
     test_images, test_labels, test_names = _read_part(test)
     if names is None or test_names is None:
         count = 1 + max(int(train_labels.max()), int(test_labels.max()))
+        if count > _MOST_CLASSES:
+            raise DataError(
+                f"{train[0].parent}: the largest label is {count - 1}, too large for a class; labels count up from 0"
+            )
         names = names or test_names or tuple(str(label) for label in range(count))
     elif names != test_names:
         raise DataError(f"{train[0].parent}: the class names of train {names} and test {test_names} differ")
@@ -75,11 +80,13 @@ def _read_part(files: list[Path]) -> tuple[Tensor, Tensor, tuple[str, ...] | Non
             schema = pq.read_schema(path)
             image, label = _image_column(schema, path), _label_column(schema, path)
             table = pq.read_table(path, columns=[image, label])
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} is not a Parquet file that can be read: {error}") from error
-        names = names or _class_names(schema, label)
-        content = [row and row["bytes"] for row in table[image].to_pylist()]
-        values = table[label].to_pylist()
+            names = names or _class_names(schema, label, path)
+            content = [row and row["bytes"] for row in table[image].to_pylist()]
+            values = table[label].cast(pa.int64()).to_pylist()
+        except DataError:
+            raise
+        except Exception as error:  # damage surfaces as almost any exception of pyarrow
+            raise DataError(f"{path} is not a Parquet file that can be read: {error!s:.200}") from error
         for column, column_values in ((image, content), (label, values)):
             if None in column_values:
                 raise DataError(f"{path}: row {column_values.index(None)} of column {column!r} is null")
@@ -121,10 +128,12 @@ def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
+def _class_names(schema: pa.Schema, label: str, path: Path) -> tuple[str, ...] | None:
     """Read the class names from the metadata that Hugging Face ``datasets`` writes, or return ``None``."""
     try:
-        about = json.loads((schema.metadata or {})[b"huggingface"])
-        return tuple(str(name) for name in about["info"]["features"][label]["names"])
-    except (KeyError, TypeError, ValueError):
+        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{path}: the class names {names!r:.80} in its metadata are no list of texts")
+    return tuple(names)

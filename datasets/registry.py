@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..atomic import default_folder
-from ..errors import ConfigError
-from ..registry import Registry
+from ..atomic import default_folder, user_folder
+from ..errors import ConfigError, DataError
+from ..registry import Registry, has_parameters, is_built_in
 from .dataset import Dataset, DatasetInfo
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -25,7 +25,7 @@ def register_dataset(name: str, summary: str, *, augment: str, **known: Any) -> 
     Raises:
         ConfigError: the name is taken or invalid.
     """
-    _check_name(name.removesuffix(":DIR"))
+    _check_form(name.removesuffix(":DIR"))
 
     def add(function: Function) -> Function:
         DATASETS.add(name, DatasetInfo(name, summary, function, augment, **known))
@@ -65,28 +65,53 @@ def load(
         >>> load("digits").train_images.shape
         torch.Size([1438, 1, 8, 8])
     """
-    folder = Path(root).expanduser() if root is not None else default_folder("data", "SAMBENCH_DATA")
-    decoded = Path(cache).expanduser() if cache is not None else default_folder("decoded", "SAMBENCH_CACHE")
+    folder = user_folder(root) if root is not None else default_folder("data", "SAMBENCH_DATA")
+    decoded = user_folder(cache) if cache is not None else default_folder("decoded", "SAMBENCH_CACHE")
     if name is not None:
-        _check_name(name)
+        check_name(name, source)
     info, parameters = DATASETS.resolve(source)
     if not parameters:
-        return info.function(name or source, folder, decoded)
+        return info.check(info.function(name or source, folder, decoded))
     kind, (place,) = source.partition(":")[0], parameters
     if not place:
         raise ConfigError(f"data set {source!r} names no folder; write {kind}:DIR")
-    if name is not None and name in DATASETS:
-        raise ConfigError(
-            f"data set name {name!r} is reserved for the official files; give data from a folder "
-            f"another name, e.g. {name}-{kind}"
-        )
-    directory = Path(place).expanduser()
+    directory = user_folder(place)
+    try:
+        directory.stat()
+    except (OSError, ValueError) as error:  # a ValueError is a NUL character
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"nothing is read from {place!r:.200}: the folder does not exist ({reason})") from error
     return info.function(name or _default_name(directory, kind), directory, decoded)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str, source: str) -> None:
+    """Check the name that data have in specs and records against where they come from.
+
+    Args:
+        name: the name, as in ``NAME=SOURCE``.
+        source: first argument of :func:`load`.
+
+    Raises:
+        ConfigError: the name is invalid, or it belongs to another source: runs on other data would pass for its own.
+    """
+    _check_form(name)
+    if name in DATASETS and name != source:
+        kind = source.partition(":")[0]
+        raise ConfigError(
+            f"data set name {name!r} is reserved for the official files; give data from {source!r:.200} another name, "
+            f"e.g. {name}-{kind}"
+        )
+
+
+def official_fingerprints() -> dict[str, str | None]:
+    """Return the reserved names with the fingerprint of its data, None where it is not known here."""
+    named = [info for info in list_datasets() if not has_parameters(info.name)]
+    return {info.name: info.fingerprint for info in named if info.fingerprint or is_built_in(info)}
+
+
+def _check_form(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"data set name {name!r} must be lower-case letters, digits, '.', '_' and '-'")
+        raise ConfigError(f"data set name {name!r:.80} must be lower-case letters, digits, '.', '_' and '-'")
 
 
 def _default_name(directory: Path, kind: str) -> str:

@@ -115,7 +115,7 @@ from sambench.datasets import register_dataset
 @register_model("my_net{width}", "of so many units", examples=("my_net4",))
 def my_net(task, width): ...
 
-@register_dataset("my-data", "two classes", augment="none")
+@register_dataset("my_data", "two classes", augment="none")
 def my_data(name, folder, cache): ...
 
 @register_check(10, "my_check", "says nothing")
@@ -144,7 +144,7 @@ class MyStrategy:
     def __init__(self, trials): ...
 """
 OF_THE_PLUGIN = {
-    *("my_net{width}", "my-data", "my_check", "my_problem", "my_sampling", "my_steps", "my_experiment", "my_strategy")
+    *("my_net{width}", "my_data", "my_check", "my_problem", "my_sampling", "my_steps", "my_experiment", "my_strategy")
 }
 
 
@@ -162,3 +162,42 @@ def test_half_a_plug_in_is_none(tmp_path):
     with pytest.raises(ConfigError, match="fails on import: ValueError: no more"):
         load_plugin(tmp_path / "half.py")
     assert not [name for kind in registry.REGISTRIES for name in kind.names("my*")]
+
+
+NO_NAMES = [
+    "",
+    "../../x",
+    "a b",
+    "<script>|",
+    "A",
+    "1a",
+    "_a",
+    "a-b",
+    "a.b",
+    "a\nb",
+    "a\x1b[1m",
+    "\u0430",
+    "$x$",
+    "a:b",
+    7,
+]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_names_of_plug_ins_are_plain_words(hats, name):
+    with pytest.raises(ConfigError, match=r"hat .* needs "):
+        hats.add(name, Hat)
+    assert not hats.names()
+
+
+@pytest.mark.parametrize("raised", ["GeneratorExit", "SystemExit(0)", "BaseException", "RecursionError"])
+def test_a_plug_in_that_raises_anything_is_refused(raised, tmp_path):
+    (tmp_path / "bad.py").write_text(f"raise {raised}")
+    with pytest.raises(ConfigError, match="fails on import"):
+        load_plugin(tmp_path / "bad.py")
+
+
+def test_a_plug_in_that_is_no_python_is_refused(tmp_path):
+    (tmp_path / "bad.so").write_bytes(b"no library")
+    with pytest.raises(ConfigError, match="fails on import: ImportError"):
+        load_plugin(tmp_path / "bad.so")

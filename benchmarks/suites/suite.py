@@ -31,6 +31,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ...datasets.registry import check_name
 from ...datasets.source import Source
 from ...errors import ConfigError, explain, unknown
 from ...results.records.manifest import Calibration, Tuning
@@ -142,6 +143,11 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         problems.append(str(error))
     time, given = content.get("time", {}), {source.name: source for source in overrides}
     places = {key: Source(key, _absolute(place, folder)) for key, place in content.get("sources", {}).items()}
+    for source in {**places, **given}.values():
+        try:
+            check_name(source.name, source.location)
+        except ConfigError as error:
+            problems.append(str(error))
     found: dict[str, Any] = {}
     for part, read in {
         "resolved_tracks": lambda: _resolve_tracks(content.get("tracks", []), entries, seeds, time),

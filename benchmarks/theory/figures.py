@@ -55,6 +55,10 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     Raises:
         StateError: the folder cannot be written.
     """
+    for axes in figure.axes:  # names come from anybody, and a dollar in one is a dollar; tick labels are formulas
+        legend = axes.get_legend()
+        for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *(legend.get_texts() if legend else ())):
+            text.set_parse_math(False)
     paths = [stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")]
     for path, metadata in zip(paths, ({"Software": None}, {"Date": None, "Creator": None}), strict=True):
         buffer = io.BytesIO()

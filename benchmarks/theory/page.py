@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ...markdown import code, escape
 from .experiments import EXPERIMENTS, read_data
 from .problems import Problem, list_problems, make_problem
 from .sampling import SAMPLINGS
@@ -64,7 +65,7 @@ def _number(value: float) -> str:
 def _problem_row(name: str, line: str, p: Problem) -> str:
     numbers = (p.mu, p.L, p.L_avg, p.L_max, p.minimum, p.sigma_star)
     where = "" if p.radius == float("inf") else f" Constants hold within {p.radius:g} of the start."
-    return f"| `{name}` | {p.n} | {p.d} | {' | '.join(map(_number, numbers))} | {line}{where} |"
+    return f"| {code(name)} | {p.n} | {p.d} | {' | '.join(map(_number, numbers))} | {escape(line)}{where} |"
 
 
 def problem_table() -> str:
@@ -74,7 +75,9 @@ def problem_table() -> str:
 
 
 def _definitions(entries: dict[str, str]) -> str:
-    return "\n".join(["| name | |", "|---|---|", *(f"| `{name}` | {line} |" for name, line in entries.items())])
+    return "\n".join(
+        ["| name | |", "|---|---|", *(f"| {code(name)} | {escape(line)} |" for name, line in entries.items())]
+    )
 
 
 def build_page(data: Path, figures: str) -> str:

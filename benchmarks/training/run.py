@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...datasets import Dataset, load
+from ...datasets.registry import check_name
 from ...datasets.source import Source
 from ...errors import SambenchError
 from ...results.records.lease import Lease
@@ -66,6 +67,7 @@ def run_spec(
         Exception: whatever the training raised, after a record with status ``failed`` was written.
     """
     location = source.location if source else spec.dataset
+    check_name(spec.dataset, location)
     if (record := process_group.broadcast_from_main(lambda: _finished(spec, store))) is not None:
         if process_group.is_main_process and (what := changed_since(record, made_with(spec, location))):
             log.warning("run %s was made with other code (%s): %s", spec.run_id[:12], what, WAY_OUT)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ...markdown import count, escape, number
+from ...markdown import code, count, escape, number
 from ..records.manifest import TRACKS, Track
 from ..tables.boards import Board, Section
 from ..tables.grouping import RELEASE
@@ -40,7 +40,7 @@ def track_text(track: Track) -> str:
         case "E":
             rule = f"every method trains for {count(int(track.budget), 'epoch')}, whatever a step costs"
         case "T":
-            where = f" on {track.calibration.device_name}" if track.calibration else ""
+            where = f" on {escape(track.calibration.device_name)}" if track.calibration else ""
             rule = f"every method trains for the epochs that fit in {budget} s{where}, by a calibration before the runs"
     return f"Track {track.name}, {TRACKS[track.name]}: {rule}."
 
@@ -53,13 +53,13 @@ def origin(board: Board) -> str:
             commits[commit] = max(commits.get(commit, 0), runs)  # a run may be in the tables of two tracks
     named = [("commit ", [one for one in sorted(commits) if not one.startswith(RELEASE)])]
     named += [("", [one for one in sorted(commits) if one.startswith(RELEASE)])]
-    texts = [f"{what}{', '.join(those)}" for what, those in named if those]
-    code = f", made with the code of {' and '.join(texts)}" if texts else ""
-    parts = [f"{count(board.runs, 'run')}{code}."]
+    texts = [f"{what}{', '.join(map(escape, those))}" for what, those in named if those]
+    made = f", made with the code of {' and '.join(texts)}" if texts else ""
+    parts = [f"{count(board.runs, 'run')}{made}."]
     if board.manifest is None:
         parts.insert(0, "No suite here lists these runs; `sambench run` with the settings of a row makes it again.")
     else:
-        parts.insert(0, f"`{board.manifest.command}`:")
+        parts.insert(0, f"{code(board.manifest.command)}:")
         if board.manifest.untracked:
             parts.append("The suite has no track: nothing is held equal, every run trains for the epochs it says.")
     if any(commit.endswith("+") for commit in commits):
@@ -67,11 +67,11 @@ def origin(board: Board) -> str:
     if board.missing:
         parts.append(f"**{count(board.missing, 'promised run')} not done yet**: the tables may change.")
     if board.budget:
-        stages = ", ".join(f"{trials} ({stage}, seed {seed})" for (stage, seed), trials in board.budget.items())
+        stages = ", ".join(f"{trials} ({escape(stage)}, seed {seed})" for (stage, seed), trials in board.budget.items())
         ledger = board.manifest.tuning.ledger if board.manifest and board.manifest.tuning else ""
         parts.append(
             f"Settings were tuned on held-out training images, with the same trials for every method: {stages}; all "
-            f"of them are in `ledgers/{ledger}`."
+            f"of them are in {code(f'ledgers/{ledger}')}."
         )
     elif board.manifest is not None:
         parts.append("Nothing was tuned: settings are the defaults or what the suite says.")
@@ -102,8 +102,8 @@ def _power(workload: Workload) -> str:
 
 def _hardware(workload: Workload) -> str:
     if len(workload.hardware) == 1:
-        return f"Times were measured on: {workload.hardware[0][0]}."
-    kinds = "; ".join(f"{name} ({count(runs, 'run')})" for name, runs in workload.hardware)
+        return f"Times were measured on: {escape(workload.hardware[0][0])}."
+    kinds = "; ".join(f"{escape(name)} ({count(runs, 'run')})" for name, runs in workload.hardware)
     return f"**Times mix hardware** and do not compare: {kinds}."
 
 
@@ -118,14 +118,14 @@ def _busy(rows: Sequence[Row]) -> list[str]:
 
 
 def _forward_passes(rows: Sequence[Row]) -> list[str]:
-    found = [f"{row.label} {number(row.forward_evaluations)}" for row in rows if row.forward_evaluations]
+    found = [f"{escape(row.label)} {number(row.forward_evaluations)}" for row in rows if row.forward_evaluations]
     return [f"Forward-only passes, beside the gradient evaluations: {', '.join(found)}."] if found else []
 
 
 def _codes(section: Section) -> list[str]:
     rows = section.workload.rows
-    mixed = [row.label for row in rows if len(row.codes) > 1]
-    old = [row.label for row in rows if section.tiers.get(row.label) == STALE]
+    mixed = [escape(row.label) for row in rows if len(row.codes) > 1]
+    old = [escape(row.label) for row in rows if section.tiers.get(row.label) == STALE]
     return [
         *([f"**More than one version** of the variant's code: {', '.join(mixed)}."] if mixed else []),
         *([f"**Stale**, as the variant behaves otherwise today: {', '.join(old)}."] if old else []),
@@ -133,7 +133,7 @@ def _codes(section: Section) -> list[str]:
 
 
 def _edges(section: Section) -> list[str]:
-    found = [row.label for row in section.workload.rows if section.edges.get(row.label)]
+    found = [escape(row.label) for row in section.workload.rows if section.edges.get(row.label)]
     if not found:
         return []
     return [f"{EDGE} a tuned value at the edge of its range, where a wider one might do better: {', '.join(found)}."]

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import StateError
-from ...markdown import count, escape, table
+from ...markdown import code, count, escape, lines, table
 from ..records.conformance import Checks
 from ..tables.boards import Board, Boards, Section
 from ..tables.comparability import protocol
@@ -68,8 +68,8 @@ def render(boards: Boards, checks: Checks | None = None, published: Iterable[Map
     if ranked:
         parts += across_workloads(ranked)
     if boards.damaged:
-        lines = [escape(f"{item.path.name}: {item.problem[:200]}") for item in boards.damaged]
-        parts += ["## Files that are no records", _list(lines)]
+        damaged = [escape(f"{item.path.name}: {item.problem[:200]}") for item in boards.damaged]
+        parts += ["## Files that are no records", _list(damaged)]
     if boards.search:
         parts.append(
             f"{count(boards.search, 'search run')} chose hyper-parameters and {'is' if boards.search == 1 else 'are'} "
@@ -123,7 +123,7 @@ def _board(board: Board, checks: Checks) -> list[str]:
     manifest = board.manifest
     parts = [f"## {escape(manifest.title)}"] if manifest else ["## Other runs"]
     if manifest and manifest.description:
-        parts.append(manifest.description)
+        parts.append(lines(manifest.description))
     parts.append(origin(board))
     for section in board.sections:
         if section.workload.rows:
@@ -139,7 +139,7 @@ def _section(section: Section, checks: Checks) -> list[str]:
     return [
         f"### {escape(workload.title)}{f': track {track.name}' if track else ''}",
         *([track_text(track)] if track else []),
-        f"All runs: `{protocol(workload.shared | workload.common)}`",
+        f"All runs: {code(protocol(workload.shared | workload.common))}",
         table(COLUMNS, rows, LEFT),
         _list(notes(section)),
     ]
@@ -152,8 +152,8 @@ def _published(source: Source) -> list[str]:
     return [f"### {escape(source.name)}", *([escape(f"{shared}.")] if shared else []), text]
 
 
-def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+def _list(items: Sequence[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
 
 
 def _changes(found: bytes, expected: bytes, most: int = 20) -> str:

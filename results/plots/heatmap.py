@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ...errors import ConfigError
 from ..statistics.intervals import Floats
-from ..tables.comparability import varying, write
+from ..tables.comparability import brief_name, varying, write
 from ..tables.rows import Row
 from .style import GREY, INK, new_figure, style
 
@@ -85,10 +85,10 @@ def heat_map(grid: Grid, title: str, note: str) -> Figure:
             cmap="crest_r",
             linewidths=1.5,
             cbar_kws={"label": "Test error, %", "pad": 0.02},
-            xticklabels=list(grid.across),
-            yticklabels=list(grid.down),
+            xticklabels=list(map(brief_name, grid.across)),
+            yticklabels=list(map(brief_name, grid.down)),
         )
-        axes.set(xlabel=grid.names[1], ylabel=grid.names[0])
+        axes.set(xlabel=brief_name(grid.names[1]), ylabel=brief_name(grid.names[0]))
         axes.grid(False)
         axes.tick_params(length=0)
         axes.set_yticklabels(axes.get_yticklabels(), rotation=0)

@@ -5,6 +5,7 @@ bytes.
 """
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ _STYLE: dict[str, Any] = {
     "grid.color": "#e6e6e6",
     "savefig.dpi": 150,
     "svg.fonttype": "path",
+    "text.parse_math": False,  # names come from anybody, and a dollar in one is a dollar
     "svg.hashsalt": "sambench",  # ids in the file are hashes of their content and this, instead of random
 }
 
@@ -45,7 +47,9 @@ _STYLE: dict[str, Any] = {
 def style() -> Iterator[None]:
     """Set the style of all figures within a ``with`` block."""
     settings: Any = {**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), **_STYLE}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph ")  # a name may have letters that the font lacks,
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")  # or be too long for a small figure
         yield
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from ...errors import ConfigError
 from ..records.trials import Trial
 from ..statistics.intervals import expected_best
+from ..tables.comparability import brief_name
 from .line_chart import Curve, line_figure
 
 _NOTE = "expected best of k trials drawn at random from those made, on held-out training images"
@@ -31,7 +32,7 @@ def tuning_curves(trials: Iterable[Trial]) -> list[Curve]:
     found = []
     for method, values in sorted(accuracies.items()):
         errors = 100 * (1 - expected_best(values))
-        found.append(Curve(method, np.arange(1.0, len(values) + 1), errors, errors, errors))
+        found.append(Curve(brief_name(method), np.arange(1.0, len(values) + 1), errors, errors, errors))
     return sorted(found, key=lambda curve: (curve.mean[-1], curve.label))
 
 

@@ -5,10 +5,12 @@ tell apart runs of one method on one workload: which run it is and how often it 
 fingerprint of the data, are the *workload*, unknown keys included: in doubt two runs are not compared.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...plain_text import printable
 from ..records.record import RunRecord, canonical_json, frozen
 
 METHOD = (
@@ -125,6 +127,15 @@ def short_name(method: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
+def brief_name(name: str, most: int = 100) -> str:
+    """Return a name as tables and figures show it: printable, and so short that there is room for it.
+
+    What is left out of a long one goes into a hash that tells it apart.
+    """
+    name = printable(name, keep="")
+    return name if len(name) <= most else f"{name[: most - 9]}…{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def common(methods: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the settings that all methods of a table share, other than the variant and its hyper-parameters."""
     keys = [key for key in METHOD if key not in ("variant", "hyper")]
@@ -178,7 +189,7 @@ def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[
             keys = _distinguishing([other for other, alike in zip(parts, names, strict=True) if alike == name])
             details = [f"{key.removeprefix('hyper.')}={_brief(key, part.get(key))}" for key in keys]
             name = f"{name} ({' '.join(details)})"
-        result.append(name)
+        result.append(brief_name(name))
     return result
 
 

@@ -10,12 +10,13 @@ from .runs import check_data, check_releases, check_runs, check_seeds, check_tie
 from .suites import check_suite
 
 
-def validate(root: str | Path, today: Mapping[str, Code]) -> list[Finding]:
+def validate(root: str | Path, today: Mapping[str, Code], official: Mapping[str, str | None]) -> list[Finding]:
     """Check a folder of records against the rules.
 
     Args:
         root: results folder, with ``runs`` in it.
         today: variant -> its code as it is; see :func:`sambench.benchmarks.training.behaviour.codes_today`.
+        official: reserved name of a data set -> fingerprint of its data, None where it is not known.
 
     Returns:
         The findings, serious ones first, then by file; the same finding in several files is listed once.
@@ -28,7 +29,7 @@ def validate(root: str | Path, today: Mapping[str, Code]) -> list[Finding]:
         [
             *found.findings,
             *check_runs(found, today),
-            *check_data(found),
+            *check_data(found, official),
             *check_releases(found),
             *check_seeds(found),
             *check_tiers(found),

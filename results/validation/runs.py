@@ -26,11 +26,27 @@ def check_runs(found: Contents, today: Mapping[str, Code]) -> Iterator[Finding]:
     yield from _costs(found)
 
 
-def check_data(found: Contents) -> Iterator[Finding]:
-    """Check that all runs on a data set of one name have the same data."""
+def check_data(found: Contents, official: Mapping[str, str | None]) -> Iterator[Finding]:
+    """Check that all runs on a data set of one name have the same data, and those of a reserved name the official.
+
+    Args:
+        found: content of the folder.
+        official: reserved name of a data set -> fingerprint of its data, None where it is not known.
+    """
     first: dict[str, Entry] = {}
     for entry in found.entries.values():
         name = str(entry.spec.get("dataset"))
+        if name in official and entry.fingerprint != official[name]:
+            known, value = official[name], f"dataset_fingerprint = {entry.fingerprint[:12]}"
+            yield Finding(
+                entry.file,
+                value,
+                f"not the official {name}, which has {known[:12]}" if known else f"nothing here knows that of {name}",
+                f"Run it again on the official {name}, or give the data another name"
+                if known
+                else "Compare it with that of other people's records of this data set",
+                serious=known is not None,
+            )
         other = first.setdefault(name, entry)
         if other.fingerprint != entry.fingerprint:
             yield Finding(

@@ -29,7 +29,7 @@ from ..options import RunOptions
 from ..plan import Planned
 from ..worker import run_here
 from .srun_worker import run_as_worker
-from .submission import Submission
+from .submission import Submission, check_private
 
 POLL_SECONDS = 5.0
 """Seconds between two looks at a run that another process holds."""
@@ -47,6 +47,7 @@ class Job:
     spans: tuple[tuple[int, int], ...]
 
     def __call__(self) -> dict[str, str]:
+        check_private(Path(self.folder))
         launch = Submission(Path(self.folder))
         _remove_half_results()
         options, signals = launch.options, Signals()

@@ -14,6 +14,7 @@
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...atomic import atomic_write_bytes, make_folder
+from ...atomic import atomic_write_bytes, make_folder, write_failure
 from ...datasets.source import Source
 from ...errors import StateError
 from ..options import RunOptions
@@ -159,9 +160,30 @@ class Submission:
 def new_submission(results: Path, suite: str) -> Submission:
     """Make the folder of a new submission; its name is unique: time, suite and random characters."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    folder = results.absolute() / LAUNCHES / f"{stamp}-{suite}-{secrets.token_hex(3)}"
-    make_folder(folder)
+    launches = make_folder(results.absolute()) / LAUNCHES
+    folder = launches / f"{stamp}-{suite}-{secrets.token_hex(3)}"
+    for each in (launches, folder):
+        try:
+            each.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise write_failure(error, each) from error
+        check_private(each)
     return Submission(folder)
+
+
+def check_private(folder: Path) -> None:
+    """Make sure that nobody else can change a folder: jobs execute the payloads and the code in it.
+
+    Raises:
+        StateError: others can write it, it belongs to somebody else, or it is a link.
+    """
+    found = folder.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid in (os.geteuid(), 0) and not found.st_mode & 0o022:
+        return
+    raise StateError(
+        f"{folder} ({stat.filemode(found.st_mode)}, of user {found.st_uid}) can be written by others, and jobs execute "
+        "what is in it: look at what it holds, then `chmod 700` it, or name another folder with --results"
+    )
 
 
 def list_submissions(results: Path, suite: str | None = None) -> list[Submission]:
@@ -173,7 +195,7 @@ def list_submissions(results: Path, suite: str | None = None) -> list[Submission
     if results.exists() and not results.is_dir():
         raise StateError(f"{results} is not a folder of results; name one with --results")
     folder = results.absolute() / LAUNCHES
-    if not folder.is_dir():
+    if not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):  # none, or those of another user
         return []
     found = [Submission(entry) for entry in sorted(folder.iterdir()) if (entry / "launch.json").is_file()]
     submissions = [launch for launch in found if suite is None or launch.about["suite"] == suite]

@@ -14,6 +14,12 @@ from sambench.results.records.record import run_id_of
 from sambench.results.records.store import Store
 from sambench.variants import create, list_variants
 
+MAY_BE_ZERO = [
+    name
+    for name, field in RunSpec.model_fields.items()
+    if isinstance(field.default, float) and any(getattr(limit, "ge", 1) == 0 for limit in field.metadata)
+]
+
 
 def test_a_spec_is_fully_resolved():
     spec = make_spec({"variant": "is_sam", "dataset": "cifar10"})
@@ -145,3 +151,23 @@ def test_a_field_that_came_later_leaves_ids_alone_until_it_has_an_effect(name, m
     assert RunSpec.model_validate(spec.model_dump(mode="json")) == spec
     other = spec.model_copy(update={name: 7})
     assert other.model_dump(warnings=False)[name] == 7
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"base": "adamw"}, {"base": "AdamW"}),
+        ({"base": "sgd"}, {"base": "SGD"}),
+        *(({name: 0.0}, {name: -0.0}) for name in MAY_BE_ZERO),
+        ({"variant": "sam", "hyper": {"rho": 0.0}}, {"variant": "sam", "hyper": {"rho": "-0"}}),
+    ],
+    ids=str,
+)
+def test_two_spellings_of_one_value_are_one_run(one, other):
+    assert make_spec(one).run_id == make_spec(other).run_id
+
+
+@pytest.mark.parametrize("model", ["wrn1\u0660_1", "wrn010_1", "WRN10_1", "wrn10_1 "])
+def test_a_model_has_one_name(model):
+    with pytest.raises(ConfigError, match="unknown model"):
+        make_spec({"model": model})

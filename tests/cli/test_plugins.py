@@ -99,7 +99,7 @@ def test_a_pattern_without_a_match_is_said(form):
 PROBLEM = '''
 from sambench.benchmarks.theory.problems import PROBLEMS, make_problem
 
-@PROBLEMS.named("small-ridge")
+@PROBLEMS.named("small_ridge")
 def small_ridge():
     """Ridge regression on twelve samples."""
     return make_problem("ridge", n=12, d=3)
@@ -108,6 +108,6 @@ def small_ridge():
 
 def test_a_theory_problem_of_a_file(tmp_path):
     (tmp_path / "problem.py").write_text(PROBLEM)
-    words = ["sampling-variance", "--quick", "--problem", "small-ridge", "--out", tmp_path]
+    words = ["sampling-variance", "--quick", "--problem", "small_ridge", "--out", tmp_path]
     sambench("theory", "run", *words, "--plugin", tmp_path / "problem.py")
     assert (tmp_path / "sampling-variance-ridge.png").is_file()

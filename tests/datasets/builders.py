@@ -1,5 +1,6 @@
 """Small data sets in every format that a loader reads."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
+from sambench.datasets import DATASETS
 from sambench.datasets.dataset import Dataset, build
 
 
@@ -61,22 +63,40 @@ def write_parquet(
     pq.write_table(table, path)
 
 
-class Archive:
-    """A CIFAR archive in the official format, ``rows`` images a batch, known to torchvision by its checksums."""
+def expect(monkeypatch: pytest.MonkeyPatch, name: str, **known: int | None) -> None:
+    """Change what a data set is known to hold, so that a small one passes for the official one."""
+    info = dataclasses.replace(DATASETS.get(name), **{"fingerprint": None, **known})
+    monkeypatch.setitem(DATASETS.members, name, info)
 
-    def __init__(self, kind: type[CIFAR10], path: Path, monkeypatch: pytest.MonkeyPatch, rows: int = 4) -> None:
+
+class Archive:
+    """A CIFAR archive in the official format, ``rows`` images a batch, known to torchvision by its checksums.
+
+    ``change`` is what its test batch has otherwise.
+    """
+
+    def __init__(
+        self,
+        kind: type[CIFAR10],
+        path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        rows: int = 4,
+        change: dict[str, object] | None = None,
+    ) -> None:
         self.kind, self.path = kind, path
         fine = "fine_labels" if kind is CIFAR100 else "labels"
         classes = 100 if kind is CIFAR100 else 10
+        training = [name for name, _ in kind.train_list]  # of which the first batch has the classes of the test batch
         batches: dict[str, dict] = {}
         for seed, (name, _) in enumerate((*kind.train_list, *kind.test_list)):
-            labels = np.random.default_rng(100 + seed).integers(0, classes, rows).tolist()
+            labels = [(7 * row + seed * (name in training)) % classes for row in range(rows)]
             batches[name] = {"data": pixels(rows, (3072,), seed), fine: labels}
         self.train = [batches[name] for name, _ in kind.train_list]
         self.test = batches[kind.test_list[0][0]]
         self.labels_key = fine
         self.classes = tuple(f"class {index}" for index in range(classes))
         batches[kind.meta["filename"]] = {kind.meta["key"]: list(self.classes)}
+        self.test |= change or {}
         self.files = {name: pickle.dumps(batch) for name, batch in batches.items()}
 
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,3 +115,4 @@ class Archive:
         monkeypatch.setattr(kind, "test_list", checksums(kind.test_list))
         meta = {**kind.meta, "md5": hashlib.md5(self.files[kind.meta["filename"]]).hexdigest()}
         monkeypatch.setattr(kind, "meta", meta)
+        expect(monkeypatch, kind.__name__.lower(), train=rows * len(kind.train_list), test=rows)

@@ -18,7 +18,7 @@ from sambench.datasets import load
 from sambench.datasets.download import fetch
 from sambench.errors import DataError
 
-from .builders import Archive, pixels
+from .builders import Archive, expect, pixels
 
 Writer = Callable[..., Archive]
 NAMES = {CIFAR10: "cifar10", CIFAR100: "cifar100"}
@@ -157,6 +157,7 @@ def write_fashion(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np
         (folder / name).write_bytes(gzip.compress(idx(array), mtime=0))
     md5 = [(name, hashlib.md5((folder / name).read_bytes()).hexdigest()) for name, _ in FashionMNIST.resources]
     monkeypatch.setattr(FashionMNIST, "resources", md5)
+    expect(monkeypatch, "fashion_mnist", train=12, test=5)
     return arrays
 
 

@@ -1,14 +1,24 @@
 """Names to data sets: every named source, the names that records will carry, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from sambench.datasets import Augmentation, list_datasets, load
+import sambench
+from sambench.benchmarks.resolve import make_spec
+from sambench.benchmarks.suites.suite import load_suite
+from sambench.benchmarks.training.run import run_spec
+from sambench.datasets import DATASETS, Augmentation, list_datasets, load
+from sambench.datasets.registry import check_name, official_fingerprints
+from sambench.datasets.source import Source
 from sambench.errors import ConfigError, DataError
+from sambench.results.records.store import Store
 
 from .builders import encode, pixels, write_parquet
+
+RESULTS = Path(sambench.__file__).parent / "results"
 
 
 def small_parquet(folder: Path) -> Path:
@@ -50,7 +60,41 @@ def test_digits_match_their_description_and_scikit_learn() -> None:
 
 
 def test_digits_never_change() -> None:
-    assert load("digits").fingerprint == "8c537d9bcddd0312b02104a6a81033b770ba9ca8734f472ea4546f43251f486c"
+    assert load("digits").fingerprint == DATASETS.get("digits").fingerprint
+
+
+def test_the_known_fingerprints_are_those_of_the_committed_records() -> None:
+    known = official_fingerprints()
+    assert {name for name, fingerprint in known.items() if fingerprint} == {"digits", "fashion_mnist"}
+    found = {(str(r.spec["dataset"]), r.dataset_fingerprint) for r in Store(RESULTS).records()}
+    assert {(name, one) for name, one in found if name in known} == {(name, one) for name, one in known.items() if one}
+
+
+@pytest.mark.parametrize("changed", ["shape", "classes", "train", "test", "fingerprint"])
+def test_what_is_not_as_described_is_refused(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = DATASETS.get("digits")
+    other = {"shape": (1, 9, 9), "fingerprint": "0" * 64}.get(changed, 3)
+    monkeypatch.setitem(DATASETS.members, "digits", replace(info, **{changed: other}))
+    with pytest.raises(DataError, match=f"'digits' is other data: {changed} is .*, expected "):
+        load("digits")
+
+
+@pytest.mark.parametrize("name", sorted(official_fingerprints()))
+@pytest.mark.parametrize("source", ["digits", "cifar10", "fashion_mnist", "parquet:there", "imagefolder:there"])
+def test_a_reserved_name_belongs_to_its_own_source(name: str, source: str, tmp_path: Path) -> None:
+    if name == source:
+        check_name(name, source)
+        return
+    reason = f"data set name '{name}' is reserved for the official files; give data from '{source}' another name"
+    with pytest.raises(ConfigError, match=reason):
+        load(source, name=name)
+    spec = make_spec({"dataset": name})
+    with pytest.raises(ConfigError, match=reason):
+        run_spec(spec, Store(tmp_path), source=Source(name, source))
+    suite = tmp_path / "s.toml"
+    suite.write_text(f'[sources]\n{name} = "{source}"\n[[runs]]\nvariant = "sgd"\n')
+    with pytest.raises(ConfigError, match=f"data set name '{name}' is reserved"):
+        load_suite(str(suite))
 
 
 def test_the_name_of_a_folder_is_the_default_name(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from sambench.datasets.registry import official_fingerprints
 from sambench.results.records.record import RunRecord, canonical_json, pack_bits, run_id_of
 from sambench.results.records.trials import Trial
 
@@ -108,7 +109,8 @@ def build_record(
             "declared_gradients": gradients,
             "variant_source": hashlib.sha256(spec["variant"].encode()).hexdigest(),
             "variant_status": variant_status,
-            "dataset_fingerprint": hashlib.sha256(spec["dataset"].encode()).hexdigest(),
+            "dataset_fingerprint": official_fingerprints().get(spec["dataset"])
+            or hashlib.sha256(spec["dataset"].encode()).hexdigest(),
             "classes": 10,
             "parameters": 77_850,
             "curve": curve if status == "completed" else curve[:1],

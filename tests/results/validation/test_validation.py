@@ -18,6 +18,7 @@ from sambench.results.tables.tiers import RETRACTED, VERIFICATION
 from sambench.results.validation import Finding, validate
 
 SEEDS = (0, 1, 2)
+OFFICIAL = {"cifar10": None, "digits": build_record().dataset_fingerprint}
 TODAY = {name: Code(build_record(variant=name).variant_source) for name in ("sgd", "sam")}
 
 
@@ -66,7 +67,7 @@ class Folder:
         (self.root / "suites" / "s.json").write_text(manifest.model_dump_json())
 
     def findings(self) -> list[Finding]:
-        return validate(self.root, TODAY)
+        return validate(self.root, TODAY, OFFICIAL)
 
     def only(self, serious: bool = True) -> Finding:
         (finding,) = self.findings()
@@ -87,7 +88,7 @@ def test_a_folder_that_keeps_the_rules_has_no_findings(folder: Folder) -> None:
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="no folder of records"):
-        validate(tmp_path, TODAY)
+        validate(tmp_path, TODAY, OFFICIAL)
 
 
 def edit(key: str, value: Any) -> Callable[[str], str]:
@@ -289,11 +290,11 @@ def test_unequal_seeds_of_runs_that_no_suite_promised(folder: Folder) -> None:
 
 def test_a_stale_variant(folder: Folder) -> None:
     folder.write()
-    found = validate(folder.root, TODAY | {"sam": Code("f" * 64)})
+    found = validate(folder.root, TODAY | {"sam": Code("f" * 64)}, OFFICIAL)
     assert [finding.file for finding in found] == [min(folder.file(f"sam 4 {seed}") for seed in SEEDS) + " and 2 more"]
     assert found[0].problem == "stale: the source of 'sam' is now ffffffffffff"
     assert not found[0].serious
-    assert "not registered" in validate(folder.root, {"sgd": TODAY["sgd"]})[0].problem
+    assert "not registered" in validate(folder.root, {"sgd": TODAY["sgd"]}, OFFICIAL)[0].problem
 
 
 def test_a_variant_whose_text_alone_has_changed_is_not_stale(folder: Folder) -> None:
@@ -301,8 +302,8 @@ def test_a_variant_whose_text_alone_has_changed_is_not_stale(folder: Folder) -> 
     for seed in SEEDS:
         folder.replace(f"sam 4 {seed}", environment={"behaviour": "same"})
     folder.write()
-    assert validate(folder.root, edited) == []
-    (finding,) = validate(folder.root, edited | {"sam": Code(TODAY["sam"].source, "another")})
+    assert validate(folder.root, edited, OFFICIAL) == []
+    (finding,) = validate(folder.root, edited | {"sam": Code(TODAY["sam"].source, "another")}, OFFICIAL)
     assert (finding.value, finding.serious) == ("behaviour = same", False)
     assert finding.problem == "stale: the behaviour of 'sam' is now another"
 
@@ -331,7 +332,7 @@ def test_runs_that_held_data_out(folder: Folder) -> None:
     for record in list(folder.records):
         folder.replace(record, metrics={"split": "test"})
     folder.write()
-    found = validate(folder.root, TODAY | {"asam": Code(held_out[0].variant_source)})
+    found = validate(folder.root, TODAY | {"asam": Code(held_out[0].variant_source)}, OFFICIAL)
     assert [finding.value for finding in found] == ["split = 'holdout'"]
     assert found[0].file.endswith(" and 2 more")
 
@@ -361,6 +362,18 @@ def test_a_cost_that_is_drawn_at_random_counts_with_the_mean_of_its_runs(folder:
         folder.replace(f"sam 4 {seed}", counters={"gradient_evaluations": cost * steps})
     folder.write()
     assert folder.findings() == []
+
+
+def test_data_of_a_reserved_name_are_the_official_ones(folder: Folder) -> None:
+    folder.write()
+    found = validate(folder.root, SOURCES, {"digits": "0" * 64})
+    assert {(f.serious, f.problem) for f in found} == {(True, "not the official digits, which has 000000000000")}
+
+
+def test_data_of_a_reserved_name_that_nobody_here_has_held_are_not_vouched_for(folder: Folder) -> None:
+    folder.write()
+    found = validate(folder.root, SOURCES, {"digits": None})
+    assert {(f.serious, f.problem) for f in found} == {(False, "nothing here knows that of digits")}
 
 
 def test_other_data_under_one_name(folder: Folder) -> None:
