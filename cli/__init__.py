@@ -35,6 +35,7 @@ COMMANDS = {
         "cancel": "cancel:cancel",
         "retry": "retry:retry",
     },
+    "Models": {"models": "models:models"},
     "Results": {
         "leaderboard": "leaderboard:leaderboard",
         "plot": "plot:plot",

@@ -12,6 +12,7 @@ from .options import (
     DataRoot,
     Device,
     Every,
+    Keeping,
     Plugins,
     Results,
     Sources,
@@ -43,6 +44,7 @@ def launch(
     device: Device = "auto",
     workers: Workers = None,
     checkpoint_seconds: Every = 60.0,
+    keep: Keeping = "",
 ) -> None:
     """Run what is missing of a suite: here, several processes at a time, or as job arrays of a cluster.
 
@@ -59,6 +61,7 @@ def launch(
             data_root=data,
             plugins=plugin or (),
             checkpoint_seconds=checkpoint_seconds,
+            keep=keep,
             command=f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}",
             watch=show,
         ),

@@ -44,6 +44,7 @@ class Plan:
         basis: sentences on how the times were estimated.
         checkpoint_bytes: disk space of the largest checkpoints of one run, in bytes.
         record_bytes: disk space of all records to come, in bytes.
+        model_bytes: disk space of the models that will be kept, in bytes.
     """
 
     suite: "Suite"
@@ -53,6 +54,7 @@ class Plan:
     basis: tuple[str, ...]
     checkpoint_bytes: int = 0
     record_bytes: int = 0
+    model_bytes: int = 0
 
     @cached_property
     def gradient_evaluations(self) -> float:

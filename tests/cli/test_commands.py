@@ -215,3 +215,21 @@ def test_a_shell_completes_commands_and_their_options(typed, found):
     program = "from sambench.cli import app; app(prog_name='sambench')"
     ended = subprocess.run([sys.executable, "-c", program], env=os.environ | asked, capture_output=True, text=True)
     assert ended.stdout.split() == [found]
+
+
+def test_models_are_kept_listed_and_told_when_damaged(tmp_path):
+    suite, results = tmp_path / "two.toml", tmp_path / "r"
+    suite.write_text(SUITE.replace("[spec]", '[keep]\nweights = true\nat = [0, "100%"]\n[spec]'))
+    where = ["--results", results, "--device", "cpu"]
+    assert "kept models" in sambench("plan", suite, *where)
+    assert "kept models" not in sambench("plan", "quickstart", *where)
+    assert "no model is kept" in sambench("models", "--results", results, code=2)
+    sambench("launch", suite, *where, "--on", "debug")
+    assert "6 models of 2 runs" in sambench("models", "--results", results, "--check")
+    (model, *_) = sorted((results / "models").glob("*@0.safetensors"))
+    model.write_bytes(b"")
+    assert "1 of 6 models cannot be used" in sambench("models", "--results", results, "--check", code=2)
+    planned = sambench("plan", suite, "--keep", "weights@7", *where, "--results", tmp_path / "other", code=2)
+    assert "behind the end of a run of 1 epochs" in planned
+    sambench("run", *TINY, "--results", results)
+    assert "is not kept" in sambench("run", *TINY, "--results", results, "--keep", "weights", code=2)
