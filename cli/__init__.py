@@ -35,7 +35,7 @@ COMMANDS = {
         "cancel": "cancel:cancel",
         "retry": "retry:retry",
     },
-    "Models": {"models": "models:models"},
+    "Models": {"models": "models:models", "measure": "measure:measure"},
     "Results": {
         "leaderboard": "leaderboard:leaderboard",
         "plot": "plot:plot",

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
+    from ..benchmarks.measuring.measurements import RunMeasured
     from ..benchmarks.training.state import Advance, TrainState
     from ..slurm.events import RunEvent
 
@@ -77,5 +78,20 @@ def pool_progress(console: Console, total: int) -> Iterator[Callable[["RunEvent"
             bars.update(overall, advance=1, note="  ".join(f"{count} {kind}" for kind, count in ends.items()))
             if event.kind != "completed":
                 console.print(f"[yellow]{event.kind}[/] {event.run.spec.label()}: {event.text}", highlight=False)
+
+        yield listen
+
+
+@contextmanager
+def measuring_progress(console: Console, total: int) -> Iterator[Callable[["RunMeasured"], None]]:
+    """Show how many runs are measured."""
+    with _bars(console) as bars:
+        task = bars.add_task("[bold]runs measured", total=total, note="")
+        failed = 0
+
+        def listen(measured: "RunMeasured") -> None:
+            nonlocal failed
+            failed += len(measured.failed)
+            bars.update(task, advance=1, note=f"{failed} measurements failed" if failed else "")
 
         yield listen
