@@ -12,7 +12,7 @@ from ..measuring.subject import SAMPLE, Subject
 from .worst_case import BALL
 
 DOUBLINGS = 40
-"""Powers of 2 that the search looks at on each side of the first guess."""
+"""Powers of 2 that the search looks at above its first guess; it goes down by twice as many."""
 
 
 @measure(
@@ -49,17 +49,13 @@ def pac_bayes(
         ]
         return clean - sum(found) / draws
 
-    low = high = 0.1
-    for _ in range(DOUBLINGS):
-        if lost(high) >= cost:
-            break
-        low, high = high, 2 * high
-    else:
+    guesses = (0.1 * 2.0**power for power in range(DOUBLINGS))
+    high = next((sigma for sigma in guesses if lost(sigma) >= cost), None)
+    if high is None:
         return {"sigma": float("inf"), "flatness": 0.0}  # no noise costs that much
-    for _ in range(DOUBLINGS):
-        if low < high or lost(low) < cost:
-            break
-        low, high = low / 2, low
+    guesses = (high / 2.0**power for power in range(1, 2 * DOUBLINGS))
+    low = next(sigma for sigma in guesses if lost(sigma) < cost)
+    high = 2 * low
     while high / low > 1 + tolerance:
         middle = (low * high) ** 0.5
         low, high = (low, middle) if lost(middle) >= cost else (middle, high)
