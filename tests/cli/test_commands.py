@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, its exit codes, and that nothing is lost."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -233,3 +234,30 @@ def test_models_are_kept_listed_and_told_when_damaged(tmp_path):
     assert "behind the end of a run of 1 epochs" in planned
     sambench("run", *TINY, "--results", results)
     assert "is not kept" in sambench("run", *TINY, "--results", results, "--keep", "weights", code=2)
+
+
+def test_models_are_measured_once_and_made_again_where_they_are_lost(tmp_path):
+    suite, results = tmp_path / "two.toml", tmp_path / "r"
+    suite.write_text(SUITE)
+    where = ["--results", results]
+    sambench("launch", suite, *where, "--device", "cpu", "--on", "debug")
+    what = ["--what", "margin,distance"]
+    text = sambench("measure", suite, *what, *where, code=2)
+    assert "is not kept; --rebuild makes it again" in text
+    assert "nothing could be measured" in text
+    planned = sambench("measure", suite, *what, *where, "--rebuild", "--plan")
+    assert re.search(r"models to make again +2", planned)
+    assert not (results / "models").exists()
+    assert "4 measurements made" in sambench("measure", suite, *what, *where, "--rebuild")
+    assert "2 models of 2 runs" in sambench("models", *where, "--check")
+    again = sambench("measure", suite, *what, *where)
+    assert re.search(r"measurements there already +4", again)
+    assert "0 measurements made" in again
+    (run_id, _) = Store(results).run_ids()
+    assert "pgd accuracy" in sambench("measure", run_id[:8], "--what", "pgd:samples=20:iterations=2", *where)
+    assert "no finished run" in sambench("measure", "0" * 64, *what, *where, code=2)
+    assert "unknown measure" in sambench("measure", suite, "--what", "sharpnes", *where, code=2)
+    assert "is not kept" in sambench("measure", run_id, *what, *where, "--epoch", "1", code=2)
+    sambench("export", tmp_path / "t.csv", *where)
+    assert "margin.margin" in (tmp_path / "t.csv").read_text().splitlines()[0]
+    assert "5 new measurements" in sambench("merge", results, "--results", tmp_path / "third")
