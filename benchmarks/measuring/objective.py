@@ -1,18 +1,17 @@
 """The mean loss of a network on a sample as a function of all its weights, with its derivatives."""
 
-import warnings
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Protocol
 
 import torch
-import torch.autograd.forward_ad as forward_ad
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad, jvp, vjp
+from torch.func import functional_call
 
-CHUNK = 256
-"""Samples of one pass: it bounds the memory, and the values depend on it by rounding alone."""
+LARGEST_CHUNK = 1024
+"""Samples of one pass at most."""
+CHUNK_VALUES = 256 * 3 * 32 * 32
+"""Pixels of one pass, about: they bound the memory, and the values depend on them by rounding alone."""
 
 Product = Callable[[Tensor], Tensor]
 """The product of a symmetric matrix (P, P) with a vector (P,)."""
@@ -106,35 +105,38 @@ class Objective:
             return torch.cat([self.logits(theta, x).argmax(1) == y for x, y in self._chunks()])
 
     def hessian(self, vector: Tensor) -> Tensor:
-        """Return the product of the Hessian at the weights with a vector: forward mode over reverse mode."""
-        load_forward_mode()
-        products = (
-            jvp(grad(lambda theta, x=x, y=y: self._sum(theta, x, y)), (self.theta,), (vector,))[1]
-            for x, y in self._chunks()
-        )
-        return sum_of(products)
+        """Return the product of the Hessian at the weights with a vector: the gradient of g^T v, g the gradient."""
+
+        def product(images: Tensor, labels: Tensor) -> Tensor:
+            at = self.theta.detach().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(self._sum(at, images, labels), at, create_graph=True)
+            return torch.autograd.grad(gradient, at, vector)[0]
+
+        return sum_of(product(*chunk) for chunk in self._chunks())
 
     def gauss_newton(self, vector: Tensor) -> Tensor:
         """Return the product of the generalized Gauss-Newton matrix J^T H J with a vector, H that of the loss in the
-        logits."""
-        load_forward_mode()
-        return sum_of(self._gauss_newton(vector, x) for x, _ in self._chunks())
+        logits. J v is the derivative of J^T u, which is linear in u, by u."""
 
-    def _gauss_newton(self, vector: Tensor, images: Tensor) -> Tensor:
-        def logits(theta: Tensor) -> Tensor:
-            return self.logits(theta, images)
+        def product(images: Tensor, labels: Tensor) -> Tensor:
+            at = self.theta.detach().requires_grad_(True)
+            z = self.logits(at, images)
+            u = torch.zeros_like(z, requires_grad=True)
+            (pulled,) = torch.autograd.grad(z, at, u, create_graph=True)
+            (moved,) = torch.autograd.grad(pulled, u, vector, retain_graph=True)
+            p = z.detach().softmax(1)
+            curved = p * (moved - (p * moved).sum(1, keepdim=True)) / len(self.labels)
+            return torch.autograd.grad(z, at, curved)[0]
 
-        z, moved, *_ = jvp(logits, (self.theta,), (vector,))
-        p = z.softmax(1)
-        curved = p * (moved - (p * moved).sum(1, keepdim=True)) / len(self.labels)
-        return vjp(logits, self.theta)[1](curved)[0]
+        return sum_of(product(*chunk) for chunk in self._chunks())
 
     def _sum(self, theta: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         """Return what these samples add to the mean over all."""
         return F.cross_entropy(self.logits(theta, images), labels, reduction="sum") / len(self.labels)
 
     def _chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        yield from zip(self.images.split(CHUNK), self.labels.split(CHUNK), strict=True)
+        size = min(LARGEST_CHUNK, max(1, CHUNK_VALUES // self.images[0].numel()))
+        yield from zip(self.images.split(size), self.labels.split(size), strict=True)
 
 
 def normalize_logits(logits: Tensor) -> Tensor:
@@ -153,11 +155,3 @@ def sum_of(terms: Iterator[Tensor]) -> Tensor:
     for term in terms:
         total += term
     return total
-
-
-@cache
-def load_forward_mode() -> None:
-    """Load torch's rules of forward differentiation, once: loading them is all that warns, of torch's own code."""
-    with warnings.catch_warnings(), forward_ad.dual_level():
-        warnings.simplefilter("ignore")
-        forward_ad.make_dual(torch.zeros(1), torch.zeros(1))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
+from sambench.benchmarks.measuring import objective as module
 from sambench.benchmarks.measuring.ball import rise_in_ball
 from sambench.benchmarks.measuring.curvature import (
     density,
@@ -18,7 +19,7 @@ from sambench.benchmarks.measuring.curvature import (
     lanczos,
     top_eigenvalues,
 )
-from sambench.benchmarks.measuring.objective import CHUNK, Objective
+from sambench.benchmarks.measuring.objective import Objective
 from sambench.benchmarks.models.preact_resnet import PreActivationNet
 from sambench.benchmarks.training.state import state_digest
 from sambench.errors import ConfigError
@@ -125,11 +126,12 @@ def test_what_takes_too_many_iterations_is_told(case):
         top_eigenvalues(lambda v: dense["hessian"] @ v, start, 5, tolerance=0, iterations=1)
 
 
-def test_a_loss_in_chunks_is_that_of_the_whole_sample_and_leaves_the_network():
+def test_a_loss_in_chunks_is_that_of_the_whole_sample_and_leaves_the_network(monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_CHUNK", 25)
     network, _, _ = _network("batchnorm")
     before = state_digest(network.state_dict())
     with torch.random.fork_rng():
-        images, labels = torch.randn(CHUNK + 9, 1, 4, 4, dtype=torch.float64), torch.randint(0, 3, (CHUNK + 9,))
+        images, labels = torch.randn(60, 1, 4, 4, dtype=torch.float64), torch.randint(0, 3, (60,))
     objective = Objective(network, images, labels, dtype=torch.float64)
     loss = F.cross_entropy(network(images), labels)
     gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(network.parameters()))])
