@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .benchmarks.resolve import make_spec
     from .benchmarks.spec import RunSpec
     from .benchmarks.suites.suite import Suite, load_suite
+    from .benchmarks.training.kept_network import load_model
     from .benchmarks.training.oracle import Oracle
     from .benchmarks.training.run import run_spec
     from .errors import ConfigError, DataError, SambenchError, StateError
@@ -42,6 +43,7 @@ __all__ = [
     "get_info",
     "launch_suite",
     "list_variants",
+    "load_model",
     "load_plugin",
     "load_results",
     "load_suite",
@@ -67,6 +69,7 @@ __getattr__ = attach(
         "get_info": ".variants.registry",
         "launch_suite": ".slurm.launch",
         "list_variants": ".variants.registry",
+        "load_model": ".benchmarks.training.kept_network",
         "load_plugin": ".registry",
         "load_results": ".results.tables.dataframe",
         "load_suite": ".benchmarks.suites.suite",

@@ -39,6 +39,7 @@ COMMANDS = {
         "cancel": "cancel:cancel",
         "retry": "retry:retry",
     },
+    "Models": {"models": "models:models", "measure": "measure:measure"},
     "Results": {
         "leaderboard": "leaderboard:leaderboard",
         "plot": "plot:plot",

@@ -69,6 +69,10 @@ def _model(info: Any) -> Row:
     return {"parameters for CIFAR-10": info.parameters, "paper": info.paper}
 
 
+def _measure(one: Any) -> Row:
+    return {"group": one.group, "defaults": _defaults(one.settings)}
+
+
 KINDS = {
     "variants": Kind("variants.registry:VARIANTS", _variant),
     "hooks": Kind("variants.hooks:HOOKS", _plugin_class),
@@ -81,6 +85,7 @@ KINDS = {
     "step-sizes": Kind("benchmarks.theory.step_sizes:STEP_SIZES"),
     "experiments": Kind("benchmarks.theory.experiments.base:EXPERIMENTS"),
     "checks": Kind("benchmarks.conformance.check:CHECKS", lambda check: {"number": check.number}),
+    "measures": Kind("benchmarks.measuring.registry:MEASURES", _measure),
     "strategies": Kind("benchmarks.tuning.strategies:STRATEGIES"),
     "executors": Kind("slurm.executor:EXECUTORS"),
 }

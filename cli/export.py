@@ -18,9 +18,11 @@ def export(
 ) -> None:
     """Write a tidy table with one row a run, for pandas; docs/results.md says what its columns are."""
     from ..results.tables import dataframe as tables
+    from ..results.tables.measured import good_measurements
 
     kind = format_ or output.suffix.removeprefix(".")
     if kind not in ("csv", "parquet"):
         raise ConfigError(f"format {kind!r} is not valid; choose csv or parquet")
-    table = tables.export(good_records(_filled(results)), output, kind)
+    store = _filled(results)
+    table = tables.export(good_records(store), output, kind, good_measurements(store))
     say(f"wrote {len(table)} rows to {output}")

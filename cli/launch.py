@@ -13,6 +13,7 @@ from .options import (
     DataRoot,
     Device,
     Every,
+    Keeping,
     Plugins,
     Results,
     Sources,
@@ -45,6 +46,7 @@ def launch(
     workers: Workers = None,
     checkpoint_seconds: Every = 60.0,
     anew: Anew = False,
+    keep: Keeping = "",
 ) -> None:
     """Run what is missing of a suite: here, several processes at a time, or as job arrays of a cluster.
 
@@ -61,6 +63,7 @@ def launch(
             data_root=data,
             plugins=plugin or (),
             checkpoint_seconds=checkpoint_seconds,
+            keep=keep,
             command=f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}",
             anew=anew,
             watch=show,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import StateError
+from ..results.records.measurement import merge_measurements
 from ..results.records.merge import merge as merge_records
 from ..results.records.store import Store
 from .console import say, tell
@@ -16,7 +17,10 @@ def merge(
     sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="results folders of other clusters")],
     results: Results = RESULTS,
 ) -> None:
-    """Add the records of other results folders to this one. Nothing is overwritten; different results are explained."""
+    """Add the records and measurements of other results folders to this one.
+
+    Nothing is overwritten; different results are explained.
+    """
     store, conflicts = Store(results), 0
     store.check_writable()
     for source in sources:
@@ -24,6 +28,11 @@ def merge(
         failed = f", {merged.failed} failed attempts" if merged.failed else ""
         say(f"{source}: {merged.added} new{failed}, {merged.same} here already, {len(merged.conflicts)} conflicts")
         for problem in (*merged.conflicts, *merged.damaged):
+            tell(str(problem))
+        added, same, problems = merge_measurements(store, source)
+        if added or same or problems:
+            say(f"{source}: {added} new measurements, {same} here already, {len(problems)} left out")
+        for problem in problems:
             tell(str(problem))
         conflicts += len(merged.conflicts)
     if conflicts:

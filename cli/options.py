@@ -58,6 +58,15 @@ Anew = Annotated[
 ]
 Every = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="least time between two checkpoints")]
 
+Keeping = Annotated[
+    str,
+    typer.Option(
+        "--keep",
+        metavar="WHAT",
+        help="weights: keep those that a run is evaluated with; weights@0,10,50%: those after so many epochs, too",
+    ),
+]
+
 
 def results_option(results: Path) -> str:
     """Return what a printed command needs to find these results when it is pasted: nothing for the default ones."""
@@ -72,8 +81,10 @@ def open_suite(name: str, sources: list[Source] | None) -> "Suite":
     return load_suite(name, tuple(sources or ()))
 
 
-def run_options(results: Path, data: str | None, plugins: list[str] | None, every: float = 60.0) -> "RunOptions":
+def run_options(
+    results: Path, data: str | None, plugins: list[str] | None, every: float = 60.0, keep: str = ""
+) -> "RunOptions":
     """Put together what options say of how runs are made; the executor adds device and threads."""
     from ..slurm.options import RunOptions
 
-    return RunOptions(results, data_root=data, plugins=tuple(plugins or ()), checkpoint_seconds=every)
+    return RunOptions(results, data_root=data, plugins=tuple(plugins or ()), checkpoint_seconds=every, keep=keep)

@@ -7,7 +7,19 @@ from .. import units
 from ..results.records.record import canonical_json
 from .console import facts, out, say
 from .executor_options import Extra, On, ProfileName, profile_options, read_executor
-from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources, SuiteName, Workers, open_suite, run_options
+from .options import (
+    RESULTS,
+    DataRoot,
+    Device,
+    Keeping,
+    Plugins,
+    Results,
+    Sources,
+    SuiteName,
+    Workers,
+    open_suite,
+    run_options,
+)
 
 if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
@@ -28,12 +40,13 @@ def plan(
     data: DataRoot = None,
     device: Device = "auto",
     workers: Workers = None,
+    keep: Keeping = "",
 ) -> None:
     """Print what a suite would run, what it costs and about how long it takes. Starts nothing."""
     from ..slurm.launch import plan_suite
 
     executor = read_executor(on, profile, options, extra, device, workers)
-    made = plan_suite(open_suite(suite, source), executor.fit(run_options(results, data, plugin)), executor)
+    made = plan_suite(open_suite(suite, source), executor.fit(run_options(results, data, plugin, keep=keep)), executor)
     print_plan(made, executor)
 
 
@@ -52,6 +65,7 @@ def print_plan(made: "Plan", executor: "Executor") -> None:
         ("gradient evaluations", f"{made.gradient_evaluations:,.0f}"),
         ("training time, one after the other", units.duration(made.seconds)),
         *executor.describe(made),
+        *([("kept models", units.size(made.model_bytes))] if made.model_bytes else []),
         ("smallest difference that shows", _detectable(made.suite)),
     ]
     rows += [("estimated from", basis) for basis in made.basis]

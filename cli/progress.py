@@ -11,6 +11,7 @@ from ..plain_text import printable
 from .console import styled
 
 if TYPE_CHECKING:
+    from ..benchmarks.measuring.measurements import RunMeasured
     from ..benchmarks.training.state import Advance, TrainState
     from ..slurm.events import RunEvent
 
@@ -86,5 +87,20 @@ def pool_progress(console: Console, total: int) -> Iterator[Callable[["RunEvent"
                 console.print(
                     styled((event.kind, "yellow"), f" {event.run.spec.label()}: {event.text}"), soft_wrap=True
                 )
+
+        yield listen
+
+
+@contextmanager
+def measuring_progress(console: Console, total: int) -> Iterator[Callable[["RunMeasured"], None]]:
+    """Show how many runs are measured."""
+    with _bars(console) as bars:
+        task = bars.add_task("[bold]runs measured", total=total, note="")
+        failed = 0
+
+        def listen(measured: "RunMeasured") -> None:
+            nonlocal failed
+            failed += len(measured.failed)
+            bars.update(task, advance=1, note=f"{failed} measurements failed" if failed else "")
 
         yield listen

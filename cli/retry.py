@@ -12,6 +12,7 @@ from .options import (
     DataRoot,
     Device,
     Every,
+    Keeping,
     Plugins,
     Results,
     Sources,
@@ -41,11 +42,12 @@ def retry(
     device: Device = "auto",
     workers: Workers = None,
     checkpoint_seconds: Every = 60.0,
+    keep: Keeping = "",
 ) -> None:
     """Make the failed and lost runs of a suite again, each at most so often, and later each time."""
     from ..slurm.retry import retry_suite
 
     executor = read_executor(on, profile, options, extra, device, workers)
-    how = run_options(results, data, plugin, checkpoint_seconds)
+    how = run_options(results, data, plugin, checkpoint_seconds, keep)
     ended = retry_suite(open_suite(suite, source), how, executor, most=most, backoff=backoff, tell=say, watch=show)
     report(ended, f"{suite}{results_option(results)}", on)

@@ -11,16 +11,18 @@ from ..benchmarks.distributed.torchrun import reason_recorded, run_under_torchru
 from ..benchmarks.m_sharpness import read_m
 from ..benchmarks.resolve import make_spec
 from ..benchmarks.spec import RunSpec
+from ..benchmarks.training.keeping import Keep, read_model
 from ..benchmarks.training.made_with import outdated
 from ..benchmarks.training.run import run_spec_in_group
 from ..benchmarks.training.signals import note_signals
 from ..datasets.source import Source
 from ..errors import ConfigError
+from ..results.records.models import model_path
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import err, facts, out, say
 from .model_options import read_fields, read_settings, spec_options
-from .options import RESULTS, Anew, DataRoot, Device, Every, Plugins, Results
+from .options import RESULTS, Anew, DataRoot, Device, Every, Keeping, Plugins, Results
 from .progress import run_progress
 
 Settings = Annotated[
@@ -49,6 +51,7 @@ def run(
     devices: Devices = None,
     checkpoint_seconds: Every = 60.0,
     anew: Anew = False,
+    keep: Keeping = "",
 ) -> None:
     """Train one run and write its record. A run that is in the store is shown; an interrupted one resumes.
 
@@ -69,7 +72,9 @@ def run(
     if "m" in hyper and size.isdigit():  # else the spec says what is wrong with it
         hyper["m"] = read_m(hyper["m"], int(size), devices)
     spec = make_spec({**defaults_for_here(pick_device(device)), **fields, "hyper": hyper})
-    store = Store(results)
+    store, kept = Store(results), Keep.parse(keep) if keep else None
+    if kept is not None:
+        kept.epochs(spec.epochs)
     if anew and environment is None:
         for run_id in outdated([(spec, source)], store):
             store.retire(run_id)
@@ -90,11 +95,16 @@ def run(
             data_root=data,
             checkpoint_seconds=checkpoint_seconds,
             watch=watch,
+            keep=kept,
         )
     if not is_main_process:
         return
     say(f"{'already in the store' if known else record.status}: {store.path(spec.run_id)}")
     out.print(facts(_outcome(spec, record)))
+    if (path := model_path(store, spec.run_id)).is_file():
+        say(f"model: {path}")
+    elif keep and record.weights is not None:
+        read_model(store, spec.run_id)  # the run was done before: says how its model is made again
 
 
 def _count(devices: int | None, environment: DistributedEnvironment | None) -> int:

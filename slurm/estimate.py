@@ -107,6 +107,16 @@ def checkpoint_bytes(spec: RunSpec, classes: int) -> int:
     return int(2 * 4 * copies * _parameters(spec.model, classes, spec.norm))
 
 
+@cache
+def _state_bytes(model: str, classes: int, shape: Shape, norm: str) -> int:
+    return models.state_bytes_of(model, classes=classes, channels=shape[0], image_size=shape[1], norm=norm)
+
+
+def model_bytes(spec: RunSpec, shape: Shape, classes: int) -> int:
+    """Estimate the size of a kept model: its parameters and buffers, and some 4 KB that say what they are."""
+    return _state_bytes(spec.model, classes, shape, spec.norm) + 4_000
+
+
 def record_bytes(spec: RunSpec) -> int:
     """Estimate the size of a record: some 4 KB, 250 bytes an epoch, and one bit a test image."""
     return 4_000 + 250 * spec.epochs + 2_000

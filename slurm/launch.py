@@ -41,6 +41,7 @@ def launch_suite(
     data_root: str | None = None,
     plugins: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
+    keep: str = "",
     command: str = "",
     anew: bool = False,
     watch: Watch = silent,
@@ -58,6 +59,8 @@ def launch_suite(
         data_root: folder of downloaded data sets.
         plugins: Python files that register what the suite names.
         checkpoint_seconds: least time between two checkpoints of a run.
+        keep: what of the weights is kept: ``weights``, or ``weights@0,10,50%`` with points on the way; by default what
+            the suite says.
         command: what a reader would type to make the runs, for the manifest.
         anew: make again what was made or begun with other code; see :meth:`.Store.retire`.
         watch: shows the plan and what becomes of it.
@@ -81,7 +84,9 @@ def launch_suite(
         {'completed'}
     """
     store = store if isinstance(store, Store) else Store(store)
-    options = RunOptions(store.root, data_root=data_root, checkpoint_seconds=checkpoint_seconds, plugins=tuple(plugins))
+    options = RunOptions(
+        store.root, data_root=data_root, checkpoint_seconds=checkpoint_seconds, plugins=tuple(plugins), keep=keep
+    )
     options.load_plugins()
     suite = suite if isinstance(suite, Suite) else load_suite(str(suite))
     check_ready(suite)
@@ -98,7 +103,8 @@ def plan_suite(suite: Suite, options: RunOptions, executor: Executor) -> Plan:
     """Return what a suite lacks and what that costs where the executor makes it; writes nothing."""
     store = Store(options.results)
     alive = {status.run_id for status in run_statuses(suite, store, time.time()) if status.alive}
-    return make_plan(suite, store, executor.device(), options.data_root, alive)
+    keep = replace(options, keep=options.keep or suite.keep).what_to_keep()
+    return make_plan(suite, store, executor.device(), options.data_root, alive, keep)
 
 
 def carry_out(suite: Suite, options: RunOptions, executor: Executor, watch: Watch = silent) -> dict[str, str]:
@@ -107,7 +113,7 @@ def carry_out(suite: Suite, options: RunOptions, executor: Executor, watch: Watc
     if timed is not None:  # track T: one run at a time, as it was calibrated
         executor = executor.alone(timed.threads)
         options = replace(options, device_name=timed.device_name, host=timed.host)
-    options = executor.fit(options)
+    options = executor.fit(replace(options, keep=options.keep or suite.keep))
     plan = plan_suite(suite, options, executor)
     executor.check(plan, options.results)
     with watch(plan, executor) as listen:

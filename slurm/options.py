@@ -12,6 +12,8 @@ from ..registry import load_plugin
 if TYPE_CHECKING:
     import torch
 
+    from ..benchmarks.training.keeping import Keep
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -25,6 +27,7 @@ class RunOptions:
         data_root: folder of downloaded data sets.
         checkpoint_seconds: least time between two checkpoints of a run.
         plugins: paths of Python files that register plug-ins.
+        keep: what of the weights is kept, as ``--keep`` takes it; empty for nothing.
         device_name: name of the only processor or GPU model that may make these runs; empty for any.
         host: hash of the only machine that may make them, where ``device_name`` is set.
     """
@@ -37,6 +40,7 @@ class RunOptions:
     data_root: str | None = None
     checkpoint_seconds: float = 60.0
     plugins: tuple[str, ...] = ()
+    keep: str = ""
     device_name: str = ""
     host: str = ""
 
@@ -58,6 +62,12 @@ class RunOptions:
         """Import the plug-ins in this process; one that was imported before is not imported again."""
         for plugin in self.plugins:
             load_plugin(plugin)
+
+    def what_to_keep(self) -> "Keep | None":
+        """Return what of the weights is kept."""
+        from ..benchmarks.training.keeping import Keep
+
+        return Keep.parse(self.keep) if self.keep else None
 
     def prepare(self, worker: int = 0) -> "torch.device":
         """Set threads and load plug-ins in this process; return the device of a worker (GPUs are shared evenly)."""

@@ -45,6 +45,7 @@ class Plan:
         checkpoint_bytes: disk space of the largest checkpoints of one run, in bytes.
         record_bytes: disk space of all records to come, in bytes.
         outdated: number of runs that were made or begun with other code than that of today.
+        model_bytes: disk space of the models that will be kept, in bytes.
     """
 
     suite: "Suite"
@@ -55,6 +56,7 @@ class Plan:
     checkpoint_bytes: int = 0
     record_bytes: int = 0
     outdated: int = 0
+    model_bytes: int = 0
 
     @cached_property
     def gradient_evaluations(self) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite
+from ..benchmarks.training.keeping import Keep
 from ..benchmarks.training.made_with import outdated
 from ..datasets.samplers import get_sampler
 from ..errors import StateError
@@ -25,6 +26,7 @@ def make_plan(
     device: torch.device,
     data_root: str | None = None,
     elsewhere: Set[str] = frozenset(),
+    keep: Keep | None = None,
 ) -> Plan:
     """Compare a suite with a store.
 
@@ -37,6 +39,10 @@ def make_plan(
         device: device that the runs will be made on; estimates are for it.
         data_root: folder of downloaded data sets.
         elsewhere: run ids that another process or job is making.
+        keep: what of the weights of every run will be kept.
+
+    Raises:
+        ConfigError: a point at which weights are to be kept lies behind the end of a run.
     """
     done = set(store.run_ids())
     ids = dict(zip(suite.run_ids, suite.specs, strict=True))
@@ -46,7 +52,7 @@ def make_plan(
     speeds: dict[Workload, tuple[float, str]] = {}
     data: dict[str, tuple[estimate.Shape, int, Tensor]] = {}
     epochs: dict[tuple[str, str, int | None, float, int, int, bool], int] = {}
-    runs, checkpoints, records = [], 0, 0
+    runs, checkpoints, records, kept = [], 0, 0, 0
     for run_id, spec in ids.items():
         if run_id in done or run_id in elsewhere:
             continue
@@ -73,6 +79,8 @@ def make_plan(
         runs.append(Planned(spec, source, steps, gradients, forwards, seconds))
         checkpoints = max(checkpoints, estimate.checkpoint_bytes(spec, classes))
         records += estimate.record_bytes(spec)
+        if keep is not None:
+            kept += (1 + len(keep.epochs(spec.epochs))) * estimate.model_bytes(spec, shape, classes)
     return Plan(
         suite=suite,
         runs=tuple(runs),
@@ -82,6 +90,7 @@ def make_plan(
         checkpoint_bytes=checkpoints,
         record_bytes=records,
         outdated=len(outdated(((spec, suite.source(spec)) for spec in suite.specs), store)),
+        model_bytes=kept,
     )
 
 

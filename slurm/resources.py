@@ -57,9 +57,11 @@ def resources(jobs: tuple[Packed, ...], profile: Profile, max_array_size: int) -
 
 
 def disk_bytes(plan: Plan, at_once: int, jobs: int = 0) -> int:
-    """Estimate the room that a plan needs at most: all records, and checkpoints of the runs that are made at once."""
+    """Estimate the room that a plan needs at most: all records and kept models, and the checkpoints of the runs that
+    are made at once."""
     code = CODE_BYTES if jobs else 0
-    return plan.record_bytes + plan.checkpoint_bytes * min(at_once, len(plan.runs)) + JOB_BYTES * jobs + code
+    records = plan.record_bytes + plan.model_bytes
+    return records + plan.checkpoint_bytes * min(at_once, len(plan.runs)) + JOB_BYTES * jobs + code
 
 
 def check_room(results: Path, needed: int) -> None:

@@ -117,7 +117,7 @@ def _rounds(
 
                 yield hear
 
-        carry_out(replace(suite, specs=tuple(specs)), options, executor, watched)
+        carry_out(replace(suite, specs=tuple(specs), keep=""), options, executor, watched)
         return errors
 
     return make

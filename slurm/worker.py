@@ -25,6 +25,7 @@ def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Lis
             device=device,
             checkpoint_seconds=options.checkpoint_seconds,
             watch=report_steps(listen, worker, run),
+            keep=options.what_to_keep(),
         )
         return RunEvent(record.status, worker, run, record.counters.steps, record.error or "")
     except Interrupted as stop:

@@ -143,6 +143,13 @@ def parameters_of(name: str, *, classes: int, channels: int = 3, image_size: int
         return sum(parameter.numel() for parameter in _construct(name, task).parameters())
 
 
+def state_bytes_of(name: str, *, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch") -> int:
+    """Count the bytes of parameters and buffers of a model without allocating them; arguments as :func:`build`."""
+    with _private_stream(0), torch.device("meta"):
+        state = _construct(name, Task(classes, channels, image_size, norm)).state_dict()
+    return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+
+
 def _construct(name: str, task: Task) -> nn.Module:
     info, parameters = MODELS.resolve(name)
     if task.norm not in info.norms:

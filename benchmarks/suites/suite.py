@@ -17,6 +17,10 @@ trials = 12
 [time]                           # track T
 seconds = 3600
 
+[keep]                           # the evaluated weights of every run, beside its record
+weights = true
+at = [0, 10, "50%"]              # and those after so many epochs, or that share of them
+
 [[runs]]                         # any field of a run; `grid` multiplies; other names are hyper-parameters
 variant = "unified_sam"
 grid = { rho = [0.1, 0.2], lam = [0.0, "1-1/t"] }
@@ -36,9 +40,19 @@ from ...datasets.source import Source
 from ...errors import ConfigError, explain, unknown
 from ...results.records.manifest import Calibration, Tuning
 from ..spec import RunSpec
+from ..training.keeping import Keep
 from .entries import Entry, ResolvedTrack, expand_entries, resolved_tracks, specs_without_tracks
 from .files import find_suite
 from .tuning_budget import Budget, read_budget
+
+
+class _Keep(BaseModel):
+    """What the table ``[keep]`` holds."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    weights: bool = True
+    at: list[int | str] = []
 
 
 class _File(BaseModel):
@@ -55,6 +69,7 @@ class _File(BaseModel):
     tuning: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
     time: dict[str, Any] = {}
+    keep: _Keep = _Keep(weights=False)
     runs: list[dict[str, Any]] = []
 
 
@@ -78,6 +93,7 @@ class Suite:
         budget: of the tuning that has to come first, or None.
         tuned: the ledger that its settings come from, or None.
         seconds: time budget of track T, or None.
+        keep: what of the weights of its runs is kept, as ``--keep`` takes it; empty for nothing.
     """
 
     name: str
@@ -92,6 +108,7 @@ class Suite:
     budget: Budget | None = None
     tuned: Tuning | None = None
     seconds: float | None = None
+    keep: str = ""
 
     @cached_property
     def run_ids(self) -> tuple[str, ...]:
@@ -154,6 +171,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         "specs": lambda: () if content.get("tracks") else specs_without_tracks(entries, seeds),
         "budget": lambda: read_budget(content["tuning"], entries, seeds) if "tuning" in content else None,
         "tuned": lambda: _table(Tuning, "tuned", content["tuned"]) if "tuned" in content else None,
+        "keep": lambda: _read_keep(_table(_Keep, "keep", content["keep"])) if "keep" in content else "",
     }.items():
         try:
             found[part] = read()
@@ -196,6 +214,13 @@ def _table(kind: type[Any], name: str, content: Any) -> Any:
         return kind.model_validate(content)
     except ValidationError as error:
         raise ConfigError("\n".join(f"[{name}] {line}" for line in explain(error))) from error
+
+
+def _read_keep(table: _Keep) -> str:
+    keep = Keep.parse("weights" + ("@" + ",".join(map(str, table.at)) if table.at else ""))
+    if not table.weights and keep.points:
+        raise ConfigError("[keep] at=... is not valid without weights: set weights = true, or leave at out")
+    return str(keep) if table.weights else ""
 
 
 def _absolute(place: str, folder: Path) -> str:

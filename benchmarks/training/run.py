@@ -27,6 +27,7 @@ from ..spec import RunSpec
 from .behaviour import behaviour_of
 from .checkpoint import Checkpoints
 from .environment import describe_environment
+from .keeping import Keep, Keeper
 from .loop import Diverged, train
 from .made_with import WAY_OUT, changed_since, made_with, plugin_sources
 from .made_with import begin as begin_with
@@ -45,6 +46,7 @@ def run_spec(
     checkpoint_seconds: float = 60.0,
     watch: Callable[[TrainState], Advance] = lambda run: lambda run: None,
     process_group: ProcessGroup = SINGLE_PROCESS,
+    keep: Keep | None = None,
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
@@ -60,6 +62,7 @@ def run_spec(
         checkpoint_seconds: least time between two checkpoints.
         watch: called with the fresh or resumed run; returns a function that is called after every step.
         process_group: the processes that make this run together.
+        keep: what of its weights is kept beside the record.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
@@ -93,9 +96,11 @@ def run_spec(
             run.load_state_dict(state)
             if process_group.is_main_process:
                 log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
+        keeper = Keeper(keep, store, run, checkpoints.verify)
         try:
-            train(run, checkpoints, advance=_reporting(run, checkpoints.lease, watch(run)))
-            record = make_record(run, dataset, location, "completed", measurement=run.final_measurement())
+            advance = keeper.watching(_reporting(run, checkpoints.lease, watch(run)))
+            train(run, checkpoints, advance=advance)
+            record = make_record(run, dataset, location, "completed", measurement=run.final_measurement(keeper.final))
         except Diverged as error:
             record = make_record(run, dataset, location, "diverged", str(error))
         except SambenchError as error:

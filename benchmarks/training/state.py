@@ -1,7 +1,7 @@
 """The state of a run: everything the loop works on, built from the spec, saved and restored as one."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +42,15 @@ class Measurement:
     metrics: Metrics
     evaluated: Evaluated | None
     weights: str
+
+
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """sha256 over the state of a model, names and bits: equal exactly when every parameter and buffer is."""
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 class TrainState:
@@ -188,12 +197,17 @@ class TrainState:
         passes = (partial(self.oracle.forward, images) for images in self.loader.uniform(self.step))
         return evaluated(self.average, self.model, self.oracle.statistics, passes)
 
-    def final_measurement(self) -> Measurement:
-        """Measure what the run evaluates on the split that its protocol reports: once, at the end of training."""
+    def final_measurement(self, keep: Callable[[nn.Module], None] = lambda model: None) -> Measurement:
+        """Measure what the run evaluates on the split that its protocol reports: once, at the end of training.
+
+        Args:
+            keep: called with the model while it has the weights that are measured.
+        """
         split = "validation" if self.spec.split == "search" else "test"
         self.evaluation_clock.start()
         with self.evaluated() as passes:
             measured, weights = self.evaluate(split), self.weights_digest()
+            keep(self.model)
         self.evaluation_clock.stop()
         self.oracle.counters.forward_evaluations += passes
         metrics = Metrics(
@@ -242,12 +256,8 @@ class TrainState:
         self.evaluation_clock.stop()
 
     def weights_digest(self) -> str:
-        """sha256 over the model's state, names and bits: equal exactly when every parameter and buffer is."""
-        digest = hashlib.sha256()
-        for name, tensor in self.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        """Return the digest of the model as it is; see :func:`state_digest`."""
+        return state_digest(self.model.state_dict())
 
     # -- saving and restoring --------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 from ...results.records.trials import Trial
 from ..suites.entries import Entry
 from ..suites.suite import Suite
+from ..training.keeping import Keep
 
 
 def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str) -> str:
@@ -30,6 +31,9 @@ def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str)
     ]
     if suite.seconds is not None:
         parts.append(f"[time]\n{_table({'seconds': suite.seconds})}")
+    if suite.keep:
+        points = [point if point.endswith("%") else int(point) for point in Keep.parse(suite.keep).points]
+        parts.append(f"[keep]\n{_table({'weights': True, 'at': points})}")
     chosen = {(trial.method, trial.track): trial for trial in trials if trial.chosen}
     parts += [entry for one in suite.entries for entry in _entries(one, tracks, chosen)]
     return "\n".join(parts)

@@ -13,9 +13,11 @@ import pandas as pd
 
 from ...atomic import atomic_write_bytes
 from ...errors import StateError, unknown
+from ..records.measurement import Measurement
 from ..records.record import Counters, CurvePoint, Environment, RunRecord, Timing, canonical_json
 from ..records.store import Store
 from .comparability import REPETITION, identity_of, key_of, method_of, workload_of
+from .measured import good_measurements, with_measurements
 
 log = logging.getLogger("sambench")
 FORMATS = ("csv", "parquet")
@@ -65,6 +67,8 @@ COLUMNS: dict[str, str] = {
     "source": "sha256 of the modules of an installed package, which has no commit",
     "behaviour": "hash of a short training of the variant: equal where its rule is",
     "libraries": "versions of libraries that results may depend on, as JSON",
+    "MEASURE.VALUE": "a value of a measure of the kept model (docs/measures.md), with the settings that are not at "
+    "their default in brackets: `pgd[epsilon=2.0].accuracy`; empty where it was not measured",
 }
 """Columns of :func:`frame`. A spec key with the name of another column is called ``spec.NAME``."""
 
@@ -117,14 +121,14 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     for key in {key for part in shared for key in part} | {"workload", "method"}:
         one_each = _column([part.get(key) for part in shared])
         columns[key] = one_each.take(np.array(where, dtype=np.int64)).reset_index(drop=True)
-    fixed = [key for key in COLUMNS if key not in ("spec keys", "hyper.NAME")]
+    fixed = [key for key in COLUMNS if key not in ("spec keys", "hyper.NAME", "MEASURE.VALUE")]
     at = fixed.index("measured_on")
     extra = sorted(columns.keys() - set(fixed) - absent, key=lambda key: (key.startswith("hyper."), key))
     return pd.DataFrame({key: columns[key] for key in (*fixed[:at], *extra, *fixed[at:])})
 
 
 def load_results(results: str | Path) -> pd.DataFrame:
-    """Read the records of a results folder into a table with one row a run; see :func:`frame`.
+    """Read the records and measurements of a results folder into a table with one row a run; see :func:`frame`.
 
     Args:
         results: the folder; files in it that cannot be read as records are left out with a warning each.
@@ -140,7 +144,7 @@ def load_results(results: str | Path) -> pd.DataFrame:
             log.warning("left out: %s", record)
     if not found:
         raise StateError(f"there are no records in {store.runs}; `sambench run` and `launch` write them there")
-    return frame(found)
+    return with_measurements(frame(found), good_measurements(store))
 
 
 def curves(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -152,8 +156,13 @@ def curves(records: Iterable[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def export(records: Iterable[RunRecord], path: str | Path, format: Literal["csv", "parquet"] = "csv") -> pd.DataFrame:
-    """Write the table of :func:`frame` to a file, whole or not at all, and return it.
+def export(
+    records: Iterable[RunRecord],
+    path: str | Path,
+    format: Literal["csv", "parquet"] = "csv",
+    measurements: Iterable[Measurement] = (),
+) -> pd.DataFrame:
+    """Write the table of :func:`frame`, with the columns of measurements, to a file, whole or not at all; return it.
 
     The same records give the same bytes, in any order.
 
@@ -163,7 +172,7 @@ def export(records: Iterable[RunRecord], path: str | Path, format: Literal["csv"
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    table = frame(records)
+    table = with_measurements(frame(records), measurements)
     if format == "csv":
         data = table.to_csv(index=False).encode()
     else:

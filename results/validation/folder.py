@@ -6,6 +6,7 @@ from pathlib import Path
 from ..records.behaviour import Code
 from .contents import read
 from .finding import Finding, merged
+from .measurements import check_measurements
 from .runs import check_data, check_releases, check_runs, check_seeds, check_tiers
 from .suites import check_suite
 
@@ -33,6 +34,7 @@ def validate(root: str | Path, today: Mapping[str, Code], official: Mapping[str,
             *check_releases(found),
             *check_seeds(found),
             *check_tiers(found),
+            *check_measurements(found),
             *(finding for manifest in found.manifests for finding in check_suite(found, manifest)),
         ]
     )

@@ -45,6 +45,7 @@ def run_as_worker(
             device=options.device,
             checkpoint_seconds=options.checkpoint_seconds,
             watch=report_steps(tell, 0, run),
+            keep=options.what_to_keep(),
         )
         event = RunEvent(record.status, 0, run, record.counters.steps, record.error or "")
     except Interrupted as stop:

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, its exit codes, and that nothing is lost."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -215,3 +216,48 @@ def test_a_shell_completes_commands_and_their_options(typed, found):
     program = "from sambench.cli import app; app(prog_name='sambench')"
     ended = subprocess.run([sys.executable, "-c", program], env=os.environ | asked, capture_output=True, text=True)
     assert ended.stdout.split() == [found]
+
+
+def test_models_are_kept_listed_and_told_when_damaged(tmp_path):
+    suite, results = tmp_path / "two.toml", tmp_path / "r"
+    suite.write_text(SUITE.replace("[spec]", '[keep]\nweights = true\nat = [0, "100%"]\n[spec]'))
+    where = ["--results", results, "--device", "cpu"]
+    assert "kept models" in sambench("plan", suite, *where)
+    assert "kept models" not in sambench("plan", "quickstart", *where)
+    assert "no model is kept" in sambench("models", "--results", results, code=2)
+    sambench("launch", suite, *where, "--on", "debug")
+    assert "6 models of 2 runs" in sambench("models", "--results", results, "--check")
+    (model, *_) = sorted((results / "models").glob("*@0.safetensors"))
+    model.write_bytes(b"")
+    assert "1 of 6 models cannot be used" in sambench("models", "--results", results, "--check", code=2)
+    planned = sambench("plan", suite, "--keep", "weights@7", *where, "--results", tmp_path / "other", code=2)
+    assert "behind the end of a run of 1 epochs" in planned
+    sambench("run", *TINY, "--results", results)
+    assert "is not kept" in sambench("run", *TINY, "--results", results, "--keep", "weights", code=2)
+
+
+def test_models_are_measured_once_and_made_again_where_they_are_lost(tmp_path):
+    suite, results = tmp_path / "two.toml", tmp_path / "r"
+    suite.write_text(SUITE)
+    where = ["--results", results]
+    sambench("launch", suite, *where, "--device", "cpu", "--on", "debug")
+    what = ["--what", "margin,distance"]
+    text = sambench("measure", suite, *what, *where, code=2)
+    assert "is not kept; --rebuild makes it again" in text
+    assert "nothing could be measured" in text
+    planned = sambench("measure", suite, *what, *where, "--rebuild", "--plan")
+    assert re.search(r"models to make again +2", planned)
+    assert not (results / "models").exists()
+    assert "4 measurements made" in sambench("measure", suite, *what, *where, "--rebuild")
+    assert "2 models of 2 runs" in sambench("models", *where, "--check")
+    again = sambench("measure", suite, *what, *where)
+    assert re.search(r"measurements there already +4", again)
+    assert "0 measurements made" in again
+    (run_id, _) = Store(results).run_ids()
+    assert "pgd accuracy" in sambench("measure", run_id[:8], "--what", "pgd:samples=20:iterations=2", *where)
+    assert "no finished run" in sambench("measure", "0" * 64, *what, *where, code=2)
+    assert "unknown measure" in sambench("measure", suite, "--what", "sharpnes", *where, code=2)
+    assert "is not kept" in sambench("measure", run_id, *what, *where, "--epoch", "1", code=2)
+    sambench("export", tmp_path / "t.csv", *where)
+    assert "margin.margin" in (tmp_path / "t.csv").read_text().splitlines()[0]
+    assert "5 new measurements" in sambench("merge", results, "--results", tmp_path / "third")

@@ -366,13 +366,13 @@ def test_a_cost_that_is_drawn_at_random_counts_with_the_mean_of_its_runs(folder:
 
 def test_data_of_a_reserved_name_are_the_official_ones(folder: Folder) -> None:
     folder.write()
-    found = validate(folder.root, SOURCES, {"digits": "0" * 64})
+    found = validate(folder.root, TODAY, {"digits": "0" * 64})
     assert {(f.serious, f.problem) for f in found} == {(True, "not the official digits, which has 000000000000")}
 
 
 def test_data_of_a_reserved_name_that_nobody_here_has_held_are_not_vouched_for(folder: Folder) -> None:
     folder.write()
-    found = validate(folder.root, SOURCES, {"digits": None})
+    found = validate(folder.root, TODAY, {"digits": None})
     assert {(f.serious, f.problem) for f in found} == {(False, "nothing here knows that of digits")}
 
 

@@ -1,0 +1,30 @@
+"""The SAM gap: what one step of SAM's ascent costs."""
+
+from typing import Any
+
+import torch
+
+from ...hyper import Hyper
+from ..measuring.registry import Found, measure
+from ..measuring.subject import LOGITS, SAMPLE, Subject
+
+
+@measure(
+    "sam_gap",
+    "rise of the loss after SAM's one step of ascent",
+    group="sharpness",
+    settings={"rho": Hyper(0.05, "length of the step", low=0, above=True), **LOGITS, **SAMPLE},
+    values={"gap": "L(w + rho g / ||g||) - L(w), nats", "loss": "L(w), nats", "gradient_norm": "||g||, g = grad L(w)"},
+    paper="Foret et al. 2020, arXiv 2010.01412",
+)
+def sam_gap(subject: Subject, *, rho: float, **sample: Any) -> Found:
+    """Measure L(w + rho g / ||g||) - L(w) for the gradient g of the training loss; 0 where g is 0."""
+    objective = subject.objective(**sample)
+    loss, gradient = objective.gradient(objective.theta)
+    norm = gradient.norm()
+    ascent = gradient * (rho / norm.clamp_min(torch.finfo(norm.dtype).tiny))
+    return {
+        "gap": float(objective.loss(objective.theta + ascent) - loss),
+        "loss": float(loss),
+        "gradient_norm": float(norm),
+    }

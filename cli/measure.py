@@ -1,0 +1,124 @@
+"""``sambench measure``: sharpness, robustness and other measures of trained networks."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import units
+from ..errors import SambenchError
+from .console import err, facts, out, say
+from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources, open_suite
+from .progress import measuring_progress
+
+if TYPE_CHECKING:
+    from ..benchmarks.measuring.measurements import MeasuringPlan, RunMeasured
+    from ..datasets.source import Source
+
+What = Annotated[
+    list[str],
+    typer.Option(
+        "--what",
+        metavar="MEASURE[:NAME=VALUE...],...",
+        help="measures or groups of them, as in sharpness,pgd:epsilon=2; see sambench list measures",
+    ),
+]
+
+
+def measure(
+    target: Annotated[str, typer.Argument(metavar="SUITE|RUN", help="a suite, or the first digits of a run's id")],
+    what: What,
+    results: Results = RESULTS,
+    epoch: Annotated[
+        int | None, typer.Option("--epoch", min=0, help="weights after so many epochs, of --keep weights@N")
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="make models that are not kept again, by their runs; checked to the bit")
+    ] = False,
+    plan_only: Annotated[bool, typer.Option("--plan", help="say what there is to do, and start nothing")] = False,
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "cpu",
+    workers: Annotated[int, typer.Option("--workers", min=1, help="processes, of one thread each")] = 1,
+) -> None:
+    """Measure the kept models of a suite or of a run. What was measured before is not measured again.
+
+    Every value is a record of its own beside those of the runs, with all settings; docs/measures.md says what each
+    means.
+    """
+    from ..benchmarks.measuring.measurements import MeasuringOptions, measure_runs, plan_measurements
+    from ..benchmarks.measuring.registry import read_requests
+
+    requests = read_requests(what)
+    run_ids, sources = _runs(target, results, source)
+    options = MeasuringOptions(
+        results,
+        epoch=epoch,
+        rebuild=rebuild,
+        device=device,
+        data_root=data,
+        sources=sources,
+        plugins=tuple(plugin or ()),
+    )
+    plan = plan_measurements(run_ids, requests, options)
+    _print_plan(plan, len(run_ids), rebuild)
+    if plan_only:
+        return
+    with measuring_progress(err, len(plan.todo)) as listen:
+        measured = measure_runs(run_ids, requests, options, workers=workers, listen=listen)
+    _report(measured, plan, single=len(run_ids) == 1)
+
+
+def _runs(target: str, results: Path, sources: "list[Source] | None") -> "tuple[tuple[str, ...], tuple[Source, ...]]":
+    """Return the ids of the runs that are meant, and where their data sets lie."""
+    from ..benchmarks.suites.files import list_suites
+    from ..results.records.models import find_run
+    from ..results.records.store import Store
+
+    if re.fullmatch("[0-9a-f]{6,64}", target) and target not in list_suites():
+        return (find_run(Store(results), target),), tuple(sources or ())
+    suite = open_suite(target, sources)
+    return suite.run_ids, suite.sources
+
+
+def _print_plan(plan: "MeasuringPlan", runs: int, rebuild: bool) -> None:
+    rows = [
+        ("runs", str(runs)),
+        ("measurements there already", str(plan.done)),
+        ("to do", f"{sum(map(len, plan.todo.values()))} of {len(plan.todo)} runs"),
+    ]
+    if rebuild:
+        rows.append(
+            ("models to make again", f"{len(plan.missing)}, {units.duration(plan.rebuild_seconds)} of training")
+        )
+    out.print(facts(rows))
+    for line in plan.skipped[:5]:
+        err.print(f"[yellow]left out:[/] {line}", highlight=False)
+    if len(plan.skipped) > 5:
+        err.print(f"[yellow]left out:[/] {len(plan.skipped) - 5} more runs", highlight=False)
+
+
+def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", single: bool) -> None:
+    """Say what came of it; of a single run, every value.
+
+    Raises:
+        SambenchError: something failed, or nothing could be measured at all.
+    """
+    made = [one for run in measured for one in run.made]
+    if single:
+        rows = [
+            (f"{one.label} {key}", "" if v is None else f"{v:.6g}") for one in made for key, v in one.values.items()
+        ]
+        out.print(facts(rows))
+    say(f"{len(made)} measurements made in {units.duration(sum(one.seconds for one in made))} of computing")
+    for line in dict.fromkeys(line for run in measured for line in run.not_applicable):
+        err.print(f"[yellow]not defined here:[/] {line}", highlight=False)
+    failed = [line for run in measured for line in run.failed]
+    for line in failed[:10]:
+        err.print(f"[red]failed:[/] {line}", highlight=False)
+    if failed:
+        raise SambenchError(f"{len(failed)} measurements failed; the same command tries them again")
+    if plan.skipped and not made and not plan.done:
+        raise SambenchError("nothing could be measured; the lines above say why")

@@ -1,0 +1,55 @@
+"""``sambench models``: the models that are kept."""
+
+from typing import Annotated
+
+import typer
+
+from .. import units
+from ..errors import StateError
+from ..results.records.models import FINAL, ModelFile, list_models
+from ..results.records.store import Store
+from .console import grid, out, say
+from .options import RESULTS, Plugins, Results
+
+
+def models(
+    results: Results = RESULTS,
+    check: Annotated[bool, typer.Option("--check", help="read every file and hold it to its digest")] = False,
+    plugin: Plugins = None,
+) -> None:
+    """List the models that are kept beside the records; `sb.load_model(RUN)` returns one."""
+    store = Store(results)
+    found = list_models(store)
+    if not found:
+        raise StateError(f"no model is kept in {store.root}: `sambench run` and `launch` keep them with --keep weights")
+    states = [_check(store, file) if check else "" for file in found]
+    rows = [
+        (file.run_id[:12], _label(store, file), _point(file), units.size(file.size), state)
+        for file, state in zip(found, states, strict=True)
+    ]
+    out.print(grid(["run", "variant", "weights", "size", "state" if check else ""], rows))
+    total = units.size(sum(file.size for file in found))
+    say(f"{len(found)} models of {len({file.run_id for file in found})} runs, {total}")
+    if bad := [state for state in states if state not in ("", "good")]:
+        raise StateError(f"{len(bad)} of {len(found)} models cannot be used")
+
+
+def _label(store: Store, file: ModelFile) -> str:
+    if not store.has(file.run_id):
+        return "no record yet"
+    spec = store.read(file.run_id).spec
+    return f"{spec.get('variant')} on {spec.get('dataset')}, seed {spec.get('seed')}"
+
+
+def _point(file: ModelFile) -> str:
+    return "evaluated" if file.epoch == FINAL else f"after {file.epoch} epochs"
+
+
+def _check(store: Store, file: ModelFile) -> str:
+    from ..benchmarks.training.keeping import read_model  # torch
+
+    try:
+        read_model(store, file.run_id, file.epoch)
+    except StateError as error:
+        return str(error)
+    return "good"

@@ -1,0 +1,143 @@
+"""The record of one measurement of a finished run: what was measured, with which settings, on which weights."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ...atomic import atomic_write_bytes, make_folder, remove_leftovers
+from ...errors import StateError, explain
+from .record import Environment, Finite, canonical_json
+from .store import Damaged, Store
+
+FOLDER = "measurements"
+"""Folder of the measurements, ``<run id>/<measurement id>.json``, beside the records of a store."""
+
+_Hash = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Measurement(BaseModel):
+    """One measurement; ``measurement_id`` must be the hash of what it is a measurement of: checked on every read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    measurement_id: str = _Hash
+    run_id: str = _Hash
+    epoch: int | None = Field(None, ge=0, description="epochs after which the weights were kept; null: the final ones")
+    measure: str
+    version: int = Field(gt=0, description="of the measure")
+    settings: dict[str, float | int | bool | str] = Field(description="all settings of the measure")
+    label: str = Field(description="the measure and the settings that are not at their default, for columns")
+    weights: str = Field(pattern="^[0-9a-f]{64}$", description="sha256 over the state that was measured")
+    values: dict[str, Finite | None] = Field(description="a number that is not finite, or not known, is null")
+    series: dict[str, tuple[Finite | None, ...]] = Field(default_factory=dict, description="series of numbers")
+    seconds: Finite = Field(ge=0)
+    source: str = Field(pattern="^[0-9a-f]{64}$", description="sha256 of the measure's source file")
+    environment: Environment
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Measurement":
+        expected = measurement_id(self.run_id, self.epoch, self.measure, self.version, self.settings)
+        if self.measurement_id != expected:
+            raise ValueError(
+                f"measurement_id {self.measurement_id[:12]} is not the hash of run, measure and settings "
+                f"({expected[:12]})"
+            )
+        return self
+
+
+def measurement_id(run_id: str, epoch: int | None, measure: str, version: int, settings: dict[str, Any]) -> str:
+    """Identify a measurement: the sha256 (64 hex digits) over run, point, measure, its version and all settings."""
+    identity = {"run_id": run_id, "epoch": epoch, "measure": measure, "version": version, "settings": settings}
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+
+
+class Measurements:
+    """The measurements beside the records of a store: append-only, safe for any number of processes.
+
+    Args:
+        store: whose runs are measured.
+    """
+
+    def __init__(self, store: Store):
+        self.root = store.root / FOLDER
+
+    def path(self, run_id: str, identity: str) -> Path:
+        """Return the path of a measurement, which need not exist."""
+        return self.root / run_id / f"{identity}.json"
+
+    def has(self, run_id: str, identity: str) -> bool:
+        """Tell whether a measurement was made."""
+        return self.path(run_id, identity).is_file()
+
+    def write(self, measurement: Measurement) -> bool:
+        """Add a measurement, whole or not at all; one that is there is never replaced.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            StateError: it would not be valid when read back, or the folder cannot be written.
+        """
+        path, text = self.path(measurement.run_id, measurement.measurement_id), measurement.model_dump_json()
+        try:
+            Measurement.model_validate_json(text)
+        except ValidationError as error:
+            raise StateError(f"measure {measurement.measure!r} made no valid record: {explain(error)[0]}") from error
+        make_folder(path.parent)
+        remove_leftovers(path.parent)
+        return atomic_write_bytes(path, f"{text}\n".encode(), overwrite=False)
+
+    def run_ids(self) -> list[str]:
+        """List the ids of the runs that have measurements, sorted."""
+        return sorted(path.name for path in self.root.iterdir() if path.is_dir()) if self.root.is_dir() else []
+
+    def of(self, run_id: str) -> Iterator[Measurement | Damaged]:
+        """Read the measurements of a run in the order of their ids; a damaged file does not stop the others."""
+        for path in sorted((self.root / run_id).glob("*.json")):
+            yield _parse(path)
+
+    def scan(self) -> Iterator[Measurement | Damaged]:
+        """Read all measurements, by run."""
+        for run_id in self.run_ids():
+            yield from self.of(run_id)
+
+
+def _parse(path: Path) -> Measurement | Damaged:
+    try:
+        found = Measurement.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        return Damaged(path, explain(error)[0] if isinstance(error, ValidationError) else str(error.strerror))
+    if (path.parent.name, path.stem) != (found.run_id, found.measurement_id):
+        return Damaged(path, f"it holds measurement {found.measurement_id[:12]} of run {found.run_id[:12]}")
+    return found
+
+
+def merge_measurements(into: Store, source: Path) -> tuple[int, int, list[Damaged | str]]:
+    """Add the measurements of another results folder to a store; nothing that is there changes.
+
+    Args:
+        into: store that they are added to.
+        source: another results folder, or its folder ``runs``.
+
+    Returns:
+        The number that was added, the number that both have, and what is wrong: files that are none, and measurements
+        of other weights than those of the run here.
+    """
+    ours, theirs = Measurements(into), Measurements(Store(source.parent if source.name == "runs" else source))
+    added, same = 0, 0
+    problems: list[Damaged | str] = []
+    for found in theirs.scan():
+        if isinstance(found, Damaged):
+            problems.append(found)
+        elif found.epoch is None and into.has(found.run_id) and into.read(found.run_id).weights != found.weights:
+            problems.append(
+                f"{found.label} of run {found.run_id[:12]} was measured on other weights than the run has here"
+            )
+        else:
+            new = ours.write(found)
+            added, same = added + new, same + (not new)
+    return added, same, problems

@@ -1,0 +1,471 @@
+"""Every measure: closed forms, invariances, other people's code, and a network that is the same afterwards."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
+from torch import nn
+from torchmetrics.classification import MulticlassCalibrationError
+
+from sambench.benchmarks.measures.calibration import adaptive_error, calibration_error, fit_temperature
+from sambench.benchmarks.measures.feature_rank import rank_of
+from sambench.benchmarks.measures.path_norm import path_norm
+from sambench.benchmarks.measures.weight_norms import conv_spectral_norm
+from sambench.benchmarks.measuring.activations import blocks_of, relu_outputs
+from sambench.benchmarks.measuring.attack import pgd, random_start
+from sambench.benchmarks.measuring.measurements import MeasuringOptions, measure_run, open_subject
+from sambench.benchmarks.measuring.objective import Objective
+from sambench.benchmarks.measuring.registry import MEASURES, NotApplicable, ask, measure, read_requests
+from sambench.benchmarks.measuring.subject import Subject
+from sambench.benchmarks.training.keeping import Keep
+from sambench.benchmarks.training.run import run_spec
+from sambench.benchmarks.training.state import state_digest
+from sambench.errors import ConfigError, StateError
+from sambench.results.records.measurement import Measurements
+from sambench.results.records.store import Store
+from sambench.seeding import generator
+
+MEASURES.discover()
+FEW = {"samples": 32, "draws": 6, "steps": 3, "iterations": 4, "tolerance": 0.5}
+FIELDS = {"mlp": {"model": "mlp", "noise": 0.2}, "batchnorm": {"model": "wrn10_1", "split": "full"}}
+
+
+def few(name):
+    """Ask for a measure that costs little."""
+    own = MEASURES.get(name).settings
+    given = {key: value for key, value in FEW.items() if key in own}
+    return ask(name, given | ({"iterations": 50} if name == "lambda_max" else {}))
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_spec, tmp_path_factory):
+    """A results folder with two runs whose models are kept."""
+    root = tmp_path_factory.mktemp("finished")
+    ids = {}
+    for name, fields in FIELDS.items():
+        spec = tiny_spec(variant="sam", **fields)
+        run_spec(spec, Store(root), keep=Keep())
+        ids[name] = spec.run_id
+    return root, ids
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+@pytest.mark.parametrize("name", MEASURES.names())
+def test_a_measure_returns_what_it_declares_twice_the_same_and_leaves_the_network(name, kind, finished):
+    root, ids = finished
+    subject = open_subject(ids[kind], MeasuringOptions(root))
+    before = state_digest(subject.network.state_dict())
+    request = few(name)
+    with subject.unchanged(name):
+        found = request.measure.function(subject, **request.settings)
+    assert found.keys() == request.measure.values.keys()
+    again = request.measure.function(subject, **request.settings)
+    assert repr(found) == repr(again)
+    assert state_digest(subject.network.state_dict()) == before == subject.record.weights
+    missing = {key for key, value in found.items() if isinstance(value, float) and not math.isfinite(value)}
+    assert missing <= {"standard_error", "noisy_accuracy", "corrected_accuracy", "sigma"}
+    assert all(p.grad is None and p.requires_grad for p in subject.network.parameters())
+
+
+@pytest.mark.parametrize("name", MEASURES.names())
+def test_a_measure_says_what_it_is(name):
+    one = MEASURES.get(name)
+    assert all([one.summary, one.paper, one.values, *one.values.values()])
+    assert (one.function.__doc__ or "").strip()
+    assert all(setting.doc for setting in one.settings.values())
+
+
+def test_what_is_asked_for_is_checked():
+    assert [one.label for one in read_requests(["pgd:epsilon=2,fgsm", "pgd:epsilon=2.0"])] == [
+        "pgd[epsilon=2.0]",
+        "fgsm",
+    ]
+    group = read_requests(["sharpness:rho=0.2"])
+    assert {one.settings.get("rho", 0.2) for one in group} == {0.2}
+    assert len(group) > 3
+    with pytest.raises(ConfigError) as refusal:
+        read_requests(["pdg", "sharpness:roh=1", "pgd:epsilon=-1", "pgd:steps=3"])
+    for text in ("did you mean 'pgd'", "did you mean 'rho'", "epsilon='-1' is not valid", "of measure 'pgd' 'steps'"):
+        assert text in str(refusal.value)
+
+
+# -- a measure that fails ---------------------------------------------------------------------------------------------
+
+
+def _declare(name, function):
+    measure(name, "of a test", group="test", settings={}, values={"value": "1"})(function)
+    return ask(name)
+
+
+def _raising(subject):
+    with torch.no_grad():
+        next(subject.network.parameters()).mul_(2)
+    raise RuntimeError("half way")
+
+
+def _changing(subject):
+    with torch.no_grad():
+        next(subject.network.parameters()).mul_(2)
+    return {"value": 1.0}
+
+
+def _training(subject):
+    subject.network.train()
+    return {"value": 1.0}
+
+
+def _undeclared(subject):
+    return {"other": 1.0}
+
+
+def _elsewhere(subject):
+    raise NotApplicable("of any network")
+
+
+def test_what_a_measure_does_wrong_stops_no_other_and_is_told(finished):
+    root, ids = finished
+    functions = [_raising, _changing, _training, _undeclared, _elsewhere]
+    requests = [_declare(f"test{f.__name__}", f) for f in functions]
+    result = measure_run(ids["mlp"], [*requests, ask("distance")], MeasuringOptions(root))
+    assert [one.measure for one in result.made] == ["test_training", "distance"]
+    assert len(result.failed) == 3
+    told = ("RuntimeError: half way", "changed the network", "it returns ['other']")
+    for text, line in zip(told, result.failed, strict=True):
+        assert text in line
+    assert result.not_applicable == ["test_elsewhere: of any network"]
+    good = measure_run(ids["mlp"], [ask("distance", {})], MeasuringOptions(root)).made[0]
+    assert good.values == result.made[1].values
+
+
+@pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
+def test_a_network_is_put_back_to_the_bit_when_a_measure_is_interrupted(stop, finished):
+    root, ids = finished
+    subject = open_subject(ids["batchnorm"], MeasuringOptions(root))
+
+    def stopped():
+        with subject.unchanged("x"):
+            subject.network.train()
+            subject.network(torch.randn(4, *subject.dataset.shape))
+            raise stop
+
+    with pytest.raises(stop):
+        stopped()
+    assert state_digest(subject.network.state_dict()) == subject.record.weights
+    assert not subject.network.training
+
+
+# -- closed forms -----------------------------------------------------------------------------------------------------
+
+
+class Quadratic:
+    """x^T H x / 2 + g^T x: stands for a run, and for the loss of its sample."""
+
+    def __init__(self):
+        random = generator("quadratic", 0)
+        factor = torch.randn(30, 30, dtype=torch.float64, generator=random)
+        self.matrix = factor @ factor.T / 30
+        self.theta = torch.randn(30, dtype=torch.float64, generator=random)
+        self.linear = torch.randn(30, dtype=torch.float64, generator=random)
+        self.labels = torch.zeros(1)
+
+    def objective(self, **sample):
+        return self
+
+    def parts(self, m):
+        yield self
+
+    def loss(self, theta):
+        return theta @ self.matrix @ theta / 2 + self.linear @ theta
+
+    def gradient(self, theta):
+        return self.loss(theta), self.matrix @ theta + self.linear
+
+    def hessian(self, vector):
+        return self.matrix @ vector
+
+
+def _ask(name, subject, **settings):
+    request = ask(name, settings)
+    return request.measure.function(subject, **request.settings)
+
+
+def test_first_order_measures_of_a_quadratic_are_their_closed_forms():
+    quadratic, rho = Quadratic(), 0.3
+    g = quadratic.gradient(quadratic.theta)[1]
+    exact = rho * g.norm() + rho**2 / 2 * (g @ quadratic.matrix @ g) / (g @ g)
+    assert math.isclose(_ask("sam_gap", quadratic, rho=rho)["gap"], float(exact), rel_tol=1e-10)
+    found = _ask("gradient_norm", quadratic)
+    assert found["norm"] == found["m_norm"] == pytest.approx(float(g.norm()))
+
+
+@pytest.mark.parametrize("scale", ["plain", "adaptive"])
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_the_average_case_of_a_quadratic_is_its_closed_form(norm, scale):
+    quadratic, rho = Quadratic(), 0.5
+    c = quadratic.theta.abs() if scale == "adaptive" else torch.ones_like(quadratic.theta)
+    variance = rho**2 * (1 if norm == "l2" else 1 / 3)
+    exact = variance / 2 * float((c * c * quadratic.matrix.diagonal()).sum())
+    found = _ask("average_case", quadratic, norm=norm, scale=scale, rho=rho, draws=4000)
+    assert abs(found["sharpness"] - exact) < 4 * found["standard_error"] < 0.2 * exact
+
+
+def test_curvature_of_a_quadratic():
+    quadratic = Quadratic()
+    exact = torch.linalg.eigvalsh(quadratic.matrix).flip(0)
+    found = _ask("lambda_max", quadratic, top=5, tolerance=0.0)
+    np.testing.assert_allclose(found["eigenvalues"], exact[:5].numpy(), rtol=1e-10)
+    trace = _ask("trace", quadratic, draws=600)
+    assert math.isclose(trace["trace"], float(exact.sum()), rel_tol=1e-9)
+    spectrum = _ask("spectrum", quadratic, steps=30)
+    assert math.isclose(spectrum["largest"], float(exact[0]), rel_tol=1e-6)
+    assert math.isclose(np.trapezoid(spectrum["density"], spectrum["grid"]), 1, rel_tol=1e-3)
+
+
+# -- invariances ------------------------------------------------------------------------------------------------------
+
+
+class Given:
+    """A network and a sample that stand for a run."""
+
+    def __init__(self, network, images, labels):
+        self.network, self.images, self.labels = network.double().eval(), images.double(), labels
+
+    def objective(self, logits="plain", **sample):
+        return Objective(self.network, self.images, self.labels, dtype=torch.float64, normalized=logits == "normalized")
+
+
+def _mlp():
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = nn.Sequential(nn.Linear(6, 10, bias=False), nn.ReLU(), nn.Linear(10, 4, bias=False))
+        return network, torch.randn(50, 6), torch.randint(0, 4, (50,))
+
+
+SHARPNESS = {
+    "worst_case-l2": ("worst_case", {"norm": "l2"}, "sharpness"),
+    "worst_case-linf": ("worst_case", {"norm": "linf", "rho": 0.05}, "sharpness"),
+    "average_case-l2": ("average_case", {"norm": "l2", "draws": 5}, "sharpness"),
+    "average_case-linf": ("average_case", {"norm": "linf", "draws": 5}, "sharpness"),
+    "pac_bayes": ("pac_bayes", {"draws": 5, "tolerance": 1e-4}, "sigma"),
+}
+
+
+@pytest.mark.parametrize("logits", ["plain", "normalized"])
+@pytest.mark.parametrize("case", SHARPNESS)
+def test_adaptive_measures_do_not_see_a_rescaling_of_layers_and_plain_ones_do(case, logits):
+    name, settings, value = SHARPNESS[case]
+    if "logits" in ask(name).settings:
+        settings = {**settings, "logits": logits}
+    elif logits == "normalized":
+        return
+    network, images, _ = _mlp()
+    labels = network(images).argmax(1)
+
+    def found(scale):
+        return _ask(name, Given(network, images, labels), **settings, scale=scale)[value]
+
+    before = {scale: found(scale) for scale in ("adaptive", "plain")}
+    with torch.no_grad():
+        network[0].weight *= 4
+        network[2].weight /= 4
+    assert math.isclose(found("adaptive"), before["adaptive"], rel_tol=1e-6)
+    assert not math.isclose(found("plain"), before["plain"], rel_tol=1e-2)
+
+
+def test_normalized_logits_do_not_see_the_scale_of_the_last_layer():
+    network, images, labels = _mlp()
+    before = [_ask("sam_gap", Given(network, images, labels), logits=kind)["loss"] for kind in ("normalized", "plain")]
+    with torch.no_grad():
+        network[2].weight *= 3
+    after = [_ask("sam_gap", Given(network, images, labels), logits=kind)["loss"] for kind in ("normalized", "plain")]
+    assert math.isclose(before[0], after[0], rel_tol=1e-9)
+    assert not math.isclose(before[1], after[1], rel_tol=1e-2)
+
+
+def test_weights_of_zero_stay_where_they_are_in_an_adaptive_ball():
+    network, images, labels = _mlp()
+    with torch.no_grad():
+        network[0].weight.zero_()
+        network[2].weight.zero_()
+    assert _ask("worst_case", Given(network, images, labels), rho=2.0)["sharpness"] == 0
+
+
+def test_m_sharpness_is_the_mean_over_disjoint_parts():
+    network, images, labels = _mlp()
+    whole = Given(network, images[:40], labels[:40])
+    parts = [Given(network, images[at : at + 20], labels[at : at + 20]) for at in (0, 20)]
+    apart = [_ask("worst_case", part)["sharpness"] for part in parts]
+    found = _ask("worst_case", whole, m=20)
+    assert math.isclose(found["sharpness"], sum(apart) / 2, rel_tol=1e-9)
+    assert found["sharpness"] >= _ask("worst_case", whole)["sharpness"]
+
+
+# -- predictions ------------------------------------------------------------------------------------------------------
+
+
+def _logits():
+    random = generator("logits", 0)
+    logits = 3 * torch.randn(500, 5, generator=random, dtype=torch.float64)
+    return logits, torch.distributions.Categorical(logits=logits / 2).sample()
+
+
+def test_calibration_errors_are_those_of_torchmetrics():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        logits, labels = _logits()
+    confidence, predicted = logits.softmax(1).max(1)
+    for bins in (1, 10, 15):
+        theirs = MulticlassCalibrationError(5, n_bins=bins, norm="l1")(logits.softmax(1), labels)
+        ours = calibration_error(confidence, predicted == labels, bins)
+        assert math.isclose(ours, float(theirs), rel_tol=1e-5)
+    assert adaptive_error(confidence, predicted == labels, 1) == pytest.approx(
+        calibration_error(confidence, predicted == labels, 1)
+    )
+    assert adaptive_error(torch.tensor([1.0, 1.0]), torch.tensor([True, True]), 15) == 0
+
+
+def test_a_temperature_is_the_minimum_that_scipy_finds():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        logits, labels = _logits()
+    theirs = minimize_scalar(
+        lambda t: float(F.cross_entropy(logits / math.exp(t), labels)), bounds=(-3, 3), options={"xatol": 1e-9}
+    )
+    assert math.isclose(fit_temperature(logits, labels), math.exp(theirs.x), rel_tol=1e-5)
+    assert 1.5 < fit_temperature(logits, labels) < 2.5
+
+
+def test_noisy_labels_are_told_from_clean_ones(finished):
+    root, ids = finished
+    noisy, clean = (open_subject(ids[kind], MeasuringOptions(root)) for kind in ("mlp", "batchnorm"))
+    found = _ask("fit", noisy)
+    assert {"noisy_accuracy", "corrected_accuracy"} <= {key for key, value in found.items() if math.isfinite(value)}
+    assert found["train_accuracy"] == pytest.approx(
+        0.8 * found["clean_accuracy"] + 0.2 * found["noisy_accuracy"], abs=0.01
+    )
+    without = _ask("fit", clean)
+    assert without["clean_accuracy"] == without["train_accuracy"]
+    assert math.isnan(without["noisy_accuracy"])
+    assert without["accuracy"] == clean.record.metrics.accuracy
+
+
+# -- attacks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_an_attack_stays_in_its_ball_and_on_a_linear_classifier_reaches_its_optimum(norm):
+    random = generator("attack", 0)
+    weight = torch.randn(2, 12, generator=random)
+    images, labels = (
+        torch.rand(20, 1, 3, 4, generator=random) * 0.5 + 0.25,
+        torch.randint(0, 2, (20,), generator=random),
+    )
+    epsilon = 0.05
+
+    def classifier(x):
+        return x.flatten(1) @ weight.T
+
+    start = random_start(images, norm, epsilon, generator("start", 0))
+    found = pgd(classifier, images, labels, norm=norm, epsilon=epsilon, step=0.02, iterations=40, start=start)
+    change = (found - images).flatten(1)
+    sizes = change.abs().max(1).values if norm == "linf" else change.norm(dim=1)
+    assert sizes.max() <= epsilon * (1 + 1e-5)
+    assert 0 <= found.min() <= found.max() <= 1
+    difference = weight[1 - labels] - weight[labels]
+    dual = difference.abs().sum(1) if norm == "linf" else difference.norm(dim=1)
+    torch.testing.assert_close((change * difference).sum(1), epsilon * dual, rtol=1e-4, atol=1e-5)
+
+
+def test_more_restarts_and_a_larger_radius_never_raise_robust_accuracy(finished):
+    root, ids = finished
+    subject = open_subject(ids["batchnorm"], MeasuringOptions(root))
+    small, large = ({"epsilon": e, "samples": 100, "iterations": 3} for e in (2.0, 16.0))
+    found = [_ask("pgd", subject, **small)["accuracy"], _ask("pgd", subject, **large)["accuracy"]]
+    twice = _ask("pgd", subject, **large, restarts=2)
+    assert twice["clean_accuracy"] >= found[0] >= found[1] >= twice["accuracy"]
+
+
+# -- norms and features -----------------------------------------------------------------------------------------------
+
+
+def test_the_spectral_norm_of_a_convolution_is_that_of_its_dense_matrix():
+    kernel = torch.randn(3, 2, 3, 3, dtype=torch.float64, generator=generator("kernel", 0))
+    inputs = torch.eye(2 * 5 * 6, dtype=torch.float64).view(-1, 2, 5, 6)
+    columns = F.conv2d(F.pad(inputs, (1, 1, 1, 1), mode="circular"), kernel).flatten(1)
+    assert math.isclose(conv_spectral_norm(kernel, 5, 6), float(torch.linalg.matrix_norm(columns, 2)), rel_tol=1e-10)
+
+
+class _Shaped(Given):
+    device = torch.device("cpu")
+
+    class dataset:
+        shape = (6,)
+
+
+def test_the_path_norm_is_that_of_all_paths():
+    network, images, labels = _mlp()
+    first, second = network[0].weight.tolist(), network[2].weight.tolist()
+    paths = itertools.product(range(6), range(10), range(4))
+    exact = math.sqrt(sum((first[j][i] * second[k][j]) ** 2 for i, j, k in paths))
+    assert math.isclose(path_norm(_Shaped(network, images, labels))["path_norm"], exact, rel_tol=1e-6)
+
+
+def test_the_path_norm_does_not_see_whether_batchnorm_is_merged():
+    network, images, labels = _mlp()
+    norm = nn.BatchNorm1d(10)
+    with torch.no_grad():
+        norm.running_mean.normal_(generator=generator("n", 0))
+        norm.running_var.uniform_(0.5, 2, generator=generator("n", 1))
+        norm.weight.normal_(generator=generator("n", 2))
+    whole = nn.Sequential(network[0], norm, network[1], network[2]).eval()
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    merged = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), network[2])
+    with torch.no_grad():
+        merged[0].weight.copy_(network[0].weight * scale[:, None])
+        merged[0].bias.copy_(norm.bias - norm.running_mean * scale)
+    found = [path_norm(_Shaped(n, images, labels))["path_norm"] for n in (whole, merged)]
+    assert math.isclose(*found, rel_tol=1e-5)
+    with pytest.raises(NotApplicable, match="GroupNorm"):
+        path_norm(_Shaped(nn.Sequential(nn.GroupNorm(1, 6)), images, labels))
+
+
+def test_the_rank_of_features_is_that_of_their_variance():
+    random = generator("features", 0)
+    features = torch.randn(200, 4, generator=random) @ torch.randn(4, 50, generator=random) + 7
+    assert rank_of(features, 1 - 1e-9) == 4
+    values = np.linalg.svd((features - features.mean(0)).double().numpy(), compute_uv=False) ** 2
+    assert rank_of(features, 0.8) == int((np.cumsum(values) / values.sum() <= 0.8).sum()) + 1
+
+
+def test_blocks_and_relus_of_a_network_are_found(finished):
+    root, ids = finished
+    network = open_subject(ids["batchnorm"], MeasuringOptions(root)).network
+    assert list(blocks_of(network)) == ["blocks.0", "blocks.1", "blocks.2"]
+    with relu_outputs() as outputs, torch.no_grad():
+        network(torch.zeros(2, 1, 8, 8))
+    assert len(outputs) == 2 * 3 + 1
+    module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+    with relu_outputs() as outputs, torch.no_grad():
+        module(torch.ones(1, 2))
+    assert len(outputs) == 1
+
+
+# -- measurements -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_measured_once_and_the_data_are_those_of_the_run(finished):
+    root, ids = finished
+    options = MeasuringOptions(root)
+    (made,) = measure_run(ids["mlp"], [ask("margin")], options).made
+    kept = Measurements(Store(root))
+    assert kept.has(ids["mlp"], made.measurement_id)
+    assert not kept.write(made)
+    subject = open_subject(ids["mlp"], options)
+    other = replace(subject.dataset, fingerprint="0" * 64)
+    with pytest.raises(StateError, match="was made on other data"):
+        Subject(subject.record, subject.kept, other, torch.device("cpu"))
