@@ -28,6 +28,15 @@ def behaviour_of(info: VariantInfo) -> str | None:
     return _behaviour(info.name, info.source_hash())
 
 
+def _train(probe: Probe) -> None:
+    """Train with a learning rate that falls linearly, as rules may follow it."""
+    rates = [group["lr"] for group in probe.optimizer.param_groups]
+    for step in range(STEPS):
+        for group, rate in zip(probe.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * (1 - step / STEPS)
+        probe.step()
+
+
 def code_today(info: VariantInfo) -> Code:
     """Return the code of a variant as it is; its behaviour is measured where it is not known from its source."""
     known = code_of(info.name, info.source_hash())
@@ -47,7 +56,7 @@ def _behaviour(name: str, source: str) -> str | None:
         for setting in settings(info):
             try:
                 probe = Probe(info, setting, norm="batch", total=STEPS)
-                probe.step(STEPS)
+                _train(probe)
             except Exception:  # a plug-in may raise anything here, and the run that asks has been made
                 return None
             for tensor in [*probe.tensors(), *probe.evaluated()]:
