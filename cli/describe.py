@@ -1,7 +1,9 @@
 """``sambench list`` and ``describe``: what can be found by name, and what is declared about it."""
 
 import importlib
+import inspect
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
@@ -10,11 +12,12 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.text import Text
 
-from ..errors import unknown
+from ..errors import ConfigError, nearest, unknown
 from ..hyper import Hyper
 from ..registry import Registry, summary_of
+from ..results.records.store import Store
 from .console import Part, facts, grid, out, say, styled, tell
-from .options import Plugins
+from .options import RESULTS, Plugins, Results
 
 Row = dict[str, Any]
 
@@ -145,24 +148,40 @@ def _text(row: Row, column: str) -> str | Text:
 
 
 def describe(
-    name: Annotated[str, typer.Argument(help="a variant, loss hook, weight average or sampler")],
+    name: Annotated[str, typer.Argument(help="anything that `sambench list` shows, or the id of a run")],
+    results: Results = RESULTS,
     plugin: Plugins = None,
 ) -> None:
-    """Say everything that is declared about a plug-in: rule, paper, cost, hyper-parameters, caveats."""
-    variants = KINDS["variants"].registry
-    others = {one.name: one for kind in ("samplers", "averages", "hooks") for one in KINDS[kind].registry.all()}
-    if name in others and name not in variants:
-        _plugin(others[name])
-        return
-    info = variants.get(name)
+    """Say everything that is declared about a name: rule, paper, cost and hyper-parameters of a variant, and likewise.
+
+    A name of several kinds (digits is a data set and a suite) is described as each of them.
+    """
+    found = [(kind, one.registry) for kind, one in KINDS.items() if name in one.registry]
+    for kind, registry in found:
+        if kind != "variants":
+            say((f"{registry.noun} ", "dim"), end="")
+        SHOW.get(kind, _other)(name, registry.get(name), KINDS[kind].about)
+    if name in _names("suites") or name.endswith(".toml"):
+        _suite(name)
+    elif name in _names("bases") and not found:
+        say((name, "bold"), "  base optimizer of timm; its settings are --lr, --momentum, ... and --set NAME=VALUE")
+    elif not found:
+        _run(name, Store(results))
+
+
+def _names(kind: str) -> list[str]:
+    return [row["name"] for row in LISTS[kind]("*")]
+
+
+def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
     hyper = {key: value.default for key, value in info.hyper.items()}
     say((info.name, "bold"), f"  {info.summary}")
     if info.status != "reference":
         say((info.status, "yellow"))
-    say((info.cls.__doc__ or "").strip())
-    for own in (info.hook, info.average):
+    say(inspect.getdoc(info.cls) or "")
+    for kind, own in (("hooks", info.hook), ("averages", info.average)):
         if own != "none":
-            say(f"\n{own}: {(others[own].__doc__ or '').strip()}")
+            say(f"\n{own}: {inspect.getdoc(KINDS[kind].registry.get(own)) or ''}")
     say()
     declared = [
         ("paper", str(info.paper or "none")),
@@ -177,23 +196,101 @@ def describe(
     out.print(facts(declared))
     _hyper(info.hyper)
     for dataset, values in info.defaults.items():
-        say(f"published for {dataset}: {' '.join(f'{k}={v}' for k, v in values.items())}")
+        say(f"published for {dataset}: {_pairs(values)}")
     if info.published:
-        said = [
-            (one.accuracy(), one.dataset, one.network, " ".join(f"{k}={v}" for k, v in one.hyper.items()), one.source)
-            for one in info.published
-        ]
+        said = [(one.accuracy(), one.dataset, one.network, _pairs(one.hyper), one.source) for one in info.published]
         say("\npublished accuracies, quoted and not measured here:")
         out.print(grid(["test accuracy, %", "data set", "network", "setting", "source"], said))
 
 
-def _plugin(plugin: Any) -> None:
+def _plugin(name: str, plugin: Any, about: Callable[[Any], Row]) -> None:
     """Describe a plug-in whose metadata are class attributes."""
-    say((plugin.name, "bold"), f"  {plugin.summary}", _mark(getattr(plugin, "status", "reference")))
-    say((plugin.__doc__ or "").strip())
+    say((name, "bold"), f"  {plugin.summary}", _mark(getattr(plugin, "status", "reference")))
+    say(inspect.getdoc(plugin) or "")
     say()
     out.print(facts([("paper", str(getattr(plugin, "paper", None) or "none"))]))
     _hyper(plugin.hyper)
+
+
+def _other(name: str, member: Any, about: Callable[[Any], Row]) -> None:
+    """Describe what has no page of its own: what lists say of it, and its documentation."""
+    say((name, "bold"), f"  {summary_of(member)}")
+    if declared := {key: value for key, value in about(member).items() if value not in (None, "", {})}:
+        out.print(facts([(key, _value(value)) for key, value in declared.items()]))
+    text = inspect.getdoc(getattr(member, "function", getattr(member, "cls", member))) or ""
+    if text not in ("", summary_of(member)):
+        say(f"\n{text}")
+
+
+def _suite(name: str) -> None:
+    """Describe a suite, one that ships or a file: what it compares, on what, and how much that is."""
+    from ..benchmarks.suites.suite import load_suite
+
+    suite = load_suite(name)
+    methods = list(dict.fromkeys(label.rpartition(" seed ")[0] for label in suite.labels))
+    say(("suite ", "dim"), (name, "bold"), f"  {suite.title}")
+    say(suite.description.strip())
+    rows = [
+        ("workload", " ".join(f"{key}={value}" for key, value in suite.common.items())),
+        ("tracks", ", ".join(track.name for track in suite.resolved_tracks) or "none"),
+        ("seeds", ", ".join(map(str, suite.seeds))),
+        ("runs", str(len(suite.specs))),
+        ("methods", ", ".join(methods)),
+    ]
+    if suite.budget is not None:
+        rows.append(("tuning", f"{suite.budget.trials} trials a method, then `sambench tune {name}` names the suite"))
+    out.print(facts(rows))
+
+
+def _run(name: str, store: Store) -> None:
+    """Describe a run of the results folder by its id, or by the first digits of it.
+
+    Raises:
+        ConfigError: nothing has this name.
+    """
+    ids = store.run_ids() if re.fullmatch("[0-9a-f]{6,64}", name) else []
+    found = [run_id for run_id in ids if run_id.startswith(name)]
+    if len(found) != 1:
+        if found:
+            raise ConfigError(f"{len(found)} runs in {store.runs} begin with {name!r}; give more digits of the id")
+        near = nearest(name, {each for kind in LISTS for each in _names(kind)})
+        meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"
+        raise ConfigError(
+            f"nothing is called {name!r}{meant} `sambench list KIND` shows the names of: {', '.join(LISTS)}"
+        )
+    record = store.read(found[0])
+    measured = record.metrics
+    changed = {key: value for key, value in record.spec.items() if value not in (None, "", {}, ())}
+    rows = [
+        ("run", record.run_id),
+        *((key, _value(value)) for key, value in changed.items()),
+        ("status", record.status),
+    ]
+    if measured is not None:
+        rows += [
+            (f"{measured.split} accuracy", f"{measured.accuracy:.2%} of {measured.count}"),
+            (f"{measured.split} loss", f"{measured.loss:.4f} nats"),
+        ]
+    rows += [
+        ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),
+        ("training time", f"{record.timing.train_seconds:.1f} s on {record.environment.device_name}"),
+        ("made with", f"sambench {record.environment.sambench}, torch {record.environment.torch}"),
+    ]
+    out.print(facts(rows))
+
+
+SHOW = {"variants": _variant_page, "hooks": _plugin, "averages": _plugin, "samplers": _plugin}
+"""How the members of a kind are described; the others by what lists say of them."""
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _pairs(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _hyper(hyper: Mapping[str, Hyper]) -> None:

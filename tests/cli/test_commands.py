@@ -8,12 +8,14 @@ import sys
 import time
 
 import pytest
+from synthetic import build_record
 from typer.testing import CliRunner
 
 import sambench.cli.status as status
 from sambench import cli
 from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.suites.suite import load_suite
+from sambench.cli.describe import LISTS
 from sambench.errors import SambenchError
 from sambench.results.records.store import Store
 from sambench.slurm.status import RunStatus
@@ -80,6 +82,25 @@ def test_an_unverified_variant_is_marked_in_listings():
     for name in unverified:
         at = next(i for i, line in enumerate(lines) if line.split()[:1] == [name])
         assert "unverified" in " ".join(lines[at : at + 8])
+
+
+def test_everything_that_is_listed_is_described():
+    """One name of each list, and all that have several kinds."""
+    for kind, rows in LISTS.items():
+        names = [row["name"] for row in rows("*")]
+        assert names[0] in sambench("describe", names[0]), kind
+    both = sambench("describe", "digits")
+    assert "data set digits" in both
+    assert "suite digits" in both
+    assert "WRN-depth-width" in sambench("describe", "wrn16_4")
+
+
+def test_runs_are_described_by_the_first_digits_of_their_id(tmp_path):
+    record = build_record(variant="sam")
+    Store(tmp_path).write(record)
+    text = sambench("describe", record.run_id[:8], "--results", tmp_path)
+    assert record.run_id in text
+    assert "test accuracy" in text
 
 
 def test_describe_says_what_is_declared():
