@@ -13,6 +13,7 @@ import torch
 
 from .. import units
 from ..benchmarks.device import cores, pick_device
+from ..benchmarks.precision import best_precision
 from ..benchmarks.suites.calibration import check_device
 from ..benchmarks.training.environment import describe_environment
 from ..registry import Registry
@@ -112,9 +113,18 @@ class _Here:
 
     def describe(self, plan: Plan) -> list[tuple[str, str]]:
         return [
-            (f"with {self.at_once} at a time", f"{units.duration(plan.seconds / self.at_once)} at best"),
+            (f"with {self.at_once} at a time", f"about {units.duration(plan.wall_seconds(self.at_once))}"),
             ("disk", units.size(disk_bytes(plan, self.at_once))),
+            *self._emulated(plan),
         ]
+
+    def _emulated(self, plan: Plan) -> list[tuple[str, str]]:
+        """Say of a precision that this device computes in software that another is faster."""
+        asked = {run.spec.precision for run in plan.runs} - {"fp32"}
+        if not asked or best_precision(device := self.device()) != "fp32":
+            return []
+        what = f"{', '.join(sorted(asked))} is emulated on this {device.type}"
+        return [("precision", f'{what}: `precision = "fp32"` in the table [spec] is faster here, and another run')]
 
     def check(self, plan: Plan, results: Path) -> None:
         check_device(plan.suite, describe_environment(self.device()), self.threads)

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
 
 
+START_SECONDS = 8.0
+"""What Python, torch and the data take until the first step of a process."""
+RUN_SECONDS = 1.0
+"""What a run takes beside its training: model, measurements, checkpoint, record."""
+
+
 @dataclass(frozen=True)
 class Planned:
     """One run that the store does not have.
@@ -61,6 +67,14 @@ class Plan:
     @cached_property
     def gradient_evaluations(self) -> float:
         return sum(run.gradient_evaluations for run in self.runs)
+
+    def wall_seconds(self, at_once: int) -> float:
+        """Estimate the time from start to end with so many runs at a time: no run is divided, and starting counts."""
+        if not self.runs:
+            return 0.0
+        work = self.seconds + RUN_SECONDS * len(self.runs)
+        longest = max(run.seconds for run in self.runs) + RUN_SECONDS
+        return START_SECONDS + max(work / min(at_once, len(self.runs)), longest)
 
     @cached_property
     def seconds(self) -> float:

@@ -9,7 +9,9 @@ from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 from sambench.results.records.store import Store
+from sambench.slurm import executor
 from sambench.slurm.estimate import steps_per_epoch, train_labels
+from sambench.slurm.plan import RUN_SECONDS, START_SECONDS, Plan, Planned
 from sambench.slurm.planning import make_plan
 from sambench.slurm.status import run_statuses
 
@@ -68,3 +70,28 @@ def test_the_table_of_the_base_paper_needs_no_data(tmp_path, monkeypatch):
     monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
     made = make_plan(load_suite("unified-sam-table2"), Store(tmp_path), CPU)
     assert made.gradient_evaluations == (60 * 2 + 3) * 200 * 390
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at_once", "expected"),
+    [
+        ([], 4, 0),
+        ([100], 4, 100 + RUN_SECONDS + START_SECONDS),  # one run is not divided
+        ([0.01] * 120, 2, 0.6 + 60 * RUN_SECONDS + START_SECONDS),  # what is short is mostly beside the training
+        ([30, 10, 10, 10], 2, 31 + RUN_SECONDS + START_SECONDS),
+    ],
+)
+def test_the_time_of_a_plan_counts_whole_runs_and_their_start(tiny_suite, seconds, at_once, expected):
+    (spec,) = tiny_suite({}).specs
+    runs = tuple(Planned(spec, None, 6, 6.0, 0.0, each) for each in seconds)
+    plan = Plan(tiny_suite({}), runs, done=0, elsewhere=0, basis=())
+    assert plan.wall_seconds(at_once) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("native", "said"), [("fp32", True), ("bf16", False)])
+def test_a_precision_that_is_emulated_is_said(tiny_suite, monkeypatch, native, said):
+    suite = tiny_suite({"precision": "bf16"})
+    monkeypatch.setattr(executor, "best_precision", lambda device: native)
+    plan = Plan(suite, (Planned(suite.specs[0], None, 6, 6.0, 0.0, 1.0),), done=0, elsewhere=0, basis=())
+    told = dict(executor.LocalExecutor("cpu").describe(plan))
+    assert ("bf16 is emulated on this cpu" in told.get("precision", "")) == said
