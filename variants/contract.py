@@ -39,12 +39,6 @@ PLUGINS = frozenset({"hook", "average"})
 """Needs that a rule does not act on itself: a variant that is its base with a plug-in, which the caller carries out."""
 
 
-def _clones(tensors: list[Tensor]) -> list[Tensor]:
-    """Copy tensors at once where torch knows how (2.14 does, 2.11 does not)."""
-    at_once = getattr(torch, "_foreach_clone", None)
-    return list(at_once(tensors)) if at_once and tensors else [t.clone() for t in tensors]
-
-
 class StepRule(Optimizer):
     """An optimizer that wraps another one and evaluates the gradient through a closure.
 
@@ -131,7 +125,7 @@ class StepRule(Optimizer):
         ``ascent``: where the caller keeps none, its memory is free during the passes inside.
         """
         params = local(at.params)
-        stored = _clones(params)
+        stored = [p.clone() for p in params]
         try:
             if ascent:
                 torch._foreach_add_(params, local(cut_like(ascent, at.params)))

@@ -16,7 +16,7 @@ from torch.distributed.fsdp import fully_shard
 from sambench.benchmarks.conformance.checks.data_parallel import BY_SAMPLE
 from sambench.benchmarks.conformance.settings import small
 from sambench.benchmarks.training.oracle import Oracle
-from sambench.errors import ConfigError
+from sambench.errors import ConfigError, StateError
 from sambench.variants import create, create_average, create_hook, get_info, list_variants
 
 COUNT, CLASSES, STEPS = 8, 3, 3
@@ -135,6 +135,7 @@ def work(process_group, folder, names):
                 done[name] = str(error)
         else:
             done[name] = steps(name, part_of(name, process_group))
+    done["left"] = left_from_before()
     return done
 
 
@@ -150,5 +151,26 @@ def steps(name, part):
         other.load_state_dict(model)
         twins.append(resumed(loop, other, copy.deepcopy(state), part, full))
     for each in (loop, *twins):
-        each.step(2)
+        for _ in range(2):
+            with torch.no_grad():  # an evaluation, after which the root's weights stay gathered
+                each.model(each.batch(0)[0])
+            each.step(1)
     return after, loop.weights(), [twin.weights() for twin in twins], bool(loop.optimizer.own)
+
+
+def left_from_before():
+    """Gradients from before a step whose closure does not zero them."""
+    model = in_shards()
+    optimizer = create("sam", model, lr=0.1)
+
+    def closure():
+        loss = model(torch.ones(2, 4, dtype=torch.float64)).square().sum()
+        loss.backward()
+        return loss
+
+    closure()
+    try:
+        optimizer.step(closure)
+    except StateError as error:
+        return str(error)
+    return "a step was made"

@@ -21,6 +21,7 @@ TOLERANCE = 1e-10
 
 def check(tmp_path, names):
     one, other = together(sharded_steps.work, tmp_path, names)
+    assert one["left"].startswith("parameter 0.weight has a gradient from before the step")
     for name in names:
         if name in WHOLE:
             assert one[name].startswith(f"'{name}' looks at whole parameters, and these are in shards (fully_shard)")
