@@ -309,7 +309,7 @@ def survives(source: str) -> None:
         assert load(source).train_images.dtype == torch.uint8
 
 
-@pytest.mark.parametrize("seeds", [range(150), pytest.param(range(150, 6000), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize("seeds", [range(150), pytest.param(range(150, 2000), marks=pytest.mark.slow)], ids=len)
 def test_damaged_shards_are_refused_in_words(seeds: range, tmp_path: Path) -> None:
     root = folder_of_shards(tmp_path)
     whole = (root / "train-0.parquet").read_bytes()
@@ -318,7 +318,7 @@ def test_damaged_shards_are_refused_in_words(seeds: range, tmp_path: Path) -> No
         survives(f"parquet:{root}")
 
 
-@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 3000), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 800), marks=pytest.mark.slow)], ids=len)
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
 def test_damaged_images_are_refused_in_words(kind: str, seeds: range, tmp_path: Path) -> None:
     root = folder_of_images(tmp_path)
