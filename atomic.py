@@ -215,6 +215,7 @@ def default_folder(kind: str, variable: str) -> Path:
         user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     except RuntimeError as error:
         raise ConfigError(
-            f"this user has no home folder for sambench/{kind}: set {variable} to a folder that can be written, or HOME"
+            f"this user has no home folder for sambench/{kind}: set HOME, or SAMBENCH_DATA and SAMBENCH_CACHE, to "
+            "folders that can be written"
         ) from error
     return user / "sambench" / kind

@@ -156,7 +156,8 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
-        what = f"cannot use {error.filename}" if error.filename else "cannot print"
+        without = "open a file" if error.errno in (errno.EMFILE, errno.ENFILE) else "print"
+        what = f"cannot use {error.filename}" if error.filename else f"cannot {without}"
         with suppress(OSError):
             tell(("error: ", "red"), f"{what}: {_OF_THE_MACHINE[error.errno]}")
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the end of Python flushes to

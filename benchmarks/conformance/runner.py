@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...errors import unknown
+from ...plain_text import printable
 from ...variants import VariantInfo, get_info, list_variants
 from .check import Check, CheckResult, Failed, NotApplicable, Verdict, list_checks
 
@@ -83,7 +84,7 @@ def reasons(results: Iterable[CheckResult]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 1))
     for result in results:
         mark, style = MARKS[result.verdict]
-        table.add_row(Text(mark, style), result.variant, Text(result.check, "bold"), Text(result.reason))
+        table.add_row(Text(mark, style), result.variant, Text(result.check, "bold"), Text(printable(result.reason)))
     return table
 
 

@@ -13,6 +13,7 @@
 
 import json
 import os
+import re
 import secrets
 import stat
 import time
@@ -158,10 +159,10 @@ class Submission:
 
 
 def new_submission(results: Path, suite: str) -> Submission:
-    """Make the folder of a new submission; its name is unique: time, suite and random characters."""
+    """Make the folder of a new submission; its name, which jobs bear too, is unique: time, suite, random characters."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     launches = make_folder(results.absolute()) / LAUNCHES
-    folder = launches / f"{stamp}-{suite}-{secrets.token_hex(3)}"
+    folder = launches / f"{stamp}-{re.sub(r'[^a-zA-Z0-9_.-]+', '-', suite)[:100]}-{secrets.token_hex(3)}"
     for each in (launches, folder):
         try:
             each.mkdir(mode=0o700, exist_ok=True)

@@ -216,7 +216,7 @@ def test_without_home_or_entry_in_passwd_the_variables_are_named(monkeypatch: py
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     for variable in ("HOME", "XDG_CACHE_HOME", "SAMBENCH_DATA", "SAMBENCH_CACHE"):
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(ConfigError, match="set SAMBENCH_DATA to a folder that can be written, or HOME"):
+    with pytest.raises(ConfigError, match="set HOME, or SAMBENCH_DATA and SAMBENCH_CACHE, to folders"):
         load("digits")
     monkeypatch.setenv("SAMBENCH_DATA", "/nowhere")
     monkeypatch.setenv("SAMBENCH_CACHE", "/nowhere")
@@ -309,7 +309,7 @@ def survives(source: str) -> None:
         assert load(source).train_images.dtype == torch.uint8
 
 
-@pytest.mark.parametrize("seeds", [range(150), pytest.param(range(150, 6000), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize("seeds", [range(150), pytest.param(range(150, 2000), marks=pytest.mark.slow)], ids=len)
 def test_damaged_shards_are_refused_in_words(seeds: range, tmp_path: Path) -> None:
     root = folder_of_shards(tmp_path)
     whole = (root / "train-0.parquet").read_bytes()
@@ -318,7 +318,7 @@ def test_damaged_shards_are_refused_in_words(seeds: range, tmp_path: Path) -> No
         survives(f"parquet:{root}")
 
 
-@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 3000), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 800), marks=pytest.mark.slow)], ids=len)
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
 def test_damaged_images_are_refused_in_words(kind: str, seeds: range, tmp_path: Path) -> None:
     root = folder_of_images(tmp_path)

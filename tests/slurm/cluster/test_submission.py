@@ -1,6 +1,7 @@
 """The folder of a submission: its owner's alone, because jobs execute what is in it."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -50,3 +51,10 @@ def test_that_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
             check_private(made.folder)
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert list_submissions(tmp_path) == []
+
+
+@pytest.mark.parametrize("suite", ["a\n#SBATCH --x", "../../x", "a b;c", "\x1b[31m", "x" * 250])
+def test_its_name_can_stand_in_a_script(suite: str, tmp_path: Path) -> None:
+    made = new_submission(tmp_path, suite)
+    assert made.folder.parent == tmp_path / LAUNCHES
+    assert re.fullmatch(r"[a-zA-Z0-9_.-]+", made.id)
