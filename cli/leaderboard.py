@@ -51,7 +51,7 @@ def leaderboard(
 def _filled(results: Path) -> Store:
     """Open a results folder that has records: nothing must replace a board or a table for a mistyped name."""
     store = Store(results)
-    if not any(store.runs.glob("*.json")):
+    if not (store.run_ids() or store.failed_ids()):
         raise StateError(
             f"there are no records in {store.runs}: `sambench run` and `launch` write them, --results names the folder"
         )
@@ -64,7 +64,7 @@ def good_records(store: Store) -> Iterator[RunRecord]:
         if isinstance(record, RunRecord):
             yield record
         else:
-            err.print(f"[yellow]left out:[/] {record}", highlight=False)
+            err.print(f"left out: {record}", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_board(found: "Boards") -> None:

@@ -12,7 +12,7 @@ import torch
 from ...datasets import DATASETS, Dataset, load
 from ...datasets.samplers import get_sampler
 from ...datasets.source import Source
-from ...errors import SambenchError
+from ...errors import SambenchError, StateError
 from ...registry import is_built_in, source_hash
 from ...results.records.lease import Lease
 from ...results.records.record import Counters, RunRecord, Timing
@@ -73,19 +73,13 @@ def run_spec(
     checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
     with contextlib.ExitStack() as claim:
 
-        def begin() -> tuple[RunRecord | None, dict[str, Any] | None]:
+        def begin() -> RunRecord | None:
             claim.enter_context(checkpoints.claimed())
-            record = _finished(spec, store)  # another process finished it just before this one held it
-            return record, None if record else checkpoints.latest()
+            return _finished(spec, store)  # another process finished it just before this one held it
 
-        record, state = process_group.broadcast_from_main(begin)
-        if record is not None:
+        if (record := process_group.broadcast_from_main(begin)) is not None:
             return record
-        run = TrainState(spec, dataset, device or torch.device("cpu"), process_group)
-        if state is not None:
-            run.load_state_dict(state)
-            if process_group.is_main_process:
-                log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
+        run = _begun(checkpoints, lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group))
         try:
             train(run, checkpoints, advance=_reporting(run, checkpoints.lease, watch(run)))
             record = make_record(run, dataset, location, "completed", measurement=run.final_measurement())
@@ -132,6 +126,34 @@ def run_spec_in_group(
 
 def _finished(spec: RunSpec, store: Store) -> RunRecord | None:
     return store.read(spec.run_id) if store.has(spec.run_id) else None
+
+
+def _begun(checkpoints: Checkpoints, make: Callable[[], TrainState]) -> TrainState:
+    """Return the run as its newest usable checkpoint has it, or from its start.
+
+    Raises:
+        StateError: it was begun on another number of devices.
+    """
+    run, states = make(), checkpoints.states()
+    group = run.process_group
+    while (state := group.broadcast_from_main(lambda: next(states, None))) is not None:
+        refused: Exception | None = None
+        try:
+            run.load_state_dict(state)
+        except StateError:
+            raise
+        except Exception as error:  # right by its checksum, and yet what no run wrote
+            refused = error
+        if not group.any(refused is not None):
+            if group.is_main_process:
+                log.info("resumed %s at step %d of %d", run.spec.run_id[:12], run.step, run.oracle.total_steps)
+            return run
+        if group.is_main_process:
+            log.warning(
+                "a checkpoint of %s has other content: %s; trying the one before it", run.spec.run_id[:12], refused
+            )
+        run = make()
+    return run
 
 
 def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
