@@ -196,8 +196,14 @@ def _sync_folder(folder: Path) -> None:
 
 
 def default_folder(kind: str, variable: str) -> Path:
-    """Return the folder named by an environment variable, else ``sambench/<kind>`` in the user's cache folder."""
-    if chosen := os.environ.get(variable):
-        return Path(chosen).expanduser()
-    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(user).expanduser() / "sambench" / kind
+    """Return the folder named by an environment variable, else ``sambench/<kind>`` in the user's cache folder.
+
+    Raises:
+        StateError: the user has no home folder.
+    """
+    chosen = os.environ.get(variable)
+    path = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "sambench" / kind
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise StateError(f"the home folder of {path} is not known; set {variable} to a folder for {kind}") from error

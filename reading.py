@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,24 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Parse TOML.
 
     Raises:
-        ValueError: it is not valid, nests too deep, or has an integer of too many digits.
+        ValueError: it is not valid, nests too deep, or has a whole number of more than 64 bits.
     """
     try:
-        return tomllib.loads(text)
+        content = tomllib.loads(text)
+        for value in _plain(content):
+            if isinstance(value, int) and abs(value) >= 2**63:
+                raise ValueError(f"it has a whole number of {value.bit_length()} bits, and 64 are the most")
     except RecursionError:
         raise ValueError("it nests too deep") from None
+    return content
+
+
+def _plain(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _plain(part)
+    else:
+        yield value
 
 
 def shown(path: str | Path) -> str:

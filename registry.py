@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -220,7 +221,15 @@ class Registry(Generic[Member]):
 def load_entry_points() -> None:
     """Import what installed packages name in the group of entry points, once."""
     for point in entry_points(group=ENTRY_POINTS):
-        point.load()
+        try:
+            point.load()
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"the installed plug-in {point.value!r} fails on import: {type(error).__name__}: {error}; repair or "
+                "uninstall its package"
+            ) from error
 
 
 def load_plugin(path: str | Path) -> list[str]:
@@ -230,16 +239,17 @@ def load_plugin(path: str | Path) -> list[str]:
         ConfigError: the file does not exist, fails on import, or registers nothing.
     """
     load_entry_points()
-    file = Path(path).resolve()
-    if not file.is_file():
-        raise ConfigError(f"plugin {str(path)!r} does not exist; give the path of a Python file")
+    file = Path(os.path.realpath(path)) if "\0" not in str(path) else Path()
+    if not file.is_file() or file.suffix != ".py":
+        problem = "is no Python file" if file.is_file() else "does not exist"
+        raise ConfigError(f"plugin {str(path)!r} {problem}; give the path of a Python file, NAME.py")
     module_name = f"sambench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if module_name in _loaded:
         return _loaded[module_name]
     start = len(ADDED)
     try:
         _import(path, file, module_name)
-    except ConfigError:
+    except BaseException:
         for registry, name in ADDED[start:]:  # half a plugin is none
             registry.members.pop(name, None)
         del ADDED[start:]
@@ -258,14 +268,14 @@ def load_plugin(path: str | Path) -> list[str]:
 
 def _import(path: str | Path, file: Path, module_name: str) -> None:
     spec = importlib.util.spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"plugin {str(path)!r} is not a Python file")
+    assert spec is not None
+    assert spec.loader is not None  # as for every file that ends in .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         del sys.modules[module_name]
-        if isinstance(error, ConfigError):
+        if isinstance(error, ConfigError | KeyboardInterrupt):
             raise
         raise ConfigError(f"plugin {str(path)!r} fails on import: {type(error).__name__}: {error}") from error

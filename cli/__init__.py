@@ -8,7 +8,10 @@ pydantic.
 import ast
 import importlib
 import logging
+import os
+import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,6 +111,10 @@ for _panel, _commands in COMMANDS.items():
         app.command(_name, help=summary(_place), rich_help_panel=_panel)(_listed)
 
 
+_SHORT = re.compile("too many open files|allocate memory|out of memory", re.IGNORECASE)
+"""What libraries say when the machine has no more of something."""
+
+
 def _version(asked: bool) -> None:
     if asked:
         out.print(f"sambench {__version__}", highlight=False)
@@ -128,9 +135,20 @@ def _main(
 def main() -> None:
     """Run the command line; expected errors are a message and exit code 2, an interrupt is 130."""
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()
     except SambenchError as error:
         err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except (OSError, RuntimeError, ImportError, MemoryError) as error:
+        if not isinstance(error, OSError | MemoryError) and not _SHORT.search(str(error)):
+            raise
+        with suppress(OSError):  # what is left of the output, at a full disk, goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        reason = str(error).partition("\n")[0] or "not enough memory"
+        err.print(f"[red]error:[/] {escape(reason)}; free it, or ask for less", highlight=False, soft_wrap=True)
         sys.exit(2)
     except Interrupted as stop:
         err.print(f"interrupted: {stop}; the same command resumes", highlight=False)

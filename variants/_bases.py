@@ -36,6 +36,8 @@ def _obstacle(name: str) -> str:
         return "it needs the package bitsandbytes and a GPU"
     if name.startswith("fused"):
         return "it needs NVIDIA Apex"
+    if "torch.compile(" in inspect.getsource(info.opt_class):
+        return "it compiles its step anew for every shape, for minutes or more"
     return ""
 
 

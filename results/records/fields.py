@@ -3,7 +3,7 @@
 Numbers are bounded so that sums, squares and every format of table hold them; a missing number is null.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,7 +12,8 @@ from ...errors import explain
 LARGEST = 2**63 - 1
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text without control characters, or refuse it."""
     if not text.isprintable():
         raise ValueError("input should have no control characters")
     return text
@@ -26,9 +27,24 @@ Amount = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
 """Seconds, and counts that may be fractions."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(max_length=300), AfterValidator(_printable)]
+Name = Annotated[str, Field(max_length=300), AfterValidator(printable)]
 """A name, or a line: without control characters."""
 Text = Annotated[str, Field(max_length=100_000)]
+
+
+Item = TypeVar("Item")
+Items = TypeVar("Items", list[Any], tuple[Any, ...])
+
+
+def distinct(items: Items) -> Items:
+    """Return a list or tuple without repetitions, or refuse it."""
+    if twice := [item for number, item in enumerate(items) if item in items[:number]]:
+        raise ValueError(f"{twice[0]!r} stands in it twice")
+    return items
+
+
+Distinct = Annotated[list[Item], Field(max_length=10_000), AfterValidator(distinct)]
+"""A list without repetitions."""
 
 
 class Frozen(BaseModel):
