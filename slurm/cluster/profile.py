@@ -157,7 +157,9 @@ def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
     content: dict[str, Any] = {}
     if name_or_path is not None:
         content = _read(name_or_path)
-    fields = {**content, **options, "extra": {**content.get("extra", {}), **options.get("extra", {})}}
+    fields = {**content, **options}
+    if isinstance(own := content.get("extra"), dict):  # else the profile says what is wrong with it
+        fields["extra"] = {**own, **options.get("extra", {})}
     try:
         return Profile.model_validate(fields)
     except ValidationError as error:
