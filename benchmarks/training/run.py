@@ -32,6 +32,8 @@ from .loop import Diverged, train
 from .state import Advance, Measurement, TrainState
 
 log = logging.getLogger("sambench")
+MOST_ERROR = 10_000
+"""Characters of an error that a record keeps."""
 
 
 def run_spec(
@@ -209,7 +211,7 @@ def make_record(
             "run_id": spec.run_id,
             "spec": spec.model_dump(mode="json"),
             "status": status,
-            "error": error,
+            "error": error and error[:MOST_ERROR],
             "declared_gradients": info.declared_gradients(spec.hyper),
             "variant_source": info.source_hash(),
             "variant_status": next((one.status for one in parts if one.status != STATUSES[0]), STATUSES[0]),
