@@ -8,10 +8,8 @@ pydantic.
 import ast
 import importlib
 import logging
-import os
 import re
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,10 +109,6 @@ for _panel, _commands in COMMANDS.items():
         app.command(_name, help=summary(_place), rich_help_panel=_panel)(_listed)
 
 
-_SHORT = re.compile("too many open files|allocate memory|out of memory", re.IGNORECASE)
-"""What libraries say when the machine has no more of something."""
-
-
 def _version(asked: bool) -> None:
     if asked:
         out.print(f"sambench {__version__}", highlight=False)
@@ -135,20 +129,15 @@ def _main(
 def main() -> None:
     """Run the command line; expected errors are a message and exit code 2, an interrupt is 130."""
     try:
-        try:
-            app(standalone_mode=True)
-        finally:
-            sys.stdout.flush()
+        app(standalone_mode=True)
     except SambenchError as error:
         err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except (OSError, RuntimeError, ImportError, MemoryError) as error:
-        if not isinstance(error, OSError | MemoryError) and not _SHORT.search(str(error)):
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not re.search("allocate memory|out of memory", str(error)):
             raise
-        with suppress(OSError):  # what is left of the output, at a full disk, goes nowhere
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        reason = str(error).partition("\n")[0] or "not enough memory"
-        err.print(f"[red]error:[/] {escape(reason)}; free it, or ask for less", highlight=False, soft_wrap=True)
+        reason = str(error).partition("\n")[0]
+        err.print(f"[red]error:[/] there is not enough memory: {escape(reason)}", highlight=False, soft_wrap=True)
         sys.exit(2)
     except Interrupted as stop:
         err.print(f"interrupted: {stop}; the same command resumes", highlight=False)

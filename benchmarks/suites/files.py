@@ -24,6 +24,8 @@ def find_suite(name_or_path: str) -> tuple[str, str, Path]:
     if path.suffix == ".toml":
         if not path.exists():
             raise ConfigError(f"suite {name_or_path!r} does not exist; give a TOML file or one of: {_names()}")
+        if not path.stem.isprintable():
+            raise ConfigError(f"suite {name_or_path!r} has a name with control characters, or none in UTF-8; rename it")
         try:
             return path.stem, read_text(path), path.resolve().parent
         except (OSError, ValueError) as error:

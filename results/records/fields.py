@@ -27,7 +27,7 @@ Amount = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
 """Seconds, and counts that may be fractions."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(max_length=300), AfterValidator(printable)]
+Name = Annotated[str, Field(max_length=2000), AfterValidator(printable)]
 """A name, or a line: without control characters."""
 Text = Annotated[str, Field(max_length=100_000)]
 

@@ -75,6 +75,13 @@ def test_what_is_no_file_of_a_suite_is_told(kind, tmp_path, hostile_file):
         load_suite(str(path))
 
 
+@pytest.mark.parametrize("name", ["a\nb.toml", "\x1b[31m.toml", "\udcff.toml"])
+def test_the_name_of_a_suite_can_be_printed(name, tmp_path):
+    (tmp_path / name).write_text(RUN)
+    with pytest.raises(ConfigError, match="rename it"):
+        load_suite(str(tmp_path / name))
+
+
 SPECS = {
     "warm-up longer than the run": ({"warmup_epochs": 100, "epochs": 1}, "warmup_epochs=100.0 is not valid: the run"),
     "milestones that descend": ({"milestones": [0.75, 0.5]}, "they must ascend"),
