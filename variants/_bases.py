@@ -37,7 +37,7 @@ def _obstacle(name: str) -> str:
         return "it needs the package bitsandbytes and a GPU"
     if name.startswith("fused"):
         return "it needs NVIDIA Apex"
-    if "torch.compile(" in _source(inspect.getsourcefile(info.opt_class) or ""):
+    if "torch.compile(" in _source(inspect.getsourcefile(cast(type, info.opt_class)) or ""):
         return "it compiles its step anew for every shape, for minutes or more"
     return ""
 
