@@ -58,6 +58,20 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> ConfigError:
     return ConfigError(f"unknown {kind} {name!r}{hint} Valid: {', '.join(options) or 'none, there are none'}")
 
 
+def brief(value: object, most: int = 80) -> str:
+    """Write a value of a message, however long it is.
+
+    Example:
+        >>> brief("no"), brief(10**5000), brief("o" * 99, most=9)
+        ("'no'", 'a number of very many digits', "'ooooo...")
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        text = "a number of very many digits"
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def explain(error: "ValidationError", whole: str = "the file", depth: int | None = None) -> list[str]:
     """Say which values pydantic refused, one line each: location, value and reason.
 
@@ -86,7 +100,7 @@ def _problem(where: str, problem: Any, whole: str) -> str:
     reason = reason[0].lower() + reason[1:]
     if not where or problem["type"] == "missing":  # the input is then the whole content
         return f"{where or whole}: {reason}"
-    return f"{where}={problem['input']!r:.80} is not valid: {reason}"
+    return f"{where}={brief(problem['input'])} is not valid: {reason}"
 
 
 class Interrupted(BaseException):

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 
-from .errors import ConfigError, unknown
+from .errors import ConfigError, brief, unknown
 
 Value = float | int | bool | str
+LARGEST = 1e15
+"""No hyper-parameter is larger: whole numbers are exact up to here, and products stay within single precision."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Hyper:
             Traceback (most recent call last):
             sambench.errors.ConfigError: rho=-1 is not valid: it must be a number >= 0 (radius)
         """
-        refusal = ConfigError(f"{name}={value!r} is not valid: it must be {self.describe()} ({self.doc})")
+        refusal = ConfigError(f"{name}={brief(value)} is not valid: it must be {self.describe()} ({self.doc})")
         if isinstance(value, str) and value in self.choices:
             return value
         if isinstance(self.default, bool):
@@ -79,10 +80,10 @@ class Hyper:
             raise refusal
         try:
             number = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise refusal from None
         too_low = self.low is not None and (number <= self.low if self.above else number < self.low)
-        if not isfinite(number) or too_low or (self.high is not None and number > self.high):
+        if not abs(number) <= LARGEST or too_low or (self.high is not None and number > self.high):
             raise refusal
         if isinstance(self.default, int):
             if number != int(number):

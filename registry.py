@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -230,7 +231,15 @@ class Registry(Generic[Member]):
 def load_entry_points() -> None:
     """Import what installed packages name in the group of entry points, once."""
     for point in entry_points(group=ENTRY_POINTS):
-        point.load()
+        try:
+            point.load()
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"the installed plug-in {point.value!r} fails on import: {type(error).__name__}: {error}; repair or "
+                "uninstall its package"
+            ) from error
 
 
 def load_plugin(path: str | Path) -> list[str]:
@@ -240,9 +249,10 @@ def load_plugin(path: str | Path) -> list[str]:
         ConfigError: the file does not exist, fails on import, or registers nothing.
     """
     load_entry_points()
-    file = Path(path).resolve()
-    if not file.is_file():
-        raise ConfigError(f"plugin {str(path)!r} does not exist; give the path of a Python file")
+    file = Path(os.path.realpath(path)) if "\0" not in str(path) else Path()
+    if not file.is_file() or file.suffix != ".py":
+        problem = "is no Python file" if file.is_file() else "does not exist"
+        raise ConfigError(f"plugin {str(path)!r} {problem}; give the path of a Python file, NAME.py")
     module_name = f"sambench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if module_name in _loaded:
         return _loaded[module_name]

@@ -23,9 +23,9 @@ def pick_device(name: str = "auto") -> "torch.device":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        float(torch.zeros((), device=device))  # a meta tensor has no value
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"device {name!r} cannot be used: {reason}; valid here: auto, cpu") from error
     return device
 

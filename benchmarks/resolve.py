@@ -39,9 +39,20 @@ def make_spec(given: Mapping[str, Any]) -> RunSpec:
     updates: dict[str, Any] = {}
     _collect(problems, lambda: updates.update(_resolve_optimizer(spec, set(fields))))
     _collect(problems, lambda: updates.update(_resolve_data(spec)))
+    problems += [f"{key}={getattr(spec, key)!r} is not valid: {why}" for key, why in _contradictions(spec)]
     if problems:
         raise ConfigError("\n".join(problems))
     return RunSpec.model_validate({**spec.model_dump(), **updates})
+
+
+def _contradictions(spec: RunSpec) -> Iterator[tuple[str, str]]:
+    """Yield the fields that another one rules out, with the reason."""
+    if spec.warmup_epochs > spec.epochs:
+        yield "warmup_epochs", f"the run has {spec.epochs} epochs"
+    if spec.accumulate > spec.batch_size:
+        yield "accumulate", f"a batch of {spec.batch_size} has no more micro-batches than samples"
+    if list(spec.milestones) != sorted(set(spec.milestones)):
+        yield "milestones", "they must ascend"
 
 
 def _collect(problems: list[str], action: Any) -> None:

@@ -1,19 +1,13 @@
 """RunSpec: everything that determines a run, fully resolved, and nothing that does not."""
 
-from typing import Annotated, Any, Literal, NamedTuple
+import re
+from typing import Any, NamedTuple
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-)
+from pydantic import ConfigDict, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
 
 from ..datasets.samplers import get_sampler
 from ..hyper import Value
+from ..results.records.fields import SpecFields
 from ..results.records.record import run_id_of
 from ..variants import get_info
 from ..variants._bases import base_hyper
@@ -28,11 +22,14 @@ ADDED: dict[str, Any] = {"hook": "none", "average": "none"}
 """Fields that came after the first published records: name -> the value under which a run is what it was before them.
 
 With that value, which must be the field's default for good, a field is left out of the spec's JSON and so of its hash:
-new abilities give old runs no new ids. Whoever adds a field to :class:`RunSpec` adds it here.
+new abilities give old runs no new ids. Whoever adds a field to :class:`SpecFields` adds it here.
 """
 
+NUMBERS = [name for name, field in SpecFields.model_fields.items() if re.search("int|float", str(field.annotation))]
+"""Fields that hold numbers, ``hyper`` aside."""
 
-class RunSpec(BaseModel):
+
+class RunSpec(SpecFields):
     """One run. Built by :func:`make_spec`, which fills in what depends on variant and data set.
 
     Two runs are the same run exactly when all of this is equal: ``run_id`` is the hash of every field, so that a
@@ -42,60 +39,12 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    variant: str = Field("sgd", description="registered optimizer variant; see `sambench list variants`")
-    base: str = Field("sgd", description="base optimizer under the variant, from timm.optim")
-    sampler: str = Field("", description="sampling policy \\[default: the variant's own]")
-    hook: str = Field("none", description="loss hook; see `sambench list hooks` \\[default: the variant's own]")
-    average: str = Field(
-        "none", description="weight average; see `sambench list averages` \\[default: the variant's own]"
-    )
-    hyper: dict[str, float | int | bool | str] = Field(
-        default_factory=dict, description="hyper-parameters of the variant, its plug-ins and the base"
-    )
-    lr: float = Field(0.1, gt=0, description="peak learning rate")
-    momentum: float | None = Field(0.9, ge=0, lt=1, description="of the base optimizer, where it has one")
-    nesterov: bool = Field(False, description="Nesterov momentum, where the base has it")
-    weight_decay: float = Field(5e-4, ge=0, description="on every parameter, norms and biases included")
-    weight_decay_mode: Literal["base", "in_loss"] = Field(
-        "base", description="decay in the base step at the restored weights, or in every gradient as part of the loss"
-    )
-    dataset: str = Field("digits", description="data set by name; see `sambench list datasets`")
-    split: Literal["full", "holdout", "search"] = Field(
-        "full",
-        description="full: train on all, test at the end; holdout: 10 % held out for curves, test at the end; "
-        "search: the same 10 % held out and reported, test set untouched",
-    )
-    subset: int | None = Field(None, gt=0, description="train on this many samples, balanced over classes")
-    noise: float = Field(0.0, ge=0, le=1, description="share of training labels to corrupt")
-    noise_kind: Literal["symmetric", "asymmetric"] = Field("symmetric", description="how labels are corrupted")
-    imbalance: float = Field(1.0, ge=1, description="ratio of the largest to the smallest class, exponential tail")
-    augment: str = Field("", description="recipe as in 'crop:4,flip,cutout:16', or 'none' \\[default: the data set's]")
-    model: str = Field(
-        "", description="model by name; see `sambench list models` \\[default: wrn16_1, for digits wrn10_1]"
-    )
-    norm: Literal["batch", "group"] = Field("batch", description="normalization layers of the model")
-    epochs: int = Field(20, gt=0, description="passes over the training set")
-    batch_size: int = Field(128, gt=0, description="samples of one step")
-    drop_last: bool = Field(True, description="leave out the last incomplete batch of an epoch")
-    accumulate: int = Field(1, gt=0, description="micro-batches that every pass is split into")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the training loss")
-    schedule: Literal["cosine", "multistep", "constant"] = Field("cosine", description="of the learning rate")
-    schedule_unit: Literal["step", "epoch"] = Field("step", description="whether lr changes every step or every epoch")
-    warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up")
-    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        (0.5, 0.75), description="shares of the run at which multistep drops"
-    )
-    gamma: float = Field(0.1, gt=0, le=1, description="factor of a multistep drop")
-    clip: float | None = Field(None, gt=0, description="largest norm of the final gradient")
-    bn_update: Literal["first", "all", "last"] = Field(
-        "first", description="passes of a step that move BatchNorm's running statistics"
-    )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        "fp32", description="autocast of the forward passes; `sambench run` picks bf16 where the device has it natively"
-    )
-    channels_last: bool = Field(True, description="memory layout of images and convolutions")
-    seed: int = Field(0, ge=0, description="of initialization, order, augmentation, corruption and the variant's noise")
-    eval_every: int = Field(1, gt=0, description="epochs between measurements on the held-out part")
+    @field_validator(*NUMBERS, mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("input should be a number")
+        return value
 
     @field_validator("*")
     @classmethod

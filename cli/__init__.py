@@ -12,6 +12,7 @@ import inspect
 import io
 import logging
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -149,6 +150,12 @@ def main() -> None:
         app(standalone_mode=True)
     except SambenchError as error:
         tell(("error: ", "red"), str(error))
+        sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not re.search("allocate memory|out of memory", str(error)):
+            raise
+        reason = str(error).partition("\n")[0]
+        tell(("error: ", "red"), f"there is not enough memory: {reason}")
         sys.exit(2)
     except Interrupted as stop:
         tell(f"interrupted: {stop}; the same command resumes")

@@ -52,7 +52,7 @@ def leaderboard(
 def _filled(results: Path) -> Store:
     """Open a results folder that has records: nothing must replace a board or a table for a mistyped name."""
     store = Store(results)
-    if not any(store.runs.glob("*.json")):
+    if not (store.run_ids() or store.failed_ids()):
         raise StateError(
             f"there are no records in {store.runs}: `sambench run` and `launch` write them, --results names the folder"
         )

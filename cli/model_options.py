@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, get_args, get_origin
 
 import typer
@@ -88,11 +89,10 @@ def read_settings(settings: list[str]) -> dict[str, Value]:
 
 
 def _number(text: str) -> Value:
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return int(text) if text.lstrip("+-").isdigit() else number
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def read_fields(fields: dict[str, Any]) -> dict[str, Any]:

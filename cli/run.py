@@ -1,5 +1,6 @@
 """``sambench run``: one run, whose every field is an option."""
 
+import re
 import sys
 from typing import Annotated, Any
 
@@ -69,7 +70,7 @@ def run(
         fields["dataset"] = source.name
     hyper = read_settings(settings or [])
     size = str(fields.get("batch_size", RunSpec.model_fields["batch_size"].default))
-    if "m" in hyper and size.isdigit():  # else the spec says what is wrong with it
+    if "m" in hyper and re.fullmatch("[0-9]{1,9}", size):  # else the spec says what is wrong with it
         hyper["m"] = read_m(hyper["m"], int(size), devices)
     spec = make_spec({**defaults_for_here(pick_device(device)), **fields, "hyper": hyper})
     store, kept = Store(results), Keep.parse(keep) if keep else None

@@ -4,6 +4,7 @@ Drawing is separate from applying so that the decisions do not depend on the dev
 was interrupted: example number i of an epoch always gets the i-th decision.
 """
 
+import re
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ from ..errors import ConfigError, unknown
 from ..seeding import generator
 from .augment_policies import POLICIES, apply_policy
 
+MOST_PIXELS = 512
 _SYNTAX = ("none", "crop:PAD", "crop:PAD:reflect", "flip", "cutout:SIZE", *POLICIES)
 
 
@@ -266,6 +268,8 @@ def _cutout(images: Tensor, center: Tensor, side: int) -> Tensor:
 
 
 def _pixels(text: str, token: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise ConfigError(f"augmentation {token!r}: {text!r} is not a number of pixels of at least 1")
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_PIXELS:
+        raise ConfigError(
+            f"augmentation {token!r}: {text!r} is not a number of pixels of at least 1 and at most {MOST_PIXELS}"
+        )
     return int(text)

@@ -16,7 +16,7 @@ from ..benchmarks.tuning.tuned_suite import final_suite
 from ..errors import StateError
 from ..results.records.behaviour import code_of
 from ..results.records.manifest import FOLDER as SUITES
-from ..results.records.manifest import read_manifests
+from ..results.records.manifest import read_manifest
 from ..results.records.store import Store
 from ..results.records.trials import FOLDER as LEDGERS
 from ..results.records.trials import Trial, read_ledger, write_ledger
@@ -126,8 +126,8 @@ def _rounds(
 def _check_unseen(results: Path, name: str, final: Path, text: str) -> None:
     """Refuse to choose anew once final runs were made: their test accuracies may have been seen."""
     store = Store(results)
-    known = next((manifest for manifest in read_manifests(results) if manifest.name == name), None)
-    seen = [run for run in known.runs if store.has(run)] if known else []
+    path = results / SUITES / f"{name}.json"
+    seen = [run for run in read_manifest(path).runs if store.has(run)] if path.exists() else []
     if seen and (not final.is_file() or final.read_text() != text):
         raise StateError(
             f"{len(seen)} final runs of suite {name!r} are done, so its test set was used: settings chosen anew would "

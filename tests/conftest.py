@@ -1,5 +1,7 @@
 """What all tests share: one thread, no traces outside temporary folders."""
 
+import os
+
 import pytest
 import torch
 
@@ -75,5 +77,23 @@ def tiny_spec():
 
     def make(**fields):
         return make_spec({**TINY, **fields})
+
+    return make
+
+
+@pytest.fixture
+def hostile_file():
+    """Put something else where a file of text is expected."""
+
+    def make(path, kind):
+        if kind == "directory":
+            path.mkdir()
+        elif kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "link to itself":
+            path.symlink_to(path.name)
+        else:
+            path.write_bytes(b"# " + b"x" * 10_000_000)
+        return path
 
     return make

@@ -14,7 +14,7 @@ import pytest
 import sambench
 
 ROOT = Path(sambench.__file__).parent
-COMMON = ("atomic", "errors", "hyper", "lazy", "markdown", "plain_text", "registry", "seeding", "units")
+COMMON = ("atomic", "errors", "hyper", "lazy", "markdown", "plain_text", "reading", "registry", "seeding", "units")
 ROOMS = ("variants", "datasets", "results", "benchmarks", "slurm", "cli")
 LOOP = 80
 SLOW_IMPORTS = {

@@ -7,6 +7,7 @@ with SGD nor a look at a suite should pay.
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -36,7 +37,14 @@ def _obstacle(name: str) -> str:
         return "it needs the package bitsandbytes and a GPU"
     if name.startswith("fused"):
         return "it needs NVIDIA Apex"
+    if "torch.compile(" in _source(inspect.getsourcefile(cast(type, info.opt_class)) or ""):
+        return "it compiles its step anew for every shape, for minutes or more"
     return ""
+
+
+@cache
+def _source(file: str) -> str:
+    return Path(file).read_text(encoding="utf-8") if file else ""
 
 
 @cache

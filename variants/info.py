@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, brief
 from ..hyper import Hyper, Value
 from ..registry import file_of, source_hash
 from .published import Published
@@ -35,12 +36,27 @@ class Paper:
         return f"{self.authors} {self.year}" + (f", arXiv {self.arxiv}" if self.arxiv else "")
 
 
+def check_hyper(owner: str, hyper: Any) -> None:
+    """Make sure that the hyper-parameters that somebody declares are a table of names and :class:`Hyper`.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    example = "{'rho': Hyper(0.05, 'radius', low=0)}"
+    if not isinstance(hyper, Mapping):
+        raise ConfigError(f"{owner} has hyper={brief(hyper)}; give a dictionary, {example}")
+    for name, one in hyper.items():
+        if not (isinstance(name, str) and isinstance(one, Hyper)):
+            raise ConfigError(f"{owner} has the hyper-parameter {brief(name)}: {brief(one)}; write {example}")
+
+
 def check_plugin(cls: Any) -> None:
     """Make sure that the metadata of a loss hook or a weight average, which are class attributes, are sound.
 
     Raises:
         ConfigError: an unknown status, or a hyper-parameter whose name does not start with the plug-in's.
     """
+    check_hyper(f"{cls.name!r}", cls.hyper)
     if cls.status not in STATUSES:
         raise ConfigError(f"{cls.name!r} has status {cls.status!r}; valid: {', '.join(STATUSES)}")
     if wrong := [key for key in cls.hyper if not key.startswith(f"{cls.name}_")]:
@@ -124,6 +140,10 @@ class VariantInfo:
     cls: type = field(default=object, compare=False)
 
     def __post_init__(self) -> None:
+        check_hyper(f"variant {self.name!r}", self.hyper)
+        for name in ("gradients", "forwards", "state", "transient"):
+            if not callable(value := getattr(self, name)):
+                self._number(name, value)
         if self.status not in STATUSES:
             raise ConfigError(f"variant {self.name!r} has status {self.status!r}; valid: {', '.join(STATUSES)}")
         if self.cost not in COSTS:
@@ -133,13 +153,18 @@ class VariantInfo:
         for name in ("hyper", "defaults", "brief"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
 
+    def _number(self, name: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
+            raise ConfigError(f"variant {self.name!r} declares {name}={brief(value)}; it must be a number >= 0")
+        return float(value)
+
     def declared_gradients(self, hyper: Mapping[str, Any]) -> float:
         """Gradient evaluations per step at these resolved hyper-parameters."""
-        return float(self.gradients(hyper) if callable(self.gradients) else self.gradients)
+        return self._number("gradients", self.gradients(hyper) if callable(self.gradients) else self.gradients)
 
     def declared_forwards(self, hyper: Mapping[str, Any]) -> float:
         """Forward-only evaluations per step at these resolved hyper-parameters."""
-        return float(self.forwards(hyper) if callable(self.forwards) else self.forwards)
+        return self._number("forwards", self.forwards(hyper) if callable(self.forwards) else self.forwards)
 
     @property
     def asks(self) -> tuple[str, ...]:

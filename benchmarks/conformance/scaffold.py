@@ -17,8 +17,10 @@ def new_variant(name: str, folder: Path) -> Path:
     Raises:
         ConfigError: the name cannot be one, is taken, a file of that name exists, or the folder cannot be written.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise ConfigError(f"variant name {name!r} is not valid: small letters, digits and underscores, as in 'my_sam'")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name) or keyword.iskeyword(name):
+        raise ConfigError(
+            f"variant name {name!r} is not valid: small letters, digits and underscores, 100 at most, as in 'my_sam'"
+        )
     if name in {info.name for info in list_variants()}:
         raise ConfigError(f"variant {name!r} exists already; choose another name (see `sambench list variants`)")
     title = "".join(word.capitalize() if word != "sam" else "SAM" for word in name.split("_"))

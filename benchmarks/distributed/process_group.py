@@ -118,6 +118,14 @@ class ProcessGroup:
             raise error
         return answer
 
+    def any(self, here: bool) -> bool:
+        """Tell every process whether something is so in one of them."""
+        if self.size == 1:
+            return here
+        there = torch.tensor([float(here)])
+        self.sum_([there])
+        return bool(there)
+
     def gather_objects(self, value: Any) -> list[Any]:
         """Return the values of all processes, by rank, in the main process; an empty list in the others."""
         if self.size == 1:

@@ -86,11 +86,10 @@ def resolved_tracks(
     Raises:
         ConfigError: all that is wrong, one problem a line.
     """
-    if not names:
-        return ()
     problems = [f"unknown track {name!r}; valid: {', '.join(TRACKS)}" for name in names if name not in TRACKS]
     problems += [
-        f"[[runs]] number {one.number}: track {one.track!r} is not one of the suite's, {', '.join(names)}"
+        f"[[runs]] number {one.number}: track {one.track!r} is not one of the suite's, "
+        f"{', '.join(names) or 'which has none'}"
         for one in entries
         if one.track is not None and one.track not in names
     ]
@@ -98,7 +97,7 @@ def resolved_tracks(
         f"[[runs]] number {one.number} fixes {key!r}, which the suite decides for all; leave it out"
         for one in entries
         for key in ("epochs", "warmup_epochs", "seed")
-        if key in one.own
+        if names and key in one.own
     ]
     if problems:
         raise ConfigError("\n".join(problems))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, unknown
+from ...reading import read_text
 from .. import suites
 
 
@@ -21,11 +22,13 @@ def find_suite(name_or_path: str) -> tuple[str, str, Path]:
     """
     path = Path(name_or_path)
     if path.suffix == ".toml":
-        if not path.is_file():
+        if not path.exists():
             raise ConfigError(f"suite {name_or_path!r} does not exist; give a TOML file or one of: {_names()}")
+        if not path.stem.isprintable():
+            raise ConfigError(f"suite {name_or_path!r} has a name with control characters, or none in UTF-8; rename it")
         try:
-            return path.stem, path.read_text(encoding="utf-8"), path.resolve().parent
-        except (OSError, UnicodeDecodeError) as error:
+            return path.stem, read_text(path), path.resolve().parent
+        except (OSError, ValueError) as error:
             raise ConfigError(f"suite {name_or_path!r} cannot be read: {error}; a suite is TOML in UTF-8") from error
     if name_or_path not in list_suites():
         raise unknown("suite", name_or_path, list_suites())

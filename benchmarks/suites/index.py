@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...atomic import atomic_write_bytes, default_folder, make_folder
 from ...datasets.source import Source
 from ...errors import SambenchError
+from ...reading import read_bytes
 from ...registry import ENTRY_POINTS
 from ...version import __version__
 from .files import find_suite
@@ -54,13 +55,14 @@ def suite_index(name_or_path: str, sources: Sequence[Source] = (), plugins: Sequ
     if sources or plugins or entry_points(group=ENTRY_POINTS):
         return index_of(_load(name_or_path, sources))
     key = hashlib.sha256("\n".join([__version__, name, text, *_code()]).encode()).hexdigest()
-    path = default_folder("suites", "SAMBENCH_CACHE") / f"suite-{key}.json"
     try:
-        found = json.loads(path.read_bytes())
-        return SuiteIndex(name, tuple(found["run_ids"]), tuple(found["labels"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        path = default_folder("suites", "SAMBENCH_CACHE") / f"suite-{key}.json"
+        found = json.loads(read_bytes(path))
+        return SuiteIndex(name, tuple(map(str, found["run_ids"])), tuple(map(str, found["labels"])))
+    except (SambenchError, OSError, ValueError, KeyError, TypeError, RecursionError):
         index = index_of(_load(name_or_path, sources))
     try:
+        path = default_folder("suites", "SAMBENCH_CACHE") / f"suite-{key}.json"
         make_folder(path.parent)
         atomic_write_bytes(path, json.dumps(asdict(index)).encode())
     except SambenchError:

@@ -26,19 +26,20 @@ variant = "unified_sam"
 grid = { rho = [0.1, 0.2], lam = [0.0, "1-1/t"] }
 """
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...datasets.registry import check_name
 from ...datasets.source import Source
 from ...errors import ConfigError, explain, unknown
-from ...results.records.manifest import Calibration, Tuning
+from ...reading import parse_toml
+from ...results.records.fields import Distinct, Name, Text, Whole
+from ...results.records.manifest import Calibration, Seconds, Tuning
 from ..spec import RunSpec
 from ..training.keeping import Keep
 from .entries import Entry, ResolvedTrack, expand_entries, resolved_tracks, specs_without_tracks
@@ -55,22 +56,43 @@ class _Keep(BaseModel):
     at: list[int | str] = []
 
 
+class _Entry(BaseModel):
+    """A table ``[[runs]]``: these keys, and fields and hyper-parameters of a run, which the spec checks."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    variant: Name = "sgd"
+    sampler: Name = ""
+    track: Name | None = None
+    hyper: dict[Name, Any] = {}
+    grid: dict[Name, Annotated[list[Any], Field(min_length=1, max_length=10_000)]] = {}
+
+
+class _Time(BaseModel):
+    """The table ``[time]``: the budget of track T, and how long an epoch of each method takes."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    seconds: Seconds | None = None
+    calibration: Calibration | None = None
+
+
 class _File(BaseModel):
     """What the file of a suite holds, as far as it can be said without knowing variants and data sets."""
 
     model_config = ConfigDict(strict=True)
 
-    title: str = ""
-    description: str = ""
-    tracks: list[str] = []
-    seeds: list[int] = []
-    sources: dict[str, str] = {}
+    title: Annotated[Name, Field(max_length=1000)] = ""
+    description: Text = ""
+    tracks: Distinct[Name] = []
+    seeds: Distinct[Whole] = []
+    sources: dict[Name, str] = {}
     spec: dict[str, Any] = {}
     tuning: dict[str, Any] = {}
-    tuned: dict[str, Any] = {}
-    time: dict[str, Any] = {}
+    tuned: Tuning | None = None
+    time: _Time = _Time()
     keep: _Keep = _Keep(weights=False)
-    runs: list[dict[str, Any]] = []
+    runs: list[_Entry] = []
 
 
 _TOP = tuple(_File.model_fields)
@@ -137,8 +159,8 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
     """
     name, text, folder = find_suite(name_or_path)
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content = parse_toml(text)
+    except ValueError as error:
         raise ConfigError(f"suite {name_or_path!r} is not valid TOML: {error}") from error
     return _expand(name, content, folder, sources)
 
@@ -146,7 +168,7 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
 def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[Source, ...]) -> Suite:
     problems = [str(unknown("key", key, _TOP)) for key in content if key not in _TOP]
     try:
-        _File.model_validate(content)
+        file = _File.model_validate(content)
     except ValidationError as error:
         raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems, *explain(error)])) from error
     if not content.get("runs"):
@@ -158,7 +180,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         entries = tuple(expand_entries(content.get("runs", []), common))
     except ConfigError as error:
         problems.append(str(error))
-    time, given = content.get("time", {}), {source.name: source for source in overrides}
+    given = {source.name: source for source in overrides}
     places = {key: Source(key, _absolute(place, folder)) for key, place in content.get("sources", {}).items()}
     for source in {**places, **given}.values():
         try:
@@ -167,11 +189,12 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
             problems.append(str(error))
     found: dict[str, Any] = {}
     for part, read in {
-        "resolved_tracks": lambda: _resolve_tracks(content.get("tracks", []), entries, seeds, time),
+        "resolved_tracks": lambda: resolved_tracks(
+            file.tracks, entries, seeds, file.time.seconds, file.time.calibration
+        ),
         "specs": lambda: () if content.get("tracks") else specs_without_tracks(entries, seeds),
         "budget": lambda: read_budget(content["tuning"], entries, seeds) if "tuning" in content else None,
-        "tuned": lambda: _table(Tuning, "tuned", content["tuned"]) if "tuned" in content else None,
-        "keep": lambda: _read_keep(_table(_Keep, "keep", content["keep"])) if "keep" in content else "",
+        "keep": lambda: _read_keep(file.keep),
     }.items():
         try:
             found[part] = read()
@@ -194,26 +217,12 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         seeds=seeds,
         common=common,
         entries=entries,
-        seconds=time.get("seconds"),
+        tuned=file.tuned,
+        seconds=file.time.seconds,
         **found,
     )
     suite.__dict__["run_ids"] = tuple(unique)  # the cached property: 10,000 hashes take half a second
     return suite
-
-
-def _resolve_tracks(
-    names: Sequence[str], entries: Sequence[Entry], seeds: Sequence[int], time: Mapping[str, Any]
-) -> tuple[ResolvedTrack, ...]:
-    table = time.get("calibration")
-    calibration = None if table is None else _table(Calibration, "time.calibration", table)
-    return resolved_tracks(names, entries, seeds, time.get("seconds"), calibration)
-
-
-def _table(kind: type[Any], name: str, content: Any) -> Any:
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"[{name}] {line}" for line in explain(error))) from error
 
 
 def _read_keep(table: _Keep) -> str:

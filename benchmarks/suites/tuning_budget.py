@@ -1,24 +1,36 @@
 """What a tuning may spend: the same for every method of the suite, by construction."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import ConfigError, explain
+from ...results.records.fields import Whole, distinct
 from .entries import Entry
 
-Range = tuple[float, float, str]
+
+def _ascending(value: tuple[float, float, str]) -> tuple[float, float, str]:
+    low, high, scale = value
+    if not low < high or (scale == "log" and low <= 0):
+        raise ValueError("a range is [low, high, scale] with low < high, and 0 < low where the scale is log")
+    return value
+
+
+End = Annotated[float, Field(ge=0, le=1e6)]
+Range = Annotated[tuple[End, End, Literal["log", "linear"]], Field(strict=False), AfterValidator(_ascending)]
 
 
 class Budget(BaseModel):
     """The table ``[tuning]`` of a suite. There is one, and it holds for all methods."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    trials: int = Field(gt=0, description="settings that are tried of every method, at the first seed")
-    finalists: int = Field(3, gt=0, description="of these, how many are tried at the other seeds too")
-    seeds: tuple[int, ...] = Field((1000, 1001, 1002), min_length=1, description="no final run may have one of them")
+    trials: Whole = Field(gt=0, le=100_000, description="settings that are tried of every method, at the first seed")
+    finalists: Whole = Field(3, gt=0, description="of these, how many are tried at the other seeds too")
+    seeds: Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(distinct)] = Field(
+        (1000, 1001, 1002), min_length=1, max_length=10_000, description="no final run may have one of them"
+    )
     lr: Range = Field((0.01, 1.0, "log"), description="range of the learning rate, for every method")
     weight_decay: Range = Field((5e-5, 5e-3, "log"), description="range of the weight decay, for every method")
 

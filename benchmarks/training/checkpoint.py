@@ -3,20 +3,25 @@
 import hashlib
 import io
 import logging
+import os
+import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ...atomic import atomic_write_bytes, remove_leftovers
 from ...errors import StateError
+from ...reading import read_bytes, shown
 from ...results.records.lease import Lease, lease_status
 
 MADE_WITH = "made_with.json"
 """File beside the checkpoints that says which code they were made with: see :mod:`.made_with`."""
 log = logging.getLogger("sambench")
 MAGIC = b"sambench checkpoint 1 "
+MOST = 2**40
+"""Bytes of the largest checkpoint that is read."""
 
 
 class Checkpoints:
@@ -46,6 +51,9 @@ class Checkpoints:
         """
         with Lease(self.folder) as self.lease:
             remove_leftovers(self.folder)
+            for name in sorted(os.listdir(self.folder)):
+                if not _NAME.fullmatch(name) and not name.startswith((".", "lease-")):
+                    log.warning("%s is no checkpoint of a run: it is left alone", shown(self.folder / name))
             yield self.lease
 
     def verify(self) -> None:
@@ -63,7 +71,7 @@ class Checkpoints:
 
     def newest_step(self) -> int:
         """Return the step of the newest checkpoint, 0 if there is none."""
-        return max((int(path.stem.removeprefix("step-")) for path in self._files()), default=0)
+        return max(map(_step, self._files()), default=0)
 
     def due(self) -> bool:
         """Tell whether the time for the next periodic checkpoint has come.
@@ -87,7 +95,8 @@ class Checkpoints:
         atomic_write_bytes(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         _payload(path)
         for old in self._files()[2:]:
-            old.unlink(missing_ok=True)
+            with suppress(OSError):
+                old.unlink()
         self.last = time.monotonic()
         return path
 
@@ -105,40 +114,54 @@ class Checkpoints:
             raise
         except Exception as error:
             raise StateError(f"checkpoint {path} cannot be read: {error}") from error
-        if content["run_id"] != self.run_id:
-            raise StateError(f"checkpoint {path} belongs to run {content['run_id'][:12]}, not to {self.run_id[:12]}")
-        if content["fingerprint"] != self.fingerprint:
+        if not (isinstance(content, dict) and isinstance(content.get("state"), dict)):
+            raise StateError(f"checkpoint {path} has other content than a run's")
+        run_id, fingerprint = str(content.get("run_id")), str(content.get("fingerprint"))
+        if run_id != self.run_id:
+            raise StateError(f"checkpoint {path} belongs to run {run_id[:12]}, not to {self.run_id[:12]}")
+        if fingerprint != self.fingerprint:
             raise StateError(
-                f"checkpoint {path} was made on other data (fingerprint {content['fingerprint'][:12]}, now "
+                f"checkpoint {path} was made on other data (fingerprint {fingerprint[:12]}, now "
                 f"{self.fingerprint[:12]}): give the data set that it was made on, or another name to the new one"
             )
         return content["state"]
 
-    def latest(self) -> dict[str, Any] | None:
-        """Return the newest state that can be used, or None; each refused file is reported by a warning."""
+    def states(self) -> Iterator[dict[str, Any]]:
+        """Yield the states that can be read, the newest first; each refused file is reported by a warning."""
         for path in self._files():
             try:
-                return self.load(path)
+                state = self.load(path)
+                if state.get("step") != _step(path):
+                    raise StateError(f"checkpoint {path} is at step {state.get('step')!r:.20}, which is not its name")
             except StateError as error:
                 log.warning("%s; trying the one before it", error)
-        return None
+            else:
+                yield state
 
     def clear(self) -> None:
         """Remove the checkpoints of a run whose record is written."""
         for path in self._files():
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder of that name is nobody's checkpoint
+                path.unlink()
         (self.folder / MADE_WITH).unlink(missing_ok=True)
         if self.lease is not None:
             self.lease.release()
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("step-*.pt"), reverse=True)
+        return sorted((path for path in self.folder.glob("step-*.pt") if _NAME.fullmatch(path.name)), reverse=True)
+
+
+_NAME = re.compile(r"step-([0-9]{9})\.pt")
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def _payload(path: Path) -> bytes:
     """Return what stands behind the first line, if it is what the first line says."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MOST)
     except OSError as error:
         raise StateError(f"checkpoint {path} cannot be read: {error}") from error
     head, _, payload = data.partition(b"\n")

@@ -12,7 +12,7 @@ import torch
 from ...datasets import Dataset, load
 from ...datasets.registry import check_name
 from ...datasets.source import Source
-from ...errors import SambenchError
+from ...errors import SambenchError, StateError
 from ...results.records.lease import Lease
 from ...results.records.record import Counters, RunRecord, Timing
 from ...results.records.store import Store
@@ -34,6 +34,8 @@ from .made_with import begin as begin_with
 from .state import Advance, Measurement, TrainState
 
 log = logging.getLogger("sambench")
+MOST_ERROR = 10_000
+"""Characters of an error that a record keeps."""
 
 
 def run_spec(
@@ -80,22 +82,16 @@ def run_spec(
     checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, dataset.fingerprint, checkpoint_seconds)
     with contextlib.ExitStack() as claim:
 
-        def begin() -> tuple[RunRecord | None, dict[str, Any] | None]:
+        def begin() -> RunRecord | None:
             claim.enter_context(checkpoints.claimed())
             record = _finished(spec, store)  # another process finished it just before this one held it
-            if record is not None:
-                return record, None
-            begin_with(checkpoints.folder, made_with(spec, location))
-            return None, checkpoints.latest()
-
-        record, state = process_group.broadcast_from_main(begin)
-        if record is not None:
+            if record is None:
+                begin_with(checkpoints.folder, made_with(spec, location))
             return record
-        run = TrainState(spec, dataset, device or torch.device("cpu"), process_group)
-        if state is not None:
-            run.load_state_dict(state)
-            if process_group.is_main_process:
-                log.info("resumed %s at step %d of %d", spec.run_id[:12], run.step, run.oracle.total_steps)
+
+        if (record := process_group.broadcast_from_main(begin)) is not None:
+            return record
+        run = _begun(checkpoints, lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group))
         keeper = Keeper(keep, store, run, checkpoints.verify)
         try:
             advance = keeper.watching(_reporting(run, checkpoints.lease, watch(run)))
@@ -146,6 +142,34 @@ def _finished(spec: RunSpec, store: Store) -> RunRecord | None:
     return store.read(spec.run_id) if store.has(spec.run_id) else None
 
 
+def _begun(checkpoints: Checkpoints, make: Callable[[], TrainState]) -> TrainState:
+    """Return the run as its newest usable checkpoint has it, or from its start.
+
+    Raises:
+        StateError: it was begun on another number of devices.
+    """
+    run, states = make(), checkpoints.states()
+    group = run.process_group
+    while (state := group.broadcast_from_main(lambda: next(states, None))) is not None:
+        refused: Exception | None = None
+        try:
+            run.load_state_dict(state)
+        except StateError:
+            raise
+        except Exception as error:  # right by its checksum, and yet what no run wrote
+            refused = error
+        if not group.any(refused is not None):
+            if group.is_main_process:
+                log.info("resumed %s at step %d of %d", run.spec.run_id[:12], run.step, run.oracle.total_steps)
+            return run
+        if group.is_main_process:
+            log.warning(
+                "a checkpoint of %s has other content: %s; trying the one before it", run.spec.run_id[:12], refused
+            )
+        run = make()
+    return run
+
+
 def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
     """Write into the lease, which the main process has, which step the run is at, and pass the step on to ``tell``."""
     if lease is None:
@@ -186,7 +210,7 @@ def make_record(
             "run_id": spec.run_id,
             "spec": spec.model_dump(mode="json"),
             "status": status,
-            "error": error,
+            "error": error and error[:MOST_ERROR],
             "declared_gradients": info.declared_gradients(spec.hyper),
             "variant_source": info.source_hash(),
             "variant_status": next((one.status for one in parts if one.status != STATUSES[0]), STATUSES[0]),

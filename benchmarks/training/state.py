@@ -8,11 +8,13 @@ from functools import partial
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ...datasets import Dataset, Parts, prepare, take
 from ...datasets.samplers import Draw, get_sampler
 from ...errors import StateError
+from ...results.records.fields import Amount, Frozen, Number, Whole
 from ...results.records.record import CurvePoint, Evaluated, Metrics, pack_bits
 from ...variants import StepRule, WeightAverage, create, create_average, create_hook
 from .. import models
@@ -51,6 +53,18 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+class Position(Frozen):
+    """The plain values of a saved state."""
+
+    epoch: Whole
+    step: Whole
+    lr: Number
+    curve: tuple[CurvePoint, ...]
+    seconds: Amount
+    evaluation_seconds: Amount
+    devices: Whole = Field(gt=0)
 
 
 class TrainState:
@@ -297,8 +311,14 @@ class TrainState:
 
         Raises:
             StateError: it was saved on another number of devices.
+            Exception: it is no state of this run. The run may have a part of it then, and must not be used.
         """
-        if state["devices"] != self.process_group.size:
+        at = Position.model_validate({key: state[key] for key in Position.model_fields})
+        if not at.epoch * self.sampler.steps <= at.step <= min(at.epoch + 1, self.spec.epochs) * self.sampler.steps:
+            raise ValueError(f"step {at.step} is not in epoch {at.epoch} of {self.spec.epochs}")
+        if [point.epoch for point in at.curve] != list(range(1, at.epoch + 1)):
+            raise ValueError(f"its curve does not have the {at.epoch} epochs that are done")
+        if at.devices != self.process_group.size:
             raise StateError(
                 f"run {self.spec.run_id[:12]} was begun on {state['devices']} device(s) and would go on to other bits "
                 f"on {self.process_group.size}: finish it with --devices {state['devices']}, or remove its "
@@ -310,11 +330,9 @@ class TrainState:
         self.optimizer.load_state_dict({**state["optimizer"], "variant": variant})
         self.oracle.load_state_dict({**state["oracle"], **{k: v for k, v in apart.items() if k == "before"}})
         self.sampler.load_state_dict(state["sampler"])
-        self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
+        self.epoch, self.step, self.lr, self.curve = at.epoch, at.step, at.lr, list(at.curve)
         self.loss_sum.copy_(apart.get("loss_sum", state["loss_sum"]))
-        self.curve = [CurvePoint.model_validate(point) for point in state["curve"]]
-        self.clock.seconds = state["seconds"]
-        self.evaluation_clock.seconds = state["evaluation_seconds"]
+        self.clock.seconds, self.evaluation_clock.seconds = at.seconds, at.evaluation_seconds
 
 
 Advance = Callable[[TrainState], None]

@@ -68,8 +68,8 @@ def render(boards: Boards, checks: Checks | None = None, published: Iterable[Map
     if ranked:
         parts += across_workloads(ranked)
     if boards.damaged:
-        damaged = [escape(f"{item.path.name}: {item.problem[:200]}") for item in boards.damaged]
-        parts += ["## Files that are no records", _list(damaged)]
+        damaged = [escape(f"{item.name}: {item.problem[:200]}") for item in boards.damaged]
+        parts += ["## Files that cannot be read", _list(damaged)]
     if boards.search:
         parts.append(
             f"{count(boards.search, 'search run')} chose hyper-parameters and {'is' if boards.search == 1 else 'are'} "

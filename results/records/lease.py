@@ -16,16 +16,22 @@ generation and must stop: it calls :meth:`Lease.verify` before it writes anythin
 import json
 import os
 import platform
+import re
 import secrets
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from stat import S_ISREG
+
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 from ...atomic import give_name, make_folder, write_failure
 from ...errors import StateError
+from ...reading import read_bytes
+from .fields import Amount, Name, Whole
 
 try:
     import fcntl
@@ -36,9 +42,11 @@ EXPIRY = 120.0
 """Seconds without a renewal after which a lease is free; several renewals may fail before that."""
 
 _PREFIX = "lease-"
+_NAME = re.compile(rf"{_PREFIX}([0-9]{{6,}})")
+_SIZE = 512
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Holder:
     """The process that holds a run, and its progress.
 
@@ -53,20 +61,23 @@ class Holder:
         seconds: time for which this holder has held the run.
     """
 
-    host: str
-    boot: str
-    pid: int
-    job: str = ""
-    first: int = 0
-    step: int = 0
-    total: int = 0
-    seconds: float = 0.0
+    host: Name
+    boot: Name
+    pid: Whole
+    job: Name = ""
+    first: Whole = 0
+    step: Whole = 0
+    total: Whole = 0
+    seconds: Amount = 0.0
 
     @property
     def remaining(self) -> float | None:
         """Estimated seconds to the end, from the steps made so far; None before there are any."""
         made = self.step - self.first
-        return self.seconds / made * (self.total - self.step) if made > 0 else None
+        return self.seconds / made * max(0, self.total - self.step) if made > 0 else None
+
+
+_HOLDER = TypeAdapter(Holder)
 
 
 def lease_status(folder: Path, now: float | None = None) -> tuple[bool, Holder | None]:
@@ -83,10 +94,7 @@ def lease_status(folder: Path, now: float | None = None) -> tuple[bool, Holder |
     if not found:
         return False, None
     path = lease_path(folder, found[-1])
-    try:
-        return is_held(path, now), read_holder(path)
-    except FileNotFoundError:
-        return False, None
+    return is_held(path, now), read_holder(path)
 
 
 def filesystem_time(folder: Path) -> float:
@@ -106,19 +114,27 @@ def filesystem_time(folder: Path) -> float:
 
 
 def is_held(path: Path, now: float | None = None, expiry: float = EXPIRY) -> bool:
-    """Tell whether a lease is held: renewed within ``expiry`` seconds, and not by a dead process of this machine."""
+    """Tell whether a lease is held: renewed within ``expiry`` seconds, and not by a dead process of this machine.
+
+    A time in the future is no renewal, and what is no file is no lease: nobody waits for either.
+    """
     try:
-        with path.open("rb") as file:
-            if fcntl is not None and _same_kernel(_parse(file.read())):
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                    return False
-                except OSError:
-                    pass
-            renewed = os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
         return False
-    return (filesystem_time(path.parent) if now is None else now) - renewed <= expiry
+    try:
+        about = os.fstat(descriptor)
+        if not S_ISREG(about.st_mode):
+            return False
+        if fcntl is not None and _same_kernel(read_holder(path)):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return False
+            except OSError:
+                pass
+    finally:
+        os.close(descriptor)
+    return abs((filesystem_time(path.parent) if now is None else now) - about.st_mtime) <= expiry
 
 
 def _same_kernel(holder: Holder | None) -> bool:
@@ -126,19 +142,10 @@ def _same_kernel(holder: Holder | None) -> bool:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Read the holder from a lease file; ``None`` if the file is gone or still being written."""
+    """Read the holder from a lease file; ``None`` if the file is gone, still being written, or no lease."""
     try:
-        return _parse(path.read_bytes())
-    except FileNotFoundError:
-        return None
-
-
-def _parse(data: bytes) -> Holder | None:
-    """Parse a holder; ``None`` for the incomplete content of a file that is still being written."""
-    try:
-        content: dict[str, Any] = json.loads(data)
-        return Holder(**content)
-    except (ValueError, TypeError):
+        return _HOLDER.validate_json(read_bytes(path, most=8 * _SIZE), strict=True)
+    except (OSError, ValueError):
         return None
 
 
@@ -146,9 +153,10 @@ def generations(folder: Path) -> list[int]:
     """List the generations of leases in the folder of a run, ascending; the last one counts."""
     try:
         names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return []
-    return sorted(int(name.removeprefix(_PREFIX)) for name in names if name.startswith(_PREFIX))
+    found = (int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+    return sorted(number for number in found if lease_path(folder, number).name in names)
 
 
 def lease_path(folder: Path, generation: int) -> Path:
@@ -172,8 +180,6 @@ def job_id() -> str:
 
 BEAT = 15.0
 """Seconds between two renewals."""
-
-_SIZE = 512
 
 
 class Held(StateError):
@@ -283,7 +289,8 @@ class Lease:
             return False
         for older in generations(self.folder):
             if older < generation:
-                lease_path(self.folder, older).unlink(missing_ok=True)
+                with suppress(OSError):  # somebody removed it first, or it is a folder
+                    lease_path(self.folder, older).unlink()
         self.generation, self._descriptor = generation, descriptor
         return True
 

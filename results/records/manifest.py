@@ -5,15 +5,18 @@ of that at equal gradient evaluations. The manifest says it. Since it is written
 them are missing.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import StateError, explain
+from ...reading import read_bytes
+from .fields import Amount, Digest, Frozen, Name, Text, Whole
 from .record import RunRecord
-from .store import Store
+from .store import Damaged, DamagedError, Store
 
 FOLDER = "suites"
 """Folder of the manifests, ``NAME.json``, and of tuned suites, ``NAME.toml``, beside the records of a store."""
@@ -23,34 +26,32 @@ TRACKS = {
     "G": "equal gradient evaluations",
     "T": "equal wall-clock time on one device",
 }
-RunId = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+Seconds = Annotated[float, Field(ge=1e-9, le=1e9)]
+"""Time of an epoch, or of a run: positive, so that one can be divided by the other."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Calibration(_Frozen):
+class Calibration(Frozen):
     """The times that track T is planned with: seconds per epoch of each method, measured on one device."""
 
-    device_name: str
-    threads: int = Field(gt=0)
-    host: str = Field(description="hash of the machine, as in records")
-    torch: str
-    seconds: dict[str, float] = Field(description="method -> seconds of one epoch, the median of its turns")
-    turns: int = Field(gt=0, description="how often every method was timed")
+    device_name: Text
+    threads: Whole = Field(gt=0)
+    host: Text = Field(description="hash of the machine, as in records")
+    torch: Text
+    seconds: dict[Name, Seconds] = Field(description="method -> seconds of one epoch, the median of its turns")
+    turns: Whole = Field(gt=0, description="how often every method was timed")
 
 
-class Track(_Frozen):
+class Track(Frozen):
     """The runs that are compared at one budget."""
 
     name: Literal["E", "G", "T"]
-    budget: float = Field(
+    budget: Amount = Field(
         gt=0,
         description="what a run may spend. E: epochs; G: passes of the training set forward and backward, that is "
         "epochs times gradient evaluations per step; T: seconds of training",
     )
-    runs: tuple[RunId, ...] = Field(description="run ids, in the order of the suite")
+    runs: tuple[Digest, ...] = Field(description="run ids, in the order of the suite")
     calibration: Calibration | None = Field(None, description="track T only")
 
     def spent(self, record: RunRecord) -> float:
@@ -66,24 +67,24 @@ class Track(_Frozen):
         return epochs * record.counters.gradient_evaluations / max(1, record.counters.steps)
 
 
-class Tuning(_Frozen):
+class Tuning(Frozen):
     """The tuning that chose the settings of a suite."""
 
-    ledger: str = Field(description="file in the folder of ledgers")
-    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of that file")
+    ledger: Name = Field(pattern=r"^[^/\\]+$", description="file in the folder of ledgers")
+    sha256: Digest = Field(description="of that file")
 
 
-class SuiteManifest(_Frozen):
+class SuiteManifest(Frozen):
     """What a suite promised before its runs: tracks, seeds, and where its settings come from."""
 
     schema_version: Literal[1] = 1
-    name: str
-    title: str
-    description: str = Field(description="what the suite shows, and what it does not")
-    command: str = Field(description="what makes the runs")
-    seeds: tuple[int, ...]
+    name: Name
+    title: Text
+    description: Text = Field(description="what the suite shows, and what it does not")
+    command: Text = Field(description="what makes the runs")
+    seeds: tuple[Whole, ...]
     tracks: tuple[Track, ...]
-    untracked: tuple[RunId, ...] = Field(
+    untracked: tuple[Digest, ...] = Field(
         (),
         validation_alias=AliasChoices("untracked", "loose"),  # schema 1 was first written with the latter
         description="run ids of a suite without tracks, which holds no budget equal",
@@ -117,15 +118,21 @@ def read_manifest(path: Path) -> SuiteManifest:
     """Read one manifest.
 
     Raises:
-        StateError: the file is no manifest; the message names it.
+        DamagedError: the file is no manifest; the message names it.
     """
     try:
-        return SuiteManifest.model_validate_json(path.read_bytes())
+        manifest = SuiteManifest.model_validate_json(read_bytes(path), strict=True)
+    except OSError as error:
+        problem = error.strerror or str(error)
     except ValidationError as error:
-        raise StateError(
-            f"{path} is not a suite manifest: {explain(error)[0]}. Restore it, or launch its suite again to write it "
-            "anew"
-        ) from error
+        problem = explain(error)[0]
+    else:
+        if manifest.name == path.stem:
+            return manifest
+        problem = f"it is that of the suite {manifest.name!r}"
+    raise DamagedError(
+        Damaged(path, problem, "suite manifest", "Restore it, or launch its suite again to write it anew")
+    )
 
 
 def write_manifest(store: Store, manifest: SuiteManifest) -> None:
@@ -136,7 +143,7 @@ def write_manifest(store: Store, manifest: SuiteManifest) -> None:
             list it there: results may not be dropped after they were seen.
     """
     path = store.root / FOLDER / f"{manifest.name}.json"
-    if path.is_file():
+    if os.path.lexists(path):
         kept = {(track.name, run) for track in manifest.tracks for run in track.runs}
         before = [(track.name, run) for track in read_manifest(path).tracks for run in track.runs]
         dropped = [run for track, run in before if (track, run) not in kept and store.has(run)]

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ...atomic import atomic_write_bytes, make_folder, remove_leftovers
 from ...errors import StateError, explain
-from .record import Environment, Finite, canonical_json
+from .fields import Finite
+from .record import Environment, canonical_json
 from .store import Damaged, Store
 
 FOLDER = "measurements"

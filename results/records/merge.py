@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from .record import RunRecord
-from .store import Damaged, Store
+from .store import Damaged, DamagedError, Store
 
 MEASURED = ("timing", "peak_memory", "environment")
 """Fields of a record that say where and how fast a run was made; they are not compared."""
@@ -48,7 +48,7 @@ class Merged:
         failed: number of records of failed attempts that were added.
         same: number of runs that both folders have, with the same result.
         conflicts: runs that both folders have, with different results.
-        damaged: files of the other folder that are no records.
+        damaged: files of either folder that are no records.
     """
 
     added: int = 0
@@ -70,7 +70,7 @@ def merge(into: Store, source: Path) -> Merged:
 
     Raises:
         ConfigError: the source is no results folder, or the store itself.
-        StateError: a record here is damaged, or the folder cannot be written.
+        StateError: the folder cannot be written.
     """
     root = source.parent if source.name == "runs" else source
     other = Store(root)
@@ -83,7 +83,10 @@ def merge(into: Store, source: Path) -> Merged:
         if isinstance(record, Damaged):
             merged.damaged.append(record)
         elif into.has(record.run_id):
-            _compare(into.read(record.run_id), record, merged)
+            try:
+                _compare(into.read(record.run_id), record, merged)
+            except DamagedError as error:
+                merged.damaged.append(error.damaged)
         elif record.status == "failed":
             merged.failed += record.run_id not in into.failed_ids() and into.write(record)
         else:

@@ -5,10 +5,12 @@ import hashlib
 import json
 import marshal
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from .fields import Amount, Digest, Frozen, Name, Number, Share, Text, Whole, spec_problems
 
 SCHEMA_VERSION = 1
 STATUSES = ("completed", "diverged", "failed")
@@ -60,35 +62,27 @@ def unpack_bits(text: str, count: int) -> np.ndarray:
     return bits[:count].astype(bool)
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]  # a missing value is null
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CurvePoint(_Frozen):
+class CurvePoint(Frozen):
     """The state of a run at the end of an epoch. Losses are mean cross-entropy in nats, accuracies shares."""
 
-    epoch: int = Field(ge=0, description="epochs completed")
-    step: int = Field(ge=0, description="optimizer steps completed")
-    gradient_evaluations: Finite = Field(ge=0, description="forward+backward passes over one full batch, so far")
-    seconds: Finite = Field(ge=0, description="training time so far, evaluation excluded")
-    lr: Finite = Field(description="learning rate of the last step")
-    train_loss: Finite | None = Field(description="mean over the epoch's steps, at the unperturbed weights")
-    validation_loss: Finite | None = None
+    epoch: Whole = Field(description="epochs completed")
+    step: Whole = Field(description="optimizer steps completed")
+    gradient_evaluations: Amount = Field(description="forward+backward passes over one full batch, so far")
+    seconds: Amount = Field(description="training time so far, evaluation excluded")
+    lr: Number = Field(description="learning rate of the last step")
+    train_loss: Number | None = Field(description="mean over the epoch's steps, at the unperturbed weights")
+    validation_loss: Number | None = None
     validation_accuracy: Share | None = None
 
 
-class Metrics(_Frozen):
+class Metrics(Frozen):
     """The final measurement, at the last epoch, on the split that the protocol reports."""
 
     split: Literal["test", "validation"]
     accuracy: Share
-    loss: Finite = Field(description="mean negative log-likelihood in nats")
+    loss: Number = Field(description="mean negative log-likelihood in nats")
     ece: Share = Field(description="expected calibration error, 15 equal-width bins")
-    count: int = Field(gt=0, description="number of examples")
+    count: Whole = Field(gt=0, description="number of examples")
     correct: str = Field(description="one bit an example, packed by pack_bits")
 
     @model_validator(mode="after")
@@ -102,85 +96,84 @@ class Metrics(_Frozen):
         return self
 
 
-class Evaluated(_Frozen):
+class Evaluated(Frozen):
     """The average of weights that was measured instead of the last weights."""
 
-    average: str = Field(description="name of the weight average")
-    models: int = Field(ge=0, description="weights that it averages; 0: none yet, so that the last ones were measured")
+    average: Name = Field(description="name of the weight average")
+    models: Whole = Field(description="weights that it averages; 0: none yet, so that the last ones were measured")
     statistics: Literal["averaged", "recomputed"] = Field(description="origin of BatchNorm's running statistics")
-    passes: int = Field(ge=0, description="forward passes that recomputing them took, part of forward_evaluations")
+    passes: Whole = Field(description="forward passes that recomputing them took, part of forward_evaluations")
 
 
-class Counters(_Frozen):
+class Counters(Frozen):
     """What a run cost, counted in the training loop."""
 
-    steps: int = Field(ge=0)
-    skipped_steps: int = Field(ge=0, description="steps dropped because an fp16 gradient overflowed")
-    gradient_evaluations: Finite = Field(ge=0)
-    forward_evaluations: Finite = Field(ge=0, description="forward-only passes over one full batch, scoring included")
-    samples: int = Field(ge=0, description="training samples drawn")
+    steps: Whole
+    skipped_steps: Whole = Field(description="steps dropped because an fp16 gradient overflowed")
+    gradient_evaluations: Amount
+    forward_evaluations: Amount = Field(description="forward-only passes over one full batch, scoring included")
+    samples: Whole = Field(description="training samples drawn")
 
 
-class Timing(_Frozen):
+class Timing(Frozen):
     """Wall-clock seconds of this run on the environment's device, summed over all its resumptions."""
 
-    train_seconds: Finite = Field(ge=0)
-    evaluation_seconds: Finite = Field(ge=0)
-    images_per_second: Finite = Field(ge=0, description="training samples drawn per training second")
+    train_seconds: Amount
+    evaluation_seconds: Amount
+    images_per_second: Amount = Field(description="training samples drawn per training second")
 
 
-class Environment(_Frozen):
+class Environment(Frozen):
     """Software and hardware of a run. ``host`` is a hash: it tells machines apart and reveals nothing about them."""
 
-    sambench: str
-    python: str
-    torch: str
-    platform: str
-    device: str = Field(description="kind: cpu, cuda, mps")
-    device_name: str
-    driver: str | None = Field(None, description="version of the GPU's kernel driver")
-    devices: int = Field(1, gt=0, description="number of them that trained the run together, one process each")
-    threads: int = Field(gt=0)
-    host: str
-    commit: str | None = None
+    sambench: Text
+    python: Text
+    torch: Text
+    platform: Text
+    device: Text = Field(description="kind: cpu, cuda, mps")
+    device_name: Text
+    driver: Text | None = Field(None, description="version of the GPU's kernel driver")
+    devices: Whole = Field(1, gt=0, description="number of them that trained the run together, one process each")
+    threads: Whole = Field(gt=0)
+    host: Text
+    commit: Text | None = None
     dirty: bool | None = None
-    source: str | None = Field(None, description="sha256 of the package's modules, where they lie in no checkout")
-    behaviour: str | None = Field(
+    source: Text | None = Field(None, description="sha256 of the package's modules, where they lie in no checkout")
+    behaviour: Text | None = Field(
         default=None,
         description="hash of a short float64 training of the variant; absent in records from before it was taken",
     )
-    libraries: dict[str, str] = Field(default_factory=dict, description="versions of what results may depend on")
+    libraries: dict[Text, Text] = Field(default_factory=dict, description="versions of what results may depend on")
 
 
-class RunRecord(_Frozen):
+class RunRecord(Frozen):
     """Everything one run produced. ``run_id`` must be the hash of ``spec``: checked on every read."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    run_id: str = Field(pattern="^[0-9a-f]{64}$")
+    run_id: Digest
     spec: dict[str, Any]
     status: Literal["completed", "diverged", "failed"]
-    error: str | None = None
-    declared_gradients: Finite | None = Field(description="gradient evaluations per step that the variant declares")
-    variant_source: str = Field(description="sha256 of the variant's source file")
-    variant_status: str
-    dataset_fingerprint: str
-    classes: int = Field(gt=1)
-    parameters: int = Field(ge=0)
+    error: Text | None = None
+    declared_gradients: Amount | None = Field(description="gradient evaluations per step that the variant declares")
+    variant_source: Digest = Field(description="sha256 of the variant's source file")
+    variant_status: Text
+    dataset_fingerprint: Digest
+    classes: Whole = Field(gt=1)
+    parameters: Whole
     curve: tuple[CurvePoint, ...]
     metrics: Metrics | None
     best_validation_accuracy: Share | None = None
     evaluated: Evaluated | None = Field(None, description="what was measured, unless the last weights were")
-    plugin_sources: dict[str, str] = Field(
+    plugin_sources: dict[Text, Text] = Field(
         default_factory=dict,
         description="sha256 of the source files of loss hook and weight average, where used, and of sampler, model and "
         "data set, where they are plug-ins",
     )
-    weights: str | None = Field(description="sha256 over the state of the model that was measured")
+    weights: Digest | None = Field(description="sha256 over the state of the model that was measured")
     counters: Counters
     timing: Timing
-    peak_memory: int | None = Field(
+    peak_memory: Whole | None = Field(
         None,
-        ge=0,
         description="peak memory in bytes: on CUDA of the allocator, on the CPU the resident set of the process; "
         "absent in records from before it was measured",
     )
@@ -190,6 +183,8 @@ class RunRecord(_Frozen):
     def _consistent(self) -> "RunRecord":
         if self.run_id != (expected := run_id_of(self.spec)):
             raise ValueError(f"run_id {self.run_id[:12]} is not the hash of the spec ({expected[:12]})")
+        if problems := spec_problems(self.spec):
+            raise ValueError("; ".join(problems))
         if (self.metrics is not None) != (self.status == "completed"):
             raise ValueError(f"a run has final metrics exactly when it completed; status is {self.status!r}")
         return self

@@ -11,33 +11,47 @@ from pydantic import ValidationError
 
 from ...atomic import atomic_write_bytes, check_writable, make_folder, remove_leftovers
 from ...errors import StateError, explain
+from ...reading import read_bytes, shown
 from .lease import lease_status
 from .record import RunRecord
 
 _FINAL = ".json"
 _FAILED = ".failed.json"
-_CHUNK = 1 << 17  # bytes of a read: nearly every record has fewer
 _STATUS = re.compile(rb'"status":"(completed|diverged|failed)"')
 _HEAD = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A file of the store that cannot be read as a record.
+    """A file of the store that cannot be read as what it should be: a record, a manifest, a ledger, a retraction.
 
     Attributes:
         path: path of the file.
         problem: what is wrong with it, one line.
+        kind: what it should be.
+        way_out: what to do about it.
     """
 
     path: Path
     problem: str
+    kind: str = "record"
+    way_out: str = "Restore the file, or move it away and run again; nothing else depends on it."
+
+    @property
+    def name(self) -> str:
+        """The file's name, as it can be printed."""
+        return shown(self.path.name)
 
     def __str__(self) -> str:
-        return (
-            f"the record {self.path} cannot be used: {self.problem}. "
-            f"Restore the file, or move it away and run again; nothing else depends on it."
-        )
+        return f"the {self.kind} {shown(self.path)} cannot be used: {self.problem}. {self.way_out}"
+
+
+class DamagedError(StateError):
+    """A file is not what it should be; :attr:`damaged` says it in parts."""
+
+    def __init__(self, damaged: Damaged) -> None:
+        super().__init__(str(damaged))
+        self.damaged = damaged
 
 
 class Store:
@@ -94,9 +108,11 @@ class Store:
         """
         found = {}
         for name in sorted(self._names(), reverse=True):  # the final record of a run comes after its failed attempt
-            with suppress(OSError), open(f"{self.runs}/{name}", "rb") as file:
-                match = _STATUS.search(file.read(_HEAD))
-                found[name.split(".")[0]] = match[1].decode() if match else "damaged"
+            found[name.split(".")[0]] = "damaged"
+            if os.path.isfile(path := f"{self.runs}/{name}"):  # opening a pipe would wait for a writer
+                with suppress(OSError), open(path, "rb") as file:
+                    if match := _STATUS.search(file.read(_HEAD)):
+                        found[name.split(".")[0]] = match[1].decode()
         return found
 
     def read(self, run_id: str) -> RunRecord:
@@ -139,7 +155,7 @@ class Store:
         """
         text = record.model_dump_json()
         try:
-            RunRecord.model_validate_json(text)
+            RunRecord.model_validate_json(text, strict=True)
         except ValidationError as error:
             raise StateError(
                 f"run {record.run_id} made a record that cannot be read back: {_summary(error)}"
@@ -184,12 +200,12 @@ class Store:
         final, failed = f"{self.runs}/{run_id}{_FINAL}", f"{self.runs}/{run_id}{_FAILED}"
         for path in (final, failed, final):  # the final record may replace the failed attempt meanwhile
             try:
-                return _parse(path, _bytes(path))
+                return _parse(path, read_bytes(path))
             except FileNotFoundError:
                 continue
             except OSError as error:
                 return Damaged(Path(path), error.strerror or str(error))
-        return None
+        return Damaged(Path(final), "it is a link to nothing") if os.path.islink(final) else None
 
     def _names(self) -> set[str]:
         try:
@@ -201,21 +217,9 @@ class Store:
         return {name for name in names if name.endswith(_FINAL) and not name.startswith(".")}
 
 
-def _bytes(path: str) -> bytes:
-    """Read a whole file without a file object, which would cost more than reading a small file."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        data = os.read(descriptor, _CHUNK)
-        while more := os.read(descriptor, _CHUNK):
-            data += more
-        return data
-    finally:
-        os.close(descriptor)
-
-
 def _parse(path: str, data: bytes) -> RunRecord | Damaged:
     try:
-        record = RunRecord.model_validate_json(data)
+        record = RunRecord.model_validate_json(data, strict=True)
     except ValidationError as error:
         return Damaged(Path(path), _summary(error))
     ending = _FAILED if path.endswith(_FAILED) else _FINAL
@@ -228,7 +232,7 @@ def _parse(path: str, data: bytes) -> RunRecord | Damaged:
 
 def _strict(record: RunRecord | Damaged) -> RunRecord:
     if isinstance(record, Damaged):
-        raise StateError(str(record))
+        raise DamagedError(record)
     return record
 
 

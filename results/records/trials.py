@@ -5,57 +5,62 @@ import io
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import ConfigError, StateError, explain
+from ...reading import read_bytes, shown
+from .fields import Amount, Digest, Frozen, Name, Number, Share, Text, Whole, spec_problems
 from .record import run_id_of
+from .store import Damaged, DamagedError
 
 FOLDER = "ledgers"
 """Folder of the ledgers, beside the records of a store."""
 
 
-class Trial(BaseModel):
+class Trial(Frozen):
     """One training of a search, measured on the held-out part of the training set, never on the test set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    suite: str = Field(description="the suite that was tuned")
+    suite: Name = Field(description="the suite that was tuned")
     track: Literal["E", "G", "T"] = Field(description="the budget that the trial was trained at")
-    method: str = Field(description="name of the suite's entry: its variant, and what the entry fixes")
-    variant: str = Field(description="the registered variant")
-    search: str = Field(description="how settings were proposed: halton or optuna")
+    method: Name = Field(description="name of the suite's entry: its variant, and what the entry fixes")
+    variant: Name = Field(description="the registered variant")
+    search: Name = Field(description="how settings were proposed: halton or optuna")
     stage: Literal["screen", "confirm"] = Field(description="screen: every trial, one seed; confirm: finalists, more")
-    trial: int = Field(ge=0, description="number of the setting; 0 is the default setting")
-    seed: int = Field(ge=0, description="seed of the trial; no final run has it")
-    run_id: str = Field(pattern="^[0-9a-f]{64}$", description="sha256 of the spec")
+    trial: Whole = Field(description="number of the setting; 0 is the default setting")
+    seed: Whole = Field(description="seed of the trial; no final run has it")
+    run_id: Digest = Field(description="sha256 of the spec")
     status: Literal["completed", "diverged", "failed"] = Field(description="how it ended")
-    error: str | None = Field(description="what ended a trial that did not complete")
-    accuracy: float | None = Field(ge=0, le=1, description="share of correct answers on held-out training images")
-    loss: float | None = Field(description="mean negative log-likelihood on the same, in nats")
-    lr: float = Field(description="peak learning rate")
-    weight_decay: float = Field(description="weight decay, applied to every parameter")
-    hyper: str = Field(description="hyper-parameters of variant, sampler and base, as JSON")
-    epochs: int = Field(gt=0, description="epochs that the track allows the trial")
-    gradient_evaluations: float = Field(ge=0, description="forward and backward passes over one batch, as counted")
-    train_seconds: float = Field(ge=0, description="training time, evaluation excluded")
+    error: Text | None = Field(description="what ended a trial that did not complete")
+    accuracy: Share | None = Field(description="share of correct answers on held-out training images")
+    loss: Number | None = Field(description="mean negative log-likelihood on the same, in nats")
+    lr: Number = Field(description="peak learning rate")
+    weight_decay: Number = Field(description="weight decay, applied to every parameter")
+    hyper: Text = Field(description="hyper-parameters of variant, sampler and base, as JSON")
+    epochs: Whole = Field(gt=0, description="epochs that the track allows the trial")
+    gradient_evaluations: Amount = Field(description="forward and backward passes over one batch, as counted")
+    train_seconds: Amount = Field(description="training time, evaluation excluded")
     chosen: bool = Field(description="whether the final runs use this setting")
-    edges: str = Field(description="of a chosen setting: hyper-parameters at the edge of their range, with commas")
-    variant_source: str = Field(description="sha256 of the variant's source file")
-    dataset_fingerprint: str = Field(description="sha256 of the decoded data set")
-    spec: str = Field(description="the whole spec as canonical JSON; run_id is its hash")
+    edges: Text = Field(description="of a chosen setting: hyper-parameters at the edge of their range, with commas")
+    variant_source: Digest = Field(description="sha256 of the variant's source file")
+    dataset_fingerprint: Digest | Literal[""] = Field(description="sha256 of the decoded data set")
+    spec: Text = Field(description="the whole spec as canonical JSON; run_id is its hash")
 
     @model_validator(mode="after")
     def _hash_matches(self) -> "Trial":
-        if run_id_of(spec := json.loads(self.spec)) != self.run_id:
+        if not isinstance(spec := _json(self.spec), dict) or run_id_of(spec) != self.run_id:
             raise ValueError(f"run_id {self.run_id[:12]} is not the hash of the spec")
+        if problems := spec_problems(spec):
+            raise ValueError("; ".join(problems))
+        if not isinstance(_json(self.hyper), dict):
+            raise ValueError("hyper is not a table of hyper-parameters")
         if spec.get("split") != "search":
             raise ValueError(f"split is {spec.get('split')!r}: a trial is measured on held-out training images only")
         return self
@@ -71,7 +76,15 @@ class Trial(BaseModel):
 COLUMNS: dict[str, str] = {name: field.description or name for name, field in Trial.model_fields.items()}
 """Columns of a ledger, in their order."""
 
+MOST_TRIALS = 1_000_000
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
 
 
 def write_ledger(trials: Iterable[Trial], path: str | Path) -> str:
@@ -88,23 +101,29 @@ def read_ledger(path: str | Path) -> list[Trial]:
     """Read a ledger and check every row.
 
     Raises:
-        StateError: the file is missing or damaged, or a row is not a valid trial.
+        DamagedError: the file is missing or damaged, or a row is not a valid trial.
     """
     try:
-        rows = pq.read_table(path).to_pylist()
-        return [Trial.model_validate(row) for row in rows]
-    except (OSError, pa.ArrowException) as error:
-        raise StateError(f"cannot read the ledger {path}: {error}") from error
+        file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
+        there, due = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)), dict(_columns())
+        if wrong := sorted(name for name in there.keys() | due if there.get(name) != due.get(name)):
+            raise ValueError(f"column {wrong[0]!r} is of type {there.get(wrong[0])}, not {due.get(wrong[0])}")
+        if (rows := file.metadata.num_rows) > MOST_TRIALS:
+            raise ValueError(f"it has {rows} rows, and {MOST_TRIALS} are the most")
+        return [Trial.model_validate(row, strict=True) for row in file.read().to_pylist()]
     except ValidationError as error:
-        raise StateError(f"the ledger {path} is damaged: {explain(error, 'a row')[0]}") from error
+        problem = explain(error, "a row")[0]
+    except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
+        problem = str(error)
+    raise DamagedError(Damaged(Path(path), problem, "ledger", "Restore it, or tune its suite again"))
 
 
 def ledger_hash(path: str | Path) -> str:
     """Return the sha256 of a ledger's file."""
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError as error:
-        raise StateError(f"cannot read the ledger {path}: {error.strerror}") from error
+        raise StateError(f"the ledger {shown(path)} cannot be used: {error.strerror}") from error
 
 
 def choose(trials: Sequence[Trial]) -> int:
@@ -162,9 +181,15 @@ def _budget(count: Counter) -> str:
 
 
 def _schema() -> pa.Schema:
-    fields = []
-    for name, field in Trial.model_fields.items():
-        kinds = [kind for kind in get_args(field.annotation) if kind in _TYPES]
-        kind: Any = field.annotation if field.annotation in _TYPES else kinds[0] if kinds else str
-        fields.append(pa.field(name, _TYPES[kind]))
-    return pa.schema(fields)
+    return pa.schema(list(_columns()))
+
+
+def _columns() -> Iterator[tuple[str, pa.DataType]]:
+    return ((name, _column(field.annotation)) for name, field in Trial.model_fields.items())
+
+
+def _column(kind: Any) -> pa.DataType:
+    """Return the type of the column of a field: of the first part of its annotation that has one, else text."""
+    return _TYPES.get(kind) or next(
+        (found for part in get_args(kind) if (found := _column(part)) != pa.string()), pa.string()
+    )

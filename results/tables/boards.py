@@ -1,19 +1,24 @@
 """Boards: the manifest of a suite with the tables of its runs."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TypeVar
 
 from ..records.behaviour import Code
-from ..records.manifest import SuiteManifest, Track, read_manifests
+from ..records.manifest import SuiteManifest, Track, manifest_files, read_manifest
 from ..records.record import RunRecord
-from ..records.store import Damaged, Store
+from ..records.store import Damaged, DamagedError, Store
 from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, read_ledger
 from .comparability import setting_of
 from .grouping import Collection, RunSummary
-from .tiers import VERIFICATION, read_retractions, reasons, tier
+from .tiers import VERIFICATION, reasons, scan_retractions, tier
 from .workload_table import Workload, tables
+
+Found = TypeVar("Found")
 
 HEADLINE = ("G", "E", "T")
 """Order of the tracks: equal gradient evaluations first."""
@@ -70,7 +75,7 @@ class Boards:
 
     Attributes:
         boards: one for each suite, by name, then one for the runs of no suite.
-        damaged: files that cannot be read as records.
+        damaged: files that cannot be read as what they should be, most of them records.
         search: number of search runs (tuning trials), which are in no table.
     """
 
@@ -85,25 +90,39 @@ class Boards:
 
 
 def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
-    """Read a store: records, manifests, ledgers, re-runs and retractions.
+    """Read a store: records, manifests, ledgers, re-runs and retractions. What is damaged is listed, never raised.
 
     Args:
         store: the store.
         today: variant -> its code as it is, by which rows are found stale; by default none is.
 
     Raises:
-        StateError: a manifest, ledger or list of retractions is damaged. Damaged records are listed, not raised.
+        StateError: the folder of the records cannot be read.
     """
-    manifests = read_manifests(store.root)
-    names = {manifest.tuning.ledger for manifest in manifests if manifest.tuning}
+    damaged = list[Damaged]()
+    manifests = _readable(read_manifest, manifest_files(store.root), damaged)
+    names = sorted({manifest.tuning.ledger for manifest in manifests if manifest.tuning})
+    ledgers = {name: _readable(read_ledger, [store.root / LEDGERS / name], damaged) for name in names}
+    retracted = list(scan_retractions(store.root))
+    damaged += [one for one in retracted if isinstance(one, Damaged)]
     return assemble(
-        store.scan(),
+        chain(damaged, store.scan()),
         manifests,
-        {name: read_ledger(store.root / LEDGERS / name) for name in sorted(names)},
+        {name: trials for name, found in ledgers.items() for trials in found},
         Store(store.root / VERIFICATION).scan(),
-        reasons(read_retractions(store.root)),
+        reasons(one for one in retracted if not isinstance(one, Damaged)),
         today,
     )
+
+
+def _readable(read: Callable[[Path], Found], paths: Iterable[Path], damaged: list[Damaged]) -> list[Found]:
+    found = list[Found]()
+    for path in paths:
+        try:
+            found.append(read(path))
+        except DamagedError as error:
+            damaged.append(error.damaged)
+    return found
 
 
 def assemble(
@@ -146,7 +165,7 @@ def assemble(
             _section(None, workload, runs, reruns, (), today) for workload in tables(collection, rest, retracted)
         ]
         boards.append(Board(None, tuple(sections), len(rest), 0))
-    return Boards(tuple(boards), tuple(sorted(damaged, key=lambda item: item.path.name)), collection.search)
+    return Boards(tuple(boards), tuple(sorted(damaged, key=lambda item: (item.name, item.problem))), collection.search)
 
 
 def _collect(records: Iterable[RunRecord | Damaged], damaged: list[Damaged]) -> Collection:

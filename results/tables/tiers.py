@@ -5,14 +5,17 @@ same specs on another machine, with the same result. It is *stale*, whatever it 
 its variant behaves otherwise today. *Published* numbers never enter a ranking: see :mod:`.published`.
 """
 
-import tomllib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from ...errors import StateError, explain
+from ...errors import explain
+from ...reading import parse_toml, read_text
 from ..records.behaviour import Code
+from ..records.fields import Frozen, Name, Text
+from ..records.store import Damaged, DamagedError
 from ..statistics.intervals import welch
 from .grouping import RunSummary
 from .rows import Row
@@ -31,33 +34,50 @@ STALE = "stale"
 """Tier of a row whose variant behaves otherwise today than when its runs were made."""
 
 
-class Retraction(BaseModel):
+class Retraction(Frozen):
     """Runs that no row may count any more. Their records stay, so that past claims remain readable."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    runs: tuple[str, ...] = Field(min_length=1, description="run ids")
-    reason: str = Field(min_length=10, description="what is wrong with them, for the board")
+    runs: tuple[Name, ...] = Field(min_length=1, description="run ids")
+    reason: Text = Field(min_length=10, description="what is wrong with them, for the board")
     date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+
+
+def scan_retractions(root: str | Path) -> Iterator[Retraction | Damaged]:
+    """Yield the retractions of a store, if it has any, and what is wrong with others; a wrong one hides no other."""
+    path = Path(root) / RETRACTED
+    if not os.path.lexists(path):
+        return
+    try:
+        content = parse_toml(read_text(path))
+    except (OSError, ValueError) as error:
+        yield _damaged(path, str(error))
+        return
+    entries = content.pop("retracted", [])
+    if content or not isinstance(entries, list):
+        yield _damaged(path, f"unknown key {min(content)!r}" if content else f"retracted={entries!r:.80} is no list")
+    for number, entry in enumerate(entries if isinstance(entries, list) else (), 1):
+        try:
+            yield Retraction.model_validate(entry)
+        except ValidationError as error:
+            yield _damaged(path, f"number {number}: {'; '.join(explain(error))}")
 
 
 def read_retractions(root: str | Path) -> list[Retraction]:
     """Read the retractions of a store; an empty list if it has none.
 
     Raises:
-        StateError: the file cannot be read as a list of retractions.
+        DamagedError: the file cannot be read as a list of retractions.
     """
-    path = Path(root) / RETRACTED
-    if not path.is_file():
-        return []
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("retracted", [])
-        return [Retraction.model_validate(entry) for entry in entries]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        problem = "; ".join(explain(error)) if isinstance(error, ValidationError) else str(error)
-        raise StateError(
-            f"{path} is not a list of retractions: {problem:.300}. Each [[retracted]] has runs = [ids], reason and date"
-        ) from error
+    found = list(scan_retractions(root))
+    for one in found:
+        if isinstance(one, Damaged):
+            raise DamagedError(one)
+    return [one for one in found if isinstance(one, Retraction)]
+
+
+def _damaged(path: Path, problem: str) -> Damaged:
+    way_out = "Correct it: each [[retracted]] has runs = [ids], reason and date; until then the runs it means are shown"
+    return Damaged(path, f"{problem:.300}", "list of retractions", way_out)
 
 
 def reasons(retractions: Iterable[Retraction]) -> dict[str, str]:

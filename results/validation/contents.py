@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import StateError
+from ...reading import shown
 from ..records.behaviour import Code, code_of
 from ..records.manifest import FOLDER as SUITES
 from ..records.manifest import SuiteManifest, manifest_files, read_manifest
 from ..records.record import Environment, RunRecord
-from ..records.store import Damaged, Store
+from ..records.store import Damaged, DamagedError, Store
 from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, ledger_hash, read_ledger
 from ..tables.comparability import key_of, method_of, workload_of
-from ..tables.tiers import RETRACTED, VERIFICATION, Retraction, read_retractions
+from ..tables.tiers import VERIFICATION, Retraction, scan_retractions
 from .finding import Finding
 
 
@@ -101,20 +102,21 @@ def read(root: Path) -> Contents:
     for path in manifest_files(root):
         try:
             found.manifests.append(read_manifest(path))
-        except StateError as error:
-            found.findings.append(_unreadable(f"{SUITES}/{path.name}", error))
-    try:
-        found.retractions = read_retractions(root)
-    except StateError as error:
-        found.findings.append(_unreadable(RETRACTED, error))
+        except DamagedError as error:
+            found.findings.append(_unreadable(root, error.damaged))
+    for one in scan_retractions(root):
+        if isinstance(one, Damaged):
+            found.findings.append(_unreadable(root, one))
+        else:
+            found.retractions.append(one)
     for manifest in found.manifests:
         if manifest.tuning:
             path = root / LEDGERS / manifest.tuning.ledger
             try:
                 found.ledgers[manifest.tuning.ledger] = read_ledger(path)
                 found.findings += _check_hash(manifest, path)
-            except StateError as error:
-                found.findings.append(_unreadable(f"{LEDGERS}/{manifest.tuning.ledger}", error))
+            except DamagedError as error:
+                found.findings.append(_unreadable(root, error.damaged))
     return found
 
 
@@ -122,9 +124,7 @@ def _read_records(store: Store, root: Path, entries: dict[str, Entry], findings:
     folder = store.runs.relative_to(root).as_posix()
     for item in store.scan():
         if isinstance(item, Damaged):
-            file = f"{folder}/{item.path.name}"
-            way_out = "Restore the file from where it was made, or delete it and run again"
-            findings.append(Finding(file, "the record", item.problem, way_out))
+            findings.append(_unreadable(root, item))
         else:
             ending = ".failed.json" if item.status == "failed" else ".json"
             entries[item.run_id] = _entry(f"{folder}/{item.run_id}{ending}", item)
@@ -162,5 +162,6 @@ def _check_hash(manifest: SuiteManifest, path: Path) -> list[Finding]:
     ]
 
 
-def _unreadable(file: str, error: StateError) -> Finding:
-    return Finding(file, "the file", str(error), "Restore it")
+def _unreadable(root: Path, damaged: Damaged) -> Finding:
+    file = shown(damaged.path.relative_to(root).as_posix())
+    return Finding(file, f"the {damaged.kind}", damaged.problem, damaged.way_out.removesuffix("."))

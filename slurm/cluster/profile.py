@@ -1,15 +1,19 @@
 """Cluster profiles: what to ask a scheduler for, in a TOML file that names no person, no path and no secret."""
 
 import re
-import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ...errors import ConfigError, explain, unknown
+from ...errors import ConfigError, brief, explain, unknown
+from ...reading import parse_toml, read_text
+from ...results.records.fields import Name, Text, Whole, printable
 from . import profiles
+
+Count = Annotated[int, Field(gt=0, le=1_000_000)]
+Line = Annotated[Text, AfterValidator(printable)]
 
 
 class Profile(BaseModel):
@@ -17,26 +21,33 @@ class Profile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    title: str = Field("", description="what the profile is for")
-    partition: str | None = Field(None, description="partition, or several with commas between them")
-    account: str | None = Field(None, description="account that is charged")
-    qos: str | None = Field(None, description="quality of service")
-    constraint: str | None = Field(None, description="features that nodes must have")
-    gres: str | None = Field(None, description="generic resources, as in 'gpu:a100:1'; or use gpus")
-    gpus: int = Field(0, ge=0, description="GPUs of one job")
-    cpus: int | None = Field(None, gt=0, description="CPUs of one job \\[default: threads x runs at a time]")
-    memory_gb: float | None = Field(None, gt=0, description="memory of one job in GB \\[default: the cluster's]")
+    title: Name = Field("", description="what the profile is for")
+    partition: Name | None = Field(None, description="partition, or several with commas between them")
+    account: Name | None = Field(None, description="account that is charged")
+    qos: Name | None = Field(None, description="quality of service")
+    constraint: Name | None = Field(None, description="features that nodes must have")
+    gres: Name | None = Field(None, description="generic resources, as in 'gpu:a100:1'; or use gpus")
+    gpus: Whole = Field(0, le=10_000, description="GPUs of one job")
+    cpus: Count | None = Field(None, description="CPUs of one job \\[default: threads x runs at a time]")
+    memory_gb: float | None = Field(None, gt=0, le=1e6, description="memory of a job in GB \\[default: the cluster's]")
     time: str = Field("4:00:00", description="time limit of one job, in SLURM's forms; longer runs are requeued")
-    signal_seconds: int = Field(120, ge=10, description="seconds before the time limit at which checkpoints are made")
-    array_parallelism: int = Field(256, gt=0, description="jobs of one array at the same time, at most")
-    runs_per_job: int = Field(1, gt=0, description="runs that one job makes")
-    runs_per_gpu: int = Field(1, gt=0, description="runs at a time on one GPU (without GPUs: in one job)")
-    devices: int = Field(1, gt=0, description="devices that train one run together, one process each")
-    nodes: int = Field(1, gt=0, description="nodes that these devices are on, evenly")
-    threads: int = Field(1, gt=0, description="CPU threads of one run; the same number gives the same bits")
-    device: str | None = Field(None, description="cpu, cuda, auto \\[default: cuda if the job has GPUs, else cpu]")
-    setup: tuple[str, ...] = Field((), description="shell lines before Python, as in 'module load cuda'")
-    extra: dict[str, str | int | bool] = Field(default_factory=dict, description="any other option of sbatch")
+    signal_seconds: Count = Field(120, ge=10, description="seconds before the time limit at which checkpoints are made")
+    array_parallelism: Count = Field(256, description="jobs of one array at the same time, at most")
+    runs_per_job: Count = Field(1, description="runs that one job makes")
+    runs_per_gpu: Count = Field(1, description="runs at a time on one GPU (without GPUs: in one job)")
+    devices: Count = Field(1, description="devices that train one run together, one process each")
+    nodes: Count = Field(1, description="nodes that these devices are on, evenly")
+    threads: Count = Field(1, description="CPU threads of one run; the same number gives the same bits")
+    device: Name | None = Field(None, description="cpu, cuda, auto \\[default: cuda if the job has GPUs, else cpu]")
+    setup: tuple[Line, ...] = Field((), description="shell lines before Python, as in 'module load cuda'")
+    extra: dict[Name, Name | int | bool] = Field(default_factory=dict, description="any other option of sbatch")
+
+    @field_validator("gpus", "cpus", "memory_gb", "devices", "nodes", "threads", "signal_seconds", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("input should be a number")
+        return value
 
     @field_validator("time", mode="before")
     @classmethod
@@ -96,14 +107,15 @@ class Profile(BaseModel):
         return self.device or ("cuda" if self.gpus else "auto" if self.gres else "cpu")
 
 
-_TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<fields>\d+(?::\d+){0,2})")
+_TIME = re.compile(r"(?:(?P<days>[0-9]{1,9})-)?(?P<fields>[0-9]{1,9}(?::[0-9]{1,9}){0,2})")
+MOST_DAYS = 366
 
 
 def parse_minutes(text: str) -> int:
     """Read a time limit in one of SLURM's forms: minutes, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
 
     Raises:
-        ConfigError: another form, or less than a minute.
+        ConfigError: another form, less than a minute or more than a year.
 
     Example:
         >>> [parse_minutes(text) for text in ("90", "4:00:00", "2-0", "1-06:30", "10:30")]
@@ -111,7 +123,7 @@ def parse_minutes(text: str) -> int:
     """
     found = _TIME.fullmatch(text.strip())
     if not found:
-        raise ConfigError(f"time {text!r} is not valid; write minutes, H:M:S or D-H:M:S, as in 4:00:00")
+        raise ConfigError(f"time {brief(text)} is not valid; write minutes, H:M:S or D-H:M:S, as in 4:00:00")
     fields = [int(field) for field in found["fields"].split(":")]
     if found["days"] is not None:
         hours, minutes = fields[0], fields[1] if len(fields) > 1 else 0
@@ -120,6 +132,8 @@ def parse_minutes(text: str) -> int:
     total = int(found["days"] or 0) * 1440 + hours * 60 + minutes
     if total < 1:
         raise ConfigError(f"time {text!r} is not valid: a job needs a minute at least")
+    if total > MOST_DAYS * 1440:
+        raise ConfigError(f"time {text!r} is not valid: {MOST_DAYS} days are the most")
     return total
 
 
@@ -143,7 +157,9 @@ def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
     content: dict[str, Any] = {}
     if name_or_path is not None:
         content = _read(name_or_path)
-    fields = {**content, **options, "extra": {**content.get("extra", {}), **options.get("extra", {})}}
+    fields = {**content, **options}
+    if isinstance(own := content.get("extra"), dict):  # else the profile says what is wrong with it
+        fields["extra"] = {**own, **options.get("extra", {})}
     try:
         return Profile.model_validate(fields)
     except ValidationError as error:
@@ -155,15 +171,15 @@ def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
 def _read(name_or_path: str) -> dict[str, Any]:
     path = Path(name_or_path)
     if path.suffix == ".toml":
-        if not path.is_file():
+        if not path.exists():
             raise ConfigError(f"profile {name_or_path!r} does not exist; give a TOML file or: {_names()}")
     elif name_or_path in list_profiles():
-        path = files(profiles) / f"{name_or_path}.toml"
+        path = Path(str(files(profiles) / f"{name_or_path}.toml"))
     else:
         raise unknown("profile", name_or_path, list_profiles())
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        return parse_toml(read_text(path))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"profile {name_or_path!r} is not valid TOML in UTF-8: {error}") from error
 
 

@@ -13,8 +13,6 @@ SPEC: dict[str, Any] = {
     "variant": "sam",
     "base": "sgd",
     "sampler": "uniform",
-    "average": None,
-    "hook": None,
     "hyper": {"rho": 0.05},
     "dataset": "digits",
     "split": "full",

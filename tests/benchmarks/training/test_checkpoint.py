@@ -3,6 +3,7 @@
 import hashlib
 import io
 import logging
+import os
 import pickle
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from sambench.benchmarks.training.checkpoint import MAGIC, Checkpoints
 from sambench.errors import StateError
 
-STATE = {"x": torch.arange(5.0), "n": 3, "list": [1.5, None, "text"]}
+STATE = {"step": 1, "x": torch.arange(5.0), "n": 3, "list": [1.5, None, "text"]}
 
 
 @pytest.fixture
@@ -22,18 +23,18 @@ def checkpoints(tmp_path):
 
 
 def test_the_newest_two_are_kept(checkpoints):
-    paths = [checkpoints.save(step, {**STATE, "n": step}) for step in (1, 2, 10)]
+    paths = [checkpoints.save(step, {**STATE, "step": step}) for step in (1, 2, 10)]
     assert [path.exists() for path in paths] == [False, True, True]
-    state = checkpoints.latest()
-    assert state["n"] == 10
+    state = next(checkpoints.states())
+    assert state["step"] == 10
     assert torch.equal(state["x"], STATE["x"])
     assert checkpoints.newest_step() == 10
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "garbage", "empty"])
 def test_a_damaged_one_is_refused_and_the_one_before_used(checkpoints, damage, caplog):
-    checkpoints.save(1, {**STATE, "n": 1})
-    path = checkpoints.save(2, {**STATE, "n": 2})
+    checkpoints.save(1, {**STATE, "step": 1})
+    path = checkpoints.save(2, {**STATE, "step": 2})
     data = bytearray(path.read_bytes())
     if damage == "flip":
         data[len(data) // 2] ^= 1
@@ -42,7 +43,7 @@ def test_a_damaged_one_is_refused_and_the_one_before_used(checkpoints, damage, c
     with pytest.raises(StateError, match=r"damaged|not a sambench checkpoint"):
         checkpoints.load(path)
     with caplog.at_level(logging.WARNING):
-        assert checkpoints.latest()["n"] == 1
+        assert next(checkpoints.states())["step"] == 1
     assert "trying the one before it" in caplog.text
 
 
@@ -54,7 +55,35 @@ def test_a_foreign_one_is_refused(checkpoints, run_id, data, message, tmp_path):
     other = Checkpoints(tmp_path / "c", run_id * 64, data * 64)
     with pytest.raises(StateError, match=message):
         other.load(path)
-    assert other.latest() is None
+    assert not list(other.states())
+
+
+def test_what_is_no_checkpoint_is_told_and_left_alone(checkpoints, caplog):
+    checkpoints.save(1, STATE)
+    (checkpoints.folder / "step-abc.pt").write_text("x")
+    (checkpoints.folder / "step-1000000000.pt").write_text("x")
+    (checkpoints.folder / "step-000000009.pt").mkdir()
+    os.mkfifo(checkpoints.folder / "step-000000008.pt")
+    (checkpoints.folder / "step-000000007.pt").symlink_to("step-000000007.pt")
+    (checkpoints.folder / "step-000000006.pt").write_bytes((checkpoints.folder / "step-000000001.pt").read_bytes())
+    checkpoints.lease.release()
+    with caplog.at_level(logging.WARNING), Checkpoints(checkpoints.folder, "a" * 64, "f" * 64).claimed():
+        assert [state["step"] for state in checkpoints.states()] == [1]
+    for name in ("step-abc.pt", "step-1000000000.pt", "step-000000009.pt", "which is not its name"):
+        assert name in caplog.text
+    checkpoints.clear()
+    assert sorted(os.listdir(checkpoints.folder)) == ["step-000000009.pt", "step-1000000000.pt", "step-abc.pt"]
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"run_id": 3}, {"run_id": "a" * 64, "fingerprint": "f" * 64}])
+def test_other_content_under_a_right_checksum_is_refused(checkpoints, content):
+    path = checkpoints.save(1, STATE)
+    payload = io.BytesIO()
+    torch.save(content, payload)
+    body = payload.getvalue()
+    path.write_bytes(MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    with pytest.raises(StateError, match="other content"):
+        checkpoints.load(path)
 
 
 def test_pickled_objects_are_refused(checkpoints):
@@ -78,7 +107,7 @@ def test_clearing_leaves_nothing(checkpoints):
     checkpoints.save(1, STATE)
     checkpoints.clear()
     assert not checkpoints.folder.exists()
-    assert checkpoints.latest() is None
+    assert not list(checkpoints.states())
     assert not checkpoints.held()
 
 

@@ -121,6 +121,43 @@ def test_divergence_ends_the_run_and_is_recorded(tiny_spec, tmp_path):
     assert record.counters.steps == 3
 
 
+FORGED = (
+    (999, {"step": 999}),
+    (3, {"epoch": 1, "curve": []}),
+    (3, {"model": {}}),
+    (3, {"lr": float("nan")}),
+    (3, {"devices": "x"}),
+    (3, {"optimizer": None}),
+)
+
+
+def test_a_checkpoint_that_no_run_wrote_is_refused_and_the_one_before_used(
+    tiny_spec, tmp_path, essence, caplog, monkeypatch
+):
+    store, spec = Store(tmp_path), tiny_spec()
+    with pytest.raises(Interrupted):
+        run_spec(spec, store, watch=stop_at(2))
+    checkpoints = Checkpoints(store.checkpoints(spec.run_id), spec.run_id, load(spec.dataset).fingerprint)
+    (state,) = checkpoints.states()
+    begun = []
+
+    def train(run, *_, **__):
+        begun.append(run.step)
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train", train)
+        for step, changes in FORGED:
+            path = checkpoints.save(step, {**state, "step": 3, **changes})
+            caplog.clear()
+            with pytest.raises(Interrupted):
+                run_spec(spec, store)
+            assert "has other content" in caplog.text, changes
+            path.unlink()
+    assert begun == [2] * len(FORGED)
+    assert essence(run_spec(spec, store)) == essence(run_spec(spec, Store(tmp_path / "whole")))
+
+
 def test_a_crash_is_recorded_and_raised_and_can_be_tried_again(tiny_spec, tmp_path, monkeypatch):
     store, spec = Store(tmp_path), tiny_spec()
 

@@ -127,6 +127,49 @@ def test_a_holder_that_cannot_renew_gives_up_only_when_others_may_take_over(fold
             lease.verify()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"host": 3}',
+        b'{"host": "h", "boot": "b", "pid": true}',
+        b'{"host": "h", "boot": "b", "pid": 1, "step": 1e400}',
+        b'{"host": "h", "boot": "b", "pid": 1, "more": 1}',
+        b"9" * 5000,
+        b"\xff" * 10**6,
+    ],
+)
+def test_a_lease_with_other_content_has_no_holder_and_expires(folder, content):
+    folder.mkdir(parents=True)
+    (folder / "lease-000001").write_bytes(content)
+    assert lease_status(folder) == (True, None)
+    age(folder, module.EXPIRY + 1)
+    assert lease_status(folder) == (False, None)
+
+
+def test_nobody_waits_for_a_time_in_the_future(folder):
+    folder.mkdir(parents=True)
+    (folder / "lease-000001").write_bytes(b"")
+    age(folder, -10 * module.EXPIRY)
+    with Lease(folder) as lease:
+        assert lease.generation == 2
+
+
+def test_stray_names_are_no_leases(folder):
+    folder.mkdir(parents=True)
+    (folder / "lease-000003").mkdir()
+    os.mkfifo(folder / "lease-000004")
+    (folder / "lease-000005").symlink_to("lease-000005")
+    strays = ["lease-abc", "lease-1", "lease-0000006", "lease-²", f"lease-{'9' * 200}²"]
+    for name in strays:
+        (folder / name).write_text("")
+    with Lease(folder) as lease:
+        assert lease.generation == 6
+        lease.verify()
+    assert set(os.listdir(folder)) == {"lease-000003", *strays}
+
+
 def _compete(folder, start, wins):
     start.wait()
     try:

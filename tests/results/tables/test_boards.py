@@ -184,7 +184,7 @@ def test_reruns_and_retractions_are_read_from_the_store(
 )
 def test_a_damaged_list_of_retractions_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / RETRACTED).write_bytes(content)
-    with pytest.raises(StateError, match=r"retracted\.toml is not a list of retractions"):
+    with pytest.raises(StateError, match=r"the list of retractions .*retracted\.toml cannot be used"):
         read_retractions(tmp_path)
     assert read_retractions(tmp_path / "elsewhere") == []
 

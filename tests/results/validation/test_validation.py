@@ -154,7 +154,7 @@ def test_a_ledger_that_is_not_the_one_that_chose(folder: Folder) -> None:
 def test_a_ledger_that_cannot_be_read(folder: Folder) -> None:
     folder.write()
     (folder.root / "ledgers" / "s.parquet").write_text("no Parquet")
-    assert "cannot read the ledger" in folder.only().problem
+    assert folder.only().value == "the ledger"
 
 
 def test_settings_that_no_tuning_chose(folder: Folder) -> None:

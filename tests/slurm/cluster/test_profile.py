@@ -34,12 +34,35 @@ def test_options_replace_fields_and_extras_are_merged(tmp_path):
         ("nowhere.toml", {}, "does not exist"),
         (None, {"time": "soon"}, "time 'soon' is not valid"),
         (None, {"gpus": "-1", "runs_per_job": "0"}, r"(?s)gpus=.*runs_per_job="),
+        (None, {"time": f"{10**20}-0"}, "is not valid"),
+        (None, {"time": "400-0"}, "366 days are the most"),
+        (None, {"time": "٣٠"}, "is not valid"),
+        (None, {"partition": "a\n#SBATCH --x"}, "no control characters"),
+        (None, {"setup": ["module load a\nrm"]}, "no control characters"),
+        (None, {"extra": {"a\nb": "x"}}, "no control characters"),
+        (None, {"gpus": True}, "gpus=True"),
+        (None, {"cpus": 10**20}, "cpus=1000"),
+        (None, {"memory_gb": float("nan")}, "memory_gb=nan"),
+        (None, {"threads": "²"}, "threads='²'"),
         (None, {"partitions": "x"}, r"valid fields: title, partition"),
     ],
 )
 def test_what_is_wrong_is_told_at_once(name, options, message):
     with pytest.raises(ConfigError, match=message):
         load_profile(name, options)
+
+
+@pytest.mark.parametrize("text", ["gpus = " + "9" * 5000, "x = " + "[" * 5000, "gpus = 0x" + "f" * 5000])
+def test_a_profile_that_is_no_toml(text, tmp_path):
+    (tmp_path / "p.toml").write_text(text)
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_profile(str(tmp_path / "p.toml"), {})
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link to itself", "10 MB"])
+def test_a_profile_that_is_no_file(kind, tmp_path, hostile_file):
+    with pytest.raises(ConfigError, match=r"p\.toml' (is not valid|does not exist)"):
+        load_profile(str(hostile_file(tmp_path / "p.toml", kind)), {})
 
 
 def test_a_profile_that_is_no_text(tmp_path):
