@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .. import units
 from ..atomic import atomic_write_bytes, make_folder
 from ..benchmarks.spec import RunSpec
-from ..benchmarks.suites.suite import Suite
+from ..benchmarks.suites.suite import Suite, load_suite
 from ..benchmarks.training.behaviour import codes_today
 from ..benchmarks.tuning.search import tune, tuned_entries
 from ..benchmarks.tuning.strategies import SearchStrategy
@@ -17,6 +18,7 @@ from ..errors import StateError
 from ..results.records.behaviour import code_of
 from ..results.records.manifest import FOLDER as SUITES
 from ..results.records.manifest import read_manifest
+from ..results.records.retractions import RETRACTED, read_retractions, reasons
 from ..results.records.store import Store
 from ..results.records.trials import FOLDER as LEDGERS
 from ..results.records.trials import Trial, read_ledger, write_ledger
@@ -78,7 +80,7 @@ def tune_suite(
     trials = tune(suite, store, strategy, _rounds(suite, options, executor, tell, watch), known)
     digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))
     text = final_suite(suite, trials, ledger.name, digest)
-    _check_unseen(results, suite.name, final, text)
+    _check_unseen(suite, results, final, text)
     candidate.replace(ledger)
     make_folder(final.parent)
     atomic_write_bytes(final, text.encode())
@@ -123,13 +125,20 @@ def _rounds(
     return make
 
 
-def _check_unseen(results: Path, name: str, final: Path, text: str) -> None:
-    """Refuse to choose anew once final runs were made: their test accuracies may have been seen."""
-    store = Store(results)
-    path = results / SUITES / f"{name}.json"
-    seen = [run for run in read_manifest(path).runs if store.has(run)] if path.exists() else []
-    if seen and (not final.is_file() or final.read_text() != text):
+def _check_unseen(suite: Suite, results: Path, final: Path, text: str) -> None:
+    """Refuse to choose anew where final runs were made and not retracted: their test accuracies may have been seen."""
+    store, path = Store(results), results / SUITES / f"{suite.name}.json"
+    if not path.exists() or (final.is_file() and final.read_text() == text):
+        return
+    retracted = reasons(read_retractions(results))
+    seen = [run for run in read_manifest(path).runs if store.has(run) and run not in retracted]
+    with TemporaryDirectory() as folder:
+        chosen = Path(folder) / final.name
+        chosen.write_text(text, encoding="utf-8")
+        kept = set(load_suite(str(chosen), suite.sources).run_ids)
+    if dropped := [run for run in seen if run not in kept]:
         raise StateError(
-            f"{len(seen)} final runs of suite {name!r} are done, so its test set was used: settings chosen anew would "
-            "be chosen after seeing it. Tune it under another name (a copy of the TOML file); nothing was changed"
+            f"{len(dropped)} final runs of suite {suite.name!r} are done (first: {dropped[0][:12]}), so its test set "
+            "was used: settings chosen anew would be chosen after seeing it. Tune it under another name (a copy of the "
+            f"TOML file), or retract those runs, with the reason, in {results / RETRACTED}; nothing was changed"
         )

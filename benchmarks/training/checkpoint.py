@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import logging
 import os
 import re
@@ -41,6 +42,7 @@ class Checkpoints:
         self.folder, self.run_id, self.fingerprint, self.seconds = folder, run_id, fingerprint, seconds
         self.last = time.monotonic()
         self.lease: Lease | None = None
+        self.made_with: dict[str, str] = {}
 
     @contextmanager
     def claimed(self) -> Iterator[Lease]:
@@ -91,6 +93,8 @@ class Checkpoints:
         torch.save({"run_id": self.run_id, "fingerprint": self.fingerprint, "state": state}, buffer)
         payload = buffer.getvalue()
         self.verify()
+        if not self._files():
+            atomic_write_bytes(self.folder / MADE_WITH, json.dumps(self.made_with).encode())
         path = self.folder / f"step-{step:09d}.pt"
         atomic_write_bytes(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         _payload(path)

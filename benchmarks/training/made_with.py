@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ...atomic import atomic_write_bytes
 from ...datasets import DATASETS
 from ...datasets.samplers import get_sampler
 from ...datasets.source import Source
@@ -100,8 +99,8 @@ def outdated(runs: Iterable[tuple[RunSpec, Source | None]], store: Store) -> lis
     return found
 
 
-def begin(folder: Path, now: Mapping[str, str]) -> None:
-    """Note the code that a run begins with, or make sure that it goes on with the same.
+def begin(folder: Path, now: Mapping[str, str]) -> dict[str, str]:
+    """Make sure that a run goes on with the code that it was begun with; return what its checkpoints are to note.
 
     Args:
         folder: of the checkpoints of the run; those in it are the run's.
@@ -110,14 +109,14 @@ def begin(folder: Path, now: Mapping[str, str]) -> None:
     Raises:
         StateError: a checkpoint there was made with other code.
     """
-    now = {VERSION: __version__, **now}
+    whole = {VERSION: __version__, **now}
     then = _begun(folder)
-    if not any(folder.glob("step-*.pt")):
-        atomic_write_bytes(folder / MADE_WITH, json.dumps(now).encode())
-    elif then is None:
-        log.warning("run %s goes on; which code it was begun with is not known", folder.name[:12])
-    elif what := _changes(then, now):
-        raise StateError(f"run {folder.name[:12]} was begun with other code ({what}): {WAY_OUT}")
+    if any(folder.glob("step-*.pt")):
+        if then is None:
+            log.warning("run %s goes on; which code it was begun with is not known", folder.name[:12])
+        elif what := _changes(then, whole):
+            raise StateError(f"run {folder.name[:12]} was begun with other code ({what}): {WAY_OUT}")
+    return whole
 
 
 def _begun(folder: Path) -> dict[str, object] | None:

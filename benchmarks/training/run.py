@@ -86,7 +86,7 @@ def run_spec(
             claim.enter_context(checkpoints.claimed())
             record = _finished(spec, store)  # another process finished it just before this one held it
             if record is None:
-                begin_with(checkpoints.folder, made_with(spec, location))
+                checkpoints.made_with = begin_with(checkpoints.folder, made_with(spec, location))
             return record
 
         if (record := process_group.broadcast_from_main(begin)) is not None:

@@ -16,6 +16,7 @@ from ...errors import StateError, explain
 from ...reading import read_bytes
 from .fields import Amount, Digest, Frozen, Name, Text, Whole
 from .record import RunRecord
+from .retractions import RETRACTED, read_retractions, reasons
 from .store import Damaged, DamagedError, Store
 
 FOLDER = "suites"
@@ -136,7 +137,7 @@ def read_manifest(path: Path) -> SuiteManifest:
 
 
 def write_manifest(store: Store, manifest: SuiteManifest) -> None:
-    """Write a manifest to its store; refuse if finished runs would disappear from its tracks.
+    """Write a manifest to its store; refuse if finished runs that are not retracted would disappear from its tracks.
 
     Raises:
         StateError: the manifest of this name in the store lists a finished run in a track, and the new one does not
@@ -144,14 +145,15 @@ def write_manifest(store: Store, manifest: SuiteManifest) -> None:
     """
     path = store.root / FOLDER / f"{manifest.name}.json"
     if os.path.lexists(path):
+        retracted = reasons(read_retractions(store.root))
         kept = {(track.name, run) for track in manifest.tracks for run in track.runs}
         before = [(track.name, run) for track in read_manifest(path).tracks for run in track.runs]
-        dropped = [run for track, run in before if (track, run) not in kept and store.has(run)]
+        dropped = [run for track, run in before if (track, run) not in kept and run not in retracted and store.has(run)]
         if dropped:
             raise StateError(
                 f"suite {manifest.name!r} would lose {len(dropped)} runs that are done (first: {dropped[0][:12]}): "
-                "results are not dropped after they were seen. Give the changed suite another name, or delete "
-                f"{path} if nothing was concluded from it"
+                "results are not dropped after they were seen. Give the changed suite another name, or retract those "
+                f"runs, with the reason, in {store.root / RETRACTED}"
             )
     make_folder(path.parent)
     atomic_write_bytes(path, manifest.model_dump_json(indent=1).encode() + b"\n")

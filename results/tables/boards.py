@@ -10,12 +10,13 @@ from typing import TypeVar
 from ..records.behaviour import Code
 from ..records.manifest import SuiteManifest, Track, manifest_files, read_manifest
 from ..records.record import RunRecord
+from ..records.retractions import reasons, scan_retractions
 from ..records.store import Damaged, DamagedError, Store
 from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, read_ledger
 from .comparability import setting_of
 from .grouping import Collection, RunSummary
-from .tiers import VERIFICATION, reasons, scan_retractions, tier
+from .tiers import VERIFICATION, tier
 from .workload_table import Workload, tables
 
 Found = TypeVar("Found")

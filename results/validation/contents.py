@@ -10,11 +10,12 @@ from ..records.behaviour import Code, code_of
 from ..records.manifest import FOLDER as SUITES
 from ..records.manifest import SuiteManifest, manifest_files, read_manifest
 from ..records.record import Environment, RunRecord
+from ..records.retractions import Retraction, scan_retractions
 from ..records.store import Damaged, DamagedError, Store
 from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, ledger_hash, read_ledger
 from ..tables.comparability import key_of, method_of, workload_of
-from ..tables.tiers import VERIFICATION, Retraction, scan_retractions
+from ..tables.tiers import VERIFICATION
 from .finding import Finding
 
 

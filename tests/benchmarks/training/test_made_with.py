@@ -86,9 +86,8 @@ def test_a_run_goes_on_with_the_code_that_began_it_and_no_other(rule, tiny_spec,
 def test_another_version_of_the_package_is_told_too(rule, tiny_spec, tmp_path):
     rule(1)
     spec = tiny_spec(variant="mine")
-    begin(tmp_path, made_with(spec, "digits"))
+    noted = begin(tmp_path, made_with(spec, "digits"))
     (tmp_path / "step-000000001.pt").touch()
-    noted = json.loads((tmp_path / "made_with.json").read_text())
     (tmp_path / "made_with.json").write_text(json.dumps(noted | {"sambench": "0.0.1"}))
     with pytest.raises(StateError, match=r"sambench: 0.0.1, now "):
         begin(tmp_path, made_with(spec, "digits"))

@@ -9,6 +9,7 @@ from sambench import cli
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.errors import SambenchError
 from sambench.results.records.manifest import read_manifests
+from sambench.results.records.retractions import RETRACTED
 from sambench.results.records.store import Store
 from sambench.results.records.trials import ledger_hash, read_ledger
 
@@ -57,6 +58,14 @@ def test_from_a_suite_to_a_ledger_to_the_final_runs(small, tmp_path):
     small.write_text(small.read_text().replace("trials = 2", "trials = 4"))
     sambench("tune", small, *here, "--workers", "1", error="its test set was used")
     assert (final.read_bytes(), ledger.read_bytes()) == before
+
+    runs = ", ".join(f'"{run}"' for run in manifest.runs)
+    (results / RETRACTED).write_text(
+        f'[[retracted]]\nruns = [{runs}]\nreason = "the search was too narrow"\ndate = "2026-01-01"\n'
+    )
+    sambench("tune", small, *here, "--workers", "1")
+    assert len(read_ledger(ledger)) == 2 * 2 * (4 + 2)
+    sambench("plan", final, *here)
 
 
 @pytest.mark.slow  # starts worker processes several times

@@ -14,11 +14,11 @@ from sambench.results.records.lease import read_holder
 from sambench.results.records.manifest import SuiteManifest, read_manifest, write_manifest
 from sambench.results.records.merge import merge
 from sambench.results.records.record import RunRecord, run_id_of
+from sambench.results.records.retractions import RETRACTED, Retraction
 from sambench.results.records.store import Damaged, DamagedError, Store
 from sambench.results.records.trials import Trial, read_ledger, write_ledger
 from sambench.results.tables.boards import assemble, gather
 from sambench.results.tables.dataframe import frame
-from sambench.results.tables.tiers import RETRACTED, Retraction
 from sambench.results.validation import validate
 
 NO_NUMBERS = {
@@ -200,7 +200,7 @@ def test_one_damaged_file_of_each_kind_changes_nothing_and_is_listed(store, tmp_
     for line in whole.splitlines():
         assert line in text or line.startswith(("Below", "1 trial", "3 runs", "6 runs")), line
     assert len(frame(record for record in store.scan() if isinstance(record, RunRecord))) == 6
-    findings = validate(store.root, {})
+    findings = validate(store.root, {}, {})
     listed = [f for f in findings if f.value.startswith(("the record", "the suite manifest", "the ledger", "the list"))]
     assert sum(1 + int((re.search(r"and (\d+) more", f.file) or [0, 0])[1]) for f in listed) == count  # alike in one
     other = Store(tmp_path / "other")

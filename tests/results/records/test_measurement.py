@@ -111,7 +111,7 @@ def test_measurements_are_merged_unless_they_are_of_other_weights(filled, tmp_pa
 
 def test_measurements_are_validated(filled):
     def told():
-        return [str(one) for one in validate(filled.root, {}) if "measurements/" in one.file]
+        return [str(one) for one in validate(filled.root, {}, {}) if "measurements/" in one.file]
 
     assert told() == []
     foreign = {**build(rho=0.3).model_dump(), "weights": "5" * 64}

@@ -12,10 +12,11 @@ from sambench.errors import StateError
 from sambench.results.leaderboard import render as leaderboard
 from sambench.results.records.manifest import SuiteManifest, Track, Tuning, write_manifest
 from sambench.results.records.record import RunRecord
+from sambench.results.records.retractions import RETRACTED, read_retractions
 from sambench.results.records.store import Store
 from sambench.results.records.trials import write_ledger
 from sambench.results.tables.boards import assemble, gather
-from sambench.results.tables.tiers import RETRACTED, VERIFICATION, read_retractions
+from sambench.results.tables.tiers import VERIFICATION
 
 Make = Callable[..., RunRecord]
 SEEDS = range(3)

@@ -12,9 +12,10 @@ from sambench.errors import StateError
 from sambench.results.records.behaviour import Code
 from sambench.results.records.manifest import Calibration, SuiteManifest, Track, Tuning
 from sambench.results.records.record import RunRecord
+from sambench.results.records.retractions import RETRACTED
 from sambench.results.records.store import Store
 from sambench.results.records.trials import write_ledger
-from sambench.results.tables.tiers import RETRACTED, VERIFICATION
+from sambench.results.tables.tiers import VERIFICATION
 from sambench.results.validation import Finding, validate
 
 SEEDS = (0, 1, 2)
