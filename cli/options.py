@@ -3,8 +3,6 @@
 An option that may be repeated is None where it was not given: no command has a list as its default.
 """
 
-import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +10,9 @@ import typer
 
 from ..datasets.source import Source
 from ..registry import load_plugin
+from ..results.records.place import RESULTS as RESULTS
+from ..results.records.place import RESULTS_VARIABLE as RESULTS_VARIABLE
+from ..results.records.place import results_option as results_option
 
 if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
@@ -23,10 +24,6 @@ def _load(plugins: list[str] | None) -> list[str] | None:
         load_plugin(path)
     return plugins
 
-
-RESULTS_VARIABLE = "SAMBENCH_RESULTS"
-RESULTS = Path("sambench-results")
-"""Where results are unless ``$SAMBENCH_RESULTS`` or an option says otherwise; git ignores a folder of this name."""
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
 Results = Annotated[Path, typer.Option("--results", envvar=RESULTS_VARIABLE, help="folder of records and checkpoints")]
@@ -66,12 +63,6 @@ Keeping = Annotated[
         help="weights: keep those that a run is evaluated with; weights@0,10,50%: those after so many epochs, too",
     ),
 ]
-
-
-def results_option(results: Path) -> str:
-    """Return what a printed command needs to find these results when it is pasted: nothing for the default ones."""
-    default = Path(os.environ.get(RESULTS_VARIABLE) or RESULTS)
-    return "" if results == default else f" --results {shlex.quote(str(results))}"
 
 
 def open_suite(name: str, sources: list[Source] | None) -> "Suite":

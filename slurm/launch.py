@@ -89,7 +89,7 @@ def launch_suite(
     )
     options.load_plugins()
     suite = suite if isinstance(suite, Suite) else load_suite(str(suite))
-    check_ready(suite)
+    check_ready(suite, store)
     store.check_writable()
     preregister(suite, store, command or f"sambench launch {suite.name}")
     if anew:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import ConfigError, StateError
+from ..results.records.place import command
 from ..results.records.store import Store
 from .cluster.queue import Queue, failed_since
 from .cluster.submission import list_submissions
@@ -35,8 +36,9 @@ def find_log(store: Store, start: str) -> tuple[str, Path]:
         )
     if not found:
         raise ConfigError(
-            f"no launch in {store.root} has a run {start!r}; `sambench status SUITE --all` shows the ids. Runs that "
-            "were made in local processes have no log of their own: what went wrong is in their records"
+            f"no launch in {store.root} has a run {start!r}; `{command('status --all', 'SUITE', store.root)}` shows "
+            "the ids. Runs that were made in local processes have no log of their own: what went wrong is in their "
+            "records"
         )
     run_id = found.pop()
     launch = next(launch for launch in reversed(submissions) if run_id in launch.job_of)

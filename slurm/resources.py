@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..results.records.place import command
 from ..units import size
 from .cluster.packing import Packed, chunks, periods
 from .cluster.profile import Profile
@@ -82,7 +83,8 @@ def tell_full(results: Path) -> str:
     free = _free(results)
     if free >= FULL:
         return ""
-    return f"no space left where {results} lies ({size(free)} free): free some, then `sambench retry`"
+    again = command("retry", "SUITE", results)
+    return f"no space left where {results} lies ({size(free)} free): free some, then `{again}`"
 
 
 def _free(folder: Path) -> int:

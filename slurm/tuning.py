@@ -68,7 +68,8 @@ def tune_suite(
 
     Raises:
         ConfigError: the suite has no budget, or no track to tune on.
-        StateError: trials have no result (the same call resumes), or final runs were made with other settings.
+        StateError: trials cannot be made or have no result (the same call resumes), or final runs were made with other
+            settings.
     """
     tuned_entries(suite)
     results = options.results
@@ -120,6 +121,10 @@ def _rounds(
                 yield hear
 
         carry_out(replace(suite, specs=tuple(specs), keep=""), options, executor, watched)
+        store = Store(options.results)
+        impossible = [text for run_id, text in errors.items() if not store.failed_path(run_id).is_file()]
+        if impossible:  # no fault of a setting: the data are not there, say, and no setting may lose for it
+            raise StateError(f"{len(impossible)} of {len(specs)} trials cannot be made: {impossible[0]}")
         return errors
 
     return make

@@ -116,6 +116,7 @@ class Suite:
         tuned: the ledger that its settings come from, or None.
         seconds: time budget of track T, or None.
         keep: what of the weights of its runs is kept, as ``--keep`` takes it; empty for nothing.
+        place: how it was named, for commands: a shipped suite, or the path of its file; empty for one made in Python.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Suite:
     tuned: Tuning | None = None
     seconds: float | None = None
     keep: str = ""
+    place: str = ""
 
     @cached_property
     def run_ids(self) -> tuple[str, ...]:
@@ -162,10 +164,10 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
         content = parse_toml(text)
     except ValueError as error:
         raise ConfigError(f"suite {name_or_path!r} is not valid TOML: {error}") from error
-    return _expand(name, content, folder, sources)
+    return _expand(name, content, folder, sources, name_or_path)
 
 
-def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[Source, ...]) -> Suite:
+def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[Source, ...], given_as: str) -> Suite:
     problems = [str(unknown("key", key, _TOP)) for key in content if key not in _TOP]
     try:
         file = _File.model_validate(content)
@@ -219,6 +221,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         entries=entries,
         tuned=file.tuned,
         seconds=file.time.seconds,
+        place=given_as,
         **found,
     )
     suite.__dict__["run_ids"] = tuple(unique)  # the cached property: 10,000 hashes take half a second

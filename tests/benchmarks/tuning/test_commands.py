@@ -34,7 +34,7 @@ def small(tmp_path, small_suite):
 @pytest.mark.slow  # starts worker processes several times
 def test_from_a_suite_to_a_ledger_to_the_final_runs(small, tmp_path):
     results, here = tmp_path / "r", ["--results", tmp_path / "r", "--device", "cpu"]
-    sambench("launch", small, *here, error="sambench tune small")
+    sambench("launch", small, *here, error=f"`sambench tune {small} --results {results}`")
     text = sambench("tune", small, *here, "--workers", "1")
     assert "trials: " in text
     ledger, final = results / "ledgers" / "small.parquet", results / "suites" / "small.toml"
@@ -76,7 +76,7 @@ def test_from_a_time_budget_to_runs_on_the_device_that_was_timed(tmp_path):
         '[spec]\nmodel = "mlp"\nsubset = 96\nbatch_size = 32\n'
         '[[runs]]\nvariant = "sgd"\n[[runs]]\nvariant = "unified_sam"\nlam = "1-1/t"\n'
     )
-    sambench("launch", path, "--results", results, error="sambench calibrate race")
+    sambench("launch", path, "--results", results, error=f"`sambench calibrate {path} --output race.timed.toml`")
     assert "turn 2 of 2" in sambench("calibrate", path, "--output", ready, "--turns", "2", "--device", "cpu")
     (track,) = load_suite(str(ready)).resolved_tracks
     assert set(track.calibration.seconds) == {"sgd", "unified_sam lam=1-1/t"}
@@ -87,6 +87,14 @@ def test_from_a_time_budget_to_runs_on_the_device_that_was_timed(tmp_path):
     name = track.calibration.device_name
     ready.write_text(ready.read_text().replace(name, "another device"))
     sambench("launch", ready, "--results", results, "--device", "cpu", error="calibrated on another device")
+
+
+@pytest.mark.slow  # starts worker processes
+def test_trials_that_cannot_be_made_are_no_trials(small, tmp_path):
+    small.write_text(small.read_text().replace('"sgd"', '"gsam"\nhyper = { rho = 0.1, rho_min = 0.3 }'))
+    here = ["--results", tmp_path / "r", "--device", "cpu", "--workers", "1"]
+    sambench("tune", small, *here, error="trials cannot be made")
+    assert not (tmp_path / "r" / "ledgers").exists()
 
 
 def test_what_has_no_track_t_is_not_calibrated(small, tmp_path):
