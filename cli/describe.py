@@ -144,7 +144,7 @@ def _text(row: Row, column: str) -> str:
 
 
 def describe(
-    name: Annotated[str, typer.Argument(help="a variant, loss hook, weight average or sampler")],
+    name: Annotated[str, typer.Argument(help="a variant, loss hook, weight average, sampler or measure")],
     plugin: Plugins = None,
 ) -> None:
     """Say everything that is declared about a plug-in: rule, paper, cost, hyper-parameters, caveats."""
@@ -152,6 +152,10 @@ def describe(
     others = {one.name: one for kind in ("samplers", "averages", "hooks") for one in KINDS[kind].registry.all()}
     if name in others and name not in variants:
         _plugin(others[name])
+        return
+    measures = KINDS["measures"].registry
+    if name not in variants and name in measures:
+        _describe_measure(measures.get(name))
         return
     info = variants.get(name)
     hyper = {key: value.default for key, value in info.hyper.items()}
@@ -197,10 +201,19 @@ def _plugin(plugin: Any) -> None:
     _hyper(plugin.hyper)
 
 
-def _hyper(hyper: Mapping[str, Hyper]) -> None:
+def _describe_measure(one: Any) -> None:
+    out.print(f"[bold]{one.name}[/]  {one.summary} (group {one.group}, version {one.version})", highlight=False)
+    out.print((one.function.__doc__ or "").strip(), highlight=False, markup=False)
+    out.print()
+    out.print(facts([("paper", one.paper or "none")]))
+    out.print(grid(["value", "meaning"], list(one.values.items())))
+    _hyper(one.settings, "setting")
+
+
+def _hyper(hyper: Mapping[str, Hyper], title: str = "hyper-parameter") -> None:
     rows = [(key, str(h.default), h.describe(), h.doc) for key, h in hyper.items()]
     if rows:
-        out.print(grid(["hyper-parameter", "default", "valid", "meaning"], rows))
+        out.print(grid([title, "default", "valid", "meaning"], rows))
 
 
 def _mark(status: str) -> str:

@@ -31,7 +31,7 @@ from sambench.results.records.store import Store
 from sambench.seeding import generator
 
 MEASURES.discover()
-FEW = {"samples": 32, "draws": 6, "steps": 3, "iterations": 4, "tolerance": 0.5}
+FEW = {"samples": 16, "draws": 6, "steps": 2, "iterations": 3, "tolerance": 0.5}
 FIELDS = {"mlp": {"model": "mlp", "noise": 0.2}, "batchnorm": {"model": "wrn10_1", "split": "full"}}
 
 
