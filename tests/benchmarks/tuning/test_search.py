@@ -1,8 +1,8 @@
 """Tuning: one budget for all, nothing forgotten, nothing made twice, the best one wins."""
 
 import json
-from dataclasses import replace
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
