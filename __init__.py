@@ -15,6 +15,7 @@ from .lazy import attach
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .benchmarks.measuring.measurements import MeasuringOptions, measure_runs
     from .benchmarks.resolve import make_spec
     from .benchmarks.spec import RunSpec
     from .benchmarks.suites.suite import Suite, load_suite
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConfigError",
     "DataError",
+    "MeasuringOptions",
     "Oracle",
     "RunSpec",
     "SambenchError",
@@ -50,6 +52,7 @@ __all__ = [
     "make_executor",
     "make_plan",
     "make_spec",
+    "measure_runs",
     "register",
     "run_spec",
 ]
@@ -59,6 +62,7 @@ __getattr__ = attach(
     {
         "ConfigError": ".errors",
         "DataError": ".errors",
+        "MeasuringOptions": ".benchmarks.measuring.measurements",
         "Oracle": ".benchmarks.training.oracle",
         "RunSpec": ".benchmarks.spec",
         "SambenchError": ".errors",
@@ -76,6 +80,7 @@ __getattr__ = attach(
         "make_executor": ".slurm.executor",
         "make_plan": ".slurm.planning",
         "make_spec": ".benchmarks.resolve",
+        "measure_runs": ".benchmarks.measuring.measurements",
         "register": ".variants.registry",
         "run_spec": ".benchmarks.training.run",
     },

@@ -222,6 +222,15 @@ def _other(name: str, member: Any, about: Callable[[Any], Row]) -> None:
         say(f"\n{text}")
 
 
+def _measure_page(name: str, one: Any, about: Callable[[Any], Row]) -> None:
+    say((name, "bold"), f"  {one.summary} (group {one.group}, version {one.version})")
+    say(inspect.getdoc(one.function) or "")
+    say()
+    out.print(facts([("paper", one.paper or "none")]))
+    out.print(grid(["value", "meaning"], list(one.values.items())))
+    _hyper(one.settings, "setting")
+
+
 def _suite(name: str) -> None:
     """Describe a suite, one that ships or a file: what it compares, on what, and how much that is."""
     from ..benchmarks.suites.suite import load_suite
@@ -279,7 +288,13 @@ def _run(name: str, store: Store) -> None:
     out.print(facts(rows))
 
 
-SHOW = {"variants": _variant_page, "hooks": _plugin, "averages": _plugin, "samplers": _plugin}
+SHOW = {
+    "variants": _variant_page,
+    "hooks": _plugin,
+    "averages": _plugin,
+    "samplers": _plugin,
+    "measures": _measure_page,
+}
 """How the members of a kind are described; the others by what lists say of them."""
 
 
@@ -293,10 +308,10 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _hyper(hyper: Mapping[str, Hyper]) -> None:
+def _hyper(hyper: Mapping[str, Hyper], title: str = "hyper-parameter") -> None:
     rows = [(key, str(h.default), h.describe(), h.doc) for key, h in hyper.items()]
     if rows:
-        out.print(grid(["hyper-parameter", "default", "valid", "meaning"], rows))
+        out.print(grid([title, "default", "valid", "meaning"], rows))
 
 
 def _mark(status: str) -> Part:

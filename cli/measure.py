@@ -8,7 +8,7 @@ import typer
 
 from .. import units
 from ..errors import SambenchError
-from .console import err, facts, out, say
+from .console import err, facts, out, say, tell
 from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources, open_suite
 from .progress import measuring_progress
 
@@ -95,9 +95,9 @@ def _print_plan(plan: "MeasuringPlan", runs: int, rebuild: bool) -> None:
         )
     out.print(facts(rows))
     for line in plan.skipped[:5]:
-        err.print(f"[yellow]left out:[/] {line}", highlight=False)
+        tell(("left out: ", "yellow"), line)
     if len(plan.skipped) > 5:
-        err.print(f"[yellow]left out:[/] {len(plan.skipped) - 5} more runs", highlight=False)
+        tell(("left out: ", "yellow"), f"{len(plan.skipped) - 5} more runs")
 
 
 def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", single: bool) -> None:
@@ -114,10 +114,10 @@ def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", single: bool) 
         out.print(facts(rows))
     say(f"{len(made)} measurements made in {units.duration(sum(one.seconds for one in made))} of computing")
     for line in dict.fromkeys(line for run in measured for line in run.not_applicable):
-        err.print(f"[yellow]not defined here:[/] {line}", highlight=False)
+        tell(("not defined here: ", "yellow"), line)
     failed = [line for run in measured for line in run.failed]
     for line in failed[:10]:
-        err.print(f"[red]failed:[/] {line}", highlight=False)
+        tell(("failed: ", "red"), line)
     if failed:
         raise SambenchError(f"{len(failed)} measurements failed; the same command tries them again")
     if plan.skipped and not made and not plan.done:

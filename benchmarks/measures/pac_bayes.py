@@ -11,7 +11,7 @@ from ..measuring.registry import Found, measure
 from ..measuring.subject import SAMPLE, Subject
 from .worst_case import BALL
 
-DOUBLINGS = 40
+DOUBLINGS = 20
 """Powers of 2 that the search looks at above its first guess; it goes down by twice as many."""
 
 

@@ -98,14 +98,15 @@ def accuracy_under(subject: Subject, samples: int, sample_seed: int, attack: Att
     classifier, clean, robust = subject.classifier, 0, 0
     for number, (part, expected) in enumerate(zip(images.split(BATCH), labels.split(BATCH), strict=True)):
         given, expected = part.to(subject.device).float() / LEVELS, expected.to(subject.device)
-        right = _is_right(classifier, given, expected)
+        right = is_right(classifier, given, expected)
         clean += int(right.sum())
         for adversarial in attack(classifier, given, expected, number):
-            right &= _is_right(classifier, adversarial, expected)
+            right &= is_right(classifier, adversarial, expected)
         robust += int(right.sum())
     return {"accuracy": robust / len(labels), "clean_accuracy": clean / len(labels), "images": len(labels)}
 
 
 @torch.no_grad()
-def _is_right(classifier: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+def is_right(classifier: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+    """Return which images in [0, 1] are classified as their labels say, bool (n,)."""
     return classifier(images).argmax(1) == labels

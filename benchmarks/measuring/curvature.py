@@ -128,19 +128,20 @@ def lanczos(product: Product, start: Tensor, steps: int) -> tuple[np.ndarray, np
         start: first vector (P,), not zero.
         steps: rows of T at most; it keeps as many vectors.
     """
-    v = start / start.norm()
-    basis, diagonal, beside = [v], [], []
-    for _ in range(min(steps, len(start))):
-        w = product(basis[-1])
-        diagonal.append(float(basis[-1] @ w))
-        rows = torch.stack(basis)
+    basis = start.new_empty(min(steps, len(start)), len(start))
+    v, diagonal, beside = start / start.norm(), [], []
+    for number in range(len(basis)):
+        basis[number] = v
+        w = product(v)
+        diagonal.append(float(v @ w))
+        known = basis[: number + 1]
         for _ in range(2):  # twice is enough
-            w = w - rows.T @ (rows @ w)
+            w = w - known.T @ (known @ w)
         norm = float(w.norm())
         if norm <= 100 * torch.finfo(w.dtype).eps * max(map(abs, diagonal)):  # the space is exhausted, up to rounding
             break
         beside.append(norm)
-        basis.append(w / norm)
+        v = w / norm
     rows = len(diagonal)
     t = np.diag(diagonal) + np.diag(beside[: rows - 1], 1) + np.diag(beside[: rows - 1], -1)
     nodes, vectors = np.linalg.eigh(t)

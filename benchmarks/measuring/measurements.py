@@ -1,9 +1,11 @@
 """From runs and requests to measurements in the store: skip what is done, and let nothing that fails stop the rest."""
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,7 +16,7 @@ import torch
 
 from ...datasets import Dataset, load
 from ...datasets.source import Source
-from ...errors import ConfigError, Interrupted, SambenchError
+from ...errors import ConfigError, Interrupted, SambenchError, StateError
 from ...registry import load_plugin
 from ...results.records.measurement import Measurement, Measurements, measurement_id
 from ...results.records.models import FINAL, model_path
@@ -105,7 +107,11 @@ def plan_measurements(run_ids: Iterable[str], requests: Sequence[Request], optio
         if not store.has(run_id):
             skipped.append(f"run {run_id[:12]} has no record in {store.runs}")
             continue
-        record = store.read(run_id)
+        try:
+            record = store.read(run_id)
+        except StateError as error:  # damaged
+            skipped.append(str(error))
+            continue
         if record.weights is None:
             skipped.append(f"run {run_id[:12]} has no final weights: it {record.status}")
             continue
@@ -142,6 +148,7 @@ def measure_runs(
     Raises:
         ConfigError: a measure or a setting is not valid.
         Interrupted: a signal came; the same call goes on.
+        SambenchError: a worker process died; the same call goes on.
     """
     for plugin in options.plugins:
         load_plugin(plugin)
@@ -149,9 +156,17 @@ def measure_runs(
     requests += read_requests([text for text in what if isinstance(text, str)])
     plan = plan_measurements(run_ids, requests, options)
     found = []
-    for measured in _each(plan, options, workers):
-        listen(measured)
-        found.append(measured)
+    try:
+        for measured in _each(plan, options, workers):
+            listen(measured)
+            found.append(measured)
+    except KeyboardInterrupt:
+        raise Interrupted(f"{len(found)} of {len(plan.todo)} runs are measured") from None
+    except BrokenProcessPool as error:
+        raise SambenchError(
+            f"a worker process died, of {workers}: out of memory, perhaps. {len(found)} of {len(plan.todo)} runs are "
+            "measured; the same command goes on, with --workers 1 it needs the least memory"
+        ) from error
     return found
 
 
@@ -169,14 +184,13 @@ def _each(plan: MeasuringPlan, options: MeasuringOptions, workers: int) -> Itera
         ]
         for done in as_completed(todo):
             yield done.result()
-    except KeyboardInterrupt:
-        raise Interrupted("the measurements that were made are written") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _begin(plugins: Sequence[str]) -> None:
-    """Set up a worker process."""
+    """Set up a worker process; Ctrl-C reaches it too, and the parent decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     for plugin in plugins:
         load_plugin(plugin)

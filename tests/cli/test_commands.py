@@ -282,3 +282,18 @@ def test_models_are_measured_once_and_made_again_where_they_are_lost(tmp_path):
     sambench("export", tmp_path / "t.csv", *where)
     assert "margin.margin" in (tmp_path / "t.csv").read_text().splitlines()[0]
     assert "5 new measurements" in sambench("merge", results, "--results", tmp_path / "third")
+
+
+def test_a_measure_is_described():
+    text = sambench("describe", "worst_case")
+    for word in ("sharpness", "start_seed", "Auto-PGD", "nats"):
+        assert word in text
+
+
+@pytest.mark.slow
+def test_models_are_measured_by_several_processes(tmp_path):
+    suite, results = tmp_path / "two.toml", tmp_path / "r"
+    suite.write_text(SUITE)
+    sambench("launch", suite, "--results", results, "--device", "cpu", "--on", "debug", "--keep", "weights")
+    words = ["measure", suite, "--what", "margin,sam_gap:samples=50", "--workers", "2", "--results", results]
+    assert "4 measurements made" in sambench(*words)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.optimize import brentq
 from torch import nn
 from torch.func import functional_call
 
@@ -110,7 +111,7 @@ def test_a_spectrum_integrates_to_one_and_its_mean_is_the_trace_by_the_size(matr
     assert math.isclose(weights.sum(), 1, rel_tol=1e-9)
     spread = math.sqrt(2 * float((exact**2).sum())) / size / math.sqrt(50)
     assert abs(nodes @ weights - float(exact.trace()) / size) < 4 * spread
-    whole, once = lanczos(getattr(objective, matrix), gaussian(objective.theta, generator("s", 0)), size)
+    whole, once = lanczos(getattr(objective, matrix), gaussian(objective.theta, generator("s", 0)), 60)
     assert math.isclose(whole.max(), float(torch.linalg.eigvalsh(exact).max()), rel_tol=1e-8)
     assert math.isclose(once.sum(), 1, rel_tol=1e-9)
 
@@ -186,6 +187,26 @@ def test_a_worst_case_is_not_negative_nor_below_a_thousand_points_of_the_ball(no
     moved = at + (points if scale is None else scale * points)
     best = max(float(quadratic.loss(point) - quadratic.loss(at)) for point in moved)
     assert found >= max(0, best)
+
+
+@pytest.mark.parametrize("rho", [0.1, 1.0, 10.0])
+def test_the_worst_case_in_l2_anywhere_on_a_quadratic_is_within_a_percent_of_its_optimum(rho):
+    """The optimum d solves (mu - H) d = g with ||d|| = rho and mu above all eigenvalues: one equation for mu."""
+    random = generator("p", 1)
+    eigenvalues = torch.linspace(-5, 5, 60, dtype=torch.float64)
+    quadratic = Quadratic(eigenvalues.tolist(), theta=torch.randn(60, dtype=torch.float64, generator=random))
+    gradient = quadratic.gradient(quadratic.theta)[1]
+    values, vectors = torch.linalg.eigh(quadratic.matrix)
+    along = vectors.T @ gradient
+
+    def excess(mu):
+        return float((along / (mu - values)).norm()) - rho
+
+    mu = brentq(excess, float(values.max()) + 1e-9, float(values.max()) + 1e4)
+    d = vectors @ (along / (mu - values))
+    optimum = float(quadratic.loss(quadratic.theta + d) - quadratic.loss(quadratic.theta))
+    found = rise_in_ball(quadratic, None, "l2", rho, 20, generator("a", 0))
+    assert 0.99 * optimum <= found <= optimum * (1 + 1e-9)
 
 
 def test_a_worst_case_in_linf_of_a_diagonal_quadratic_is_its_closed_form():

@@ -18,20 +18,26 @@ from sambench.benchmarks.measures.path_norm import path_norm
 from sambench.benchmarks.measures.weight_norms import conv_spectral_norm
 from sambench.benchmarks.measuring.activations import blocks_of, relu_outputs
 from sambench.benchmarks.measuring.attack import pgd, random_start
-from sambench.benchmarks.measuring.measurements import MeasuringOptions, measure_run, open_subject
+from sambench.benchmarks.measuring.measurements import (
+    MeasuringOptions,
+    measure_run,
+    measure_runs,
+    open_subject,
+    plan_measurements,
+)
 from sambench.benchmarks.measuring.objective import Objective
 from sambench.benchmarks.measuring.registry import MEASURES, NotApplicable, ask, measure, read_requests
 from sambench.benchmarks.measuring.subject import Subject
 from sambench.benchmarks.training.keeping import Keep
 from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import state_digest
-from sambench.errors import ConfigError, StateError
+from sambench.errors import ConfigError, Interrupted, StateError
 from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
 from sambench.seeding import generator
 
 MEASURES.discover()
-FEW = {"samples": 32, "draws": 6, "steps": 3, "iterations": 4, "tolerance": 0.5}
+FEW = {"samples": 16, "draws": 6, "steps": 2, "iterations": 3, "tolerance": 0.5}
 FIELDS = {"mlp": {"model": "mlp", "noise": 0.2}, "batchnorm": {"model": "wrn10_1", "split": "full"}}
 
 
@@ -469,3 +475,32 @@ def test_a_run_is_measured_once_and_the_data_are_those_of_the_run(finished):
     other = replace(subject.dataset, fingerprint="0" * 64)
     with pytest.raises(StateError, match="was made on other data"):
         Subject(subject.record, subject.kept, other, torch.device("cpu"))
+
+
+def test_a_call_that_is_interrupted_goes_on_where_it_was(finished):
+    root, ids = finished
+
+    def stop(measured):
+        raise KeyboardInterrupt
+
+    what, options = ["fit"], MeasuringOptions(root)
+    with pytest.raises(Interrupted, match="0 of 2 runs"):
+        measure_runs(ids.values(), what, options, listen=stop)
+    (rest,) = measure_runs(ids.values(), what, options)
+    assert rest.run_id == ids["batchnorm"]
+    assert measure_runs(ids.values(), what, options) == []
+
+
+def test_what_cannot_be_measured_is_said_before_anything_starts(finished, tmp_path):
+    root, ids = finished
+    store = Store(tmp_path)
+    for run_id in ids.values():
+        store.write(Store(root).read(run_id))
+    store.path(ids["mlp"]).write_text("{}")
+    plan = plan_measurements([*ids.values(), "0" * 64], [ask("fit")], MeasuringOptions(tmp_path))
+    assert plan.todo == {}
+    assert all(any(text in line for line in plan.skipped) for text in ("cannot be used", "is not kept", "no record"))
+    assert len(plan.skipped) == 3
+    again = plan_measurements([ids["batchnorm"]], [ask("fit")], MeasuringOptions(tmp_path, rebuild=True))
+    assert again.missing == (ids["batchnorm"],)
+    assert again.rebuild_seconds > 0

@@ -1,6 +1,7 @@
 """Suites expand in one order, and refuse all that is wrong at once."""
 
 import json
+import re
 
 import pytest
 
@@ -126,3 +127,34 @@ def test_an_entry_may_name_every_hyper_parameter_of_its_variant(info, written):
         assert load_suite(written(head + beside)).specs == (make_spec({"variant": info.name}),)
     inside = ", ".join(f"{name} = {value}" for name, value in values.items())
     assert load_suite(written(f"{head}hyper = {{ {inside} }}\n")).specs == (make_spec({"variant": info.name}),)
+
+
+@pytest.mark.parametrize(
+    ("table", "keep"),
+    [
+        ("", ""),
+        ("[keep]", "weights"),
+        ("[keep]\nweights = true", "weights"),
+        ('[keep]\nat = [0, 10, "50%"]', "weights@0,10,50%"),
+        ("[keep]\nweights = false", ""),
+    ],
+)
+def test_a_suite_says_what_is_kept_of_its_runs(table, keep, written):
+    suite = load_suite(written(TEXT.replace("[spec]", f"{table}\n[spec]")))
+    assert suite.keep == keep
+    assert suite.run_ids == load_suite(written(TEXT)).run_ids
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("[keep]\nweight = true", "extra inputs are not permitted"),
+        ('[keep]\nat = ["half"]', "keep='weights@half' is not valid"),
+        ("[keep]\nat = [-1]", "keep='weights@-1' is not valid"),
+        ("[keep]\nweights = false\nat = [0]", "at=... is not valid without weights"),
+        ('[keep]\nweights = "yes"', "weights='yes' is not valid"),
+    ],
+)
+def test_what_a_suite_cannot_keep_is_refused(table, told, written):
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load_suite(written(TEXT.replace("[spec]", f"{table}\n[spec]")))

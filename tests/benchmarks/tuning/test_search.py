@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -79,8 +80,9 @@ def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tu
     digest = write_ledger(trials, tmp_path / "small.parquet")
     path = tmp_path / "final" / "small.toml"
     path.parent.mkdir()
-    path.write_text(final_suite(suite, trials, "small.parquet", digest))
+    path.write_text(final_suite(replace(suite, keep="weights@0,50%"), trials, "small.parquet", digest))
     final = load_suite(str(path))
+    assert final.keep == "weights@0,50%"
     assert (final.title, final.description, final.seeds) == (suite.title, suite.description, suite.seeds)
     assert (final.tuned.ledger, final.tuned.sha256) == ("small.parquet", digest)
     assert final.budget is None
