@@ -5,13 +5,14 @@ import inspect
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatch
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.text import Text
 
+from ..benchmarks.suites.files import find_suite, list_suites  # reads no spec, and so no torch
 from ..errors import ConfigError, nearest, unknown
 from ..hyper import Hyper
 from ..registry import Registry, summary_of
@@ -102,7 +103,6 @@ def _bases(pattern: str) -> list[Row]:
 
 
 def _suites(pattern: str) -> list[Row]:
-    from ..benchmarks.suites.files import find_suite, list_suites  # reads no spec, and so no torch
 
     found = {name: tomllib.loads(find_suite(name)[1]) for name in list_suites() if fnmatch(name, pattern)}
     return [{"name": name, "summary": content.get("title", name)} for name, content in found.items()]
@@ -156,17 +156,30 @@ def describe(
 
     A name of several kinds (digits is a data set and a suite) is described as each of them.
     """
-    found = [(kind, one.registry) for kind, one in KINDS.items() if name in one.registry]
-    for kind, registry in found:
+    of_runs = [kind for kind in KINDS if kind in OF_RUNS]
+    found = _found(name, of_runs)
+    suite = name.endswith(".toml") or name in list_suites()
+    if not found and not suite:
+        found = _found(name, [kind for kind in KINDS if kind not in OF_RUNS])
+    for kind in found:
+        registry = KINDS[kind].registry
         if kind != "variants":
             say((f"{registry.noun} ", "dim"), end="")
         SHOW.get(kind, _other)(name, registry.get(name), KINDS[kind].about)
-    if name in _names("suites") or name.endswith(".toml"):
+    if suite:
         _suite(name)
-    elif name in _names("bases") and not found:
+    elif not found and name in _names("bases"):
         say((name, "bold"), "  base optimizer of timm; its settings are --lr, --momentum, ... and --set NAME=VALUE")
     elif not found:
         _run(name, Store(results))
+
+
+OF_RUNS = ("variants", "hooks", "averages", "samplers", "datasets", "models")
+"""Kinds that a run names; the others take seconds to import, and are looked through where these lack the name."""
+
+
+def _found(name: str, kinds: Iterable[str]) -> list[str]:
+    return [kind for kind in kinds if name in KINDS[kind].registry]
 
 
 def _names(kind: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,11 @@ from rich.live import Live
 from rich.table import Table
 
 from .. import units
+from ..benchmarks.suites.files import find_suite
 from ..benchmarks.suites.index import suite_index
+from ..reading import parse_toml
+from ..results.records.manifest import FOLDER as SUITES
+from ..results.records.place import command
 from ..results.records.store import Store
 from ..slurm.resources import tell_full
 from ..slurm.run_status import STATES, RunStatus
@@ -32,6 +37,8 @@ def status(
     """Show the state of every run of a suite."""
     index, store = suite_index(suite, source or (), plugin or ()), Store(results)
     found = run_statuses(index, store)
+    if final := tuned_as(suite, results):
+        say(f"the runs of {index.name} are those of its tuned suite: {command('status', str(final), results)}")
     if not watch:
         if (table := _status_table(found, all_)).row_count:
             out.print(table)
@@ -48,6 +55,13 @@ def status(
                 return
             time.sleep(3)
             found = run_statuses(index, store)
+
+
+def tuned_as(suite: str, results: Path) -> Path | None:
+    """Return the suite that tuning wrote for a suite that is tuned before it is run, if it is there."""
+    name, text, _ = find_suite(suite)
+    final = results / SUITES / f"{name}.toml"
+    return final if "tuning" in parse_toml(text) and final.is_file() else None
 
 
 def _status_table(found: list[RunStatus], all_: bool, most: int | None = None) -> Table:

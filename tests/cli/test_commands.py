@@ -275,7 +275,9 @@ def test_models_are_measured_once_and_made_again_where_they_are_lost(tmp_path):
     assert re.search(r"measurements there already +4", again)
     assert "0 measurements made" in again
     (run_id, _) = Store(results).run_ids()
-    assert "pgd[iterations=2,samples=20] accuracy" in sambench("measure", run_id[:8], "--what", "pgd:samples=20:iterations=2", *where)
+    assert "pgd[iterations=2,samples=20] accuracy" in sambench(
+        "measure", run_id[:8], "--what", "pgd:samples=20:iterations=2", *where
+    )
     assert "no finished run" in sambench("measure", "0" * 64, *what, *where, code=2)
     assert "unknown measure" in sambench("measure", suite, "--what", "sharpnes", *where, code=2)
     assert "is not kept" in sambench("measure", run_id, *what, *where, "--epoch", "1", code=2)

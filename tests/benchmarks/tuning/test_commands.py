@@ -45,6 +45,8 @@ def test_from_a_suite_to_a_ledger_to_the_final_runs(small, tmp_path):
     assert "to do 0" in sambench("tune", small, *here)
     assert (final.read_bytes(), ledger.read_bytes()) == before
 
+    told = sambench("status", small, "--results", results)
+    assert f"sambench status {final} --results {results}" in told
     sambench("launch", final, *here, "--workers", "1")
     (manifest,) = read_manifests(results)
     store = Store(results)
