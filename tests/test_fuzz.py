@@ -11,8 +11,7 @@ from contextlib import suppress
 
 import pytest
 import torch
-from fuzzing import FEW, MANY, changed, damaged, examples, texts, values
-from hypothesis import given
+from fuzzing import changed, damaged, fed, texts, values
 from hypothesis import strategies as st
 from synthetic import build_record, build_trial
 
@@ -51,26 +50,6 @@ class Fuzz(StepRule):
         return self.gradient(closure)
 """
 PROFILE = {"title": "t", "partition": "p", "gpus": 1, "time": "4:00:00", "memory_gb": 4.0, "setup": ["a"], "extra": {}}
-
-
-def fed(strategy):
-    """Make two tests of a target, which is called with a folder and a generated value: a short one and a slow one."""
-
-    def decorate(target):
-        def test(tmp_path_factory, count):
-            folder = tmp_path_factory.mktemp("fuzz")
-
-            @examples(count)
-            @given(strategy)
-            def run(value):
-                target(folder, value)
-
-            run()
-
-        test.__doc__ = target.__doc__
-        return pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])(test)
-
-    return decorate
 
 
 def expected(act, *arguments):

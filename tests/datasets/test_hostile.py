@@ -2,18 +2,20 @@
 
 import contextlib
 import os
-import random
 import subprocess
 import tarfile
 import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from fuzzing import damaged, fed
+from hypothesis import strategies as st
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
@@ -24,7 +26,8 @@ from sambench.errors import ConfigError, DataError, SambenchError
 
 from .builders import Archive, encode, pixels, write_parquet
 
-PICTURES = [encode(image) for image in pixels(8, (5, 4, 3))]
+PIXELS = pixels(8, (5, 4, 3))
+PICTURES = [encode(image) for image in PIXELS]
 
 
 def folder_of_images(root: Path) -> Path:
@@ -39,26 +42,6 @@ def folder_of_shards(root: Path, **columns) -> Path:
     for part in ("train", "test"):
         write_parquet(root / f"{part}-0.parquet", PICTURES[:4], [0, 1, 2, 1], ["ant", "bee", "cat"], **columns)
     return root
-
-
-def damaged(content: bytes, seed: int) -> bytes:
-    """Return a file after an accident: bits flipped, cut off, a piece repeated, left out or overwritten."""
-    draw, data = random.Random(seed), bytearray(content)
-    for _ in range(draw.choice((1, 1, 3, 20))):
-        start = draw.randrange(len(data) + 1)
-        end = min(len(data), start + draw.choice((1, 4, 64)))
-        match draw.randrange(5):
-            case 0 if end > start:
-                data[start] ^= 1 << draw.randrange(8)
-            case 1:
-                data[start:end] = b""
-            case 2:
-                data[start:start] = data[start:end]
-            case 3:
-                data[start:end] = draw.randbytes(end - start)
-            case _:
-                data = data[: start if draw.random() < 0.2 else len(data)]
-    return bytes(data)
 
 
 def plant(kind: str, image: Path, root: Path) -> None:
@@ -309,20 +292,18 @@ def survives(source: str) -> None:
         assert load(source).train_images.dtype == torch.uint8
 
 
-@pytest.mark.parametrize("seeds", [range(150), pytest.param(range(150, 2000), marks=pytest.mark.slow)], ids=len)
-def test_damaged_shards_are_refused_in_words(seeds: range, tmp_path: Path) -> None:
-    root = folder_of_shards(tmp_path)
-    whole = (root / "train-0.parquet").read_bytes()
-    for seed in seeds:
-        (root / "train-0.parquet").write_bytes(damaged(whole, seed))
-        survives(f"parquet:{root}")
+def shard() -> bytes:
+    with TemporaryDirectory() as folder:
+        return (folder_of_shards(Path(folder)) / "train-0.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 800), marks=pytest.mark.slow)], ids=len)
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
-def test_damaged_images_are_refused_in_words(kind: str, seeds: range, tmp_path: Path) -> None:
-    root = folder_of_images(tmp_path)
-    whole = encode(pixels(1, (5, 4, 3))[0], kind)
-    for seed in seeds:
-        (root / "train" / "ant" / "0.png").write_bytes(damaged(whole, seed))
-        survives(f"imagefolder:{root}")
+@fed(damaged(shard()))
+def test_damaged_shards_are_refused_in_words(folder: Path, content: bytes) -> None:
+    (folder_of_shards(folder) / "train-0.parquet").write_bytes(content)
+    survives(f"parquet:{folder}")
+
+
+@fed(st.one_of(*(damaged(encode(PIXELS[0], kind)) for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF"))))
+def test_damaged_images_are_refused_in_words(folder: Path, content: bytes) -> None:
+    (folder_of_images(folder) / "train" / "ant" / "0.png").write_bytes(content)
+    survives(f"imagefolder:{folder}")

@@ -2,7 +2,8 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 FEW = int(os.environ.get("SAMBENCH_FUZZ", "60"))
@@ -19,6 +20,26 @@ def examples(count):
         derandomize=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
     )
+
+
+def fed(strategy):
+    """Make two tests of a target, which is called with a folder and a generated value: a short one and a slow one."""
+
+    def decorate(target):
+        def test(tmp_path_factory, count):
+            folder = tmp_path_factory.mktemp("fuzz")
+
+            @examples(count)
+            @given(strategy)
+            def run(value):
+                target(folder, value)
+
+            run()
+
+        test.__doc__ = target.__doc__
+        return pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])(test)
+
+    return decorate
 
 
 numbers = st.sampled_from(
