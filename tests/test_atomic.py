@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sambench.atomic import atomic_write_bytes, default_folder, make_folder, remove_leftovers
+from sambench.atomic import atomic_write_bytes, make_folder, remove_leftovers
 from sambench.errors import StateError
 
 
@@ -163,14 +163,3 @@ def test_a_folder_where_the_file_belongs(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"board\.md is a folder, and a file is to be written \(EISDIR\).*name a file"):
         atomic_write_bytes(tmp_path / "board.md", b"text")
     assert [path.name for path in tmp_path.iterdir()] == ["board.md"]
-
-
-def test_a_user_without_a_home_is_told(monkeypatch):
-    def nobody(uid):
-        raise KeyError(uid)
-
-    monkeypatch.setattr("pwd.getpwuid", nobody)
-    for name in ("HOME", "XDG_CACHE_HOME", "SAMBENCH_DATA"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(StateError, match="set SAMBENCH_DATA to a folder"):
-        default_folder("data", "SAMBENCH_DATA")

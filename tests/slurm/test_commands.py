@@ -121,7 +121,7 @@ def test_the_life_of_a_launch(suite, cluster, tmp_path):
     assert len(fake_slurm.jobs()) == 4
     assert "cancelled 4 jobs" in sambench("cancel", suite, *where)
     assert "4 runs: 4 cancelled" in sambench("status", suite, *where)
-    assert "no job of this suite" in sambench("cancel", suite, *where)
+    assert "no job or process of this suite" in sambench("cancel", suite, *where)
     assert "0 runs to try again" in sambench("retry", suite, "--on", "slurm", *where)
     sambench("launch", suite, "--on", "slurm", *where)
     fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)

@@ -14,10 +14,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from sambench.benchmarks.conformance.checks.data_parallel import BY_SAMPLE
-from sambench.benchmarks.conformance.settings import small
 from sambench.benchmarks.training.oracle import Oracle
 from sambench.errors import ConfigError, StateError
 from sambench.variants import create, create_average, create_hook, get_info, list_variants
+from sambench.variants.settings import small
 
 COUNT, CLASSES, STEPS = 8, 3, 3
 WHOLE = [info.name for info in list_variants() if "whole" in info.needs]

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from sambench.benchmarks.conformance.settings import small
 from sambench.benchmarks.conformance.testbed import Probe
 from sambench.benchmarks.resolve import make_spec
 from sambench.errors import ConfigError
 from sambench.variants import create, get_info, list_variants
 from sambench.variants.gsam import peak, radius
+from sambench.variants.settings import small
 
 NAMES = [info.name for info in list_variants()]
 

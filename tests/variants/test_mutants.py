@@ -127,7 +127,7 @@ def test_state_changed_before_the_last_gradient():
             self.descend(self.gradient(closure))
             return g.loss
 
-    assert_fails(Early, "restore", "the state has changed: variant/own")
+    assert_fails(Early, "restore", "the state has changed: state/0/variant.mean")
 
 
 def test_noise_from_the_global_generator():
