@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .errors import ConfigError, DataError, SambenchError, StateError
     from .registry import load_plugin
     from .results.records.store import Store
+    from .results.tables.comparison import compare
     from .results.tables.dataframe import load_results
     from .slurm.executor import make_executor
     from .slurm.launch import launch_suite
@@ -39,6 +40,7 @@ __all__ = [
     "StateError",
     "Store",
     "Suite",
+    "compare",
     "create",
     "get_info",
     "launch_suite",
@@ -65,6 +67,7 @@ __getattr__ = attach(
         "StateError": ".errors",
         "Store": ".results.records.store",
         "Suite": ".benchmarks.suites.suite",
+        "compare": ".results.tables.comparison",
         "create": ".variants.registry",
         "get_info": ".variants.registry",
         "launch_suite": ".slurm.launch",
