@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .errors import ConfigError, DataError, SambenchError, StateError
     from .registry import load_plugin
     from .results.records.store import Store
+    from .results.tables.comparison import compare
     from .results.tables.dataframe import load_results
     from .slurm.executor import make_executor
     from .slurm.launch import launch_suite
@@ -41,6 +42,7 @@ __all__ = [
     "StateError",
     "Store",
     "Suite",
+    "compare",
     "create",
     "get_info",
     "launch_suite",
@@ -69,6 +71,7 @@ __getattr__ = attach(
         "StateError": ".errors",
         "Store": ".results.records.store",
         "Suite": ".benchmarks.suites.suite",
+        "compare": ".results.tables.comparison",
         "create": ".variants.registry",
         "get_info": ".variants.registry",
         "launch_suite": ".slurm.launch",

@@ -43,6 +43,7 @@ COMMANDS = {
     "Models": {"models": "models:models", "measure": "measure:measure"},
     "Results": {
         "leaderboard": "leaderboard:leaderboard",
+        "compare": "compare:compare",
         "plot": "plot:plot",
         "export": "export:export",
         "validate": "validate:validate",

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from .. import units
+from ..markdown import count
 from ..results.records.record import canonical_json
 from .console import facts, out, say
 from .executor_options import Extra, On, ProfileName, profile_options, read_executor
@@ -75,13 +76,17 @@ def print_plan(made: "Plan", executor: "Executor") -> None:
 def _detectable(suite: "Suite") -> str:
     """Say what the seeds of a suite can show: the smallest difference of two methods that is found in 4 of 5 cases.
 
-    It is in units of the standard deviation over seeds: two-sided t-test at 5 %, the fewest seeds of any method.
+    It is what the board's intervals find, with the fewest seeds of any method: within the seed where there are enough.
     """
     methods = Counter(canonical_json({**spec.model_dump(mode="json"), "seed": None}) for spec in suite.specs)
     fewest = min(methods.values(), default=0)
-    if fewest < 2:
-        return "one seed a method shows no difference; plan at least 3"
     from ..results.statistics.intervals import detectable_difference
+    from ..results.statistics.pairs import LEAST_PAIRS, LEAST_RUNS, detectable_within_seed
 
-    value = detectable_difference(fewest)
-    return f"{value:.1f} standard deviations between seeds, with {fewest} seeds a method (80 % power, 5 % level)"
+    if fewest < LEAST_RUNS:
+        return f"{count(fewest, 'seed')} a method {'shows' if fewest == 1 else 'show'} no difference; plan at least 3"
+    if fewest < LEAST_PAIRS:
+        found = f"{detectable_difference(fewest):.1f} standard deviations between seeds"
+    else:
+        found = f"{detectable_within_seed(fewest):.1f} standard deviations of the difference within a seed"
+    return f"{found}, with {fewest} seeds a method (80 % power, 5 % level)"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ...markdown import number
 from ..records.conformance import Checks
-from ..statistics.intervals import Difference
+from ..statistics.pairs import PairDifference
 from ..tables.boards import Section
 from ..tables.comparability import write
 from ..tables.rows import BASELINES, VERIFIED, Row
@@ -37,7 +37,7 @@ def cells(row: Row, section: Section, checks: Checks) -> dict[str, str]:
         section: the table, with tiers and edges by label.
         checks: variant -> conformance check -> result.
     """
-    half = " (n = 1)" if row.low is None else f" ± {100 * (row.accuracy - row.low):.2f}"
+    half = f" (n = {row.n})" if row.low is None else f" ± {100 * (row.accuracy - row.low):.2f}"
     return {
         "Group": row.group or "–",
         "Variant": row.label + ("" if row.status == VERIFIED else f" {UNVERIFIED}"),
@@ -59,7 +59,7 @@ def failing(found: Mapping[str, str]) -> list[str]:
     return sorted(check for check, result in found.items() if result not in ("pass", "n/a"))
 
 
-def _difference(accuracy: Difference | None) -> str:
+def _difference(accuracy: PairDifference | None) -> str:
     """Write a difference of accuracies as one of errors, in points: negative is better than the baseline."""
     if accuracy is None:
         return "–"

@@ -90,13 +90,16 @@ def exclusions(board: Board) -> list[str]:
 
 def _power(workload: Workload) -> str:
     if not workload.detectable or workload.deviation is None:
-        return "No row has two finished runs: there is no spread to compare with, and no difference is evidence."
+        return "No row has three runs: there is no interval and no group, and no difference is evidence."
     found = ", ".join(f"{100 * alone:.2f} points with {n} runs each" for n, alone, _ in workload.detectable)
     joint = ", ".join(f"{100 * together:.2f}" for _, _, together in workload.detectable)
+    within = (
+        "" if workload.within_seed is None else f", of a difference within the seed {100 * workload.within_seed:.2f}"
+    )
     return (
         f"Smallest difference between two rows that is found with 80 % power: {found} (one comparison at 5 %; "
-        f"standard deviation over seeds {100 * workload.deviation:.2f}); by the groups, which judge all pairs at once, "
-        f"{joint}."
+        f"standard deviation over seeds {100 * workload.deviation:.2f}{within}); by the groups, which judge all "
+        f"pairs at once, {joint}."
     )
 
 

@@ -20,13 +20,14 @@ COMMAND = "sambench leaderboard"
 
 _HOW_TO_READ = f"""\
 - **Group**: rows that share a letter are not told apart by these runs (all pairs at 5 %: Tukey, Games-Howell where
-  the variances differ, both where that is unsure). The order within a group means nothing. A single run, or a row
-  without a run that completed, has no group.
+  the variances differ, both where that is unsure). The order within a group means nothing. A row of fewer than three
+  runs, or without a run that completed, has no group.
 - **Error**: mean over seeds of the test error at the last epoch ± half the 95 % t-interval. A run that diverged
   counts with the error of guessing. **n**: runs.
-- **vs sgd, vs sam**: difference of the mean errors in points with its 95 % interval (Welch), negative where the row is
-  better. Each interval holds for itself; groups judge all pairs at once. Of several rows of a baseline, that with the
-  most gradient evaluations is meant.
+- **vs sgd, vs sam**: difference of the mean errors in points with its 95 % interval, negative where the row is better:
+  within the seed where both rows have five seeds in common, which then share weights, order and augmentation, else
+  Welch's, and none below three runs. Each interval holds for itself; groups judge all pairs at once. Of several rows of
+  a baseline, the best one is meant. `sambench compare` tells any two rows apart, or says that these runs do not.
 - **Grad. evals**: forward and backward passes over one full batch, as counted, mean over the runs that completed;
   **ms / eval**: training time over gradient evaluations, everything but evaluation included; **Memory**: largest peak
   of a run, on CUDA of the allocator, on the CPU of the whole process.

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..records.behaviour import Code
 from ..statistics import multiple_comparisons as ties
-from ..statistics.intervals import Difference, pooled_deviation, t_interval, welch
+from ..statistics.intervals import pooled_deviation, t_interval
+from ..statistics.pairs import LEAST_PAIRS, LEAST_RUNS, PairDifference, compare_by_seed, pair_deviation
 from .comparability import labels, short_name, varying
 from .grouping import Methods, RunSummary
 
@@ -24,8 +25,8 @@ class Row:
     """One method on one workload. Accuracies are shares; costs are means over the runs that completed.
 
     Attributes:
-        group: letters of the tie groups; empty for a single run or if no run completed, since there is no spread
-            to compare with.
+        group: letters of the tie groups; empty for fewer than three runs or if no run completed, since there is no
+            spread to compare with.
         label: name of the method, unique in its table.
         variant: name of the registered variant.
         status: ``reference``, or why the implementation is not proven.
@@ -33,12 +34,13 @@ class Row:
         spec: the method's fields, under the keys of a spec.
         accuracies: accuracy of each run, in the order of the seeds; a diverged run counts as guessing.
         seeds: seed of each run, ascending.
+        resolution: the step in which the accuracies are measured.
         runs: id of each run, in the same order.
         accuracy: mean of ``accuracies``, a share.
-        low: lower end of the 95 % t-interval of the mean, ``None`` for a single run.
+        low: lower end of the 95 % t-interval of the mean, ``None`` for fewer than three runs.
         high: upper end of that interval.
-        against: baseline -> difference of the mean accuracies, this row less the baseline's, with its 95 % interval
-            (Welch); without baselines that are not in the table, are this row or have a single run.
+        against: baseline -> difference of the accuracies, this row less the baseline's best one, with its 95 %
+            interval; without baselines that are not in the table, are this row or have fewer than three runs.
         diverged: number of runs that diverged.
         gradient_evaluations: forward and backward passes over one full batch, as counted.
         forward_evaluations: forward-only passes over one full batch.
@@ -57,11 +59,12 @@ class Row:
     spec: dict[str, Any]
     accuracies: tuple[float, ...]
     seeds: tuple[int, ...]
+    resolution: float
     runs: tuple[str, ...]
     accuracy: float
     low: float | None
     high: float | None
-    against: dict[str, Difference]
+    against: dict[str, PairDifference]
     diverged: int
     gradient_evaluations: float | None
     forward_evaluations: float | None
@@ -136,7 +139,7 @@ def select(methods: Methods, retracted: Mapping[str, str] | None = None) -> tupl
 def make_rows(counted: Sequence[CountedRow]) -> list[Row]:
     """Make the rows of a table, in the order given."""
     differing = set(varying([method for _, method, _ in counted])) - _IN_THE_NAME
-    baselines = {name: runs for name in BASELINES if (runs := _baseline(counted, name)) is not None and len(runs) > 1}
+    baselines = {name: runs for name in BASELINES if (runs := _baseline(counted, name))}
     return [
         _row(group, item, differing, baselines)
         for group, item in zip(_groups([runs for *_, runs in counted]), counted, strict=True)
@@ -155,15 +158,45 @@ def deviation(counted: Iterable[CountedRow]) -> float | None:
     return max(pooled_deviation([[run.accuracy for run in runs] for runs in clean]), rounding)
 
 
+def typical_difference(counted: Iterable[CountedRow]) -> float | None:
+    """Return the typical deviation of a difference within the seed; ``None`` without two rows that share enough seeds.
+
+    It is the root mean square over all pairs of methods without divergence, and never below that of rounding.
+    """
+    clean = [
+        {run.seed: run for run in runs}
+        for *_, runs in counted
+        if len(runs) >= LEAST_PAIRS and all(run.status == "completed" for run in runs)
+    ]
+    seeds = sorted(set.intersection(*map(set, clean))) if len(clean) > 1 else []
+    if len(seeds) < LEAST_PAIRS:
+        return None
+    rounding = max(runs[seed].resolution for runs in clean for seed in seeds) / 6**0.5
+    return max(pair_deviation([[runs[seed].accuracy for seed in seeds] for runs in clean]), rounding)
+
+
+def difference(runs: Sequence[RunSummary], other: Sequence[RunSummary]) -> PairDifference | None:
+    """Compare two methods by their runs; ``None`` for fewer than three of one of them."""
+    first, second = ({run.seed: run.accuracy for run in one} for one in (runs, other))
+    return compare_by_seed(first, second, resolution=max(run.resolution for run in (*runs, *other)))
+
+
+def between(row: Row, other: Row) -> PairDifference | None:
+    """Compare two rows of a table; ``None`` if one has fewer than three runs."""
+    first, second = (dict(zip(one.seeds, one.accuracies, strict=True)) for one in (row, other))
+    return compare_by_seed(first, second, resolution=max(row.resolution, other.resolution))
+
+
 def _baseline(counted: Sequence[CountedRow], name: str) -> list[RunSummary] | None:
-    """Find the runs of a baseline; of several settings, the one with the most gradient evaluations."""
-    found = [runs for _, method, runs in counted if short_name(method) == name]
-    return max(found, key=lambda runs: fmean(run.gradients for run in runs), default=None)
+    """Find the runs of a baseline; of several settings, the best one that has enough runs for an interval."""
+    return next((runs for _, method, runs in counted if short_name(method) == name and len(runs) >= LEAST_RUNS), None)
 
 
 def _groups(rows: Sequence[Sequence[RunSummary]]) -> list[str]:
     """Return the tie-group letters of the rows, best first; empty for a row without a measured spread."""
-    judged = [i for i, runs in enumerate(rows) if len(runs) > 1 and any(run.status == "completed" for run in runs)]
+    judged = [
+        i for i, runs in enumerate(rows) if len(runs) >= LEAST_RUNS and any(run.status == "completed" for run in runs)
+    ]
     resolution = max((run.resolution for i in judged for run in rows[i]), default=0.0)
     differ = ties.different([[run.accuracy for run in rows[i]] for i in judged], resolution=resolution)
     groups = [""] * len(rows)
@@ -176,7 +209,7 @@ def _row(group: str, counted: CountedRow, differing: set[str], baselines: Mappin
     label, method, runs = counted
     accuracies = tuple(run.accuracy for run in runs)
     resolution = max(run.resolution for run in runs)
-    interval = t_interval(accuracies, resolution=resolution) if len(runs) > 1 else None
+    interval = t_interval(accuracies, resolution=resolution) if len(runs) >= LEAST_RUNS else None
     done = [run for run in runs if run.status == "completed"]
     gradients = sum(run.gradients for run in done)
     paces = [run.seconds / run.gradients for run in done if run.seconds and run.gradients]
@@ -191,14 +224,15 @@ def _row(group: str, counted: CountedRow, differing: set[str], baselines: Mappin
         | {"hyper": {key.removeprefix("hyper."): value for key, value in method.items() if key.startswith("hyper.")}},
         accuracies=accuracies,
         seeds=tuple(run.seed for run in runs),
+        resolution=resolution,
         runs=tuple(run.run_id for run in runs),
         accuracy=fmean(accuracies),
         low=interval and interval.low,
         high=interval and interval.high,
         against={
-            name: welch(accuracies, [run.accuracy for run in other], resolution=resolution)
+            name: found
             for name, other in baselines.items()
-            if len(runs) > 1 and other is not runs
+            if other is not runs and (found := difference(runs, other)) is not None
         },
         diverged=len(runs) - len(done),
         gradient_evaluations=fmean(run.gradients for run in done) if done else None,

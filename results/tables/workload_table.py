@@ -8,9 +8,10 @@ from typing import Any
 from ..records.record import RunRecord
 from ..statistics.intervals import detectable_difference
 from ..statistics.multiple_comparisons import detectable_in_groups
+from ..statistics.pairs import LEAST_PAIRS, LEAST_RUNS, detectable_within_seed
 from .comparability import common, titles
 from .grouping import Collection
-from .rows import CountedRow, Excluded, Row, deviation, make_rows, select
+from .rows import CountedRow, Excluded, Row, deviation, make_rows, select, typical_difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Workload:
         hardware: (name of the hardware, number of runs on it), sorted.
         commits: (commit or release of the code, number of runs with it), sorted.
         deviation: standard deviation over seeds, pooled over the rows without divergence; ``None`` if there are none.
+        within_seed: standard deviation of a difference within the seed, over all pairs of such rows; ``None`` if their
+            seeds in common are too few.
         detectable: for the smallest and the largest number of runs n in a row: (n, the difference of two such rows that
             is found with 80 % power when only they are compared, the same when all rows are compared at once).
     """
@@ -40,6 +43,7 @@ class Workload:
     hardware: tuple[tuple[str, int], ...]
     commits: tuple[tuple[str, int], ...]
     deviation: float | None
+    within_seed: float | None
     detectable: tuple[tuple[int, float, float], ...]
 
     @property
@@ -76,8 +80,8 @@ def tables(
 def _workload(
     key: str, title: str, shared: dict[str, Any], counted: list[CountedRow], excluded: list[Excluded]
 ) -> Workload:
-    spread = deviation(counted)
-    compared = [len(runs) for *_, runs in counted if len(runs) > 1]
+    spread, within = deviation(counted), typical_difference(counted)
+    compared = [len(runs) for *_, runs in counted if len(runs) >= LEAST_RUNS]
     sizes = sorted({min(compared), max(compared)}) if compared and spread is not None else []
     shown = [run for *_, runs in counted for run in runs]
     return Workload(
@@ -90,8 +94,15 @@ def _workload(
         hardware=tuple(sorted(Counter(run.hardware for run in shown).items())),
         commits=tuple(sorted(Counter(run.commit or "unknown" for run in shown).items())),
         deviation=spread,
+        within_seed=within,
         detectable=tuple(
-            (n, spread * detectable_difference(n), spread * detectable_in_groups(n, max(2, len(compared))))
+            (
+                n,
+                within * detectable_within_seed(n)
+                if within is not None and n >= LEAST_PAIRS
+                else spread * detectable_difference(n),
+                spread * detectable_in_groups(n, max(2, len(compared))),
+            )
             for n in sizes
             if spread is not None
         ),

@@ -158,6 +158,7 @@ def test_a_suite_from_plan_to_board(tmp_path):
         (["plan", "quikstart"], "did you mean 'quickstart'"),
         (["list", "varients"], "did you mean 'variants'"),
         (["describe", "samm"], "did you mean 'sam'"),
+        (["compare", "samm", "sgd", "--results", "nowhere"], "there is no finished run in nowhere"),
         (["run", "--plugin", "nowhere.py"], "does not exist"),
         (["export", "table.xlsx"], "csv or parquet"),
         (["run", "--variant", "sam", "--set", "=1"], "write NAME=VALUE"),

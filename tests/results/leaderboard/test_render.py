@@ -123,17 +123,21 @@ def test_the_order_of_the_records_does_not_matter(tmp_path: Path, board: list[Ru
 
 
 def test_a_diverged_run_counts_as_guessing(make_record: Make) -> None:
-    runs = [make_record(seed=0, accuracy=0.95), make_record(seed=1, status="diverged")]
-    clean = [make_record(variant="sgd", seed=seed, accuracy=0.9 + 0.01 * seed) for seed in range(2)]
+    runs = [
+        make_record(seed=0, accuracy=0.95),
+        make_record(seed=1, status="diverged"),
+        make_record(seed=2, accuracy=0.9),
+    ]
+    clean = [make_record(variant="sgd", seed=seed, accuracy=0.9 + 0.01 * seed) for seed in range(3)]
     workload = only(runs + clean)
     sgd, sam = workload.rows
-    assert sam.accuracies == (0.95, 0.1)
-    assert sam.accuracy == pytest.approx(0.525)
+    assert sam.accuracies == (0.95, 0.1, 0.9)
+    assert sam.accuracy == pytest.approx(0.65)
     assert sam.diverged == 1
     assert workload.deviation == pytest.approx(pooled_deviation([sgd.accuracies]))
     cells_of_sam = row_of(render(runs + clean), "sam")
-    assert cells_of_sam[2:4] == ["47.50 ± 540.01", "2"]
-    assert cells_of_sam[9] == "1/2"
+    assert cells_of_sam[2:4] == ["35.00 ± 118.49", "3"]
+    assert cells_of_sam[9] == "1/3"
 
 
 def test_costs_are_those_of_completed_runs(make_record: Make) -> None:

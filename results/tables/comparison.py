@@ -1,0 +1,154 @@
+"""Rows against each other, by name: their difference in every table that has them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from ...errors import ConfigError, StateError, unknown
+from ..records.store import Store
+from ..statistics.pairs import LEAST_RUNS, PairDifference
+from .boards import Board, Section, gather
+from .comparability import short_name
+from .rows import Row, between
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two rows of one table.
+
+    Attributes:
+        suite: name of the suite; empty for runs of none.
+        workload: title of the workload.
+        track: ``G``, ``E`` or ``T``; empty for a suite without tracks.
+        first: the row that was named first.
+        second: the other one.
+        difference: the difference of their accuracies, first less second; ``None`` if one has fewer than three runs.
+    """
+
+    suite: str
+    workload: str
+    track: str
+    first: Row
+    second: Row
+    difference: PairDifference | None
+
+    @property
+    def title(self) -> str:
+        """Name of the table."""
+        return self.workload + (f", track {self.track}" if self.track else "")
+
+    @property
+    def errors(self) -> tuple[float, float, float] | None:
+        """Difference of the errors in points with the ends of its interval: negative where the first is better."""
+        if (found := self.difference) is None:
+            return None
+        return -100 * found.estimate + 0.0, -100 * found.high + 0.0, -100 * found.low + 0.0
+
+    def __str__(self) -> str:
+        """Return one plain sentence on what the runs show."""
+        first, second = self.first.label, self.second.label
+        if (found := self.difference) is None or (errors := self.errors) is None:
+            few = " and ".join(f"{row.label} has {row.n}" for row in (self.first, self.second) if row.n < LEAST_RUNS)
+            return f"A difference takes {LEAST_RUNS} runs of each row, and {few}."
+        estimate, low, high = errors
+        if low <= 0 <= high:
+            return (
+                f"These runs do not tell {first} and {second} apart (95 % interval {low:+.2f} to {high:+.2f} points); "
+                f"in four of five cases they would have shown a difference of {100 * found.detectable:.2f}."
+            )
+        near, far = sorted((abs(low), abs(high)))
+        return (
+            f"{first} has {abs(estimate):.2f} points {'less' if estimate < 0 else 'more'} error than {second} "
+            f"(95 % interval {near:.2f} to {far:.2f})."
+        )
+
+
+def compare(*names: str, results: str | Path) -> list[Pair]:
+    """Compare rows with each other in every table of a results folder that has at least two of them.
+
+    The difference of two rows is taken within the seed where they share at least five, since runs of one seed share
+    weights, order and augmentation; see :func:`sambench.results.statistics.pairs.compare_by_seed`. Each interval holds
+    for itself: of twenty comparisons of equal methods one is expected to look like a difference.
+
+    Args:
+        *names: two or more rows: a label as the tables have it (``"unified_sam (lam=0.5)"``), or a variant, which means
+            its best row. A name that is no row's may be a suite's, and then only its tables count.
+        results: the results folder.
+
+    Returns:
+        The pairs, table by table, in the order of the names.
+
+    Raises:
+        ConfigError: fewer than two rows are named, or a name is neither a row nor a suite.
+        StateError: no table has two of the rows.
+
+    Example:
+        >>> for pair in sb.compare("sam", "sgd", results="results"):  # doctest: +SKIP
+        ...     print(pair.title, pair)
+    """
+    boards = [board for board in gather(Store(results)).boards if any(s.workload.rows for s in board.sections)]
+    if not boards:
+        raise StateError(f"there is no finished run in {results}; `sambench run` and `launch` write them there")
+    rows, suites = _sort(names, boards)
+    shown = [board for board in boards if not suites or _name(board) in suites]
+    pairs = [pair for board in shown for section in board.sections for pair in _pairs(_name(board), section, rows)]
+    if not pairs:
+        where = "; ".join(f"{name} is in {', '.join(_tables(boards, name))}" for name in rows)
+        raise StateError(f"no table{f' of {suites[0]}' if suites else ''} has two of these rows: {where}")
+    return pairs
+
+
+def find(rows: Iterable[Row], name: str) -> Row | None:
+    """Find the row of a table that a name means: the one with this label, else the best one of this method or variant.
+
+    Of several the best one with three runs or more is meant, and the best one if none has so many.
+
+    Args:
+        rows: rows of a table, best first.
+        name: a label, a method's short name, or a variant.
+    """
+    rows = list(rows)
+    for name_of in (lambda row: row.label, lambda row: short_name(row.spec), lambda row: row.variant):
+        if found := [row for row in rows if name_of(row) == name]:
+            return next((row for row in found if row.n >= LEAST_RUNS), found[0])
+    return None
+
+
+def _sort(names: Sequence[str], boards: Sequence[Board]) -> tuple[list[str], list[str]]:
+    """Tell rows from suites."""
+    every = [row for board in boards for section in board.sections for row in section.workload.rows]
+    known = {name for row in every for name in (row.label, short_name(row.spec), row.variant)}
+    suites = {name for board in boards if (name := _name(board))}
+    for name in names:
+        if name not in known | suites:
+            raise unknown("row or suite", name, known | suites)
+    rows = list(dict.fromkeys(name for name in names if name in known))
+    if len(rows) < 2:
+        raise ConfigError(
+            f"a comparison takes two rows or more, got {', '.join(rows) or 'none'}; as in `sambench compare sam sgd`"
+        )
+    return rows, [name for name in names if name not in known]
+
+
+def _pairs(suite: str, section: Section, names: Sequence[str]) -> list[Pair]:
+    found = dict.fromkeys(id(row) for name in names if (row := find(section.workload.rows, name)))
+    rows = {id(row): row for row in section.workload.rows}
+    track = section.track.name if section.track else ""
+    return [
+        Pair(suite, section.workload.title, track, rows[one], rows[other], between(rows[one], rows[other]))
+        for one, other in combinations(found, 2)
+    ]
+
+
+def _name(board: Board) -> str:
+    return board.manifest.name if board.manifest else ""
+
+
+def _tables(boards: Sequence[Board], name: str) -> list[str]:
+    return [
+        section.workload.title + (f" (track {section.track.name})" if section.track else "")
+        for board in boards
+        for section in board.sections
+        if find(section.workload.rows, name)
+    ]
