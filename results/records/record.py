@@ -79,6 +79,12 @@ class CurvePoint(_Frozen):
     train_loss: Finite | None = Field(description="mean over the epoch's steps, at the unperturbed weights")
     validation_loss: Finite | None = None
     validation_accuracy: Share | None = None
+    train_accuracy_clean: Share | None = Field(
+        None, description="with label noise: share of training samples with their true label that are predicted as it"
+    )
+    train_accuracy_corrupted: Share | None = Field(
+        None, description="with label noise: share of training samples with a wrong label that are predicted as it"
+    )
 
 
 class Metrics(_Frozen):
@@ -169,6 +175,9 @@ class RunRecord(_Frozen):
     curve: tuple[CurvePoint, ...]
     metrics: Metrics | None
     best_validation_accuracy: Share | None = None
+    train_error: Share | None = Field(
+        None, description="with label noise: share of training samples whose given label is not predicted at the end"
+    )
     evaluated: Evaluated | None = Field(None, description="what was measured, unless the last weights were")
     plugin_sources: dict[str, str] = Field(
         default_factory=dict,
@@ -193,3 +202,9 @@ class RunRecord(_Frozen):
         if (self.metrics is not None) != (self.status == "completed"):
             raise ValueError(f"a run has final metrics exactly when it completed; status is {self.status!r}")
         return self
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The first epoch with the highest accuracy on held-out images, ``None`` if none was measured."""
+        best = self.best_validation_accuracy
+        return next((p.epoch for p in self.curve if best is not None and p.validation_accuracy == best), None)
