@@ -24,6 +24,11 @@ at = [0, 10, "50%"]              # and those after so many epochs, or that share
 [[runs]]                         # any field of a run; `grid` multiplies; other names are hyper-parameters
 variant = "unified_sam"
 grid = { rho = [0.1, 0.2], lam = [0.0, "1-1/t"] }
+
+[[runs]]                         # beside tracks: settings of its own, shown apart and compared with nothing
+variant = "sgd"
+reference = true
+epochs = 2
 """
 
 import tomllib
@@ -94,6 +99,7 @@ class Suite:
         tuned: the ledger that its settings come from, or None.
         seconds: time budget of track T, or None.
         keep: what of the weights of its runs is kept, as ``--keep`` takes it; empty for nothing.
+        references: runs of its reference rows, which are on no track.
     """
 
     name: str
@@ -109,6 +115,7 @@ class Suite:
     tuned: Tuning | None = None
     seconds: float | None = None
     keep: str = ""
+    references: tuple[RunSpec, ...] = ()
 
     @cached_property
     def run_ids(self) -> tuple[str, ...]:
@@ -166,9 +173,11 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         except ConfigError as error:
             problems.append(str(error))
     found: dict[str, Any] = {}
+    tuned_epochs = common.get("epochs", RunSpec.model_fields["epochs"].default) if "tuned" in content else None
     for part, read in {
-        "resolved_tracks": lambda: _resolve_tracks(content.get("tracks", []), entries, seeds, time),
+        "resolved_tracks": lambda: _resolve_tracks(content.get("tracks", []), entries, seeds, time, tuned_epochs),
         "specs": lambda: () if content.get("tracks") else specs_without_tracks(entries, seeds),
+        "references": lambda: specs_without_tracks([one for one in entries if one.reference], seeds),
         "budget": lambda: read_budget(content["tuning"], entries, seeds) if "tuning" in content else None,
         "tuned": lambda: _table(Tuning, "tuned", content["tuned"]) if "tuned" in content else None,
         "keep": lambda: _read_keep(_table(_Keep, "keep", content["keep"])) if "keep" in content else "",
@@ -180,7 +189,8 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
     if problems:
         raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems]))
     of_tracks = [spec for track in found["resolved_tracks"] for spec in track.specs]
-    ordered = [*found.pop("specs"), *sorted(of_tracks, key=lambda spec: seeds.index(spec.seed))]
+    of_tracks.sort(key=lambda spec: seeds.index(spec.seed))
+    ordered = [*found.pop("specs"), *of_tracks, *found["references"]]
     datasets = {spec.dataset for spec in ordered}
     for source in given.keys() - datasets:
         raise unknown(f"data set of suite {name!r} with a place of its own", source, datasets)
@@ -202,11 +212,15 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
 
 
 def _resolve_tracks(
-    names: Sequence[str], entries: Sequence[Entry], seeds: Sequence[int], time: Mapping[str, Any]
+    names: Sequence[str],
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    time: Mapping[str, Any],
+    tuned_epochs: int | None,
 ) -> tuple[ResolvedTrack, ...]:
     table = time.get("calibration")
     calibration = None if table is None else _table(Calibration, "time.calibration", table)
-    return resolved_tracks(names, entries, seeds, time.get("seconds"), calibration)
+    return resolved_tracks(names, entries, seeds, time.get("seconds"), calibration, tuned_epochs)
 
 
 def _table(kind: type[Any], name: str, content: Any) -> Any:
