@@ -114,5 +114,5 @@ def require_device(device_name: str, host: str, threads: int, here: Environment,
 def _epochs(suite: Suite, turn: int) -> Iterator[tuple[str, RunSpec]]:
     if any(track.name == "T" for track in suite.resolved_tracks):
         for one in suite.entries:
-            if one.track in (None, "T"):
+            if one.track in (None, "T") and not one.reference:
                 yield one.method, make_spec({**one.fields, "epochs": 1, "warmup_epochs": 0, "seed": turn})

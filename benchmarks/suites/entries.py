@@ -25,6 +25,7 @@ class Entry:
         own: the fields and hyper-parameters that the entry itself fixes.
         track: the only track it takes part in, or nothing for all of the suite.
         number: position of the entry in the file, from 1.
+        reference: whether it is a reference row: run as it says, on no track, shown apart and compared with nothing.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Entry:
     own: Mapping[str, Any]
     track: str | None
     number: int
+    reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,14 @@ def expand_entries(entries: Sequence[Mapping[str, Any]], common: Mapping[str, An
     """Multiply entries out over their grids, in the order of the file."""
     for number, entry in enumerate(entries, 1):
         axes = dict(entry.get("grid", {}))
-        fixed = {key: value for key, value in entry.items() if key not in ("grid", "track")}
+        fixed = {key: value for key, value in entry.items() if key not in ("grid", "track", "reference")}
         for values in itertools.product(*axes.values()):
             own = {**fixed, **dict(zip(axes, values, strict=True))}
             fields = _sorted_out({**common, **own}, own, number)
             own = {**own.pop("hyper", {}), **own}
             shown = [f"{key}={value}" for key, value in own.items() if key not in ("variant", "seed")]
-            yield Entry(" ".join([fields.get("variant", "sgd"), *shown]), fields, own, entry.get("track"), number)
+            method = " ".join([fields.get("variant", "sgd"), *shown])
+            yield Entry(method, fields, own, entry.get("track"), number, entry.get("reference") is True)
 
 
 def specs_without_tracks(entries: Sequence[Entry], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
@@ -80,12 +83,26 @@ def resolved_tracks(
     seeds: Sequence[int],
     seconds: float | None,
     calibration: Calibration | None,
+    tuned_epochs: int | None = None,
 ) -> tuple[ResolvedTrack, ...]:
     """Give every entry the epochs of its track. Seed by seed, so that the methods of a track take turns.
+
+    Args:
+        names: of the tracks.
+        entries: what is compared, and reference rows, which are passed over.
+        seeds: of the suite.
+        seconds: time budget of track T.
+        calibration: of track T.
+        tuned_epochs: epochs of a tuned suite, whose entries may use less of their budget; else None.
 
     Raises:
         ConfigError: all that is wrong, one problem a line.
     """
+    if not names:
+        wrong = [f"[[runs]] number {one.number}: reference = true needs tracks" for one in entries if one.reference]
+        if wrong:
+            raise ConfigError("\n".join([*wrong, "a suite without tracks compares all it lists; write tracks = ['G']"]))
+    entries = [one for one in entries if not one.reference]
     problems = [f"unknown track {name!r}; valid: {', '.join(TRACKS)}" for name in names if name not in TRACKS]
     problems += [
         f"[[runs]] number {one.number}: track {one.track!r} is not one of the suite's, "
@@ -97,11 +114,11 @@ def resolved_tracks(
         f"[[runs]] number {one.number} fixes {key!r}, which the suite decides for all; leave it out"
         for one in entries
         for key in ("epochs", "warmup_epochs", "seed")
-        if names and key in one.own
+        if names and key in one.own and (key != "epochs" or tuned_epochs is None)
     ]
     if problems:
         raise ConfigError("\n".join(problems))
-    return tuple(_resolve_track(name, entries, seeds, seconds, calibration) for name in names)
+    return tuple(_resolve_track(name, entries, seeds, seconds, calibration, tuned_epochs) for name in names)
 
 
 def _resolve_track(
@@ -110,6 +127,7 @@ def _resolve_track(
     seeds: Sequence[int],
     seconds: float | None,
     calibration: Calibration | None,
+    tuned_epochs: int | None,
 ) -> ResolvedTrack:
     here = [one for one in entries if one.track in (None, name)]
     if name == "T" and calibration is None:  # the suite cannot be run yet, but it can be calibrated
@@ -118,14 +136,28 @@ def _resolve_track(
     budget, fitted, problems = 0.0, list[RunSpec](), dict[str, None]()
     for one in here:
         try:
-            budget = budget_of(name, make_spec(one.fields).epochs, seconds)
-            fitted.append(fit(one.fields, name, budget, times.get(one.method)))
+            chosen = one.own.get("epochs")
+            fields = one.fields if chosen is None else {**one.fields, "epochs": tuned_epochs}
+            budget = budget_of(name, make_spec(fields).epochs, seconds)
+            spec = fit(fields, name, budget, times.get(one.method))
+            if chosen is not None:
+                spec = _with_less(spec, fields, name, budget, chosen)
+            fitted.append(spec)
         except ConfigError as error:
             problems |= {f"[[runs]] number {one.number}: {line}": None for line in str(error).splitlines()}
     if problems:
         raise ConfigError("\n".join(problems))
     specs = tuple(spec.model_copy(update={"seed": seed}) for seed in seeds for spec in fitted)
     return ResolvedTrack(name, budget, specs, calibration if name == "T" else None)
+
+
+def _with_less(spec: RunSpec, fields: Mapping[str, Any], track: str, budget: float, epochs: Any) -> RunSpec:
+    if not isinstance(epochs, int) or not 1 <= epochs <= spec.epochs:
+        raise ConfigError(
+            f"epochs={epochs!r} is not valid: track {track} allows 1 to {spec.epochs} epochs of {spec.variant!r}; a "
+            "tuned suite may use less than the budget and never more"
+        )
+    return fit(fields, track, budget, share=epochs / spec.epochs)
 
 
 def _sorted_out(given: Mapping[str, Any], own: Collection[str], number: int) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def preregister(suite: Suite, store: Store, command: str) -> None:
         command=command,
         seeds=suite.seeds,
         tracks=tuple(tracks),
-        untracked=() if suite.resolved_tracks else suite.run_ids,
+        untracked=tuple(spec.run_id for spec in suite.references) if suite.resolved_tracks else suite.run_ids,
         tuning=suite.tuned,
     )
     write_manifest(store, manifest)

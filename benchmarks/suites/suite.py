@@ -24,6 +24,11 @@ at = [0, 10, "50%"]              # and those after so many epochs, or that share
 [[runs]]                         # any field of a run; `grid` multiplies; other names are hyper-parameters
 variant = "unified_sam"
 grid = { rho = [0.1, 0.2], lam = [0.0, "1-1/t"] }
+
+[[runs]]                         # beside tracks: settings of its own, shown apart and compared with nothing
+variant = "sgd"
+reference = true
+epochs = 2
 """
 
 from collections.abc import Mapping
@@ -64,6 +69,7 @@ class _Entry(BaseModel):
     variant: Name = "sgd"
     sampler: Name = ""
     track: Name | None = None
+    reference: bool = False
     hyper: dict[Name, Any] = {}
     grid: dict[Name, Annotated[list[Any], Field(min_length=1, max_length=10_000)]] = {}
 
@@ -117,6 +123,7 @@ class Suite:
         seconds: time budget of track T, or None.
         keep: what of the weights of its runs is kept, as ``--keep`` takes it; empty for nothing.
         place: how it was named, for commands: a shipped suite, or the path of its file; empty for one made in Python.
+        references: runs of its reference rows, which are on no track.
     """
 
     name: str
@@ -133,6 +140,7 @@ class Suite:
     seconds: float | None = None
     keep: str = ""
     place: str = ""
+    references: tuple[RunSpec, ...] = ()
 
     @cached_property
     def run_ids(self) -> tuple[str, ...]:
@@ -190,11 +198,13 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         except ConfigError as error:
             problems.append(str(error))
     found: dict[str, Any] = {}
+    tuned_epochs = common.get("epochs", RunSpec.model_fields["epochs"].default) if "tuned" in content else None
     for part, read in {
         "resolved_tracks": lambda: resolved_tracks(
-            file.tracks, entries, seeds, file.time.seconds, file.time.calibration
+            file.tracks, entries, seeds, file.time.seconds, file.time.calibration, tuned_epochs
         ),
         "specs": lambda: () if content.get("tracks") else specs_without_tracks(entries, seeds),
+        "references": lambda: specs_without_tracks([one for one in entries if one.reference], seeds),
         "budget": lambda: read_budget(content["tuning"], entries, seeds) if "tuning" in content else None,
         "keep": lambda: _read_keep(file.keep),
     }.items():
@@ -205,7 +215,8 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
     if problems:
         raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems]))
     of_tracks = [spec for track in found["resolved_tracks"] for spec in track.specs]
-    ordered = [*found.pop("specs"), *sorted(of_tracks, key=lambda spec: seeds.index(spec.seed))]
+    of_tracks.sort(key=lambda spec: seeds.index(spec.seed))
+    ordered = [*found.pop("specs"), *of_tracks, *found["references"]]
     datasets = {spec.dataset for spec in ordered}
     for source in given.keys() - datasets:
         raise unknown(f"data set of suite {name!r} with a place of its own", source, datasets)

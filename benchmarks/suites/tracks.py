@@ -55,7 +55,9 @@ def budget_of(track: str, epochs: int, seconds: float | None = None) -> float:
     return float(epochs) if track == "E" else REFERENCE_COST * epochs
 
 
-def fit(fields: Mapping[str, Any], track: str, budget: float, epoch_seconds: float | None = None) -> RunSpec:
+def fit(
+    fields: Mapping[str, Any], track: str, budget: float, epoch_seconds: float | None = None, *, share: float = 1.0
+) -> RunSpec:
     """Resolve a run with the epochs that its track gives it, its warm-up stretched by the same factor.
 
     Args:
@@ -63,13 +65,15 @@ def fit(fields: Mapping[str, Any], track: str, budget: float, epoch_seconds: flo
         track: name of the track, ``E``, ``G`` or ``T``.
         budget: the track's budget in its own unit, from :func:`budget_of`.
         epoch_seconds: measured time of one epoch of this method; track T only.
+        share: of the epochs that the budget allows, what the run uses; its schedule is stretched to them.
     """
     spec = make_spec(fields)
-    if track == "E":
+    if track == "E" and share == 1:
         return spec
-    cost = epoch_seconds if track == "T" else get_info(spec.variant).declared_gradients(spec.hyper)
+    costs = {"E": 1.0, "G": get_info(spec.variant).declared_gradients(spec.hyper), "T": epoch_seconds}
+    cost = costs[track]
     if not cost:
         raise ConfigError(f"{spec.variant!r} has no measured time an epoch; run `sambench calibrate` on this suite")
-    epochs = epochs_within(budget, cost)
+    epochs = epochs_within(epochs_within(budget, cost), 1 / share)
     warmup = spec.warmup_epochs * epochs / spec.epochs
     return make_spec({**fields, "epochs": epochs, "warmup_epochs": warmup})

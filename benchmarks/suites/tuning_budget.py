@@ -33,6 +33,9 @@ class Budget(BaseModel):
     )
     lr: Range = Field((0.01, 1.0, "log"), description="range of the learning rate, for every method")
     weight_decay: Range = Field((5e-5, 5e-3, "log"), description="range of the weight decay, for every method")
+    epochs: tuple[float, float] | None = Field(
+        None, description="range of the share of its budget that a method uses, in (0, 1]; absent: all of it"
+    )
 
 
 SHARED = ("lr", "weight_decay")
@@ -55,6 +58,9 @@ def read_budget(table: Mapping[str, Any], field: Sequence[Entry], final_seeds: S
         problems.append(
             f"seeds {common} are used for tuning and for final runs: a setting that won with a seed has seen it"
         )
+    if budget.epochs and not 0 < budget.epochs[0] < budget.epochs[1] <= 1:
+        problems.append(f"[tuning] epochs={list(budget.epochs)} is no range of shares in (0, 1]: such as [0.1, 1.0]")
+    field = [one for one in field if not one.reference]
     for one in field:
         for key in one.own:
             if key in SHARED:

@@ -220,6 +220,7 @@ def make_record(
             "curve": tuple(run.curve),
             "metrics": measurement and measurement.metrics,
             "best_validation_accuracy": max(held_out, default=None),
+            "train_error": run.train_error if measurement else None,
             "evaluated": measurement and measurement.evaluated,
             "plugin_sources": plugin_sources(spec, location),
             "weights": measurement and measurement.weights,

@@ -100,6 +100,7 @@ class TrainState:
         )
         self.loader = TrainLoader(spec, dataset, self.parts, device)
         self.labels = self.loader.labels
+        self.corrupted = (self.parts.train_labels != dataset.train_labels[self.parts.train_ids]).to(device)
         channels, size, _ = dataset.shape
         model = models.build(
             spec.model,
@@ -206,6 +207,22 @@ class TrainState:
         images, labels = getattr(self.parts, part)
         return measure(self.predict(images), labels)
 
+    def fit_to_noise(self) -> dict[str, float | None]:
+        """Return how many of the given labels the model predicts, apart for true and for wrong ones."""
+        right = self.predict(self.loader.images).argmax(1) == self.labels
+        return {
+            f"train_accuracy_{name}": float(right[chosen].double().mean()) if chosen.any() else None
+            for name, chosen in (("clean", ~self.corrupted), ("corrupted", self.corrupted))
+        }
+
+    @property
+    def train_error(self) -> float | None:
+        """The share of training samples whose given label the last measured epoch does not predict; noisy runs only."""
+        last = self.curve[-1]
+        parts = (~self.corrupted, last.train_accuracy_clean), (self.corrupted, last.train_accuracy_corrupted)
+        right = [round(int(chosen.sum()) * share) for chosen, share in parts if share is not None]
+        return 1 - sum(right) / len(self.labels) if right else None
+
     def evaluated(self) -> AbstractContextManager[int]:
         """Put into the model what the run evaluates; see :func:`.weight_averaging.evaluated`."""
         passes = (partial(self.oracle.forward, images) for images in self.loader.uniform(self.step))
@@ -248,11 +265,12 @@ class TrainState:
         done = self.epoch + 1
         self.process_group.check_same([*self.model.parameters(), *self.model.buffers()], "the weights")
         loss = self.total_loss() / max(1, self.step - self.epoch * self.sampler.steps)
-        due = self.parts.validation is not None and (done % self.spec.eval_every == 0 or done == self.spec.epochs)
-        held_out = None
-        if due:
+        due = done % self.spec.eval_every == 0 or done == self.spec.epochs
+        held_out, fit = None, dict[str, float | None]()
+        if due and (self.parts.validation is not None or self.spec.noise):
             with self.evaluated():
-                held_out = self.evaluate("validation")
+                held_out = None if self.parts.validation is None else self.evaluate("validation")
+                fit = self.fit_to_noise() if self.spec.noise else {}
         self.curve.append(
             CurvePoint(
                 epoch=done,
@@ -263,6 +281,7 @@ class TrainState:
                 train_loss=loss,
                 validation_loss=held_out.loss if held_out else None,
                 validation_accuracy=held_out.accuracy if held_out else None,
+                **fit,
             )
         )
         self.loss_sum.zero_()

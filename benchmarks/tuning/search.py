@@ -37,10 +37,10 @@ class TunedEntry:
     def spec(self, settings: Settings, seed: int) -> RunSpec:
         """Return the trial of a setting: trained on nine tenths of the training set, measured on the last one."""
         shared = {key: settings[key] for key in SHARED if key in settings}
-        own = {key: value for key, value in settings.items() if key not in SHARED}
+        own = {key: value for key, value in settings.items() if key not in (*SHARED, "epochs")}
         hyper = {**self.one.fields["hyper"], **own}
         fields = {**self.one.fields, **shared, "hyper": hyper, "split": "search", "seed": seed}
-        return fit(fields, self.track.name, self.track.budget)
+        return fit(fields, self.track.name, self.track.budget, share=float(settings.get("epochs", 1.0)))
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,10 @@ def tuned_entries(suite: Suite) -> list[TunedEntry]:
         for track in suite.resolved_tracks
         if track.name != "T"
         for one in suite.entries
-        if one.track in (None, track.name)
+        if one.track in (None, track.name) and not one.reference
     ]
+    if suite.budget.epochs and any(track.name == "T" for track in suite.resolved_tracks):
+        raise ConfigError("[tuning] epochs is not valid with track T, whose epochs a calibration sets; leave one out")
     if not found:
         raise ConfigError(f"suite {suite.name!r} has no track to tune on: write tracks = ['G'], or ['E', 'G']")
     return found
@@ -119,7 +121,7 @@ def _screen(
     who: TunedEntry, numbers: Sequence[int], so_far: Sequence[Trial], strategy: SearchStrategy, budget: Budget
 ) -> Iterator[Attempt]:
     axes = space_of(who.one, budget)
-    tried = [Tried(_settings(trial, axes), trial.score[0]) for trial in so_far]
+    tried = [Tried(_settings(who, trial, axes), trial.score[0]) for trial in so_far]
     for number in numbers:
         settings = values_at(axes, strategy.propose(axes, number, tried), who.one.fields["hyper"]) if number else {}
         yield Attempt(who, "screen", number, who.spec(settings, budget.seeds[0]))
@@ -132,9 +134,11 @@ def _confirm(who: TunedEntry, screened: Sequence[Trial], budget: Budget) -> Iter
             yield Attempt(who, "confirm", number, specs[number].model_copy(update={"seed": seed}))
 
 
-def _settings(trial: Trial, axes: Sequence[Axis]) -> Settings:
+def _settings(who: TunedEntry, trial: Trial, axes: Sequence[Axis]) -> Settings:
     spec = RunSpec.model_validate_json(trial.spec)
-    return point_of(axes, {**spec.hyper, **{name: getattr(spec, name) for name in SHARED}})
+    shared = {name: getattr(spec, name) for name in SHARED}
+    share = spec.epochs / who.spec({}, spec.seed).epochs
+    return point_of(axes, {**spec.hyper, **shared, "epochs": share})
 
 
 def _make(
@@ -203,7 +207,7 @@ def _trial(
 
 def _mark(who: TunedEntry, trials: Sequence[Trial], budget: Budget) -> list[Trial]:
     best, axes = choose(trials), space_of(who.one, budget)
-    settings = next(_settings(trial, axes) for trial in trials if trial.trial == best)
+    settings = next(_settings(who, trial, axes) for trial in trials if trial.trial == best)
     edges = [f"{axis.name} ({edge})" for axis in axes if (edge := axis.edge(settings[axis.name]))]
     mark = {"chosen": True, "edges": ", ".join(edges)}
     return [trial.model_copy(update=mark) if trial.trial == best else trial for trial in trials]

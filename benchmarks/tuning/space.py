@@ -1,4 +1,4 @@
-"""Where to search: one axis for each hyper-parameter that a method declares a range for, and two that all share."""
+"""Where to search: an axis for each hyper-parameter that a method declares a range for, and those that all share."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -145,7 +145,10 @@ def space_of(one: Entry, budget: Budget) -> tuple[Axis, ...]:
     declared: Mapping[str, Hyper] = {**info.hyper, **get_sampler(str(one.fields.get("sampler") or info.sampler)).hyper}
     fixed = one.fields["hyper"]
     own = [_axis(name, h) for name, h in declared.items() if h.search is not None and name not in fixed]
-    return (*(_shared(name, getattr(budget, name)) for name in SHARED), *own)
+    shared = [_shared(name, getattr(budget, name)) for name in SHARED]
+    if budget.epochs is not None:
+        shared.append(Axis("epochs", *budget.epochs, "log", limits=(0.0, 1.0)))
+    return (*shared, *own)
 
 
 def _shared(name: str, search: tuple[float, float, str]) -> Axis:

@@ -35,17 +35,23 @@ def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str)
         points = [point if point.endswith("%") else int(point) for point in Keep.parse(suite.keep).points]
         parts.append(f"[keep]\n{_table({'weights': True, 'at': points})}")
     chosen = {(trial.method, trial.track): trial for trial in trials if trial.chosen}
-    parts += [entry for one in suite.entries for entry in _entries(one, tracks, chosen)]
+    epochs = suite.budget is not None and suite.budget.epochs is not None
+    for one in suite.entries:
+        parts += [_reference(one)] if one.reference else _entries(one, tracks, chosen, epochs)
     return "\n".join(parts)
 
 
-def _entries(one: Entry, tracks: Sequence[str], chosen: Mapping[tuple[str, str], Trial]) -> list[str]:
+def _reference(one: Entry) -> str:
+    return f"[[runs]]\n{_table({'reference': True, **one.own})}"
+
+
+def _entries(one: Entry, tracks: Sequence[str], chosen: Mapping[tuple[str, str], Trial], epochs: bool) -> list[str]:
     texts: dict[str, list[str]] = {}
     mine = [track for track in tracks if one.track in (None, track)]
     for track in mine:
         source = next(t for t in (track, "G", "E") if (one.method, t) in chosen)
         trial = chosen[one.method, source]
-        texts.setdefault(_settings(one, trial), []).append(track)
+        texts.setdefault(_settings(one, trial, epochs), []).append(track)
     entries = []
     for text, of in texts.items():
         for track in [None] if of == tracks else of:
@@ -54,10 +60,11 @@ def _entries(one: Entry, tracks: Sequence[str], chosen: Mapping[tuple[str, str],
     return entries
 
 
-def _settings(one: Entry, trial: Trial) -> str:
+def _settings(one: Entry, trial: Trial, epochs: bool) -> str:
     hyper = json.loads(trial.hyper)
     fields = {key: value for key, value in one.own.items() if key not in hyper and key != "variant"}
     values = {"variant": trial.variant, **fields, "lr": trial.lr, "weight_decay": trial.weight_decay}
+    values |= {"epochs": trial.epochs} if epochs else {}
     values |= {"hyper": hyper} if hyper else {}
     note = f"# at the edge of its range: {trial.edges}\n" if trial.edges else ""
     return note + _table(values)

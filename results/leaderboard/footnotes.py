@@ -19,7 +19,7 @@ def notes(section: Section) -> list[str]:
     """Return the notes under a table, one or two sentences each."""
     workload = section.workload
     return [
-        _power(workload),
+        *([] if section.reference else [_power(workload)]),
         _hardware(workload),
         *_busy(workload.rows),
         *_forward_passes(workload.rows),
@@ -60,7 +60,7 @@ def origin(board: Board) -> str:
         parts.insert(0, "No suite here lists these runs; `sambench run` with the settings of a row makes it again.")
     else:
         parts.insert(0, f"{code(board.manifest.command)}:")
-        if board.manifest.untracked:
+        if board.manifest.untracked and not board.manifest.tracks:
             parts.append("The suite has no track: nothing is held equal, every run trains for the epochs it says.")
     if any(commit.endswith("+") for commit in commits):
         parts.append("A + marks a checkout with changes since that commit.")

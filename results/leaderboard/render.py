@@ -18,6 +18,11 @@ from .footnotes import exclusions, notes, origin, track_text
 
 COMMAND = "sambench leaderboard"
 
+REFERENCE = (
+    "Settings of their own, epochs included, which no tuning chose and no budget holds equal: for orientation, in no "
+    "group and compared with nothing."
+)
+
 _HOW_TO_READ = f"""\
 - **Group**: rows that share a letter are not told apart by these runs (all pairs at 5 %: Tukey, Games-Howell where
   the variances differ, both where that is unsure). The order within a group means nothing. A row of fewer than three
@@ -67,7 +72,7 @@ def render(boards: Boards, checks: Checks | None = None, published: Iterable[Map
     for board in shown:
         parts += _board(board, checks or {})
     if ranked:
-        parts += across_workloads(ranked)
+        parts += across_workloads([section for section in ranked if not section.reference])
     if boards.damaged:
         damaged = [escape(f"{item.name}: {item.problem[:200]}") for item in boards.damaged]
         parts += ["## Files that cannot be read", _list(damaged)]
@@ -138,8 +143,8 @@ def _section(section: Section, checks: Checks) -> list[str]:
     workload, track = section.workload, section.track
     rows = [list(cells(row, section, checks).values()) for row in workload.rows]
     return [
-        f"### {escape(workload.title)}{f': track {track.name}' if track else ''}",
-        *([track_text(track)] if track else []),
+        f"### {escape(workload.title)}{f': track {track.name}' if track else ': reference rows' * section.reference}",
+        *([track_text(track)] if track else [REFERENCE] if section.reference else []),
         f"All runs: {code(protocol(workload.shared | workload.common))}",
         table(COLUMNS, rows, LEFT),
         _list(notes(section)),

@@ -73,6 +73,12 @@ class CurvePoint(Frozen):
     train_loss: Number | None = Field(description="mean over the epoch's steps, at the unperturbed weights")
     validation_loss: Number | None = None
     validation_accuracy: Share | None = None
+    train_accuracy_clean: Share | None = Field(
+        None, description="with label noise: share of training samples with their true label that are predicted as it"
+    )
+    train_accuracy_corrupted: Share | None = Field(
+        None, description="with label noise: share of training samples with a wrong label that are predicted as it"
+    )
 
 
 class Metrics(Frozen):
@@ -163,6 +169,9 @@ class RunRecord(Frozen):
     curve: tuple[CurvePoint, ...]
     metrics: Metrics | None
     best_validation_accuracy: Share | None = None
+    train_error: Share | None = Field(
+        None, description="with label noise: share of training samples whose given label is not predicted at the end"
+    )
     evaluated: Evaluated | None = Field(None, description="what was measured, unless the last weights were")
     plugin_sources: dict[Text, Text] = Field(
         default_factory=dict,
@@ -188,3 +197,9 @@ class RunRecord(Frozen):
         if (self.metrics is not None) != (self.status == "completed"):
             raise ValueError(f"a run has final metrics exactly when it completed; status is {self.status!r}")
         return self
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The first epoch with the highest accuracy on held-out images, ``None`` if none was measured."""
+        best = self.best_validation_accuracy
+        return next((p.epoch for p in self.curve if best is not None and p.validation_accuracy == best), None)

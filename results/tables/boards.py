@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -34,12 +34,14 @@ class Section:
         workload: the runs that are compared, as rows.
         tiers: label of a row -> ``reproduced``, ``verified`` or ``stale``.
         edges: label of a row -> tuned hyper-parameters that ended at the edge of their range.
+        reference: whether these are reference rows: settings of their own, grouped and compared with nothing.
     """
 
     track: Track | None
     workload: Workload
     tiers: dict[str, str]
     edges: dict[str, str]
+    reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +197,22 @@ def _board(
         if promised
         for workload in tables(collection, frozenset(promised), retracted)
     ]
+    if manifest.tracks:
+        sections = [_apart(section) if section.track is None else section for section in sections]
     titles = list(dict.fromkeys(section.workload.title for section in sections))
     sections.sort(key=lambda section: (titles.index(section.workload.title), _rank(section.track)))
     done = [run for run in manifest.runs if run in runs and runs[run].status != "failed"]
     return Board(manifest, tuple(sections), len(done), len(manifest.runs) - len(done), tuple(trials))
 
 
+def _apart(section: Section) -> Section:
+    """Return a table of reference rows, whose settings are their own: no groups, no differences."""
+    rows = tuple(replace(row, group="", against={}) for row in section.workload.rows)
+    return replace(section, workload=replace(section.workload, rows=rows), reference=True)
+
+
 def _rank(track: Track | None) -> int:
-    return HEADLINE.index(track.name) if track else 0
+    return HEADLINE.index(track.name) if track else len(HEADLINE)
 
 
 def _section(

@@ -36,6 +36,9 @@ COLUMNS: dict[str, str] = {
     "ece": "expected calibration error at the last epoch, 15 equal-width bins",
     "examples": "number of examples of the final measurement",
     "best_validation_accuracy": "highest of the curve: secondary, since frequent measurement raises it",
+    "best_epoch": "secondary: first epoch with that highest accuracy; empty where nothing was held out. No result: it "
+    "chooses by what it is measured on",
+    "train_error": "with label noise: share of training samples whose given label is not predicted at the end",
     "steps": "optimizer steps",
     "skipped_steps": "steps dropped because an fp16 gradient overflowed",
     "gradient_evaluations": "forward and backward passes over one full batch, as counted",
@@ -81,8 +84,11 @@ CURVE_COLUMNS: dict[str, str] = {
 
 _METRICS = {"measured_on": "split", "accuracy": "accuracy", "loss": "loss", "ece": "ece", "examples": "count"}
 _ATTRIBUTES = {
-    **{key: key for key in ("run_id", "status", "error", "best_validation_accuracy", "declared_gradients")},
-    **{key: key for key in ("peak_memory", "classes", "parameters", "variant_status", "variant_source")},
+    **{key: key for key in ("run_id", "status", "error", "best_validation_accuracy", "best_epoch", "train_error")},
+    **{
+        key: key
+        for key in ("declared_gradients", "peak_memory", "classes", "parameters", "variant_status", "variant_source")
+    },
     **{key: key for key in ("dataset_fingerprint", "weights")},
     **{key: f"counters.{key}" for key in Counters.model_fields},
     **{key: f"timing.{key}" for key in Timing.model_fields},
@@ -90,6 +96,8 @@ _ATTRIBUTES = {
 }
 _EMPTY = {
     **dict.fromkeys(("best_validation_accuracy", "declared_gradients", "accuracy", "loss", "ece"), "float64"),
+    "train_error": "float64",
+    "best_epoch": "Int64",
     "peak_memory": "Int64",
     "examples": "Int64",
     "dirty": "boolean",

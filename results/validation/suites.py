@@ -45,7 +45,8 @@ def check_suite(found: Contents, manifest: SuiteManifest) -> Iterator[Finding]:
         yield from _chosen(found, manifest, entries)
         if manifest.tuning is None:
             yield from _set_alike(track, entries, file)
-        yield from _budget(track, [entry for entry in entries if entry.status == "completed"])
+        completed = [entry for entry in entries if entry.status == "completed"]
+        yield from _budget(track, completed, _tuned_epochs(found.trials(manifest), track))
         if track.name == "T":
             yield from _hardware(track, entries)
     untracked = [found.entries[run] for run in manifest.untracked if run in found.entries]
@@ -168,10 +169,24 @@ def _set_alike(track: Track, entries: list[Entry], file: str) -> Iterator[Findin
             )
 
 
-def _budget(track: Track, entries: list[Entry]) -> Iterator[Finding]:
+def _tuned_epochs(trials: list[Trial], track: Track) -> set[tuple[str, int]]:
+    """Return the chosen (setting, epochs) if epochs were an axis of the search: trials of a method differ in them."""
+    here = [trial for trial in trials if trial.track == track.name]
+    epochs: dict[str, set[int]] = defaultdict(set)
+    for trial in here:
+        epochs[trial.method].add(trial.epochs)
+    if all(len(values) == 1 for values in epochs.values()):
+        return set()
+    return {(setting_of(json.loads(trial.spec)), trial.epochs) for trial in here if trial.chosen}
+
+
+def _budget(track: Track, entries: list[Entry], tuned: set[tuple[str, int]]) -> Iterator[Finding]:
     for entry in entries:
         spent, epoch = _spent(track, entry), _spent(track, entry) / max(1, entry.epochs)
-        if track.name == "E":
+        if tuned:  # less than the budget is a choice of the search, and then nothing but that choice will do
+            over = spent > track.budget * (1 + OVERSPENT * (track.name == "G"))
+            wrong = over or (setting_of(entry.spec), entry.epochs) not in tuned
+        elif track.name == "E":
             wrong = spent != track.budget
         elif track.name == "G":  # a run has whole epochs, so it may leave less than one of them unspent
             wrong = spent > track.budget * (1 + OVERSPENT) or spent <= track.budget * (1 - OVERSPENT) - epoch

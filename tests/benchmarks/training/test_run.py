@@ -12,7 +12,7 @@ from sambench.benchmarks.training import environment
 from sambench.benchmarks.training import run as module
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.run import run_spec
-from sambench.datasets import load
+from sambench.datasets import load, prepare
 from sambench.errors import Interrupted, StateError
 from sambench.results.records.record import unpack_bits
 from sambench.results.records.store import Store
@@ -74,6 +74,24 @@ def test_every_setting_resumes_to_the_bit(fields, tiny_spec, tmp_path, essence):
     with pytest.raises(Interrupted):
         run_spec(spec, store, watch=stop_at(4))
     assert essence(run_spec(spec, store)) == essence(whole)
+
+
+def test_a_noisy_run_says_what_it_fits_and_another_does_not(tiny_spec, tmp_path):
+    spec = tiny_spec(noise=0.4, eval_every=1)
+    record = run_spec(spec, Store(tmp_path))
+    parts = prepare(load("digits"), split="full", subset=spec.subset, noise=0.4, seed=spec.seed)
+    corrupted = float((parts.train_labels != load("digits").train_labels[parts.train_ids]).double().mean())
+    for point in record.curve:
+        assert None not in (point.train_accuracy_clean, point.train_accuracy_corrupted)
+    right = (1 - corrupted) * record.curve[-1].train_accuracy_clean
+    right += corrupted * record.curve[-1].train_accuracy_corrupted
+    assert record.train_error == pytest.approx(1 - right)
+    seldom = run_spec(tiny_spec(noise=0.4, eval_every=2), Store(tmp_path))
+    assert seldom.curve[0].train_accuracy_clean is None
+    assert seldom.weights == record.weights
+    clean = run_spec(tiny_spec(), Store(tmp_path))
+    assert clean.train_error is None
+    assert all(point.train_accuracy_clean is None for point in clean.curve)
 
 
 def test_the_same_spec_gives_the_same_bits(tiny_spec, tmp_path, essence):

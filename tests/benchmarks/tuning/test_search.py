@@ -98,6 +98,33 @@ def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tu
     assert read_ledger(tmp_path / "small.parquet") == trials
 
 
+def test_epochs_are_an_axis_for_all_and_a_reference_row_stays_apart(small_suite, runner, tmp_path):
+    reference = '[[runs]]\nreference = true\nvariant = "sgd"\nepochs = 1\nweight_decay = 0.02\n'
+    text = small_suite.text.replace("epochs = 1\n", "epochs = 4\n").replace(
+        "seeds = [1000", "epochs = [0.1, 1.0]\nseeds = [1000"
+    )
+    suite, store = small_suite(text + reference), Store(tmp_path)
+    assert {spec.weight_decay for spec in suite.references} == {0.02}
+    trials = tune(suite, store, find_strategy("halton", 3), runner(store))
+    full = {("sgd", "E"): 4, ("sgd", "G"): 8}
+    for key, most in full.items():
+        mine = [t for t in trials if (t.method, t.track) == key]
+        assert max(t.epochs for t in mine) == most == next(t.epochs for t in mine if t.trial == 0)
+        assert len({t.epochs for t in mine}) > 1
+    path = tmp_path / "small.toml"
+    path.write_text(final_suite(suite, trials, "small.parquet", "0" * 64))
+    final = load_suite(str(path))
+    assert final.references == suite.references
+    for track in final.resolved_tracks:
+        chosen = {t.method: t.epochs for t in trials if t.chosen and t.track == track.name}
+        assert [spec.epochs for spec in track.specs] == list(chosen.values()) * 2
+        assert not {spec.run_id for spec in final.references} & {spec.run_id for spec in track.specs}
+    head, entries = path.read_text().split("[[runs]]", 1)
+    path.write_text(f"{head}[[runs]]" + entries.replace("\nepochs = ", "\nepochs = 9"))
+    with pytest.raises(ConfigError, match="never more"):
+        load_suite(str(path))
+
+
 def test_a_method_that_was_corrected_is_tuned_alone(tuned, runner, tmp_path):
     suite, trials, _, _ = tuned
     made, store = [], Store(tmp_path)
