@@ -33,7 +33,7 @@ class Budget(BaseModel):
     )
     lr: Range = Field((0.01, 1.0, "log"), description="range of the learning rate, for every method")
     weight_decay: Range = Field((5e-5, 5e-3, "log"), description="range of the weight decay, for every method")
-    epochs: tuple[float, float] | None = Field(
+    epochs: Annotated[tuple[End, End], Field(strict=False)] | None = Field(
         None, description="range of the share of its budget that a method uses, in (0, 1]; absent: all of it"
     )
 
