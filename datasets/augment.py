@@ -14,9 +14,10 @@ from torch import Tensor
 from ..errors import ConfigError, unknown
 from ..seeding import generator
 from .augment_policies import POLICIES, apply_policy
+from .dataset import Dataset, channel_statistics
 
 MOST_PIXELS = 512
-_SYNTAX = ("none", "crop:PAD", "crop:PAD:reflect", "flip", "cutout:SIZE", *POLICIES)
+_SYNTAX = ("none", "resize:SIZE", "crop:PAD", "crop:PAD:reflect", "flip", "cutout:SIZE", *POLICIES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,7 @@ class Augmentation:
         flip: mirror left and right with probability 1/2.
         policy: ``"autoaugment"``, ``"randaugment"``, ``"trivialaugment"`` or ``None``.
         cutout: side of the erased square in pixels; 0 is off.
+        resize: height and width that all images, of the test too, are brought to before anything else; 0 is off.
     """
 
     crop: int = 0
@@ -71,14 +73,15 @@ class Augmentation:
     flip: bool = False
     policy: str | None = None
     cutout: int = 0
+    resize: int = 0
 
     @classmethod
     def parse(cls, recipe: str) -> "Augmentation":
         """Read a comma-separated recipe.
 
         Args:
-            recipe: any of ``crop:PAD``, ``crop:PAD:reflect``, ``flip``, ``cutout:SIZE`` and one of ``autoaugment``,
-                ``randaugment``, ``trivialaugment``; or ``none``.
+            recipe: any of ``resize:SIZE``, ``crop:PAD``, ``crop:PAD:reflect``, ``flip``, ``cutout:SIZE`` and one of
+                ``autoaugment``, ``randaugment``, ``trivialaugment``; or ``none``.
 
         Raises:
             ConfigError: for an unknown, repeated or incomplete token.
@@ -92,7 +95,7 @@ class Augmentation:
             return cls()
         if "none" in tokens:
             raise ConfigError(f"augmentation {recipe!r}: none cannot be combined with other operations")
-        crop, reflect, flip, policy, cutout = 0, False, False, None, 0
+        crop, reflect, flip, policy, cutout, resize = 0, False, False, None, 0, 0
         kinds = []
         for token in tokens:
             match token.split(":"):
@@ -102,6 +105,8 @@ class Augmentation:
                     flip = True
                 case ["cutout", side]:
                     cutout = _pixels(side, token)
+                case ["resize", side]:
+                    resize = _pixels(side, token)
                 case [name] if name in POLICIES:
                     policy = name
                 case _:
@@ -110,12 +115,13 @@ class Augmentation:
         for kind in kinds:
             if kinds.count(kind) > 1:
                 raise ConfigError(f"augmentation {recipe!r} sets {kind} twice")
-        return cls(crop, reflect, flip, policy, cutout)
+        return cls(crop, reflect, flip, policy, cutout, resize)
 
     @property
     def recipe(self) -> str:
         """The recipe in its canonical order; ``parse(recipe)`` gives an equal object."""
         tokens = [
+            f"resize:{self.resize}" if self.resize else "",
             f"crop:{self.crop}{':reflect' * self.reflect}" if self.crop else "",
             "flip" if self.flip else "",
             self.policy or "",
@@ -178,6 +184,22 @@ class Augmentation:
             pixels = apply_policy(str(self.policy), pixels, decisions.policy)
         batch = normalize(pixels.permute(0, 3, 1, 2), mean, std)
         return batch if decisions.cutout is None else _cutout(batch, decisions.cutout, self.cutout)
+
+    def shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Return channels, height and width that images of this shape have after :meth:`prepare`."""
+        return (shape[0], self.resize, self.resize) if self.resize else shape
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the data set with all images, of training and test, brought to the size of ``resize``, once.
+
+        A pixel is the mean of those it covers, rounded: sums of whole numbers, the same on every machine. Mean and
+        deviation are those of the resized pixels; the fingerprint stays that of the data: the recipe is in the spec.
+        """
+        if self.resize == 0:
+            return dataset
+        train, test = (_resized(part, self.resize) for part in (dataset.train_images, dataset.test_images))
+        mean, std = channel_statistics(train)
+        return replace(dataset, train_images=train, test_images=test, mean=mean, std=std)
 
 
 def take(images: Tensor, index: Tensor) -> Tensor:
@@ -265,6 +287,11 @@ def _cutout(images: Tensor, center: Tensor, side: int) -> Tensor:
     pixels = images.permute(0, 2, 3, 1).view(batch, height, width * channels)
     pixels.addcmul_(pixels, square, value=-1)
     return images
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    parts = [torch.nn.functional.adaptive_avg_pool2d(part.float(), size) for part in images.split(1000)]
+    return torch.cat([part.round().to(torch.uint8) for part in parts])
 
 
 def _pixels(text: str, token: str) -> int:

@@ -27,7 +27,10 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
     fingerprint="b367cd49d55a18a4a0abe65b71b664c3d30c6a0ead56c7219822c9bbb6a9d6f3",
 )
 def load_fashion_mnist(name: str, root: Path, cache: Path) -> Dataset:
-    """Read the four files in ``root/FashionMNIST/raw`` (torchvision's layout), else Debian's, else download them.
+    """Read the four files, or download them.
+
+    They are looked for in ``root/FashionMNIST/raw`` (torchvision's layout), in ``root`` itself, in Debian's package
+    unpacked in ``root`` (``dpkg -x``), and in the installed package.
 
     Raises:
         DataError: if a file is missing and cannot be downloaded, or is damaged.
@@ -40,8 +43,10 @@ def load_fashion_mnist(name: str, root: Path, cache: Path) -> Dataset:
 
     official = root / "FashionMNIST" / "raw"
     names = [file for file, _ in FashionMNIST.resources]
-    if _complete(DEBIAN_FOLDER, names) and not _complete(official, names):
-        files = [DEBIAN_FOLDER / file for file in names]
+    others = (root, root / DEBIAN_FOLDER.relative_to("/"), DEBIAN_FOLDER)
+    found = next((folder for folder in others if _complete(folder, names)), None)
+    if found is not None and not _complete(official, names):
+        files = [found / file for file in names]
     else:
         files = [_fetch(FashionMNIST.mirrors[0] + file, official / file, md5) for file, md5 in FashionMNIST.resources]
     return cached(name, files[0].parent, files, cache, lambda: _decode(name, files))

@@ -12,14 +12,14 @@ from ..benchmarks import models
 from ..benchmarks.device import torch_threads
 from ..benchmarks.precision import autocast
 from ..benchmarks.spec import RunSpec
-from ..datasets import list_datasets, load
+from ..datasets import Augmentation, list_datasets, load
 from ..datasets.source import Source
 from ..datasets.splits import train_ids
 from ..results.records.record import RunRecord
 from ..variants import get_info
 
 Shape = tuple[int, int, int]
-Workload = tuple[str, str, str, int, str, bool]
+Workload = tuple[str, str, str, int, str, bool, int]
 ENOUGH = 20
 """Records of one workload that an estimate rests on, at most."""
 _SAMPLES = 16
@@ -28,7 +28,11 @@ _SAMPLES = 16
 
 def workload(spec: RunSpec) -> Workload:
     """Return what the time of a gradient evaluation depends on, the machine aside."""
-    return (spec.dataset, spec.model, spec.norm, spec.batch_size, spec.precision, spec.channels_last)
+    return (spec.dataset, spec.model, spec.norm, spec.batch_size, spec.precision, spec.channels_last, _resize(spec))
+
+
+def _resize(spec: RunSpec) -> int:
+    return Augmentation.parse(spec.augment).resize
 
 
 def train_labels(spec: RunSpec, source: Source | None, data_root: str | None) -> tuple[Shape, int, Tensor]:

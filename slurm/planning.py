@@ -10,6 +10,7 @@ from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite
 from ..benchmarks.training.keeping import Keep
 from ..benchmarks.training.made_with import outdated
+from ..datasets import Augmentation
 from ..datasets.samplers import get_sampler
 from ..errors import StateError
 from ..results.records.record import RunRecord
@@ -60,6 +61,7 @@ def make_plan(
         if spec.dataset not in data:
             data[spec.dataset] = estimate.train_labels(spec, source, data_root)
         shape, classes, labels = data[spec.dataset]
+        shape = Augmentation.parse(spec.augment).shape(shape)
         key = estimate.workload(spec)
         if key not in speeds:
             speeds[key] = _speed(spec, shape, classes, device, _records(store, sorted(alike.get(key, []))))

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ...datasets import Dataset, Parts, normalize, prepare, take
+from ...datasets import Augmentation, Dataset, Parts, normalize, prepare, take
 from ...errors import StateError
 from ...hyper import Hyper
 from ...results.records.record import RunRecord
@@ -58,8 +58,9 @@ class Subject:
                 f"run {record.run_id[:12]} was made on other data (fingerprint {record.dataset_fingerprint[:12]}, "
                 f"{dataset.name!r} now has {dataset.fingerprint[:12]}): give the data set that it was made on"
             )
-        self.record, self.kept, self.dataset, self.device = record, kept, dataset, device
+        self.record, self.kept, self.device = record, kept, device
         self.spec = RunSpec.model_validate(record.spec)
+        self.dataset = Augmentation.parse(self.spec.augment).prepare(dataset)
         self.network: nn.Module = kept.network(self.spec).to(device)
 
     @cached_property

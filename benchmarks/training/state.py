@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...datasets import Dataset, Parts, prepare, take
+from ...datasets import Augmentation, Dataset, Parts, prepare, take
 from ...datasets.samplers import Draw, get_sampler
 from ...errors import StateError
 from ...results.records.fields import Amount, Frozen, Number, Whole
@@ -87,6 +87,7 @@ class TrainState:
         self, spec: RunSpec, dataset: Dataset, device: torch.device, process_group: ProcessGroup = SINGLE_PROCESS
     ):
         check_devices(spec.m, spec.batch_size, process_group.size)
+        dataset = Augmentation.parse(spec.augment).prepare(dataset)
         self.spec, self.dataset, self.device, self.process_group = spec, dataset, device, process_group
         self.memory = PeakMemory(device)
         self.parts: Parts = prepare(

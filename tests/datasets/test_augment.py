@@ -6,7 +6,8 @@ from scipy import stats
 from torchvision.transforms import RandomCrop
 from torchvision.transforms import functional as F
 
-from sambench.datasets import Augmentation, Decisions, normalize, take
+from sambench.datasets import Augmentation, Decisions, load, normalize, take
+from sambench.datasets.dataset import channel_statistics
 from sambench.errors import ConfigError
 
 from .builders import pixels
@@ -263,3 +264,16 @@ def test_decisions_of_another_batch_are_refused() -> None:
     augmentation = Augmentation.parse("flip")
     with pytest.raises(ConfigError, match="3 decisions for 2 images"):
         augmentation(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), augmentation.draw(3, (4, 4), 0), *constants(3))
+
+
+def test_resize_is_the_mean_of_what_a_pixel_covers_in_training_and_test_alike() -> None:
+    data = load("digits")
+    small = Augmentation.parse("crop:1,resize:4").prepare(data)
+    for before, after in ((data.train_images, small.train_images), (data.test_images, small.test_images)):
+        means = before.double().unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2))
+        assert torch.equal(after, means.round().to(torch.uint8))
+    assert small.fingerprint == data.fingerprint
+    assert small.shape == Augmentation.parse("resize:4").shape(data.shape)
+    assert small.mean == channel_statistics(small.train_images)[0]
+    assert Augmentation.parse("crop:1,resize:4").recipe == "resize:4,crop:1"
+    assert Augmentation.parse("crop:1").prepare(data) is data

@@ -185,6 +185,16 @@ def test_fashion_mnist_of_debian_needs_no_download(tmp_path: Path, monkeypatch: 
         load("fashion_mnist")
 
 
+@pytest.mark.parametrize("where", [".", "usr/share/datasets/fashion-mnist"])
+def test_fashion_mnist_is_found_in_the_data_folder(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files themselves, or Debian's package as ``dpkg -x`` unpacks it."""
+    monkeypatch.setattr("sambench.datasets.fashion_mnist.DEBIAN_FOLDER", Path("/usr/share/datasets/fashion-mnist"))
+    write_fashion(tmp_path / "given" / where / "new", monkeypatch)
+    for path in (tmp_path / "given" / where / "new").iterdir():
+        path.rename(tmp_path / "given" / where / path.name)
+    assert len(load("fashion_mnist", root=tmp_path / "given").train_labels) == 12
+
+
 def test_fashion_mnist_offline_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "data" / "FashionMNIST" / "raw"
     write_fashion(folder, monkeypatch)

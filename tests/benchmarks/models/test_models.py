@@ -8,10 +8,11 @@ from torch.nn import functional as F
 
 from sambench.benchmarks.models import ModelInfo, build, list_models, parameters_of
 from sambench.benchmarks.models.layers import conv, group_count
+from sambench.benchmarks.models.resnet import CifarResNet
 from sambench.errors import ConfigError
 
 FAMILIES = pytest.mark.parametrize("info", list_models(), ids=lambda info: info.name)
-SMALL = ("wrn10_1", "preactresnet18", "resnet18", "mlp", "timm:test_vit")
+SMALL = ("wrn10_1", "resnet8", "preactresnet18", "resnet18", "mlp", "timm:test_vit")
 SMALL_MODELS = pytest.mark.parametrize("name", SMALL)
 
 
@@ -40,6 +41,16 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 )
 def test_the_size_is_the_published_one(name: str, millions: float, digits: int) -> None:
     assert round(parameters_of(name, classes=10) / 1e6, digits) == millions
+
+
+@pytest.mark.parametrize(("blocks", "millions"), [(3, 0.27), (5, 0.46), (7, 0.66), (9, 0.85), (18, 1.7)])
+def test_the_family_of_resnet8_has_the_published_sizes(blocks: int, millions: float) -> None:
+    """Table 6 of the paper, for ResNet-20 to ResNet-110; the smallest member of the family follows."""
+    with torch.device("meta"):
+        family = [CifarResNet(n, 10, 3, "batch") for n in (1, blocks)]
+    sizes = [sum(p.numel() for p in model.parameters()) for model in family]
+    assert sizes[0] == parameters_of("resnet8", classes=10) == 75_290
+    assert sizes[1] / 1e6 == pytest.approx(millions, abs=0.05 if millions > 1 else 0.01)
 
 
 @pytest.mark.parametrize(("depth", "width"), [(10, 1), (16, 1), (16, 4), (28, 2)])
