@@ -28,8 +28,8 @@ def notes(section: Section) -> list[str]:
     ]
 
 
-def track_text(track: Track) -> str:
-    """Return a sentence on what the runs of a track hold equal."""
+def track_text(track: Track, rows: Sequence[Row]) -> str:
+    """Return a sentence on what the runs of a track hold equal; where a tuning chose epochs, the budget is the most."""
     budget = f"{track.budget:g}"
     match track.name:
         case "G":
@@ -38,7 +38,9 @@ def track_text(track: Track) -> str:
                 "needs a single pass a step trains for twice the epochs of SAM, its schedule stretched"
             )
         case "E":
-            rule = f"every method trains for {count(int(track.budget), 'epoch')}, whatever a step costs"
+            fewer = any(row.spec.get("epochs", track.budget) < track.budget for row in rows)
+            most = f"{'at most ' * fewer}{count(int(track.budget), 'epoch')}"
+            rule = f"every method trains for {most}, whatever a step costs"
         case "T":
             where = f" on {escape(track.calibration.device_name)}" if track.calibration else ""
             rule = f"every method trains for the epochs that fit in {budget} s{where}, by a calibration before the runs"

@@ -144,7 +144,7 @@ def _section(section: Section, checks: Checks) -> list[str]:
     rows = [list(cells(row, section, checks).values()) for row in workload.rows]
     return [
         f"### {escape(workload.title)}{f': track {track.name}' if track else ': reference rows' * section.reference}",
-        *([track_text(track)] if track else [REFERENCE] if section.reference else []),
+        *([track_text(track, workload.rows)] if track else [REFERENCE] if section.reference else []),
         f"All runs: {code(protocol(workload.shared | workload.common))}",
         table(COLUMNS, rows, LEFT),
         _list(notes(section)),

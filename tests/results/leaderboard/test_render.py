@@ -12,7 +12,9 @@ from scipy import stats
 from sambench.errors import StateError
 from sambench.results.leaderboard import render as leaderboard
 from sambench.results.leaderboard.cells import cells
+from sambench.results.leaderboard.footnotes import track_text
 from sambench.results.records.behaviour import Code
+from sambench.results.records.manifest import Track
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
 from sambench.results.statistics.intervals import detectable_difference, pooled_deviation, t_interval
@@ -262,6 +264,12 @@ def test_a_row_is_stale_when_its_variant_behaves_otherwise_not_when_its_text_cha
         assert "stale" in row_of(shown(sam=other), "sam")
         assert "- **Stale**, as the variant behaves otherwise today: sam." in shown(sam=other)
     assert "| reproduced |" in shown(asam=Code("f" * 64, "now"))
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(8, "trains for 8 epochs"), (2, "trains for at most 8 epochs")])
+def test_a_track_says_that_tuned_epochs_may_be_fewer(make_record: Make, epochs: int, said: str) -> None:
+    (row,) = only([make_record(epochs=epochs, seed=seed) for seed in (0, 1, 2)]).rows
+    assert said in track_text(Track(name="E", budget=8, runs=()), [row])
 
 
 def test_marks_and_warnings(make_record: Make) -> None:
