@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..atomic import atomic_write_bytes, make_folder
+from ..atomic import atomic_write_bytes, check_writable, make_folder
 from .console import say
 from .options import RESULTS, Plugins, Results
 
@@ -51,6 +51,43 @@ def run(
     for path in paths:
         say(str(path))
     for text in EXPERIMENTS.get(name).findings(read_data(paths[0].stem, folder)):
+        say(f"\n{text}")
+
+
+@app.command()
+def solve(
+    problem: Annotated[str, typer.Option(help="`sambench list problems`, or libsvm:FILE.")],
+    variant: Annotated[str, typer.Option(help="Any variant that takes a plain closure.")],
+    sampling: Annotated[str, typer.Option(help="`sambench list samplings`.")] = "uniform",
+    step_size: Annotated[str, typer.Option(help="`sambench list step-sizes`, or a constant γ.")] = "theorem-3.2",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Hyper-parameter of the variant.")
+    ] = None,
+    lam: Annotated[str | None, typer.Option(help="λ of unified_sam: a number in \\[0, 1], 1/t or 1-1/t.")] = None,
+    rho: Annotated[float | None, typer.Option(min=0, help="Constant ρ, instead of the step size's own.")] = None,
+    steps: Annotated[int, typer.Option(min=1)] = 10_000,
+    trials: Annotated[int, typer.Option(min=1)] = 3,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    results: Results = RESULTS,
+    out: Out = None,
+    plugin: Plugins = None,
+) -> None:
+    """Run any variant on any problem, over the theorem's bound where it covers the run."""
+    from ..benchmarks.theory.any_method import draw, findings, make_method, run_method
+    from ..benchmarks.theory.experiments.base import write_run
+    from ..benchmarks.theory.problems import make_problem
+    from ..benchmarks.theory.sampling import make_sampling
+    from .model_options import read_settings
+
+    of = make_problem(problem)
+    drawn = make_sampling(sampling, of)
+    method = make_method(of, drawn, variant, step_size, steps, lam=lam, rho=rho, hyper=read_settings(settings or []))
+    folder = out or results / FOLDER
+    check_writable(folder)  # before the work, not after
+    data = run_method(of, drawn, method, steps=steps, trials=trials, seed=seed)
+    for path in write_run(data, draw, folder / f"solve-{of.name}-{sampling}-{variant}-{step_size}", of.name):
+        say(str(path))
+    for text in findings(data):
         say(f"\n{text}")
 
 

@@ -48,7 +48,7 @@ def solve_with_variant(
     gamma, rho, lam = method.schedule(np.arange(record[-1], dtype=np.float64))
     declared = get_info(method.variant).hyper
     hyper: dict[str, Any] = dict(method.hyper)
-    if "lam" in declared and method.lam is not None:
+    if method.lam is not None:
         hyper["lam"] = method.lam
     x = problem.x0.clone().requires_grad_()
     optimizer = create(method.variant, [x], base="sgd", lr=1.0, momentum=0.0, weight_decay=0.0, **hyper)
@@ -65,9 +65,9 @@ def solve_with_variant(
                 return loss
 
             group["lr"] = float(gamma[done])
-            if "rho" in declared:
+            if "rho" in declared and "rho" not in method.hyper:
                 group["rho"] = float(rho[done])
-            if "lam" in declared and not isinstance(method.lam, str):
+            if method.lam is not None and not isinstance(method.lam, str):
                 group["lam"] = float(lam[done])
             optimizer.step(closure)
             done += 1

@@ -82,15 +82,19 @@ def run_experiment(name: str, out: Path, quick: bool = False, problem: Problem |
             )
         measure, stem = partial(experiment.measure_on, problem), f"{name}-{problem.name}"
     check_writable(out)  # before minutes of work, not after
-    data = measure(quick)
-    path, buffer = out / f"{stem}.parquet", io.BytesIO()
+    return write_run(measure(quick), experiment.draw, out / stem, "" if problem is None else problem.name)
+
+
+def write_run(data: Frame, draw: Callable[[Frame], Figure], stem: Path, title: str = "") -> list[Path]:
+    """Write data (``stem.parquet``) and their figure (PNG, SVG), and return the three paths."""
+    path, buffer = stem.with_name(f"{stem.name}.parquet"), io.BytesIO()
     data.to_parquet(buffer, index=False, compression="zstd")
     atomic_write_bytes(path, buffer.getvalue())
     with styled():
-        figure = experiment.draw(data)
-        if problem is not None:
-            figure.suptitle(problem.name)
-        return [path, *save(figure, out / stem)]
+        figure = draw(data)
+        if title:
+            figure.suptitle(title)
+        return [path, *save(figure, stem)]
 
 
 def read_data(name: str, folder: Path) -> Frame:
