@@ -25,6 +25,7 @@ epochs = 4000
 variant = "sgd"
 """
 LIMIT = 120.0
+pytestmark = pytest.mark.slow  # each starts a launch with two workers
 
 
 @pytest.fixture
@@ -64,10 +65,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-HOW = ["TERM", *(pytest.param(how, marks=pytest.mark.slow) for how in ("HUP", "KILL", "a worker", "cancel"))]
-
-
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("how", ["TERM", "HUP", "KILL", "a worker", "cancel"])
 def test_nothing_is_left_running(launched, how):
     process, suite, store = launched
     workers = holders(suite, store)
@@ -87,7 +85,6 @@ def test_nothing_is_left_running(launched, how):
     assert not store.run_ids()
 
 
-@pytest.mark.slow
 def test_what_was_stopped_goes_on(launched, essence):
     process, suite, store = launched
     process.terminate()

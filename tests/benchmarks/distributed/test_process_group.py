@@ -65,7 +65,7 @@ def test_m_is_in_the_spec_and_the_number_of_devices_is_not(specs, tiny_spec, mad
     assert tiny_spec(variant="vasso", hyper={"m": 32}) == plain  # one perturbation for the whole batch is no m
 
 
-@pytest.mark.parametrize("name", ["scored", *APART])
+@pytest.mark.parametrize("name", ["scored", *(pytest.param(name, marks=pytest.mark.slow) for name in APART)])
 def test_a_killed_pair_resumes_to_the_bit(name, made, specs, tmp_path, essence):
     pair = Pair(make, tmp_path, [specs[name]], 0.0)
     for _ in range(4):

@@ -84,6 +84,7 @@ def test_the_rule_in_plain_numpy_gives_the_numbers_of_the_authors_code():
         np.testing.assert_allclose(np.array(line["gap"])[:, -1], run["final"], rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_the_whole_figure_of_decreasing_steps_is_that_of_the_published_rule():
     """Every line, all trials, ten times along a million steps; their mean and spread too."""
     reference = json.loads(published_rule.RECORD.read_text())

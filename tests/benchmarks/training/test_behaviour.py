@@ -34,6 +34,7 @@ def test_the_committed_file_says_how_every_variant_behaves():
     assert len({sources[get_info(name).source_hash()] for name, sources in known.items()}) > 40
 
 
+@pytest.mark.slow  # a process of its own, with slow instructions
 def test_another_processor_sees_the_same():
     environment = os.environ | OTHER_PROCESSOR | {"OMP_NUM_THREADS": "2"}
     made = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)

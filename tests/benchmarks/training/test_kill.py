@@ -16,7 +16,7 @@ from sambench.benchmarks.training.run import run_spec
 from sambench.results.records.store import Store
 from sambench.variants import list_variants
 
-QUICK = ("sgd", "sam", "is_sam", "unified_sam", "asam")
+QUICK = ("sam", "is_sam")
 NAMES = [pytest.param(info.name, marks=[] if info.name in QUICK else pytest.mark.slow) for info in list_variants()]
 
 

@@ -122,7 +122,7 @@ def test_arrays_make_the_records_that_local_runs_make(launch, tiny_suite, tmp_pa
     until(lambda: all(job["state"] == "COMPLETED" for job in fake_slurm.jobs()))
 
 
-@pytest.mark.parametrize("disturbed", [False, True])
+@pytest.mark.parametrize("disturbed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_run_on_two_devices_is_made_by_two_tasks(launch, slow, plugin, tmp_path, until, states, at_step, disturbed):
     """Each task is one process of the run; all stop after the same step, and one of them asks for the requeue."""
     suite = slow()
