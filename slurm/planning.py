@@ -66,7 +66,8 @@ def make_plan(
         if key not in speeds:
             speeds[key] = _speed(spec, shape, classes, device, _records(store, sorted(alike.get(key, []))))
         info, policy = get_info(spec.variant), get_sampler(spec.sampler)
-        chosen = (spec.dataset, spec.split, spec.subset, spec.imbalance, spec.seed, spec.batch_size, spec.drop_last)
+        seed = spec.seed if spec.imbalance != 1 else 0  # which samples are drawn depends on it, their number does not
+        chosen = (spec.dataset, spec.split, spec.subset, spec.imbalance, seed, spec.batch_size, spec.drop_last)
         if chosen not in epochs:
             epochs[chosen] = estimate.steps_per_epoch(spec, labels, classes)
         epoch = epochs[chosen]

@@ -38,8 +38,11 @@ Items = TypeVar("Items", list[Any], tuple[Any, ...])
 
 def distinct(items: Items) -> Items:
     """Return a list or tuple without repetitions, or refuse it."""
-    if twice := [item for number, item in enumerate(items) if item in items[:number]]:
-        raise ValueError(f"{twice[0]!r} stands in it twice")
+    seen = set[Any]()
+    for item in items:
+        if item in seen:
+            raise ValueError(f"{item!r} stands in it twice")
+        seen.add(item)
     return items
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 FEW = int(os.environ.get("SAMBENCH_FUZZ", "60"))
 """Examples of a target in `make test`, a second or so; the same targets take :data:`MANY` under the mark `slow`."""
-MANY = 1000
+MANY = 300
 
 
 def examples(count):

@@ -93,7 +93,10 @@ class Loop:
 
             if self.oracle is not None:
                 ids = torch.arange(COUNT)[self.part]
-                more = lambda number: self.batch(100 + self.done + number)  # noqa: E731
+
+                def more(number, done=self.done):
+                    return self.batch(100 + done + number)
+
                 self.oracle.bind(batch, ids=ids, more=more, epoch=self.done)
             self.optimizer.step(self.oracle or closure)
             self.done += 1
