@@ -54,7 +54,7 @@ class Checkpoints:
         with Lease(self.folder) as self.lease:
             remove_leftovers(self.folder)
             for name in sorted(os.listdir(self.folder)):
-                if not _NAME.fullmatch(name) and not name.startswith((".", "lease-")):
+                if not _NAME.fullmatch(name) and name != MADE_WITH and not name.startswith((".", "lease-")):
                     log.warning("%s is no checkpoint of a run: it is left alone", shown(self.folder / name))
             yield self.lease
 

@@ -66,7 +66,7 @@ def interrupt(spec, store):
     assert list(store.checkpoints(spec.run_id).glob("step-*.pt"))
 
 
-def test_a_run_goes_on_with_the_code_that_began_it_and_no_other(rule, tiny_spec, tmp_path, essence):
+def test_a_run_goes_on_with_the_code_that_began_it_and_no_other(rule, tiny_spec, tmp_path, essence, caplog):
     rule(1)
     spec, store = tiny_spec(variant="mine"), Store(tmp_path / "r")
     interrupt(spec, store)
@@ -76,8 +76,10 @@ def test_a_run_goes_on_with_the_code_that_began_it_and_no_other(rule, tiny_spec,
     assert outdated([(spec, None)], store) == [spec.run_id]
     rule(1)
     assert outdated([(spec, None)], store) == []
+    caplog.clear()
     record = run_spec(spec, store)
     assert record.status == "completed"
+    assert "made_with" not in caplog.text
     assert not list(store.checkpoints(spec.run_id).glob("*"))
     whole = run_spec(spec, Store(tmp_path / "whole"))
     assert essence(record) == essence(whole)
