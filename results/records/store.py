@@ -178,7 +178,7 @@ class Store:
         folder = self.checkpoints(run_id)
         if lease_status(folder)[0]:
             raise StateError(f"run {run_id[:12]} is being made; stop it, or wait for it, before it is made anew")
-        for path in folder.glob("step-*.pt"):
+        for path in (*folder.glob("step-*.pt"), folder / "made_with.json"):
             path.unlink(missing_ok=True)
         if self.has(run_id):
             make_folder(replaced := self.root / "replaced")

@@ -1,6 +1,7 @@
 """Code that changed between a run and its resumption, or after it, is told, and `--anew` makes the run again."""
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -74,6 +75,10 @@ def test_a_run_goes_on_with_the_code_that_began_it_and_no_other(rule, tiny_spec,
     with pytest.raises(StateError, match=r"begun with other code .variant mine: .*--anew"):
         run_spec(spec, store)
     assert outdated([(spec, None)], store) == [spec.run_id]
+    begun = Store(shutil.copytree(store.root, tmp_path / "anew"))
+    begun.retire(spec.run_id)
+    assert outdated([(spec, None)], begun) == []
+    assert run_spec(spec, begun).status == "completed"
     rule(1)
     assert outdated([(spec, None)], store) == []
     caplog.clear()
