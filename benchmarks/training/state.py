@@ -1,6 +1,7 @@
 """The state of a run: everything the loop works on, built from the spec, saved and restored as one."""
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class Position(Frozen):
     step: Whole
     lr: Number
     curve: tuple[CurvePoint, ...]
+    began: Amount
     seconds: Amount
     evaluation_seconds: Amount
     devices: Whole = Field(gt=0)
@@ -135,6 +137,7 @@ class TrainState:
         )
         self.oracle.total_steps = spec.epochs * self.sampler.steps
         self.average = self._attach_plugins()
+        self.began = time.time()
         self.clock, self.evaluation_clock = Clock(device), Clock(device)
         self.epoch = self.step = 0
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -312,6 +315,7 @@ class TrainState:
             "loss_sum": self.loss_sum,
             "lr": self.lr,
             "curve": [point.model_dump() for point in self.curve],
+            "began": self.began,
             "seconds": self.clock.seconds,
             "evaluation_seconds": self.evaluation_clock.seconds,
             "devices": self.process_group.size,
@@ -352,6 +356,7 @@ class TrainState:
         self.sampler.load_state_dict(state["sampler"])
         self.epoch, self.step, self.lr, self.curve = at.epoch, at.step, at.lr, list(at.curve)
         self.loss_sum.copy_(apart.get("loss_sum", state["loss_sum"]))
+        self.began = at.began
         self.clock.seconds, self.evaluation_clock.seconds = at.seconds, at.evaluation_seconds
 
 

@@ -127,6 +127,9 @@ class Timing(Frozen):
     train_seconds: Amount
     evaluation_seconds: Amount
     images_per_second: Amount = Field(description="training samples drawn per training second")
+    began: Amount | None = Field(
+        None, description="Unix time of its first step; absent in records from before it was noted"
+    )
 
 
 class Environment(Frozen):

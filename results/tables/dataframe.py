@@ -48,6 +48,7 @@ COLUMNS: dict[str, str] = {
     "train_seconds": "training time, evaluation excluded",
     "evaluation_seconds": "time of all measurements",
     "images_per_second": "training samples drawn per second of training time",
+    "began": "Unix time of the first step; empty where it was not noted",
     "peak_memory": "peak memory in bytes: of the allocator on CUDA, of the process on the CPU",
     "classes": "number of classes; 1 / classes is the accuracy of guessing",
     "parameters": "number of trained values of the model",

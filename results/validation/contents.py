@@ -33,6 +33,7 @@ class Entry(NamedTuple):
         evaluations: gradient evaluations per step, as counted.
         declared: gradient evaluations per step that the variant declares.
         seconds: training time in seconds.
+        began: Unix time of its first step, if it was noted.
         code: the code of the variant that made it.
         fingerprint: sha256 of the decoded data set.
         environment: software and hardware of the run.
@@ -48,6 +49,7 @@ class Entry(NamedTuple):
     evaluations: float
     declared: float | None
     seconds: float
+    began: float | None
     code: Code
     fingerprint: str
     environment: Environment
@@ -143,6 +145,7 @@ def _entry(file: str, record: RunRecord) -> Entry:
         evaluations=record.counters.gradient_evaluations / max(1, record.counters.steps),
         declared=record.declared_gradients,
         seconds=record.timing.train_seconds,
+        began=record.timing.began,
         code=code_of(str(record.spec.get("variant")), record.variant_source, record.environment.behaviour),
         fingerprint=record.dataset_fingerprint,
         environment=record.environment,
