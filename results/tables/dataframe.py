@@ -161,7 +161,7 @@ def curves(records: Iterable[RunRecord]) -> pd.DataFrame:
     points = [(record.run_id, point) for record in sorted(records, key=lambda r: r.run_id) for point in record.curve]
     columns = {"run_id": _column([run_id for run_id, _ in points])}
     for key in CurvePoint.model_fields:
-        columns[key] = _column([getattr(point, key) for _, point in points])
+        columns[key] = _column([getattr(point, key) for _, point in points], "float64")
     return pd.DataFrame(columns)
 
 
