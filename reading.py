@@ -56,6 +56,10 @@ def parse_toml(text: str) -> dict[str, Any]:
 
     Raises:
         ValueError: it is not valid, nests too deep, or has a whole number of more than 64 bits.
+
+    Example:
+        >>> parse_toml("seeds = [0, 1]")
+        {'seeds': [0, 1]}
     """
     try:
         content = tomllib.loads(text)
@@ -73,13 +77,3 @@ def _plain(value: Any) -> Iterator[Any]:
             yield from _plain(part)
     else:
         yield value
-
-
-def shown(path: str | Path) -> str:
-    """Return the text of a path that can be printed and written everywhere: what is no character is an escape.
-
-    Example:
-        >>> shown("a\\udcffb")
-        'a\\\\udcffb'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(path))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
 
-from ..datasets.samplers import get_sampler
+from ..datasets.samplers import SAMPLERS
 from ..hyper import Value
 from ..results.records.fields import SpecFields
 from ..results.records.record import run_id_of
@@ -116,7 +116,7 @@ def split_hyper(spec: RunSpec) -> HyperByOwner:
     """Return the hyper-parameters of a spec, each with its owner."""
     declared = (
         get_info(spec.variant).hyper,
-        get_sampler(spec.sampler).hyper,
+        SAMPLERS.get(spec.sampler).hyper,
         HOOKS.get(spec.hook).hyper,
         AVERAGES.get(spec.average).hyper,
     )

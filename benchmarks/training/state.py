@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ...datasets import Augmentation, Dataset, Parts, prepare, take
-from ...datasets.samplers import Draw, get_sampler
+from ...datasets.samplers import SAMPLERS, Draw
 from ...errors import StateError
 from ...results.records.fields import Amount, Frozen, Number, Whole
 from ...results.records.record import CurvePoint, Evaluated, Metrics, pack_bits
@@ -130,7 +130,7 @@ class TrainState:
             process_group=process_group,
             whole=self.whole,
         )
-        self.sampler = get_sampler(spec.sampler)(
+        self.sampler = SAMPLERS.get(spec.sampler)(
             len(self.labels), spec.batch_size, spec.seed, spec.drop_last, split_hyper(spec).sampler
         )
         self.oracle.total_steps = spec.epochs * self.sampler.steps

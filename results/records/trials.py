@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import ConfigError, StateError, explain
-from ...reading import read_bytes, shown
+from ...plain_text import printable
+from ...reading import read_bytes
 from .fields import Amount, Digest, Frozen, Name, Number, Share, Text, Whole, spec_problems
 from .record import run_id_of
 from .store import Damaged, DamagedError
@@ -123,7 +124,7 @@ def ledger_hash(path: str | Path) -> str:
     try:
         return hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError as error:
-        raise StateError(f"the ledger {shown(path)} cannot be used: {error.strerror}") from error
+        raise StateError(f"the ledger {printable(str(path))} cannot be used: {error.strerror}") from error
 
 
 def choose(trials: Sequence[Trial]) -> int:

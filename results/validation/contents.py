@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import StateError
-from ...reading import shown
+from ...plain_text import printable
 from ..records.behaviour import Code, code_of
 from ..records.manifest import FOLDER as SUITES
 from ..records.manifest import SuiteManifest, manifest_files, read_manifest
@@ -164,5 +164,5 @@ def _check_hash(manifest: SuiteManifest, path: Path) -> list[Finding]:
 
 
 def _unreadable(root: Path, damaged: Damaged) -> Finding:
-    file = shown(damaged.path.relative_to(root).as_posix())
+    file = printable(damaged.path.relative_to(root).as_posix())
     return Finding(file, f"the {damaged.kind}", damaged.problem, damaged.way_out.removesuffix("."))
