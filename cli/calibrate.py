@@ -11,7 +11,7 @@ from ..benchmarks.device import cores, pick_device, torch_threads
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.calibration import TURNS, calibrated
 from ..benchmarks.suites.calibration import calibrate as time_epochs
-from ..benchmarks.suites.files import find_suite
+from ..benchmarks.suites.files import SUITES
 from ..benchmarks.suites.suite import Suite
 from .console import say, tell
 from .model_options import made_of_options
@@ -28,7 +28,7 @@ def calibrate(
     device: Device = "auto",
 ) -> None:
     """Time an epoch of every method on this device, in turns, and write the suite of track T that rests on it."""
-    name, text, _ = find_suite(suite.place)
+    name, text, _ = SUITES.read(suite.place)
     check_writable(output.parent)
 
     def watch(turn: int, spec: RunSpec, seconds: float) -> None:

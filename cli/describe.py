@@ -4,7 +4,6 @@ import importlib
 import inspect
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatch
 from typing import Annotated, Any, NamedTuple
@@ -12,10 +11,10 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.text import Text
 
-from ..benchmarks.suites.files import find_suite, list_suites  # reads no spec, and so no torch
+from ..benchmarks.suites.files import SUITES  # reads no spec, and so no torch
 from ..errors import ConfigError, nearest, unknown
 from ..hyper import Hyper
-from ..registry import Registry, summary_of
+from ..registry import Registry, definition_of, summary_of
 from ..results.records.store import Store
 from .console import Part, facts, grid, out, say, styled, tell
 from .options import RESULTS, Plugins, Results
@@ -103,8 +102,7 @@ def _bases(pattern: str) -> list[Row]:
 
 
 def _suites(pattern: str) -> list[Row]:
-
-    found = {name: tomllib.loads(find_suite(name)[1]) for name in list_suites() if fnmatch(name, pattern)}
+    found = {name: SUITES.parse(name)[1] for name in SUITES.names() if fnmatch(name, pattern)}
     return [{"name": name, "summary": content.get("title", name)} for name, content in found.items()]
 
 
@@ -158,7 +156,7 @@ def describe(
     """
     of_runs = [kind for kind in KINDS if kind in OF_RUNS]
     found = _found(name, of_runs)
-    suite = name.endswith(".toml") or name in list_suites()
+    suite = name.endswith(".toml") or name in SUITES.names()
     if not found and not suite:
         found = _found(name, [kind for kind in KINDS if kind not in OF_RUNS])
     for kind in found:
@@ -230,7 +228,7 @@ def _other(name: str, member: Any, about: Callable[[Any], Row]) -> None:
     say((name, "bold"), f"  {summary_of(member)}")
     if declared := {key: value for key, value in about(member).items() if value not in (None, "", {})}:
         out.print(facts([(key, _value(value)) for key, value in declared.items()]))
-    text = inspect.getdoc(getattr(member, "function", getattr(member, "cls", member))) or ""
+    text = inspect.getdoc(definition_of(member)) or ""
     if text not in ("", summary_of(member)):
         say(f"\n{text}")
 

@@ -1,16 +1,13 @@
 """Cluster profiles: what to ask a scheduler for, in a TOML file that names no person, no path and no secret."""
 
 import re
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ...errors import ConfigError, brief, explain, unknown
-from ...reading import parse_toml, read_text
+from ...errors import ConfigError, brief, explain
+from ...reading import TomlFiles
 from ...results.records.fields import Name, Text, Whole, printable
-from . import profiles
 
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Line = Annotated[Text, AfterValidator(printable)]
@@ -137,11 +134,8 @@ def parse_minutes(text: str) -> int:
     return total
 
 
-def list_profiles() -> list[str]:
-    """Names of the profiles that ship with sambench."""
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in files(profiles).iterdir() if entry.name.endswith(".toml")
-    )
+PROFILES = TomlFiles("profile", f"{__package__}.profiles")
+"""The profiles that ship with sambench, and those of people."""
 
 
 def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
@@ -154,9 +148,7 @@ def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
     Raises:
         ConfigError: an unknown profile, or all that is wrong with its fields.
     """
-    content: dict[str, Any] = {}
-    if name_or_path is not None:
-        content = _read(name_or_path)
+    content = {} if name_or_path is None else PROFILES.parse(name_or_path)[1]
     fields = {**content, **options}
     if isinstance(own := content.get("extra"), dict):  # else the profile says what is wrong with it
         fields["extra"] = {**own, **options.get("extra", {})}
@@ -166,22 +158,3 @@ def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
         head = f"profile {name_or_path or '(options)'!r} cannot be used:"
         valid = f"valid fields: {', '.join(Profile.model_fields)}"
         raise ConfigError("\n".join([head, *explain(error, "the profile", depth=2), valid])) from error
-
-
-def _read(name_or_path: str) -> dict[str, Any]:
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        if not path.exists():
-            raise ConfigError(f"profile {name_or_path!r} does not exist; give a TOML file or: {_names()}")
-    elif name_or_path in list_profiles():
-        path = Path(str(files(profiles) / f"{name_or_path}.toml"))
-    else:
-        raise unknown("profile", name_or_path, list_profiles())
-    try:
-        return parse_toml(read_text(path))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"profile {name_or_path!r} is not valid TOML in UTF-8: {error}") from error
-
-
-def _names() -> str:
-    return ", ".join(list_profiles())
