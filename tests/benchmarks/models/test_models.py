@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sambench.benchmarks.models import ModelInfo, build, list_models, parameters_of
+from sambench.benchmarks.models import MODELS, ModelInfo, build, parameters_of
 from sambench.benchmarks.models.layers import conv, group_count
 from sambench.benchmarks.models.resnet import CifarResNet
 from sambench.errors import ConfigError
 
-FAMILIES = pytest.mark.parametrize("info", list_models(), ids=lambda info: info.name)
+FAMILIES = pytest.mark.parametrize("info", MODELS.all(), ids=lambda info: info.name)
 SMALL = ("wrn10_1", "resnet8", "preactresnet18", "resnet18", "mlp", "timm:test_vit")
 SMALL_MODELS = pytest.mark.parametrize("name", SMALL)
 
@@ -238,7 +238,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(name: str, suggestion: str)
 def test_an_unknown_name_lists_the_families() -> None:
     with pytest.raises(ConfigError) as refusal:
         build("zzz", classes=10, seed=0)
-    assert all(info.name in str(refusal.value) for info in list_models())
+    assert all(info.name in str(refusal.value) for info in MODELS.all())
 
 
 @pytest.mark.parametrize(
