@@ -7,7 +7,7 @@ from pydantic import ConfigDict, SerializerFunctionWrapHandler, ValidationInfo, 
 
 from ..datasets.samplers import SAMPLERS
 from ..hyper import Value
-from ..results.records.fields import SpecFields
+from ..results.records.fields import SpecFields, no_truth
 from ..results.records.record import run_id_of
 from ..variants import get_info
 from ..variants._bases import base_hyper
@@ -39,12 +39,7 @@ class RunSpec(SpecFields):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    @field_validator(*NUMBERS, mode="before")
-    @classmethod
-    def _no_truth(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("input should be a number")
-        return value
+    _numbers = field_validator(*NUMBERS, mode="before")(no_truth)
 
     @field_validator("*")
     @classmethod

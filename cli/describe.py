@@ -22,10 +22,6 @@ from .options import RESULTS, Plugins, Results
 Row = dict[str, Any]
 
 
-def _nothing(member: Any) -> Row:
-    return {}
-
-
 class Kind(NamedTuple):
     """What can be listed under a name.
 
@@ -35,7 +31,7 @@ class Kind(NamedTuple):
     """
 
     place: str
-    about: Callable[[Any], Row] = _nothing
+    about: Callable[[Any], Row] = lambda member: {}
 
     @property
     def registry(self) -> Registry[Any]:

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ..benchmarks.device import defaults_for_here, pick_device
+from ..benchmarks.device import pick_device
 from ..benchmarks.distributed.rendezvous import DistributedEnvironment, read_environment
 from ..benchmarks.distributed.torchrun import reason_recorded, run_under_torchrun
 from ..benchmarks.m_sharpness import read_m
+from ..benchmarks.precision import best_precision
 from ..benchmarks.resolve import make_spec
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.training.keeping import Keep, read_model
@@ -72,7 +73,7 @@ def run(
     size = str(fields.get("batch_size", RunSpec.model_fields["batch_size"].default))
     if "m" in hyper and re.fullmatch("[0-9]{1,9}", size):  # else the spec says what is wrong with it
         hyper["m"] = read_m(hyper["m"], int(size), devices)
-    spec = make_spec({**defaults_for_here(pick_device(device)), **fields, "hyper": hyper})
+    spec = make_spec({"precision": best_precision(pick_device(device)), **fields, "hyper": hyper})
     store, kept = Store(results), Keep.parse(keep) if keep else None
     if kept is not None:
         kept.epochs(spec.epochs)

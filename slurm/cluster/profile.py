@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ...errors import ConfigError, brief, explain
 from ...reading import TomlFiles
-from ...results.records.fields import Name, Text, Whole, printable
+from ...results.records.fields import Name, Text, Whole, no_truth, printable
 
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Line = Annotated[Text, AfterValidator(printable)]
@@ -39,12 +39,9 @@ class Profile(BaseModel):
     setup: tuple[Line, ...] = Field((), description="shell lines before Python, as in 'module load cuda'")
     extra: dict[Name, Name | int | bool] = Field(default_factory=dict, description="any other option of sbatch")
 
-    @field_validator("gpus", "cpus", "memory_gb", "devices", "nodes", "threads", "signal_seconds", mode="before")
-    @classmethod
-    def _no_truth(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("input should be a number")
-        return value
+    _numbers = field_validator(
+        *("gpus", "cpus", "memory_gb", "devices", "nodes", "threads", "signal_seconds"), mode="before"
+    )(no_truth)
 
     @field_validator("time", mode="before")
     @classmethod

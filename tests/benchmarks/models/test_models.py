@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sambench.benchmarks.models import MODELS, ModelInfo, build, parameters_of
 from sambench.benchmarks.models.layers import conv, group_count
-from sambench.benchmarks.models.resnet import CifarResNet
+from sambench.benchmarks.models.resnet import ResNet
 from sambench.errors import ConfigError
 
 FAMILIES = pytest.mark.parametrize("info", MODELS.all(), ids=lambda info: info.name)
@@ -47,7 +47,7 @@ def test_the_size_is_the_published_one(name: str, millions: float, digits: int) 
 def test_the_family_of_resnet8_has_the_published_sizes(blocks: int, millions: float) -> None:
     """Table 6 of the paper, for ResNet-20 to ResNet-110; the smallest member of the family follows."""
     with torch.device("meta"):
-        family = [CifarResNet(n, 10, 3, "batch") for n in (1, blocks)]
+        family = [ResNet((16, 32, 64), n, 10, 3, "batch", projected=False) for n in (1, blocks)]
     sizes = [sum(p.numel() for p in model.parameters()) for model in family]
     assert sizes[0] == parameters_of("resnet8", classes=10) == 75_290
     assert sizes[1] / 1e6 == pytest.approx(millions, abs=0.05 if millions > 1 else 0.01)
