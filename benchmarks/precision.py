@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
 from ..variants._shards import local, sum_over_shards
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -26,8 +25,6 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     """Return the context in which a forward pass of this precision runs."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    if precision not in _DTYPES:
-        raise ConfigError(f"precision={precision!r} is not valid; choose one of {', '.join(PRECISIONS)}")
     return torch.autocast(device.type, _DTYPES[precision])
 
 

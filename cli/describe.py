@@ -15,6 +15,7 @@ from ..benchmarks.suites.files import SUITES  # reads no spec, and so no torch
 from ..errors import ConfigError, nearest, unknown
 from ..hyper import Hyper
 from ..registry import Registry, definition_of, summary_of
+from ..results.records.models import find_run
 from ..results.records.store import Store
 from .console import Part, facts, grid, out, say, styled, tell
 from .options import RESULTS, Plugins, Results
@@ -137,7 +138,7 @@ def _text(row: Row, column: str) -> str | Text:
     if column.startswith("parameters"):
         return ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in value.items())
     if isinstance(value, Mapping):
-        return " ".join(f"{key}={each}" for key, each in value.items())
+        return _pairs(value)
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -181,7 +182,6 @@ def _names(kind: str) -> list[str]:
 
 
 def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
-    hyper = {key: value.default for key, value in info.hyper.items()}
     say((info.name, "bold"), f"  {info.summary}")
     if info.status != "reference":
         say((info.status, "yellow"))
@@ -192,7 +192,7 @@ def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
     say()
     declared = [
         ("paper", str(info.paper or "none")),
-        ("gradient evaluations per step", f"{info.declared_gradients(hyper):g}"),
+        ("gradient evaluations per step", f"{info.declared_gradients(_defaults(info.hyper)):g}"),
         ("extra state", f"{info.state:g} x parameters persistent, {info.transient:g} x within a step"),
         ("sampler", info.sampler),
         ("loss hook", info.hook),
@@ -263,18 +263,15 @@ def _run(name: str, store: Store) -> None:
 
     Raises:
         ConfigError: nothing has this name.
+        StateError: more than one run begins with it.
     """
-    ids = store.run_ids() if re.fullmatch("[0-9a-f]{6,64}", name) else []
-    found = [run_id for run_id in ids if run_id.startswith(name)]
-    if len(found) != 1:
-        if found:
-            raise ConfigError(f"{len(found)} runs in {store.runs} begin with {name!r}; give more digits of the id")
+    if not re.fullmatch("[0-9a-f]{6,64}", name) or not any(run_id.startswith(name) for run_id in store.run_ids()):
         near = nearest(name, {each for kind in LISTS for each in _names(kind)})
         meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"
         raise ConfigError(
             f"nothing is called {name!r}{meant} `sambench list KIND` shows the names of: {', '.join(LISTS)}"
         )
-    record = store.read(found[0])
+    record = store.read(find_run(store, name))
     measured = record.metrics
     changed = {key: value for key, value in record.spec.items() if value not in (None, "", {}, ())}
     rows = [
