@@ -43,8 +43,8 @@ class LossScale:
     and synchronizes nothing.
     """
 
-    def __init__(self, enabled: bool, scale: float = 2.0**16, interval: int = 2000):
-        self.enabled, self.scale, self.interval = enabled, scale if enabled else 1.0, interval
+    def __init__(self, enabled: bool):
+        self.enabled, self.scale, self.interval = enabled, 2.0**16 if enabled else 1.0, 2000
         self.good = 0
 
     def unscale(self, gradients: list[Tensor]) -> None:

@@ -12,15 +12,6 @@ from pydantic.fields import FieldInfo
 from ..errors import ConfigError
 from ..hyper import Value
 
-PANEL = "The run (every field of its spec)"
-
-
-def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for every field of :class:`RunSpec`; the command gets those that were given as ``fields``."""
-    from ..benchmarks.spec import RunSpec  # torch, for what a spec refers to
-
-    return model_options(RunSpec, "fields", PANEL, skip={"hyper"})(command)
-
 
 def model_options(
     model: type[BaseModel], argument: str, panel: str, skip: set[str]

@@ -23,7 +23,7 @@ from ..results.records.models import model_path
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import err, facts, out, say
-from .model_options import read_fields, read_settings, spec_options
+from .model_options import model_options, read_fields, read_settings
 from .options import RESULTS, Anew, DataRoot, Device, Every, Keeping, Plugins, Results
 from .progress import run_progress
 
@@ -42,7 +42,7 @@ Devices = Annotated[
 ]
 
 
-@spec_options
+@model_options(RunSpec, "fields", "The run (every field of its spec)", skip={"hyper"})
 def run(
     fields: dict[str, Any],
     settings: Settings = None,

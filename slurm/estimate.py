@@ -27,11 +27,8 @@ _SAMPLES = 16
 
 def workload(spec: RunSpec) -> Workload:
     """Return what the time of a gradient evaluation depends on, the machine aside."""
-    return (spec.dataset, spec.model, spec.norm, spec.batch_size, spec.precision, spec.channels_last, _resize(spec))
-
-
-def _resize(spec: RunSpec) -> int:
-    return Augmentation.parse(spec.augment).resize
+    resize = Augmentation.parse(spec.augment).resize
+    return (spec.dataset, spec.model, spec.norm, spec.batch_size, spec.precision, spec.channels_last, resize)
 
 
 def train_labels(spec: RunSpec, source: Source | None, data_root: str | None) -> tuple[Shape, int, Tensor]:

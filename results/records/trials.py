@@ -5,7 +5,7 @@ import io
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
@@ -92,7 +92,7 @@ def write_ledger(trials: Iterable[Trial], path: str | Path) -> str:
     """Write trials to one Parquet file, whole or not at all, and return the sha256 of the file."""
     rows = [trial.model_dump() for trial in trials]
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), buffer, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), buffer, compression="zstd")
     make_folder(Path(path).parent)
     atomic_write_bytes(path, buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()
@@ -106,7 +106,7 @@ def read_ledger(path: str | Path) -> list[Trial]:
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
-        there, due = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)), dict(_columns())
+        there, due = (dict(zip(of.names, of.types, strict=True)) for of in (file.schema_arrow, _SCHEMA))
         if wrong := sorted(name for name in there.keys() | due if there.get(name) != due.get(name)):
             raise ValueError(f"column {wrong[0]!r} is of type {there.get(wrong[0])}, not {due.get(wrong[0])}")
         if (rows := file.metadata.num_rows) > MOST_TRIALS:
@@ -181,16 +181,11 @@ def _budget(count: Counter) -> str:
     )
 
 
-def _schema() -> pa.Schema:
-    return pa.schema(list(_columns()))
-
-
-def _columns() -> Iterator[tuple[str, pa.DataType]]:
-    return ((name, _column(field.annotation)) for name, field in Trial.model_fields.items())
-
-
 def _column(kind: Any) -> pa.DataType:
     """Return the type of the column of a field: of the first part of its annotation that has one, else text."""
     return _TYPES.get(kind) or next(
         (found for part in get_args(kind) if (found := _column(part)) != pa.string()), pa.string()
     )
+
+
+_SCHEMA = pa.schema([(name, _column(field.annotation)) for name, field in Trial.model_fields.items()])
