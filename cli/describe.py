@@ -16,6 +16,7 @@ from ..errors import ConfigError, nearest, unknown
 from ..hyper import Hyper
 from ..registry import Registry, definition_of, summary_of
 from ..results.records.models import find_run
+from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import Part, facts, grid, out, say, styled, tell
 from .options import RESULTS, Plugins, Results
@@ -210,23 +211,17 @@ def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
         out.print(grid(["test accuracy, %", "data set", "network", "setting", "source"], said))
 
 
-def _plugin(name: str, plugin: Any, about: Callable[[Any], Row]) -> None:
-    """Describe a plug-in whose metadata are class attributes."""
-    say((name, "bold"), f"  {plugin.summary}", _mark(getattr(plugin, "status", "reference")))
-    say(inspect.getdoc(plugin) or "")
-    say()
-    out.print(facts([("paper", str(getattr(plugin, "paper", None) or "none"))]))
-    _hyper(plugin.hyper)
-
-
 def _other(name: str, member: Any, about: Callable[[Any], Row]) -> None:
-    """Describe what has no page of its own: what lists say of it, and its documentation."""
-    say((name, "bold"), f"  {summary_of(member)}")
-    if declared := {key: value for key, value in about(member).items() if value not in (None, "", {})}:
+    """Describe what has no page of its own: what lists say of it, its documentation and its hyper-parameters."""
+    say((name, "bold"), f"  {summary_of(member)}", _mark(getattr(member, "status", "reference")))
+    known = {"paper": getattr(member, "paper", None), **about(member)}
+    declared = {key: value for key, value in known.items() if value and key not in ("defaults", "status")}
+    if declared:
         out.print(facts([(key, _value(value)) for key, value in declared.items()]))
     text = inspect.getdoc(definition_of(member)) or ""
     if text not in ("", summary_of(member)):
         say(f"\n{text}")
+    _hyper(getattr(member, "hyper", {}))
 
 
 def _measure_page(name: str, one: Any, about: Callable[[Any], Row]) -> None:
@@ -272,33 +267,36 @@ def _run(name: str, store: Store) -> None:
             f"nothing is called {name!r}{meant} `sambench list KIND` shows the names of: {', '.join(LISTS)}"
         )
     record = store.read(find_run(store, name))
-    measured = record.metrics
     changed = {key: value for key, value in record.spec.items() if value not in (None, "", {}, ())}
+    made = record.environment
     rows = [
         ("run", record.run_id),
         *((key, _value(value)) for key, value in changed.items()),
         ("status", record.status),
-    ]
-    if measured is not None:
-        rows += [
-            (f"{measured.split} accuracy", f"{measured.accuracy:.2%} of {measured.count}"),
-            (f"{measured.split} loss", f"{measured.loss:.4f} nats"),
-        ]
-    rows += [
-        ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),
-        ("training time", f"{record.timing.train_seconds:.1f} s on {record.environment.device_name}"),
-        ("made with", f"sambench {record.environment.sambench}, torch {record.environment.torch}"),
+        *outcome(record),
+        ("made with", f"sambench {made.sambench}, torch {made.torch}, on {made.device_name}"),
     ]
     out.print(facts(rows))
 
 
-SHOW = {
-    "variants": _variant_page,
-    "hooks": _plugin,
-    "averages": _plugin,
-    "samplers": _plugin,
-    "measures": _measure_page,
-}
+def outcome(record: RunRecord) -> list[tuple[str, str]]:
+    """Say what a run ended with and what it cost, as (name, value) lines."""
+    rows = [("error", record.error)] if record.error else []
+    if (measured := record.metrics) is not None:
+        rows += [
+            (f"{measured.split} accuracy", f"{measured.accuracy:.2%} of {measured.count}"),
+            (f"{measured.split} loss", f"{measured.loss:.4f} nats"),
+        ]
+    return [
+        *rows,
+        ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),
+        ("forward evaluations", f"{record.counters.forward_evaluations:g}"),
+        *([("devices", str(record.environment.devices))] if record.environment.devices > 1 else []),
+        ("training time", f"{record.timing.train_seconds:.1f} s, {record.timing.images_per_second:.0f} images/s"),
+    ]
+
+
+SHOW = {"variants": _variant_page, "measures": _measure_page}
 """How the members of a kind are described; the others by what lists say of them."""
 
 

@@ -20,9 +20,9 @@ from ..benchmarks.training.signals import note_signals
 from ..datasets.source import Source
 from ..errors import ConfigError
 from ..results.records.models import model_path
-from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import err, facts, out, say
+from .describe import outcome
 from .model_options import model_options, read_fields, read_settings
 from .options import RESULTS, Anew, DataRoot, Device, Every, Keeping, Plugins, Results
 from .progress import run_progress
@@ -102,7 +102,7 @@ def run(
     if not is_main_process:
         return
     say(f"{'already in the store' if known else record.status}: {store.path(spec.run_id)}")
-    out.print(facts(_outcome(spec, record)))
+    out.print(facts([("run", spec.label()), *outcome(record)]))
     if (path := model_path(store, spec.run_id)).is_file():
         say(f"model: {path}")
     elif keep and record.weights is not None:
@@ -124,21 +124,3 @@ def _count(devices: int | None, environment: DistributedEnvironment | None) -> i
             f"start {devices} processes"
         )
     return environment.size
-
-
-def _outcome(spec: RunSpec, record: RunRecord) -> list[tuple[str, str]]:
-    rows = [("run", spec.label())]
-    if record.metrics is not None:
-        rows += [
-            (f"{record.metrics.split} accuracy", f"{record.metrics.accuracy:.2%} of {record.metrics.count}"),
-            (f"{record.metrics.split} loss", f"{record.metrics.loss:.4f} nats"),
-        ]
-    else:
-        rows.append((record.status, record.error or ""))
-    return [
-        *rows,
-        ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),
-        ("forward evaluations", f"{record.counters.forward_evaluations:g}"),
-        *([("devices", str(record.environment.devices))] if record.environment.devices > 1 else []),
-        ("training time", f"{record.timing.train_seconds:.1f} s, {record.timing.images_per_second:.0f} images/s"),
-    ]
