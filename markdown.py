@@ -61,7 +61,7 @@ def escape(text: str) -> str:
         >>> print(escape("# a|b <i> *c* `d_` is_sam [e](f)"))
         \# a\|b &lt;i> \*c\* `d_` is_sam [e\](f)
     """
-    line = printable(text.replace("\n", " "), keep="").strip()
+    line = printable(text.replace("\n", " ")).strip()
     if "``" in line:
         line = line.replace("`", "'")
     parts, end = [], 0
@@ -94,7 +94,7 @@ def code(text: str) -> str:
         >>> code("a b"), code("a`b")
         ('`a b`', '``a`b``')
     """
-    line = printable(text.replace("\n", " "), keep="")
+    line = printable(text.replace("\n", " "))
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     gap = " " if line[:1] in ("", "`") or line[-1:] == "`" else ""
     return f"{fence}{gap}{line}{gap}{fence}"

@@ -45,13 +45,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...datasets.registry import check_name
 from ...datasets.source import Source
 from ...errors import ConfigError, explain, unknown
-from ...reading import parse_toml
 from ...results.records.fields import Distinct, Name, Text, Whole
 from ...results.records.manifest import Calibration, Seconds, Tuning
 from ..spec import RunSpec
 from ..training.keeping import Keep
 from .entries import Entry, ResolvedTrack, expand_entries, resolved_tracks, specs_without_tracks
-from .files import find_suite
+from .files import SUITES
 from .tuning_budget import Budget, read_budget
 
 
@@ -173,11 +172,7 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
     Raises:
         ConfigError: an unknown suite, or all that is wrong in the file, each with the nearest valid name.
     """
-    name, text, folder = find_suite(name_or_path)
-    try:
-        content = parse_toml(text)
-    except ValueError as error:
-        raise ConfigError(f"suite {name_or_path!r} is not valid TOML: {error}") from error
+    name, content, folder = SUITES.parse(name_or_path)
     return _expand(name, content, folder, sources, name_or_path)
 
 
@@ -197,7 +192,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
     except ConfigError as error:
         problems.append(str(error))
     given = {source.name: source for source in overrides}
-    places = {key: Source(key, _absolute(place, folder)) for key, place in content.get("sources", {}).items()}
+    places = {key: Source(key, place).below(folder) for key, place in content.get("sources", {}).items()}
     for source in {**places, **given}.values():
         try:
             check_name(source.name, source.location)
@@ -251,8 +246,3 @@ def _read_keep(table: _Keep) -> str:
     if not table.weights and keep.points:
         raise ConfigError("[keep] at=... is not valid without weights: set weights = true, or leave at out")
     return str(keep) if table.weights else ""
-
-
-def _absolute(place: str, folder: Path) -> str:
-    kind, colon, where = place.partition(":")
-    return f"{kind}:{folder / where}" if colon else place

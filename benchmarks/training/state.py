@@ -14,11 +14,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ...datasets import Augmentation, Dataset, Parts, prepare, take
-from ...datasets.samplers import Draw, get_sampler
+from ...datasets.samplers import SAMPLERS, Draw
 from ...errors import StateError
 from ...results.records.fields import Amount, Frozen, Number, Whole
 from ...results.records.record import CurvePoint, Evaluated, Metrics, pack_bits
-from ...variants import StepRule, WeightAverage, create, create_average, create_hook
+from ...variants import StepRule, create
 from .. import models
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..m_sharpness import check_devices
@@ -105,16 +105,7 @@ class TrainState:
         self.loader = TrainLoader(spec, dataset, self.parts, device)
         self.labels = self.loader.labels
         self.corrupted = (self.parts.train_labels != dataset.train_labels[self.parts.train_ids]).to(device)
-        channels, size, _ = dataset.shape
-        model = models.build(
-            spec.model,
-            classes=len(dataset.classes),
-            channels=channels,
-            image_size=size,
-            norm=spec.norm,
-            seed=spec.seed,
-        )
-        self.model: nn.Module = model.to(device, memory_format=self.loader.layout)  # pyright: ignore[reportCallIssue]
+        self.model: nn.Module = models.build_for(spec, dataset.shape, len(dataset.classes)).to(device)
         self.optimizer: StepRule = create(
             spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
         )
@@ -134,11 +125,20 @@ class TrainState:
             process_group=process_group,
             whole=self.whole,
         )
-        self.sampler = get_sampler(spec.sampler)(
+        self.sampler = SAMPLERS.get(spec.sampler)(
             len(self.labels), spec.batch_size, spec.seed, spec.drop_last, split_hyper(spec).sampler
         )
         self.oracle.total_steps = spec.epochs * self.sampler.steps
-        self.average = self._attach_plugins()
+        self.oracle.attach_plugins(
+            self.optimizer.info,
+            spec.hyper,
+            hook=spec.hook,
+            average=spec.average,
+            ids=self.loader.ids,
+            classes=len(dataset.classes),
+            steps_per_epoch=self.sampler.steps,
+        )
+        self.average = self.oracle.average
         self.began = time.time()
         self.clock, self.evaluation_clock = Clock(device), Clock(device)
         self.epoch = self.step = 0
@@ -147,20 +147,6 @@ class TrainState:
         """Of the epoch's steps of more than one pass: SAM gap, norms of the first and the last gradient, number."""
         self.lr = spec.lr
         self.curve: list[CurvePoint] = []
-
-    def _attach_plugins(self) -> WeightAverage:
-        """Make the loss hook and the weight average of the run, and give them to the oracle."""
-        spec, classes = self.spec, len(self.dataset.classes)
-        hook = create_hook(spec.hook, self.model, ids=self.loader.ids, classes=classes, **split_hyper(spec).hook)
-        average = create_average(
-            spec.average,
-            self.model,
-            steps_per_epoch=self.sampler.steps,
-            total_steps=self.oracle.total_steps,
-            **split_hyper(spec).average,
-        )
-        self.oracle.attach(hook, average, remember="previous" in self.optimizer.info.needs)
-        return average
 
     # -- the verbs of the loop -------------------------------------------------------------------------------
 

@@ -103,18 +103,6 @@ class SuiteManifest(Frozen):
         return tuple(dict.fromkeys((*(run for track in self.tracks for run in track.runs), *self.untracked)))
 
 
-def read_manifests(root: str | Path) -> list[SuiteManifest]:
-    """Read the manifests of a store, in the order of their names.
-
-    Args:
-        root: results folder of the store.
-
-    Raises:
-        StateError: a file is no manifest; the message names it.
-    """
-    return [read_manifest(path) for path in manifest_files(root)]
-
-
 def manifest_files(root: str | Path) -> list[Path]:
     """List the manifest files of a store, in the order of their names."""
     return sorted((Path(root) / FOLDER).glob("*.json"))

@@ -12,10 +12,6 @@ from pydantic import Field, model_validator
 
 from .fields import Amount, Digest, Frozen, Name, Number, Share, Text, Whole, spec_problems
 
-SCHEMA_VERSION = 1
-STATUSES = ("completed", "diverged", "failed")
-
-
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
@@ -163,7 +159,7 @@ class Environment(Frozen):
 class RunRecord(Frozen):
     """Everything one run produced. ``run_id`` must be the hash of ``spec``: checked on every read."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     run_id: Digest
     spec: dict[str, Any]
     status: Literal["completed", "diverged", "failed"]

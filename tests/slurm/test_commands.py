@@ -268,6 +268,6 @@ def test_every_question_to_slurm_has_a_time_limit(cluster, monkeypatch):
     monkeypatch.setattr(
         scheduler.subprocess, "run", lambda *words, **how: limits.append(how["timeout"]) or run(*words, **how)
     )
-    scheduler.max_array_size(), scheduler.partitions(), scheduler.queue(["x"]), scheduler.sacct(["1"])
+    scheduler.max_array_size(), scheduler.time_limits(), scheduler.queue(["x"]), scheduler.sacct(["1"])
     scheduler.cancel(["1"])
     assert limits == [scheduler.COMMAND_TIMEOUT] * 5
