@@ -1,6 +1,5 @@
 """All figures of a store: one file each, the same bytes for the same records."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from ..records.manifest import TRACKS
 from ..records.record import RunRecord
 from ..statistics.aggregate import LEAST_WORKLOADS
 from ..tables.boards import HEADLINE, Board, Boards, Section
-from ..tables.comparability import brief_name, chooses_hyper, key_of, workload_of
+from ..tables.comparability import brief_name, chooses_hyper, file_name, key_of, workload_of
 from ..tables.cross_workload import in_common
 from .critical_difference import rank_figure
 from .error_and_cost import cost_figure, costs_differ, error_figure
@@ -79,7 +78,7 @@ def _of_section(section: Section, records: Sequence[RunRecord]) -> Iterable[tupl
     if sum(bool(row.group) for row in rows) > 1:
         yield "wins", win_figure(rows, title)
     for grid in grids(rows):
-        yield f"{_slug(grid.variant)}-grid", heat_map(grid, f"{brief_name(grid.variant)}: {title}", _INTERVAL)
+        yield f"{file_name(grid.variant)}-grid", heat_map(grid, f"{brief_name(grid.variant)}: {title}", _INTERVAL)
 
 
 def _of_tuning(board: Board, folder: Path) -> list[Path]:
@@ -89,7 +88,7 @@ def _of_tuning(board: Board, folder: Path) -> list[Path]:
     for track in sorted({trial.track for trial in board.trials}, key=HEADLINE.index):
         trials = [trial for trial in board.trials if trial.track == track]
         figure = tuning_figure(trials, f"{brief_name(board.manifest.name)}, tuning at the budget of track {track}")
-        paths += save(figure, folder / f"{_slug(board.manifest.name)}-{track}-tuning")
+        paths += save(figure, folder / f"{file_name(board.manifest.name)}-{track}-tuning")
     return paths
 
 
@@ -115,13 +114,13 @@ def _title(section: Section) -> str:
 
 
 def _stem(board: Board, section: Section) -> str:
-    name = _slug(section.workload.title)
+    name = file_name(section.workload.title)
     if board.manifest is None:
         return name
     several = len({s.workload.key for s in board.sections}) > 1
-    parts = [_slug(board.manifest.name), *([name] if several else []), *([section.track.name] if section.track else [])]
+    parts = [
+        file_name(board.manifest.name),
+        *([name] if several else []),
+        *([section.track.name] if section.track else []),
+    ]
     return "-".join(parts)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.=+]+", "-", brief_name(text)).strip("-.")
