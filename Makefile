@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-slurm lint install board benchmark clean
+.PHONY: quickstart test test-all test-slurm mutation lint install board benchmark clean
 
 quickstart: .venv/installed
 	$(BIN)/sambench quickstart
@@ -17,6 +17,10 @@ test-all: .venv/installed
 # as root, on Debian or a relative: brings up a SLURM cluster of four nodes on this machine, and takes it down again
 test-slurm: .venv/installed
 	$(BIN)/pytest -q -m slurm tests/slurm/real
+
+# an hour on two cores, for nobody to wait for: are the tests tested? a part of it: make mutation MUTANTS="--sample 50"
+mutation: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(MUTANTS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
