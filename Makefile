@@ -30,6 +30,7 @@ lint: .venv/installed
 
 board: .venv/installed
 	$(BIN)/sambench leaderboard --results results --output LEADERBOARD.md --check
+	$(BIN)/sambench study page --results results --output STUDIES.md --check
 
 benchmark: .venv/installed
 	$(BIN)/pytest benchmarks/speed --benchmark-only -s
