@@ -17,6 +17,9 @@ trials = 12
 [time]                           # track T
 seconds = 3600
 
+[predictions]                    # what a study predicts of the runs, before them
+label_noise = "..."
+
 [keep]                           # the evaluated weights of every run, beside its record
 weights = true
 at = [0, 10, "50%"]              # and those after so many epochs, or that share of them
@@ -97,6 +100,7 @@ class _File(BaseModel):
     tuned: Tuning | None = None
     time: _Time = _Time()
     keep: _Keep = _Keep(weights=False)
+    predictions: dict[Name, Text] = {}
     runs: list[_Entry] = []
 
 
@@ -123,6 +127,7 @@ class Suite:
         keep: what of the weights of its runs is kept, as ``--keep`` takes it; empty for nothing.
         place: how it was named, for commands: a shipped suite, or the path of its file; empty for one made in Python.
         references: runs of its reference rows, which are on no track.
+        predictions: study -> what it predicts of the runs; the manifest has it before the first of them.
     """
 
     name: str
@@ -140,6 +145,7 @@ class Suite:
     keep: str = ""
     place: str = ""
     references: tuple[RunSpec, ...] = ()
+    predictions: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def run_ids(self) -> tuple[str, ...]:
@@ -227,6 +233,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         entries=entries,
         tuned=file.tuned,
         seconds=file.time.seconds,
+        predictions=file.predictions,
         place=given_as,
         **found,
     )

@@ -22,12 +22,21 @@ class ClassificationOracle(Oracle):
     Args:
         model: in training mode, on its device.
         label_smoothing: of the cross-entropy.
+        gradient_norms: whether to take the norm of every pass's gradient.
         **settings: as for :class:`.oracle.Oracle`.
     """
 
     batch: Batch
 
-    def __init__(self, model: nn.Module, *, label_smoothing: float = 0.0, total_steps: int = 1, **settings: Any):
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        label_smoothing: float = 0.0,
+        total_steps: int = 1,
+        gradient_norms: bool = False,
+        **settings: Any,
+    ):
         super().__init__(
             model,
             loss=self._cross_entropy,
@@ -35,7 +44,7 @@ class ClassificationOracle(Oracle):
             hook=LossHook(model, torch.empty(0), 0, {}),
             average=WeightAverage(model, {}),
             total_steps=total_steps,
-            gradient_norms=False,
+            gradient_norms=gradient_norms,
             **settings,
         )
         self.label_smoothing = label_smoothing

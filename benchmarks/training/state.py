@@ -1,6 +1,8 @@
 """The state of a run: everything the loop works on, built from the spec, saved and restored as one."""
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -62,6 +64,7 @@ class Position(Frozen):
     step: Whole
     lr: Number
     curve: tuple[CurvePoint, ...]
+    began: Amount
     seconds: Amount
     evaluation_seconds: Amount
     devices: Whole = Field(gt=0)
@@ -118,6 +121,7 @@ class TrainState:
             weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
             accumulate=spec.accumulate,
             clip=spec.clip,
+            gradient_norms=self.optimizer.info.declared_gradients(spec.hyper) > 1,
             process_group=process_group,
             whole=self.whole,
         )
@@ -135,9 +139,12 @@ class TrainState:
             steps_per_epoch=self.sampler.steps,
         )
         self.average = self.oracle.average
+        self.began = time.time()
         self.clock, self.evaluation_clock = Clock(device), Clock(device)
         self.epoch = self.step = 0
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.pass_sums = torch.zeros(4, dtype=torch.float64, device=device)
+        """Of the epoch's steps of more than one pass: SAM gap, norms of the first and the last gradient, number."""
         self.lr = spec.lr
         self.curve: list[CurvePoint] = []
 
@@ -238,12 +245,28 @@ class TrainState:
         )
         return Measurement(metrics, describe_average(self.average, passes), weights)
 
+    def note_passes(self) -> None:
+        """Add what the passes of a step tell of it, on the device: nothing is evaluated or waited for."""
+        gap, norms = self.oracle.sam_gap, self.oracle.gradient_norms
+        if gap is not None and norms and len(norms) > 1:
+            self.pass_sums += torch.stack([gap, norms[0], norms[-1], torch.ones_like(gap)])
+
     def total_loss(self) -> float:
         """Return the sum of the epoch's losses so far, the same on every device; it is waited for."""
-        total = self.loss_sum.clone()
+        return float(self._total(self.loss_sum))
+
+    def _total(self, sums: Tensor) -> Tensor:
+        total = sums.clone()
         if not self.whole:
             self.process_group.mean_([total])
-        return float(total)
+        return total
+
+    def _pass_means(self) -> dict[str, float | None]:
+        """Return the means over the epoch's steps of more than one pass; None without one, and beyond all numbers."""
+        *sums, steps = self._total(self.pass_sums).tolist()
+        means = [total / steps if steps else math.inf for total in sums]
+        names = ("sam_gap", "gradient_norm", "perturbed_gradient_norm")
+        return {name: mean if math.isfinite(mean) else None for name, mean in zip(names, means, strict=True)}
 
     def end_epoch(self) -> None:
         """Close the epoch: its mean loss, and a measurement on the held-out part when one is due."""
@@ -269,9 +292,11 @@ class TrainState:
                 validation_loss=held_out.loss if held_out else None,
                 validation_accuracy=held_out.accuracy if held_out else None,
                 **fit,
+                **self._pass_means(),
             )
         )
         self.loss_sum.zero_()
+        self.pass_sums.zero_()
         self.epoch = done
         self.evaluation_clock.stop()
 
@@ -296,8 +321,10 @@ class TrainState:
             "epoch": self.epoch,
             "step": self.step,
             "loss_sum": self.loss_sum,
+            "pass_sums": self.pass_sums,
             "lr": self.lr,
             "curve": [point.model_dump() for point in self.curve],
+            "began": self.began,
             "seconds": self.clock.seconds,
             "evaluation_seconds": self.evaluation_clock.seconds,
             "devices": self.process_group.size,
@@ -308,7 +335,7 @@ class TrainState:
         """What devices that evaluate their own shares of a batch do not have in common."""
         variant = dict(self.optimizer.state_dict()["variant"])
         variant["own"] = {i: {key: t.cpu() for key, t in own.items()} for i, own in variant["own"].items()}
-        apart = {"variant": variant, "loss_sum": self.loss_sum.cpu()}
+        apart = {"variant": variant, "loss_sum": self.loss_sum.cpu(), "pass_sums": self.pass_sums.cpu()}
         before = self.oracle.before
         return apart if before is None else {**apart, "before": before.to(torch.device("cpu")).state_dict()}
 
@@ -337,7 +364,9 @@ class TrainState:
         self.oracle.load_state_dict({**state["oracle"], **{k: v for k, v in apart.items() if k == "before"}})
         self.sampler.load_state_dict(state["sampler"])
         self.epoch, self.step, self.lr, self.curve = at.epoch, at.step, at.lr, list(at.curve)
-        self.loss_sum.copy_(apart.get("loss_sum", state["loss_sum"]))
+        for name in ("loss_sum", "pass_sums"):
+            getattr(self, name).copy_(apart.get(name, state[name]))
+        self.began = at.began
         self.clock.seconds, self.evaluation_clock.seconds = at.seconds, at.evaluation_seconds
 
 

@@ -49,8 +49,22 @@ def check_suite(found: Contents, manifest: SuiteManifest) -> Iterator[Finding]:
         yield from _budget(track, completed, _tuned_epochs(found.trials(manifest), track))
         if track.name == "T":
             yield from _hardware(track, entries)
+    yield from _predicted(found, manifest, file)
     untracked = [found.entries[run] for run in manifest.untracked if run in found.entries]
     yield from _seeds(manifest, "", untracked, file, whole=not missing, serious=False)
+
+
+def _predicted(found: Contents, manifest: SuiteManifest, file: str) -> Iterator[Finding]:
+    """Check that no run began before what studies predict of it was written."""
+    began = {run: found.entries[run].record.timing.began for run in manifest.runs if run in found.entries}
+    early = [run for run, at in began.items() if at is None or manifest.registered is None or at < manifest.registered]
+    if manifest.predictions and early:
+        yield Finding(
+            file,
+            f"predictions of {', '.join(manifest.predictions)}",
+            f"{len(early)} of {len(began)} runs (the first is {early[0][:12]}) are not known to have begun after them",
+            "Make the runs anew under another name of the suite, with seeds that nobody has seen",
+        )
 
 
 def _tuning(found: Contents, manifest: SuiteManifest, file: str) -> Iterator[Finding]:
