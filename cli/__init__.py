@@ -45,6 +45,7 @@ COMMANDS = {
         "leaderboard": "leaderboard:leaderboard",
         "compare": "compare:compare",
         "plot": "plot:plot",
+        "site": "site:site",
         "export": "export:export",
         "validate": "validate:validate",
         "merge": "merge:merge",
