@@ -49,6 +49,8 @@ COMMANDS = {
         "export": "export:export",
         "validate": "validate:validate",
         "merge": "merge:merge",
+        "publish": "publish:publish",
+        "pull": "publish:pull",
     },
     "Extend": {"new": "new:new", "check": "check:check"},
 }

@@ -71,6 +71,8 @@ def launch(
         f"{suite}{results_option(results)}",
         on,
     )
+    if on != "slurm":
+        say(f"site: `sambench site{results_option(results)}` writes {results / 'html' / 'index.html'}")
 
 
 @contextmanager

@@ -25,8 +25,8 @@ def write_site(
 ) -> Path:
     """Write the site of a results folder: ``index.html`` with what it needs beside it, or one file.
 
-    It works from ``file://`` and from any static host, and loads nothing from elsewhere. What this installation knows of
-    the variants goes into it: cards, conformance, and which rows are stale.
+    It works from ``file://`` and from any static host, and loads nothing from elsewhere. What this installation knows
+    of the variants goes into it: cards, conformance, and which rows are stale.
 
     Args:
         results: the results folder.
@@ -56,7 +56,7 @@ def write_site(
 
     results = Path(results)
     output = Path(output) if output else results / (f"{FOLDER}.html" if single else FOLDER)
-    checks, store = conformance_checks(), Store(results)
+    checks, store, known = conformance_checks(), Store(results), {info.name for info in list_variants()}
     page = output if single else output / "index.html"
     if records is None:
         inside = page.resolve().is_relative_to(results.resolve())
@@ -68,7 +68,7 @@ def write_site(
         output,
         single=single,
         records=records,
-        cards={info.name: describe(info.name, checks) for info in list_variants()},
+        card=lambda name: describe(name, checks) if name in known else "",
         checks=checks,
         theory=next((path for path in theory if path.is_file()), None),
     )

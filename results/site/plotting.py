@@ -4,6 +4,8 @@ Of what Python packages ship it is the small one, 0.9 MB to Plotly's 4.8, and th
 be run as a program: its expressions are interpreted.
 """
 
+from importlib.metadata import version
+
 from ...atomic import atomic_write_bytes, default_folder, make_folder
 from ...errors import ConfigError
 
@@ -20,10 +22,10 @@ def plotting_library() -> str:
         raise ConfigError(
             "a site takes vl-convert-python, which has its plotting library; `pip install 'sambench[site]'` installs it"
         ) from error
-    path = default_folder("site", "SAMBENCH_CACHE") / f"vega-{vl_convert.__version__}.js"
+    path = default_folder("site", "SAMBENCH_CACHE") / f"vega-{version('vl-convert-python')}.js"
     if path.is_file():
         return path.read_text(encoding="utf-8")
-    script = vl_convert.javascript_bundle()
+    script = vl_convert.javascript_bundle(None)
     make_folder(path.parent)
     atomic_write_bytes(path, script.encode())
     return script

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def write_pages(
     *,
     single: bool = False,
     records: str = "",
-    cards: Mapping[str, str] | None = None,
+    card: Callable[[str], str] = lambda _: "",
     checks: Checks | None = None,
     theory: Path | None = None,
 ) -> Path:
@@ -53,7 +53,7 @@ def write_pages(
         output: the folder to write to, or with ``single`` the file.
         single: whether everything goes into one file.
         records: address of the folder of records as seen from the page, with a slash; empty where there is none.
-        cards: variant -> its page in Markdown.
+        card: name of a variant -> its page in Markdown, empty for one that is not known here.
         checks: variant -> conformance check -> result.
         theory: page of theory experiments in Markdown, whose figures lie beside it.
 
@@ -94,7 +94,7 @@ def write_pages(
         tables=[table for part in parts for table in part.tables],
         found=found,
         across="\n\n".join(across_workloads([s for s in found.sections if not s.reference])),
-        cards={name: html(page, link=_card_link, deeper=1) for name, page in (cards or {}).items() if name in shown},
+        cards={name: html(page, link=_card_link, deeper=1) for name in sorted(shown) if (page := card(name))},
         theory=html(theory.read_text(encoding="utf-8"), image=images, deeper=1) if theory else "",
         files={name: (len(data), _packed(data) if single else "") for name, data in files.items()},
         data=_in_script(_data(parts, runs, records)),

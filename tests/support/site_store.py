@@ -32,7 +32,7 @@ def fill(root: Path, workloads: int = 2, methods: int = 4, seeds: int = 5, epoch
                 accuracy = 0.9 - 0.004 * at + 0.001 * ((7 * seed + 3 * at) % 5) - 0.01 * workload
                 spec = {"variant": variant, "noise": workload / 100, "seed": seed, "epochs": epochs, "hyper": {}}
                 record = build_record(**(spec | {"accuracy": accuracy, "count": 10_000} | fields))
-                store.path(record.run_id).write_text(record.model_dump_json())  # without the slow fsyncs
+                store.path(record.run_id).write_text(f"{record.model_dump_json()}\n")  # without the slow fsyncs
                 runs.append(record.run_id)
         add_suite(store, f"suite-{workload}", runs)
     return store
@@ -52,7 +52,7 @@ def fill_grid(store: Store) -> None:
                     accuracy=0.9 + 0.01 * rho + 0.001 * seed - 0.01 * lam,
                     count=10_000,
                 )
-                store.path(record.run_id).write_text(record.model_dump_json())
+                store.path(record.run_id).write_text(f"{record.model_dump_json()}\n")
                 runs.append(record.run_id)
     add_suite(store, "grid", runs)
 

@@ -118,9 +118,8 @@ def test_texts_of_others_do_not_act(tmp_path, site):
     bad.append(build_record(variant="javascript:alert(1)", model="<img src=x onerror=1>", seed=7, status="diverged"))
     for record in bad:
         store.path(record.run_id).write_text(record.model_dump_json())
-    add_suite(
-        store, "hostile", [record.run_id for record in bad], title=HOSTILE, text=f"{HOSTILE}\n\n[a](javascript:1)"
-    )
+    runs = [record.run_id for record in bad]
+    add_suite(store, "hostile", runs, title=HOSTILE, text=f"{HOSTILE}\n\n[a](javascript:1)")
     page = site(store.root, single=True)
     assert {tag for tag, _ in page.elements} <= {tag for tag, _ in plain.elements} | {"math"}
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
@@ -145,11 +144,8 @@ def test_a_policy_lets_nothing_else_run_or_load(tmp_path, site):
 def test_one_file_holds_the_downloads(tmp_path, site):
     store = fill(tmp_path / "r", workloads=1)
     page = site(store.root, single=True)
-    packed = {
-        a["id"]: text
-        for (_, a), text in zip([e for e in page.elements if e[0] == "script"], page.scripts, strict=True)
-        if "id" in a
-    }
+    scripts = [attributes.get("id") for tag, attributes in page.elements if tag == "script"]
+    packed = dict(zip(scripts, page.scripts, strict=True))
     table = pd.read_parquet(io.BytesIO(gzip.decompress(base64.b64decode(packed["file-runs.parquet"]))))
     assert sorted(table.run_id) == store.run_ids()
     site(store.root)
@@ -186,6 +182,6 @@ def test_the_library_is_made_once(monkeypatch, tmp_path):
 
     monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path))
     made = []
-    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda: made.append(1) or "a library")
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda _: made.append(1) or "a library")
     assert [plotting.plotting_library() for _ in range(2)] == ["a library"] * 2
     assert made == [1]
