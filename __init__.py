@@ -16,6 +16,7 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .benchmarks.measuring.measurements import MeasuringOptions, measure_runs
+    from .benchmarks.measuring.slices import surface
     from .benchmarks.resolve import make_spec
     from .benchmarks.spec import RunSpec
     from .benchmarks.suites.suite import Suite, load_suite
@@ -57,6 +58,7 @@ __all__ = [
     "measure_runs",
     "register",
     "run_spec",
+    "surface",
 ]
 
 __getattr__ = attach(
@@ -86,5 +88,6 @@ __getattr__ = attach(
         "measure_runs": ".benchmarks.measuring.measurements",
         "register": ".variants.registry",
         "run_spec": ".benchmarks.training.run",
+        "surface": ".benchmarks.measuring.slices",
     },
 )
