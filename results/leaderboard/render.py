@@ -15,6 +15,7 @@ from ..tables.cross_workload import across_workloads
 from ..tables.published import VALUE, Source, by_source
 from .cells import COLUMNS, EDGE, LEFT, UNVERIFIED, cells
 from .footnotes import exclusions, notes, origin, track_text
+from .measured import measured
 
 COMMAND = "sambench leaderboard"
 
@@ -148,6 +149,7 @@ def _section(section: Section, checks: Checks) -> list[str]:
         f"All runs: {code(protocol(workload.shared | workload.common))}",
         table(COLUMNS, rows, LEFT),
         _list(notes(section)),
+        *measured(section),
     ]
 
 
