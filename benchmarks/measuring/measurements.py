@@ -263,7 +263,11 @@ def open_subject(run_id: str, options: MeasuringOptions) -> Subject:
     kept = read_model(store, run_id, FINAL if options.epoch is None else options.epoch)
     location = source.location if source else record.spec["dataset"]
     return Subject(
-        record, kept, _dataset(location, record.spec["dataset"], options.data_root), pick_device(options.device)
+        record,
+        kept,
+        _dataset(location, record.spec["dataset"], options.data_root),
+        pick_device(options.device),
+        lambda another: open_subject(another, options),
     )
 
 
