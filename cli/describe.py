@@ -87,6 +87,7 @@ KINDS = {
     "experiments": Kind("benchmarks.theory.experiments.base:EXPERIMENTS"),
     "checks": Kind("benchmarks.conformance.check:CHECKS", lambda check: {"number": check.number}),
     "measures": Kind("benchmarks.measuring.registry:MEASURES", _measure),
+    "studies": Kind("benchmarks.studying.registry:STUDIES"),
     "strategies": Kind("benchmarks.tuning.strategies:STRATEGIES"),
     "executors": Kind("slurm.executor:EXECUTORS"),
 }

@@ -129,7 +129,7 @@ def test_record(folder, made):
     path.write_bytes(data)
     found = list(store.scan())
     boards = assemble(found)
-    assert render(boards).encode()
+    assert all(page.encode() for page in render(boards).values())
     if isinstance(found[0], RunRecord):
         frame(found)
     else:

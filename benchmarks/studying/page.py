@@ -33,7 +33,7 @@ def findings(results: str | Path) -> list[tuple[Study, Finding | None]]:
 def judge(one: Study, evidence: Evidence) -> Finding | None:
     """Judge one study; ``None`` if its runs are not all there."""
     try:
-        return one.judge(evidence)
+        return one.function(evidence)
     except MissingError:
         return None
 

@@ -47,7 +47,7 @@ class Study:
         suite: the shipped suite whose runs decide; its ``[predictions]`` have a text for this study.
         margin: the effect that the claim needs, in percentage points of test error; the prediction names it.
         rule: how the verdict is reached, one sentence.
-        judge: evidence -> finding.
+        function: evidence -> finding.
         at_scale: the shipped suite of the same question at the papers' size; empty if there is none.
     """
 
@@ -59,7 +59,7 @@ class Study:
     suite: str
     margin: float
     rule: str
-    judge: Callable[[Evidence], Finding]
+    function: Callable[[Evidence], Finding]
     at_scale: str = ""
 
     @property
@@ -89,8 +89,8 @@ def study(
         ConfigError: the name is taken.
     """
 
-    def add(judge: Callable[[Evidence], Finding]) -> Callable[[Evidence], Finding]:
-        STUDIES.add(name, Study(name, claim, papers, setting, departs, suite, margin, rule, judge, at_scale))
-        return judge
+    def add(function: Callable[[Evidence], Finding]) -> Callable[[Evidence], Finding]:
+        STUDIES.add(name, Study(name, claim, papers, setting, departs, suite, margin, rule, function, at_scale))
+        return function
 
     return add

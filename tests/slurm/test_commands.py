@@ -73,8 +73,8 @@ def test_local_debug_and_slurm_make_the_same_records(suite, running, tmp_path, u
         assert local.environment.threads == slurm.environment.threads == 1
     boards = []
     for place in ("local", "slurm"):
-        sambench("leaderboard", "--results", tmp_path / place, "--output", tmp_path / "board.md")
-        boards.append(without_times((tmp_path / "board.md").read_text()))
+        sambench("leaderboard", "--results", tmp_path / place)
+        boards.append(without_times((tmp_path / place / "boards" / "four.md").read_text()))
     assert boards[0] == boards[1]
     assert "`sambench launch four.toml`: 4 runs" in boards[0]
 

@@ -112,7 +112,7 @@ def test_no_suite_predicts_for_a_study_that_is_not_there() -> None:
 @pytest.mark.parametrize("truth", [1, -1, 0])
 @STUDY
 def test_the_verdict_is_what_is_known(one: Study, truth: int, evidence: Callable[[str, int], Evidence]) -> None:
-    assert one.judge(evidence(one.suite, truth)).outcome == DECIDED[truth]
+    assert one.function(evidence(one.suite, truth)).outcome == DECIDED[truth]
 
 
 def test_the_page_has_every_study_and_its_numbers(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_the_page_has_every_study_and_its_numbers(tmp_path: Path) -> None:
     text = page(findings(tmp_path))
     assert all(f"## {study.name}" in text for study in STUDIES.all())
     assert "not run yet" in text
-    finding = one.judge(Evidence.of(tmp_path, one.suite))
+    finding = one.function(Evidence.of(tmp_path, one.suite))
     assert f"{finding.parts[0].verdict.low:+.2f}".replace("-", "−") in text
     assert "**supported here**" in text
     assert page(findings(tmp_path)) == text
