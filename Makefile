@@ -2,17 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-slurm mutation lint install board benchmark clean
+.PHONY: quickstart test test-all test-browser test-slurm mutation lint install board benchmark clean
 
 quickstart: .venv/installed
 	$(BIN)/sambench quickstart
 
 # two processes of one thread each: small tensors gain nothing from more threads
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow and not browser"
 
 test-all: .venv/installed
 	$(BIN)/pytest -q
+
+# the site in Debian's chromium: apt-get install chromium
+test-browser: .venv/installed
+	$(BIN)/pytest -q -m browser tests/browser
 
 # as root, on Debian or a relative: brings up a SLURM cluster of four nodes on this machine, and takes it down again
 test-slurm: .venv/installed

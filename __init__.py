@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .benchmarks.training.kept_network import load_model
     from .benchmarks.training.oracle import Oracle
     from .benchmarks.training.run import run_spec
+    from .cli.site import write_site
     from .errors import ConfigError, DataError, SambenchError, StateError
     from .registry import load_plugin
     from .results.records.store import Store
@@ -57,11 +58,13 @@ __all__ = [
     "measure_runs",
     "register",
     "run_spec",
+    "write_site",
 ]
 
 __getattr__ = attach(
     __name__,
     {
+        ".cli.site": "write_site",
         ".benchmarks.measuring.measurements": "MeasuringOptions measure_runs",
         ".benchmarks.resolve": "make_spec",
         ".benchmarks.spec": "RunSpec",

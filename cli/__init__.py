@@ -45,9 +45,12 @@ COMMANDS = {
         "leaderboard": "leaderboard:leaderboard",
         "compare": "compare:compare",
         "plot": "plot:plot",
+        "site": "site:site",
         "export": "export:export",
         "validate": "validate:validate",
         "merge": "merge:merge",
+        "publish": "publish:publish",
+        "pull": "publish:pull",
     },
     "Extend": {"new": "new:new", "check": "check:check"},
 }

@@ -50,6 +50,8 @@ def launch(
         watch=show,
     )
     report(ended, f"{suite.place}{results_option(results)}", executor.name)
+    if executor.name != "slurm":
+        say(f"site: `sambench site{results_option(results)}` writes {results / 'html' / 'index.html'}")
 
 
 def show(plan: "Plan", executor: "Executor") -> "AbstractContextManager[Listen]":

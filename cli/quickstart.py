@@ -1,9 +1,11 @@
 """``sambench quickstart``: from nothing to a leaderboard that was trained here."""
 
+from ..errors import ConfigError
 from .console import say, tell
 from .launch import report, show
 from .leaderboard import conformance_checks, good_records, print_board
 from .options import RESULTS, Device, Results, Workers
+from .site import write_site
 from .theory import quick_figure
 
 
@@ -33,4 +35,9 @@ def quickstart(
     for path in plots.draw(found, good_records(store), figures):
         tell(f"figure: {path}")
     tell(f"figure: {quick_figure(figures)}")
+    try:
+        page = str(write_site(results))
+    except ConfigError as missing:  # an extra that is not installed spoils no quickstart
+        page = f"none: {missing}"
     say(f"board: {board.front}")
+    say(f"site: {page}")

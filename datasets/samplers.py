@@ -57,7 +57,7 @@ def systematic(probabilities: Tensor, offset: float, count: int) -> Tensor:
     """
     points = (offset + torch.arange(count, dtype=torch.float64) / count) % 1.0
     edges = torch.cumsum(probabilities, 0)
-    return torch.searchsorted(edges / edges[-1], points, right=True).clamp_(max=len(probabilities) - 1)
+    return torch.searchsorted(edges / edges[-1], points, right=True)
 
 
 def mixture(scores: Tensor, mix: float) -> Tensor:
