@@ -101,7 +101,7 @@ def test_the_setting_that_is_marked_is_the_best_and_so_are_its_edges(small_suite
 def test_what_an_entry_fixes_stays_in_the_final_suite(small_suite, runner, tmp_path):
     head, *_ = small_suite.text.replace('"E", "G"', '"E"').split("[[runs]]")
     suite, store = small_suite(f'{head}[[runs]]\nvariant = "unified_sam"\nlam = 0.5\nclip = 2.0\n'), Store(tmp_path)
-    trials = tune(suite, store, find_strategy("halton", 3), runner(store))
+    trials = tune(suite, store, STRATEGIES.get("halton")(3), runner(store))
     path = tmp_path / "small.toml"
     path.write_text(text := final_suite(suite, trials, "small.parquet", "0" * 64))
     assert {(spec.clip, spec.hyper["lam"]) for spec in load_suite(str(path)).resolved_tracks[0].specs} == {(2.0, 0.5)}
@@ -260,7 +260,7 @@ def test_optuna_learns_from_scores_and_repeats_itself():
 @pytest.mark.parametrize(("scale", "median"), [("log", 0.01), ("linear", 0.5)])
 def test_optuna_proposes_on_the_scale_of_the_range(scale, median):
     """Before it has learned anything, half of its proposals lie below the middle of that scale."""
-    method, axes = find_strategy("optuna", 99), (Axis("x", 1e-4, 1.0, scale),)
+    method, axes = STRATEGIES.get("optuna")(99), (Axis("x", 1e-4, 1.0, scale),)
     found = [method.propose(axes, number, [])["x"] for number in range(1, 41)]
     assert 10 <= sum(x < median for x in found) <= 30
 
