@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..records.behaviour import Code
 from ..records.manifest import SuiteManifest, Track, manifest_files, read_manifest
-from ..records.measurement import Measurements
+from ..records.measurement import Measurement, Measurements
 from ..records.record import RunRecord
 from ..records.retractions import reasons, scan_retractions
 from ..records.store import Damaged, DamagedError, Store
@@ -17,7 +17,6 @@ from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, read_ledger
 from .comparability import setting_of
 from .grouping import Collection, RunSummary
-from .measured import headlines
 from .tiers import VERIFICATION, tier
 from .workload_table import Workload, tables
 
@@ -113,7 +112,7 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
     retracted = list(scan_retractions(store.root))
     measurements = list(Measurements(store).scan())
     damaged += [one for one in [*retracted, *measurements] if isinstance(one, Damaged)]
-    values = headlines(one for one in measurements if not isinstance(one, Damaged))
+    values = _headlines(one for one in measurements if not isinstance(one, Damaged))
     found = assemble(
         chain(damaged, store.scan()),
         manifests,
@@ -124,6 +123,16 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
     )
     boards = (replace(board, sections=tuple(_measured(s, values) for s in board.sections)) for board in found.boards)
     return replace(found, boards=tuple(boards))
+
+
+def _headlines(measurements: Iterable[Measurement]) -> dict[str, dict[str, float]]:
+    """Return the first value of each measure of final weights: run id -> label -> value; missing ones are left out."""
+    found: dict[str, dict[str, float]] = {}
+    for one in measurements:
+        first = next(iter(one.values.values()), None)
+        if one.epoch is None and first is not None:
+            found.setdefault(one.run_id, {})[one.label] = first
+    return found
 
 
 def _measured(section: Section, values: Mapping[str, dict[str, float]]) -> Section:
