@@ -106,9 +106,9 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
         StateError: the folder of the records cannot be read.
     """
     damaged = list[Damaged]()
-    manifests = _readable(read_manifest, manifest_files(store.root), damaged)
+    manifests = readable(read_manifest, manifest_files(store.root), damaged)
     names = sorted({manifest.tuning.ledger for manifest in manifests if manifest.tuning})
-    ledgers = {name: _readable(read_ledger, [store.root / LEDGERS / name], damaged) for name in names}
+    ledgers = {name: readable(read_ledger, [store.root / LEDGERS / name], damaged) for name in names}
     retracted = list(scan_retractions(store.root))
     measurements = list(Measurements(store).scan())
     damaged += [one for one in [*retracted, *measurements] if isinstance(one, Damaged)]
@@ -140,7 +140,8 @@ def _measured(section: Section, values: Mapping[str, dict[str, float]]) -> Secti
     return replace(section, measured={run: values[run] for run in runs})
 
 
-def _readable(read: Callable[[Path], Found], paths: Iterable[Path], damaged: list[Damaged]) -> list[Found]:
+def readable(read: Callable[[Path], Found], paths: Iterable[Path], damaged: list[Damaged]) -> list[Found]:
+    """Read the files that can be read; the others are added to ``damaged``."""
     found = list[Found]()
     for path in paths:
         try:
