@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-browser test-slurm lint install board benchmark clean
+.PHONY: quickstart test test-all test-browser test-slurm mutation lint install board benchmark clean
 
 quickstart: .venv/installed
 	$(BIN)/sambench quickstart
@@ -22,6 +22,10 @@ test-browser: .venv/installed
 test-slurm: .venv/installed
 	$(BIN)/pytest -q -m slurm tests/slurm/real
 
+# an hour on two cores, for nobody to wait for: are the tests tested? a part of it: make mutation MUTANTS="--sample 50"
+mutation: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(MUTANTS)
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -30,6 +34,7 @@ lint: .venv/installed
 
 board: .venv/installed
 	$(BIN)/sambench leaderboard --results results --output LEADERBOARD.md --check
+	$(BIN)/sambench study page --results results --output STUDIES.md --check
 
 benchmark: .venv/installed
 	$(BIN)/pytest benchmarks/speed --benchmark-only -s

@@ -27,7 +27,7 @@ from ..version import __version__
 from .console import LogHandler, say, tell
 
 COMMANDS = {
-    "Look": {"list": "describe:list_", "describe": "describe:describe", "theory": "theory:app"},
+    "Look": {"list": "describe:list_", "describe": "describe:describe", "theory": "theory:app", "study": "study:app"},
     "Run": {"run": "run:run"},
     "Suites": {
         "quickstart": "quickstart:quickstart",

@@ -18,6 +18,7 @@ def quickstart(
     from ..benchmarks.training.behaviour import codes_today
     from ..results import plots
     from ..results.leaderboard import render as boards
+    from ..results.leaderboard.place import Place
     from ..results.records.store import Store
     from ..results.tables.boards import gather
     from ..slurm.executor import LocalExecutor
@@ -27,9 +28,9 @@ def quickstart(
     report(
         launch_suite("quickstart", results, executor, command="sambench quickstart", watch=show), "quickstart", "local"
     )
-    store, board, figures = Store(results), results / "LEADERBOARD.md", results / "figures"
+    store, board, figures = Store(results), Place.of(results), results / "figures"
     found = gather(store, codes_today())
-    boards.write(boards.render(found, conformance_checks()), board)
+    boards.write(boards.render(found, conformance_checks(), place=board))
     print_board(found)
     for path in plots.draw(found, good_records(store), figures):
         tell(f"figure: {path}")
@@ -38,5 +39,5 @@ def quickstart(
         page = str(write_site(results))
     except ConfigError as missing:  # an extra that is not installed spoils no quickstart
         page = f"none: {missing}"
-    say(f"board: {board}")
+    say(f"board: {board.front}")
     say(f"site: {page}")

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from ...atomic import atomic_write_bytes, check_writable, make_folder, remove_leftovers
 from ...errors import StateError, explain
-from ...reading import read_bytes, shown
+from ...plain_text import printable
+from ...reading import read_bytes
 from .lease import lease_status
 from .record import RunRecord
 
@@ -40,10 +41,10 @@ class Damaged:
     @property
     def name(self) -> str:
         """The file's name, as it can be printed."""
-        return shown(self.path.name)
+        return printable(self.path.name)
 
     def __str__(self) -> str:
-        return f"the {self.kind} {shown(self.path)} cannot be used: {self.problem}. {self.way_out}"
+        return f"the {self.kind} {printable(str(self.path))} cannot be used: {self.problem}. {self.way_out}"
 
 
 class DamagedError(StateError):

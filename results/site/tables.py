@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from ..leaderboard.cells import COLUMNS, LEFT, cells
 from ..leaderboard.footnotes import exclusions, notes, origin, track_text
+from ..leaderboard.front import in_order
+from ..leaderboard.suite_page import REFERENCE, title_of
 from ..plots.heatmap import grids
 from ..plots.learning_curves import mean_curves
 from ..records.conformance import Checks
@@ -146,7 +148,7 @@ def parts_of(found: Boards, runs: Runs, checks: Checks, measurements: Sequence[M
     measured: dict[str, list[Measurement]] = defaultdict(list)
     for one in measurements:
         measured[one.run_id].append(one)
-    shown = [board for board in found.boards if any(section.workload.rows for section in board.sections)]
+    shown = in_order([board for board in found.boards if any(section.workload.rows for section in board.sections)])
     return [_part(number, board, runs, checks, measured) for number, board in enumerate(shown)]
 
 
@@ -155,7 +157,7 @@ def _part(number: int, board: Board, runs: Runs, checks: Checks, measured: Mappi
     command = manifest.command if manifest else "sambench run, with the settings of the row"
     sections = [section for section in board.sections if section.workload.rows]
     return Part(
-        manifest.title if manifest else "Other runs",
+        title_of(board),
         manifest.description if manifest else "",
         origin(board),
         tuple(exclusions(board)),
@@ -189,9 +191,7 @@ def _table(
     plots += ["pairs"] if any(data["pairs"]) else []
     plots += [f"grid{at}" for at in range(len(data["grids"]))]
     measures = _measures(rows, measured)
-    about = track_text(track, rows) if track else ""
-    if section.reference:
-        about = "Reference rows: settings of their own, in no group and compared with nothing."
+    about = track_text(track, rows) if track else REFERENCE * section.reference
     return Table(
         id=name,
         title=workload.title,

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from sambench.datasets import samplers
-from sambench.datasets.samplers import Importance, Presample, SamplingPolicy, get_sampler, list_samplers, systematic
+from sambench.datasets.samplers import SAMPLERS, Importance, Presample, SamplingPolicy, systematic
 from sambench.errors import ConfigError
 from sambench.hyper import resolve
 
-POLICIES = [policy.name for policy in list_samplers()]
+POLICIES = [policy.name for policy in SAMPLERS.all()]
 
 
 def make(name, count=24, batch=6, seed=0, **hyper):
-    policy = get_sampler(name)
+    policy = SAMPLERS.get(name)
     return policy(count, batch, seed, False, resolve(name, policy.hyper, hyper))
 
 
@@ -199,6 +199,6 @@ def test_bad_settings_are_refused_with_the_valid_ones(name, hyper, message):
 
 def test_bad_names_and_sizes():
     with pytest.raises(ConfigError, match="did you mean 'importance'"):
-        get_sampler("importence")
+        SAMPLERS.get("importence")
     with pytest.raises(ConfigError, match="batch_size=30 exceeds the 24"):
         SamplingPolicy(24, 30, 0, True, {})

@@ -1,6 +1,7 @@
 """Tracks: nobody gets more than the budget, schedules stretch, and the runs count what was planned."""
 
 import pytest
+from synthetic import read_manifests
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.preregistration import preregister
@@ -8,7 +9,6 @@ from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.suites.tracks import budget_of, epochs_within, fit
 from sambench.benchmarks.training.run import run_spec
 from sambench.errors import ConfigError, StateError
-from sambench.results.records.manifest import read_manifests
 from sambench.results.records.store import Store
 from sambench.variants import list_variants
 

@@ -9,7 +9,7 @@ import pytest
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.tuning.search import finalists, tune, tuned_entries
 from sambench.benchmarks.tuning.space import Axis
-from sambench.benchmarks.tuning.strategies import Tried, find_strategy
+from sambench.benchmarks.tuning.strategies import STRATEGIES, Tried
 from sambench.benchmarks.tuning.tuned_suite import final_suite
 from sambench.errors import ConfigError, StateError
 from sambench.results.records.store import Store
@@ -23,7 +23,7 @@ def tuned(small_suite, runner, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("tuning"))
     run = runner(store)
     suite = small_suite()
-    return suite, tune(suite, store, find_strategy("halton", 3), run), store, run
+    return suite, tune(suite, store, STRATEGIES.get("halton")(3), run), store, run
 
 
 def test_everyone_spends_the_same_and_runs_are_shared_between_tracks(tuned):
@@ -50,13 +50,13 @@ def test_the_first_trial_is_the_default_setting(tuned):
 def test_a_search_resumes_without_making_anything_twice(tuned, runner):
     suite, trials, store, _ = tuned
     again = runner(store)
-    assert tune(suite, store, find_strategy("halton", 3), again) == trials
+    assert tune(suite, store, STRATEGIES.get("halton")(3), again) == trials
     assert again.made == []
 
 
 def test_what_has_no_result_stops_the_search_with_a_way_out(small_suite, tmp_path):
     with pytest.raises(StateError, match="the same command resumes"):
-        tune(small_suite(), Store(tmp_path), find_strategy("halton", 3), lambda specs: {})
+        tune(small_suite(), Store(tmp_path), STRATEGIES.get("halton")(3), lambda specs: {})
 
 
 def test_the_chosen_setting_is_the_best_finalist_on_average(tuned):
@@ -105,7 +105,7 @@ def test_epochs_are_an_axis_for_all_and_a_reference_row_stays_apart(small_suite,
     )
     suite, store = small_suite(text + reference), Store(tmp_path)
     assert {spec.weight_decay for spec in suite.references} == {0.02}
-    trials = tune(suite, store, find_strategy("halton", 3), runner(store))
+    trials = tune(suite, store, STRATEGIES.get("halton")(3), runner(store))
     full = {("sgd", "E"): 4, ("sgd", "G"): 8}
     for key, most in full.items():
         mine = [t for t in trials if (t.method, t.track) == key]
@@ -133,7 +133,7 @@ def test_a_method_that_was_corrected_is_tuned_alone(tuned, runner, tmp_path):
         made.extend(specs)
         return runner(store)(specs)
 
-    halton = find_strategy("halton", 3)
+    halton = STRATEGIES.get("halton")(3)
     others = {trial.run_id: trial for trial in trials if trial.variant != "esam"}
     again = tune(suite, store, halton, run, others)
     assert {spec.variant for spec in made} == {"esam"}
@@ -158,7 +158,7 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(small_suite, runner, t
     store = Store(tmp_path)
     text = small_suite.text.replace('"esam"', '"explodes"').replace('["E", "G"]', '["E"]')
     with pytest.raises(StateError, match="no trial of 'explodes' came to an end"):
-        tune(small_suite(text), store, find_strategy("halton", 3), runner(store))
+        tune(small_suite(text), store, STRATEGIES.get("halton")(3), runner(store))
 
     def run(specs):
         return runner(store)([s for s in specs if s.lr == 0.1]) | {
@@ -166,7 +166,7 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(small_suite, runner, t
         }
 
     store = Store(tmp_path / "other")
-    trials = tune(small_suite(text.replace('"explodes"', '"sam"')), store, find_strategy("halton", 3), run)
+    trials = tune(small_suite(text.replace('"explodes"', '"sam"')), store, STRATEGIES.get("halton")(3), run)
     failed = [trial for trial in trials if trial.status == "failed"]
     assert {trial.error for trial in failed} == {"out of memory"}
     assert len(failed) == 3 * (2 + 1)
@@ -210,7 +210,7 @@ def test_ties_of_finalists_go_to_the_lower_loss_and_then_to_the_first(tuned):
 
 def test_optuna_learns_from_scores_and_repeats_itself():
     axes = (Axis("lr", 0.01, 1.0, "log"), Axis("k", values=(1, 2, 3)))
-    method = find_strategy("optuna", 9)
+    method = STRATEGIES.get("optuna")(9)
     tried = []
     for number in range(30):
         settings = method.propose(axes, number + 1, tried)
@@ -226,16 +226,16 @@ def test_optuna_learns_from_scores_and_repeats_itself():
 def test_optuna_tunes_a_suite_in_rounds(small_suite, runner, tmp_path):
     store = Store(tmp_path)
     suite = small_suite(small_suite.text.replace('["E", "G"]', '["E"]'))
-    trials = tune(suite, store, find_strategy("optuna", 3), runner(store))
+    trials = tune(suite, store, STRATEGIES.get("optuna")(3), runner(store))
     assert {trial.search for trial in trials} == {"optuna"}
     again = runner(store)
-    assert tune(suite, store, find_strategy("optuna", 3), again) == trials
+    assert tune(suite, store, STRATEGIES.get("optuna")(3), again) == trials
     assert again.made == []
 
 
 def test_a_missing_package_and_an_unknown_method_are_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(ConfigError, match=r"pip install 'sambench\[tune\]'"):
-        find_strategy("optuna", 3)
+        STRATEGIES.get("optuna")(3)
     with pytest.raises(ConfigError, match="did you mean 'halton'"):
-        find_strategy("haltn", 3)
+        STRATEGIES.get("haltn")(3)
