@@ -16,6 +16,7 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .benchmarks.measuring.measurements import MeasuringOptions, measure_runs
+    from .benchmarks.measuring.slices import surface
     from .benchmarks.resolve import make_spec
     from .benchmarks.spec import RunSpec
     from .benchmarks.suites.suite import Suite, load_suite
@@ -58,6 +59,7 @@ __all__ = [
     "measure_runs",
     "register",
     "run_spec",
+    "surface",
     "write_site",
 ]
 
@@ -65,6 +67,7 @@ __getattr__ = attach(
     __name__,
     {
         ".benchmarks.measuring.measurements": "MeasuringOptions measure_runs",
+        ".benchmarks.measuring.slices": "surface",
         ".benchmarks.resolve": "make_spec",
         ".benchmarks.spec": "RunSpec",
         ".benchmarks.suites.suite": "Suite load_suite",

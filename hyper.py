@@ -1,5 +1,6 @@
 """Hyper-parameters: default, meaning, valid values and search range of each."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ class Hyper:
         low: smallest valid number, ``None`` without a lower limit.
         high: largest valid number, ``None`` without an upper limit.
         choices: valid texts; if the default is a number, numbers within ``low`` and ``high`` are valid, too.
+        pattern: regular expression that other texts are valid by.
         above: whether ``low`` itself is excluded.
         search: the range that a tuner may search, as ``(low, high, "log" | "linear")`` or a tuple of values.
         share_of: the hyper-parameter that ``search`` is a range of shares of, for one that may not exceed it.
@@ -36,6 +38,7 @@ class Hyper:
     search: tuple[Value, ...] | None = None
     share_of: str = ""
     added: bool = False
+    pattern: str = ""
 
     @property
     def numeric(self) -> bool:
@@ -46,6 +49,7 @@ class Hyper:
         if isinstance(self.default, bool):
             return "true or false"
         texts = f"one of {', '.join(map(repr, self.choices))}" if self.choices else ""
+        texts = f"text like {self.pattern}" if self.pattern else texts
         if not self.numeric:
             return texts
         number = "an integer" if isinstance(self.default, int) else "a number"
@@ -68,7 +72,7 @@ class Hyper:
             sambench.errors.ConfigError: rho=-1 is not valid: it must be a number >= 0 (radius)
         """
         refusal = ConfigError(f"{name}={brief(value)} is not valid: it must be {self.describe()} ({self.doc})")
-        if isinstance(value, str) and value in self.choices:
+        if isinstance(value, str) and (value in self.choices or (self.pattern and re.fullmatch(self.pattern, value))):
             return value
         if isinstance(self.default, bool):
             texts = {"true": True, "false": False}

@@ -30,6 +30,23 @@ def pick_device(name: str = "auto") -> "torch.device":
     return device
 
 
+def with_generator(device: "torch.device") -> "list[torch.device]":
+    """Return what ``torch.random.fork_rng`` is to keep beside the CPU's generator: that of this device and no other."""
+    return [device] if device.type == "cuda" else []
+
+
+def generator_of(device: "torch.device") -> "torch.Generator":
+    """Return the generator that random operations on a device draw from by default.
+
+    ``torch.cuda.manual_seed`` means the current device, which need not be the one of the model.
+    """
+    import torch
+
+    if device.type != "cuda":
+        return torch.default_generator
+    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+
+
 def cores() -> int:
     """Number of CPU cores that this process may use: those that ``taskset``, a container or SLURM left to it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,11 +1,13 @@
-"""Mixed precision: the autocast context, and the loss scale that fp16 needs."""
+"""Precision: what float32 means on a GPU, the autocast context, and the loss scale that fp16 needs."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..variants._shards import local, sum_over_shards
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -21,9 +23,64 @@ def best_precision(device: torch.device) -> str:
     return "fp32"
 
 
+def _float32_on_cuda() -> list[Any]:
+    """Return the settings of torch that say what float32 means on CUDA."""
+    return [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@contextlib.contextmanager
+def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
+    """Compute inside the block as a spec's precision says, by algorithms that return the same bits every time.
+
+    On CUDA, cuDNN takes deterministic algorithms and chooses none by their speed: a run that goes on with others ends
+    in other bits. float32 is that of IEEE 754, which cuDNN's default is not, unless TF32 (factors of 10-bit mantissas,
+    sums in float32) is asked for by its name. After the block, what was set before holds again.
+
+    Args:
+        precision: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``.
+        device: device that is computed on.
+
+    Raises:
+        ConfigError: the device has no TF32.
+    """
+    if device.type != "cuda":
+        if precision == "tf32":
+            raise ConfigError(f"precision='tf32' is arithmetic of CUDA devices, and this is {device.type!r}; take fp32")
+        yield
+        return
+    cudnn, backends = torch.backends.cudnn, _float32_on_cuda()
+    before = [backend.fp32_precision for backend in backends], cudnn.deterministic, cudnn.benchmark
+    try:
+        _set(["tf32" if precision == "tf32" else "ieee"] * len(backends), True, False)
+        yield
+    finally:
+        _set(*before)
+
+
+def _set(float32: list[str], deterministic: bool, benchmark: bool) -> None:
+    for backend, value in zip(_float32_on_cuda(), float32, strict=True):
+        backend.fp32_precision = value
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic, benchmark
+
+
+def describe_arithmetic(device: torch.device) -> str | None:
+    """Return what :func:`arithmetic` sets, as it is in force now; ``None`` where there is nothing to set.
+
+    Example:
+        >>> with arithmetic("fp32", torch.device("cuda")):
+        ...     describe_arithmetic(torch.device("cuda"))
+        'float32 ieee, cuDNN deterministic'
+    """
+    if device.type != "cuda":
+        return None
+    float32 = "/".join(dict.fromkeys(backend.fp32_precision for backend in _float32_on_cuda()))
+    chosen = "deterministic" if torch.backends.cudnn.deterministic else "not deterministic"
+    return f"float32 {float32}, cuDNN {chosen}{', by benchmark' * torch.backends.cudnn.benchmark}"
+
+
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """Return the context in which a forward pass of this precision runs."""
-    if precision == "fp32":
+    if precision not in _DTYPES:
         return contextlib.nullcontext()
     return torch.autocast(device.type, _DTYPES[precision])
 

@@ -40,7 +40,7 @@ COMMANDS = {
         "cancel": "cancel:cancel",
         "retry": "retry:retry",
     },
-    "Models": {"models": "models:models", "measure": "measure:measure"},
+    "Models": {"models": "models:models", "measure": "measure:measure", "surface": "surface:surface"},
     "Results": {
         "leaderboard": "leaderboard:leaderboard",
         "compare": "compare:compare",

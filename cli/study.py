@@ -1,17 +1,21 @@
 """Put claims of the literature to a test: what is predicted before the runs, and what they say."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import ConfigError
 from .console import facts, grid, out, say
-from .executor_options import Extra, On, ProfileName, profile_options
-from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources, Workers, results_option
+from .executor_options import read_executor
+from .model_options import made_of_options
+from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option, run_options
 
 if TYPE_CHECKING:
     from ..benchmarks.studying.registry import Study
+    from ..benchmarks.suites.suite import Suite
+    from ..datasets.source import Source
+    from ..slurm.executor import Executor
 
 app = typer.Typer(help=(__doc__ or "").partition("\n")[0], no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="see `sambench study list`")]
@@ -54,52 +58,44 @@ def describe(name: Name, results: Results = RESULTS, plugin: Plugins = None) -> 
 
 
 @app.command()
-@profile_options
+@made_of_options(executor=read_executor)
 def plan(
     name: Name,
-    options: dict[str, Any],
+    executor: "Executor",
     scale: Scale = "cpu",
-    on: On = "local",
-    profile: ProfileName = None,
-    extra: Extra = None,
     results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
-    device: Device = "auto",
-    workers: Workers = None,
 ) -> None:
     """Print what the runs of a study cost. Starts nothing."""
-    from . import plan as suites
+    from ..slurm.launch import plan_suite
+    from .plan import print_plan
 
-    suite = _suite(_study(name), scale, results)
-    places = {"on": on, "profile": profile, "extra": extra, "device": device, "workers": workers, **options}
-    suites.plan(suite=suite, results=results, source=source, plugin=plugin, data=data, **places)
+    options = executor.fit(run_options(results, data, plugin))
+    print_plan(plan_suite(_suite(_study(name), scale, results, source), options, executor), executor)
 
 
 @app.command()
-@profile_options
+@made_of_options(executor=read_executor)
 def run(
     name: Name,
-    options: dict[str, Any],
+    executor: "Executor",
     scale: Scale = "cpu",
-    on: On = "local",
-    profile: ProfileName = None,
-    extra: Extra = None,
     results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
-    device: Device = "auto",
-    workers: Workers = None,
 ) -> None:
     """Make the runs that a study lacks, after its prediction was written; then say what they show."""
-    from . import launch as suites
+    from ..slurm.launch import launch_suite
+    from .launch import report, show
 
     one = _study(name)
-    places = {"on": on, "profile": profile, "extra": extra, "device": device, "workers": workers, **options}
-    suites.launch(suite=_suite(one, scale, results), results=results, source=source, plugin=plugin, data=data, **places)
-    if scale == "cpu" and on != "slurm":
+    suite = _suite(one, scale, results, source)
+    ended = launch_suite(suite, results, executor, data_root=data, plugins=plugin or (), watch=show)
+    report(ended, f"{suite.place}{results_option(results)}", executor.name)
+    if scale == "cpu" and executor.name != "slurm":
         describe(name, results)
 
 
@@ -120,10 +116,10 @@ def page(
     text, path = written(findings(results)), output or results / "STUDIES.md"
     if check:
         named = f" --output {output}" if output else ""
-        boards.check(text, path, f"{COMMAND}{results_option(results)}{named}")
+        boards.check({path: text}, f"{COMMAND}{results_option(results)}{named}")
         say(f"{path} is up to date")
     else:
-        boards.write(text, path)
+        boards.write({path: text})
         say(f"wrote {path}")
 
 
@@ -133,8 +129,8 @@ def _study(name: str) -> "Study":
     return STUDIES.get(name)
 
 
-def _suite(one: "Study", scale: str, results: Path) -> str:
-    """Return the suite to run, as it is named: the tuned one where there is one.
+def _suite(one: "Study", scale: str, results: Path, sources: "list[Source] | None") -> "Suite":
+    """Return the suite to run: the tuned one where there is one.
 
     Raises:
         ConfigError: there is none at this scale.
@@ -145,4 +141,4 @@ def _suite(one: "Study", scale: str, results: Path) -> str:
         raise ConfigError(f"study {one.name!r} has no suite at the papers' size: leave out --scale gpu")
     suite = one.at_scale if scale == "gpu" else one.suite
     tuned = results / "suites" / f"{suite}.toml"
-    return str(tuned) if tuned.exists() else suite
+    return open_suite(str(tuned) if tuned.exists() else suite, sources)

@@ -57,7 +57,7 @@ def systematic(probabilities: Tensor, offset: float, count: int) -> Tensor:
     """
     points = (offset + torch.arange(count, dtype=torch.float64) / count) % 1.0
     edges = torch.cumsum(probabilities, 0)
-    return torch.searchsorted(edges / edges[-1], points, right=True).clamp_(max=len(probabilities) - 1)
+    return torch.searchsorted(edges / edges[-1], points, right=True)
 
 
 def mixture(scores: Tensor, mix: float) -> Tensor:
@@ -87,6 +87,11 @@ class SamplingPolicy:
     name: ClassVar[str] = "uniform"
     summary: ClassVar[str] = "a fresh permutation each epoch, every weight 1"
     hyper: ClassVar[Mapping[str, Hyper]] = {}
+    device = torch.device("cpu")
+    """Where draws are needed: that of the batches."""
+    weights: Tensor | None = None
+    """Weight of each sample, float32 (count,), on the CPU as all state here; None where all are 1."""
+    _placed: tuple[Tensor, Draw] | None = None
 
     def __init__(self, count: int, batch_size: int, seed: int, drop_last: bool, hyper: Mapping[str, Value]):
         self.count, self.batch_size, self.seed, self.settings = count, batch_size, seed, dict(hyper)
@@ -106,7 +111,11 @@ class SamplingPolicy:
 
     def draw(self, step: int, score: Score) -> Draw:
         """Return the batch of a step of the epoch; the same step always gives the same batch."""
-        return Draw(self.order[step * self.batch_size : (step + 1) * self.batch_size])
+        if self._placed is None or self._placed[0] is not self.order:  # once an epoch, so that no step waits for it
+            weights = None if self.weights is None else self.weights[self.order].to(self.device)
+            self._placed = self.order, Draw(self.order.to(self.device), weights)
+        whole, part = self._placed[1], slice(step * self.batch_size, (step + 1) * self.batch_size)
+        return Draw(whole.positions[part], None if whole.weights is None else whole.weights[part])
 
     def observe(self, draw: Draw, score_of_batch: Callable[[str], Tensor]) -> None:
         """Update scores after a step: ``score_of_batch(kind)`` returns scores (B,) at no further cost.
@@ -182,15 +191,11 @@ class Importance(SamplingPolicy):
             self.order = drawn[torch.randperm(self.count, generator=rng)]
             self.weights = (1.0 / (self.count * p)).float()
 
-    def draw(self, step: int, score: Score) -> Draw:
-        positions = super().draw(step, score).positions
-        return Draw(positions, None if self.weights is None else self.weights[positions])
-
     def observe(self, draw: Draw, score_of_batch: Callable[[str], Tensor]) -> None:
         if not self.settings["refresh"]:
             found = score_of_batch(str(self.settings["score"])).float().cpu()
             known = found.isfinite()
-            self.seen[draw.positions[known]] = found[known]
+            self.seen[draw.positions.cpu()[known]] = found[known]
 
     def state_dict(self) -> dict[str, Any]:
         return {"scores": self.scores, "seen": self.seen, "scored_epoch": self.scored_epoch}

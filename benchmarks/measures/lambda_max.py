@@ -4,7 +4,7 @@ from typing import Any
 
 from ...hyper import Hyper
 from ...seeding import generator
-from ..measuring.curvature import gaussian, top_eigenvalues
+from ..measuring.curvature import gaussian, top_eigenpairs
 from ..measuring.objective import Objective, Product
 from ..measuring.registry import Found, measure
 from ..measuring.subject import LOGITS, SAMPLE, Subject
@@ -43,7 +43,7 @@ def lambda_max(
     """Measure the largest eigenvalues by ARPACK's Lanczos method."""
     objective = subject.objective(**sample)
     start = gaussian(objective.theta, generator("measure lanczos", start_seed))
-    values, products = top_eigenvalues(
+    values, _, products = top_eigenpairs(
         product_of(objective, matrix), start, top, tolerance=tolerance, iterations=iterations
     )
     return {"lambda_max": values[0], "eigenvalues": values, "products": products}

@@ -1,7 +1,7 @@
 """Eigenvalues, trace and spectral density of a symmetric matrix that is known by its products alone."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,13 +21,13 @@ class Estimate(NamedTuple):
     standard_error: float
 
 
-def top_eigenvalues(
+def top_eigenpairs(
     product: Product, start: Tensor, count: int, *, tolerance: float, iterations: int
-) -> tuple[list[float], int]:
-    """Return the largest eigenvalues, the largest first, and the number of products that they took.
+) -> tuple[list[float], list[Tensor], int]:
+    """Return the largest eigenvalues, the largest first, their vectors (P,), and the number of products it took.
 
     The implicitly restarted Lanczos method of ARPACK through ``scipy.sparse.linalg.eigsh``; it keeps max(2 count + 1,
-    20) vectors.
+    20) vectors. The sign of a vector is that which makes its product with the start positive.
 
     Args:
         product: the matrix.
@@ -50,24 +50,31 @@ def top_eigenvalues(
 
     if size <= max(DENSE, 2 * count + 2):
         dense = np.stack([apply(column) for column in np.eye(size)])
-        return np.linalg.eigvalsh((dense + dense.T) / 2)[::-1][:count].tolist(), used
+        values, vectors = np.linalg.eigh((dense + dense.T) / 2)
+        return *_largest(values, vectors, count, start), used
     operator = LinearOperator((size, size), matvec=apply, dtype=np.float64)  # pyright: ignore[reportCallIssue]
     try:
-        values: Any = eigsh(
+        values, vectors = eigsh(  # pyright: ignore[reportAssignmentType]
             operator,
             k=count,
             which="LA",
             v0=start.double().cpu().numpy(),
             tol=tolerance,  # pyright: ignore[reportArgumentType]
             maxiter=iterations,
-            return_eigenvectors=False,
         )
     except ArpackNoConvergence as error:
         raise ConfigError(
             f"iterations={iterations}: {len(error.eigenvalues)} of {count} eigenvalues were found to a relative "
             f"{tolerance:g} in {used} products; allow more iterations or a larger tolerance"
         ) from error
-    return sorted(values.tolist(), reverse=True), used
+    return *_largest(values, vectors, count, start), used
+
+
+def _largest(values: np.ndarray, vectors: np.ndarray, count: int, start: Tensor) -> tuple[list[float], list[Tensor]]:
+    """Return the largest of eigenvalues (n,) with their vectors, columns (P, n), in descending order."""
+    order = np.argsort(values)[::-1][:count]
+    columns = [torch.from_numpy(vectors[:, i].copy()).to(start) for i in order]
+    return values[order].tolist(), [column if column @ start >= 0 else -column for column in columns]
 
 
 def hutchinson(product: Product, like: Tensor, draws: int, random: torch.Generator) -> Estimate:

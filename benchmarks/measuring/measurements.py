@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing import get_context
@@ -22,7 +21,7 @@ from ...results.records.measurement import Measurement, Measurements, measuremen
 from ...results.records.models import FINAL, model_path
 from ...results.records.record import RunRecord
 from ...results.records.store import Store
-from ..device import pick_device, torch_threads
+from ..device import pick_device, torch_threads, with_generator
 from ..training.environment import describe_environment
 from ..training.keeping import read_model
 from ..training.rebuild import check_can_be_rebuilt, rebuild_model
@@ -216,7 +215,7 @@ def measure_run(run_id: str, requests: Sequence[Request], options: MeasuringOpti
     for request in requests:
         start = time.perf_counter()
         try:
-            with _private_stream(), subject.unchanged(request.label):
+            with torch.random.fork_rng(with_generator(subject.device)), subject.unchanged(request.label):
                 found = request.measure.function(subject, **request.settings)
             if found.keys() != request.measure.values.keys():
                 raise ConfigError(f"it returns {sorted(found)}, and declares {sorted(request.measure.values)}")
@@ -263,7 +262,11 @@ def open_subject(run_id: str, options: MeasuringOptions) -> Subject:
     kept = read_model(store, run_id, FINAL if options.epoch is None else options.epoch)
     location = source.location if source else record.spec["dataset"]
     return Subject(
-        record, kept, _dataset(location, record.spec["dataset"], options.data_root), pick_device(options.device)
+        record,
+        kept,
+        _dataset(location, record.spec["dataset"], options.data_root),
+        pick_device(options.device),
+        lambda another: open_subject(another, options),
     )
 
 
@@ -291,10 +294,3 @@ def _dataset(location: str, name: str, root: str | None) -> Dataset:
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-@contextmanager
-def _private_stream() -> Iterator[None]:
-    """Keep the global generators as they are, whatever a measure of a plug-in draws from."""
-    with torch.random.fork_rng():
-        yield

@@ -1,6 +1,6 @@
 """What a measure looks at: the kept network of a run, its data, and samples of them that depend on their seed alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Literal
@@ -47,18 +47,26 @@ class Subject:
         kept: its weights.
         dataset: the whole data set of the run.
         device: where to compute.
+        another: opens another run, by its id, in the same way.
 
     Raises:
         StateError: the data set is not the one that the run was made on.
     """
 
-    def __init__(self, record: RunRecord, kept: KeptModel, dataset: Dataset, device: torch.device):
+    def __init__(
+        self,
+        record: RunRecord,
+        kept: KeptModel,
+        dataset: Dataset,
+        device: torch.device,
+        another: "Callable[[str], Subject]",
+    ):
         if dataset.fingerprint != record.dataset_fingerprint:
             raise StateError(
                 f"run {record.run_id[:12]} was made on other data (fingerprint {record.dataset_fingerprint[:12]}, "
                 f"{dataset.name!r} now has {dataset.fingerprint[:12]}): give the data set that it was made on"
             )
-        self.record, self.kept, self.device = record, kept, device
+        self.record, self.kept, self.device, self.another = record, kept, device, another
         self.spec = RunSpec.model_validate(record.spec)
         self.dataset = Augmentation.parse(self.spec.augment).prepare(dataset)
         self.network: nn.Module = kept.network(self.spec).to(device)
@@ -122,9 +130,11 @@ class Subject:
         order = torch.randperm(len(labels), generator=generator(f"measure {part}", seed))[:samples]
         return take(images, order), labels[order]
 
-    def objective(self, samples: int, sample_seed: int, precision: str, logits: str = "plain") -> Objective:
-        """Return the training loss on a sample; arguments as :data:`SAMPLE` and :data:`LOGITS` say."""
-        images, labels = self.sample("train", samples, sample_seed)
+    def objective(
+        self, samples: int, sample_seed: int, precision: str, logits: str = "plain", part: Part = "train"
+    ) -> Objective:
+        """Return the loss on a sample of a part; other arguments as :data:`SAMPLE` and :data:`LOGITS` say."""
+        images, labels = self.sample(part, samples, sample_seed)
         return Objective(
             self.network,
             normalize(images.to(self.device), self.dataset.mean, self.dataset.std),

@@ -24,7 +24,9 @@ class RunningStatistics:
     def __init__(self, model: nn.Module):
         self.layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
         moved = [m for m in model.modules() if isinstance(m, _NormBase | _SpectralNorm)]
-        self.buffers = [buffer for module in moved for buffer in module.buffers(recurse=False)]
+        buffers = [buffer for module in moved for buffer in module.buffers(recurse=False)]
+        kinds = dict.fromkeys((buffer.dtype, buffer.device) for buffer in buffers)
+        self.buffers = [[b for b in buffers if (b.dtype, b.device) == kind] for kind in kinds]
 
     @contextmanager
     def frozen(self, freeze: bool = True) -> Iterator[None]:
@@ -63,11 +65,14 @@ class RunningStatistics:
                 layer.momentum = momentum
             model.train(training)
 
-    def copy(self) -> list[Tensor]:
-        """Return copies of all running statistics."""
-        return [buffer.clone() for buffer in self.buffers]
+    def copy(self) -> list[list[Tensor]]:
+        """Return copies of all running statistics, in groups that one launch copies: of one type on one device."""
+        copies = [[torch.empty_like(buffer) for buffer in group] for group in self.buffers]
+        for group, copy in zip(self.buffers, copies, strict=True):
+            torch._foreach_copy_(copy, group)
+        return copies
 
-    def put_back(self, copies: list[Tensor]) -> None:
+    def put_back(self, copies: list[list[Tensor]]) -> None:
         """Write copies back in place."""
-        if copies:
-            torch._foreach_copy_(self.buffers, copies)
+        for group, copy in zip(self.buffers, copies, strict=False):
+            torch._foreach_copy_(group, copy)

@@ -15,6 +15,7 @@ import torch
 
 from ...results.records.record import Environment
 from ...version import __version__
+from ..precision import describe_arithmetic
 
 PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -36,6 +37,7 @@ def describe_environment(device: torch.device, devices: int = 1) -> Environment:
         commit=commit,
         dirty=dirty,
         source=None if commit or (PACKAGE / ".git").exists() else package_hash(PACKAGE),
+        arithmetic=describe_arithmetic(device),
         libraries=_libraries(),
     )
 

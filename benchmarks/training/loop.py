@@ -5,6 +5,7 @@ import math
 import torch
 
 from ...errors import Interrupted
+from ..device import with_generator
 from ..precision import GradientOverflow
 from .checkpoint import Checkpoints
 from .signals import StopRequest
@@ -32,7 +33,7 @@ def train(run: TrainState, checkpoints: Checkpoints, *, advance: Advance = lambd
     """
     sampler, optimizer, oracle = run.sampler, run.optimizer, run.oracle
     run.model.train()
-    with StopRequest(once=run.process_group.size > 1) as stop, torch.random.fork_rng():
+    with StopRequest(once=run.process_group.size > 1) as stop, torch.random.fork_rng(with_generator(run.device)):
         for epoch in range(run.epoch, run.spec.epochs):
             run.clock.start()
             run.begin_epoch(epoch)

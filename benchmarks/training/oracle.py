@@ -175,7 +175,7 @@ class Oracle(Passes):
         self._next_step = self.step + 1
         self.scale.step_done(overflowed=False)
         if self.apart:
-            self.devices.mean_([b for b in self.statistics.buffers if b.is_floating_point()])
+            self.devices.mean_([b for group in self.statistics.buffers for b in group if b.is_floating_point()])
         if self._hook is not None and self._hook.name != "none":
             logits, seen = (self._of_all(rows) for rows in self.first.result(self.logits))
             self._hook.observe(self, self.bound, logits, seen)

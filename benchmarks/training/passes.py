@@ -15,6 +15,7 @@ from ...variants import global_norm
 from ...variants._evaluation import forget_casts
 from ...variants._shards import in_shards
 from ...variants.hooks import LossHook
+from ..device import generator_of, with_generator
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..distributed.sync_batch_norm import SynchronizedBatchNorm
 from ..precision import LossScale, autocast
@@ -37,7 +38,7 @@ class Passes:
     passes: int
     """Those made in this step."""
     first: FirstPasses
-    at_start: list[Tensor]
+    at_start: list[list[Tensor]]
     """Running statistics at the start of the step, where its last pass moves them."""
     gradient_norms: list[Tensor] | None
     """Norm of the gradient of each pass of the last step, 0-d tensors; None where they are not taken."""
@@ -226,15 +227,10 @@ class Passes:
 
     @contextmanager
     def _same_masks(self) -> Iterator[None]:
-        """Seed the generator that dropout draws from, and put it back; ``torch.manual_seed`` would queue a call for
-        absent devices."""
+        """Seed the generator that dropout draws from, the one of the model's own device, and put it back."""
         seed = derive_seed("dropout", self.seed, self.step, *([self.devices.rank] if self.devices.size > 1 else []))
-        on_gpu = self.device.type == "cuda"
-        with torch.random.fork_rng([self.device] if on_gpu else []):
-            if on_gpu:
-                torch.cuda.manual_seed(seed)
-            else:
-                torch.default_generator.manual_seed(seed)
+        with torch.random.fork_rng(with_generator(self.device)):
+            generator_of(self.device).manual_seed(seed)
             yield
 
     def _exchange(self, last: bool) -> AbstractContextManager[Any]:

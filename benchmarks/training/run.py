@@ -23,6 +23,7 @@ from ...variants.info import STATUSES
 from ..device import pick_device
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..distributed.rendezvous import DistributedEnvironment, rendezvous
+from ..precision import arithmetic
 from ..spec import RunSpec
 from .behaviour import behaviour_of
 from .checkpoint import Checkpoints
@@ -91,6 +92,7 @@ def run_spec(
 
         if (record := process_group.broadcast_from_main(begin)) is not None:
             return record
+        claim.enter_context(arithmetic(spec.precision, device or torch.device("cpu")))
         run = _begun(checkpoints, lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group))
         keeper = Keeper(keep, store, run, checkpoints.verify)
         try:

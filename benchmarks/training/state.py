@@ -116,7 +116,7 @@ class TrainState:
             self.model,
             seed=spec.seed,
             label_smoothing=spec.label_smoothing,
-            precision=spec.precision,
+            precision="fp32" if spec.precision == "tf32" else spec.precision,
             bn_update=spec.bn_update,
             weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
             accumulate=spec.accumulate,
@@ -128,6 +128,7 @@ class TrainState:
         self.sampler = SAMPLERS.get(spec.sampler)(
             len(self.labels), spec.batch_size, spec.seed, spec.drop_last, split_hyper(spec).sampler
         )
+        self.sampler.device = device
         self.oracle.total_steps = spec.epochs * self.sampler.steps
         self.oracle.attach_plugins(
             self.optimizer.info,

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from ...markdown import count, number, table
+from ..statistics.paired_examples import PairedExamples
 from ..tables.comparison import Pair
 from ..tables.rows import Row
 
@@ -30,14 +31,16 @@ def text(pairs: Sequence[Pair]) -> str:
         width = max(map(len, rows))
         lines = [f"{title} ({suite})" if suite else title]
         lines += [f"  {label:{width}}  {_error(row)}  {_cost(row)}" for label, row in rows.items()]
-        parts.append("\n".join([*lines, *(f"  {_by(pair)}{pair}" for pair in group)]))
+        for pair in group:
+            lines += [f"  {_by(pair)}{pair}", *([f"  {pair.on_examples}"] if pair.examples else [])]
+        parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
 def markdown(pairs: Sequence[Pair]) -> str:
     """Write comparisons as a Markdown table with the sentences below it."""
     rows = [[pair.title, f"{pair.first.label} − {pair.second.label}", *_numbers(pair)] for pair in pairs]
-    sentences = "\n".join(f"- {pair.title}: {pair}" for pair in pairs)
+    sentences = "\n".join(f"- {pair.title}: {pair} {pair.on_examples}".rstrip() for pair in pairs)
     return f"{table(_COLUMNS, rows, _LEFT)}\n\n{sentences}"
 
 
@@ -71,7 +74,21 @@ def _values(pair: Pair) -> dict[str, Any]:
         "first": _row(pair.first),
         "second": _row(pair.second),
         "difference": difference,
+        "examples": pair.examples and _examples(pair.examples),
         "sentence": str(pair),
+    }
+
+
+def _examples(found: PairedExamples) -> dict[str, Any]:
+    """Write an accuracy's difference as one of errors, in points, like the others."""
+    return {
+        "estimate": -100 * found.estimate + 0.0,
+        "low": -100 * found.high + 0.0,
+        "high": -100 * found.low + 0.0,
+        "only_first": found.only_first,
+        "only_second": found.only_second,
+        "mcnemar_p": list(found.p),
+        "mcnemar_apart": found.apart,
     }
 
 

@@ -9,6 +9,7 @@ from ..tables.boards import Board, Section
 from ..tables.comparability import protocol
 from .cells import LEFT, cells
 from .footnotes import exclusions, notes, origin, track_text
+from .measured import measured
 from .place import Place, link_from
 
 RESULTS = ("Group", "Variant", "Error, %", "vs sgd", "vs sam")
@@ -80,6 +81,7 @@ def _section(section: Section, checks: Checks, page: Path, place: Place) -> list
         details("What it cost", _table(section, checks, COST, page, place)),
         details("Checks, evidence and settings", _table(section, checks, EVIDENCE, page, place)),
         bullets(notes(section)),
+        *measured(section),
     ]
 
 

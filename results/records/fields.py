@@ -124,8 +124,9 @@ class SpecFields(BaseModel):
     bn_update: Literal["first", "all", "last"] = Field(
         "first", description="passes of a step that move BatchNorm's running statistics"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        "fp32", description="autocast of the forward passes; `sambench run` picks bf16 where the device has it natively"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
+        "fp32",
+        description="autocast of the forward passes, or tf32 (CUDA); `sambench run` picks bf16 where it is native",
     )
     channels_last: bool = Field(True, description="memory layout of images and convolutions")
     seed: Whole = Field(0, description="of initialization, order, augmentation, corruption and the variant's noise")

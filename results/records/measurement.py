@@ -11,7 +11,7 @@ from ...atomic import atomic_write_bytes, make_folder, remove_leftovers
 from ...errors import StateError, explain
 from .fields import Digest, Finite, Frozen
 from .record import Environment, canonical_json
-from .store import Damaged, Store
+from .store import Damaged, DamagedError, Store
 
 FOLDER = "measurements"
 """Folder of the measurements, ``<run id>/<measurement id>.json``, beside the records of a store."""
@@ -69,6 +69,17 @@ class Measurements:
     def has(self, run_id: str, identity: str) -> bool:
         """Tell whether a measurement was made."""
         return self.path(run_id, identity).is_file()
+
+    def read(self, run_id: str, identity: str) -> Measurement:
+        """Read a measurement.
+
+        Raises:
+            DamagedError: there is none, or none that can be read.
+        """
+        found = _parse(self.path(run_id, identity))
+        if isinstance(found, Damaged):
+            raise DamagedError(found)
+        return found
 
     def write(self, measurement: Measurement) -> bool:
         """Add a measurement, whole or not at all; one that is there is never replaced.

@@ -153,6 +153,9 @@ class Environment(Frozen):
         default=None,
         description="hash of a short float64 training of the variant; absent in records from before it was taken",
     )
+    arithmetic: Text | None = Field(
+        default=None, description="on CUDA: what float32 means and which algorithms may be taken; else absent"
+    )
     libraries: dict[Text, Text] = Field(default_factory=dict, description="versions of what results may depend on")
 
 

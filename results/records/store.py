@@ -89,8 +89,15 @@ class Store:
         return self.root / "checkpoints" / run_id
 
     def has(self, run_id: str) -> bool:
-        """Tell whether the run is done: it has a final record. A failed attempt does not count."""
-        return self.path(run_id).is_file()
+        """Tell whether the run is done: it has a final record. A failed attempt does not count.
+
+        Raises:
+            StateError: the folder cannot be read.
+        """
+        try:
+            return self.path(run_id).is_file()
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def run_ids(self) -> list[str]:
         """List the ids of the runs that are done, sorted; it reads file names only."""
@@ -214,8 +221,11 @@ class Store:
         except FileNotFoundError:
             return set()
         except OSError as error:
-            raise StateError(f"cannot read the results in {self.runs}: {error.strerror}") from error
+            raise self._unreadable(error) from error
         return {name for name in names if name.endswith(_FINAL) and not name.startswith(".")}
+
+    def _unreadable(self, error: OSError) -> StateError:
+        return StateError(f"cannot read the results in {self.runs}: {error.strerror}")
 
 
 def _parse(path: str, data: bytes) -> RunRecord | Damaged:

@@ -75,7 +75,7 @@ def write_pages(
         raise StateError(f"there are no records in {store.runs}; `sambench run` and `launch` write them there")
     measurements = good_measurements(store)
     runs = Runs(good)
-    parts = parts_of(found, runs, checks or {}, measurements)
+    parts = parts_of(found, runs, checks or {})
     files = _downloads(good, measurements)
     scripts = {"plots.js": plotting_library(), "site.js": (HERE / "site.js").read_text(encoding="utf-8")}
     style = (HERE / "site.css").read_text(encoding="utf-8")

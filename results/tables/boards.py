@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from ..records.behaviour import Code
 from ..records.manifest import SuiteManifest, Track, manifest_files, read_manifest
+from ..records.measurement import Measurements
 from ..records.record import RunRecord
 from ..records.retractions import reasons, scan_retractions
 from ..records.store import Damaged, DamagedError, Store
@@ -16,6 +17,7 @@ from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, read_ledger
 from .comparability import setting_of
 from .grouping import Collection, RunSummary
+from .measured import headlines
 from .tiers import VERIFICATION, tier
 from .workload_table import Workload, tables
 
@@ -35,6 +37,7 @@ class Section:
         tiers: label of a row -> ``reproduced``, ``verified`` or ``stale``.
         edges: label of a row -> tuned hyper-parameters that ended at the edge of their range.
         reference: whether these are reference rows: settings of their own, grouped and compared with nothing.
+        measured: run id -> measure -> its first value, for the runs whose networks were measured.
     """
 
     track: Track | None
@@ -42,6 +45,7 @@ class Section:
     tiers: dict[str, str]
     edges: dict[str, str]
     reference: bool = False
+    measured: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,10 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
     names = sorted({manifest.tuning.ledger for manifest in manifests if manifest.tuning})
     ledgers = {name: _readable(read_ledger, [store.root / LEDGERS / name], damaged) for name in names}
     retracted = list(scan_retractions(store.root))
-    damaged += [one for one in retracted if isinstance(one, Damaged)]
-    return assemble(
+    measurements = list(Measurements(store).scan())
+    damaged += [one for one in [*retracted, *measurements] if isinstance(one, Damaged)]
+    values = headlines(one for one in measurements if not isinstance(one, Damaged))
+    found = assemble(
         chain(damaged, store.scan()),
         manifests,
         {name: trials for name, found in ledgers.items() for trials in found},
@@ -116,6 +122,13 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
         reasons(one for one in retracted if not isinstance(one, Damaged)),
         today,
     )
+    boards = (replace(board, sections=tuple(_measured(s, values) for s in board.sections)) for board in found.boards)
+    return replace(found, boards=tuple(boards))
+
+
+def _measured(section: Section, values: Mapping[str, dict[str, float]]) -> Section:
+    runs = [run for row in section.workload.rows for run in row.runs if run in values]
+    return replace(section, measured={run: values[run] for run in runs})
 
 
 def _readable(read: Callable[[Path], Found], paths: Iterable[Path], damaged: list[Damaged]) -> list[Found]:

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import ConfigError, StateError, unknown
+from ..records.record import unpack_bits
 from ..records.store import Store
+from ..statistics.paired_examples import Bits, PairedExamples, compare_examples
 from ..statistics.pairs import LEAST_RUNS, PairDifference
 from .boards import Board, Section, gather
 from .comparability import short_name
@@ -24,6 +28,8 @@ class Pair:
         first: the row that was named first.
         second: the other one.
         difference: the difference of their accuracies, first less second; ``None`` if one has fewer than three runs.
+        examples: the same by which test examples their runs get right; ``None`` for fewer than three common seeds, and
+            where a run has no such list: it diverged, or did not look at the test set.
     """
 
     suite: str
@@ -32,6 +38,7 @@ class Pair:
     first: Row
     second: Row
     difference: PairDifference | None
+    examples: PairedExamples | None = None
 
     @property
     def title(self) -> str:
@@ -44,6 +51,18 @@ class Pair:
         if (found := self.difference) is None:
             return None
         return -100 * found.estimate + 0.0, -100 * found.high + 0.0, -100 * found.low + 0.0
+
+    @property
+    def on_examples(self) -> str:
+        """Return one plain sentence on what the test examples show; empty where they are not known."""
+        if (found := self.examples) is None:
+            return ""
+        low, high = -100 * found.high + 0.0, -100 * found.low + 0.0
+        return (
+            f"On other test examples, too: 95 % interval {low:+.2f} to {high:+.2f} points. McNemar's test tells "
+            f"{found.apart} of {len(found.p)} pairs of runs apart (examples that one alone gets right: "
+            f"{found.only_first:.1f} and {found.only_second:.1f})."
+        )
 
     def __str__(self) -> str:
         """Return one plain sentence on what the runs show."""
@@ -87,12 +106,15 @@ def compare(*names: str, results: str | Path) -> list[Pair]:
         >>> for pair in sb.compare("sam", "sgd", results="results"):  # doctest: +SKIP
         ...     print(pair.title, pair)
     """
-    boards = [board for board in gather(Store(results)).boards if any(s.workload.rows for s in board.sections)]
+    store = Store(results)
+    boards = [board for board in gather(store).boards if any(s.workload.rows for s in board.sections)]
     if not boards:
         raise StateError(f"there is no finished run in {results}; `sambench run` and `launch` write them there")
     rows, suites = _sort(names, boards)
     shown = [board for board in boards if not suites or _name(board) in suites]
-    pairs = [pair for board in shown for section in board.sections for pair in _pairs(_name(board), section, rows)]
+    pairs = [
+        pair for board in shown for section in board.sections for pair in _pairs(_name(board), section, rows, store)
+    ]
     if not pairs:
         where = "; ".join(f"{name} is in {', '.join(_tables(boards, name))}" for name in rows)
         raise StateError(f"no table{f' of {suites[0]}' if suites else ''} has two of these rows: {where}")
@@ -131,14 +153,30 @@ def _sort(names: Sequence[str], boards: Sequence[Board]) -> tuple[list[str], lis
     return rows, [name for name in names if name not in known]
 
 
-def _pairs(suite: str, section: Section, names: Sequence[str]) -> list[Pair]:
+def _pairs(suite: str, section: Section, names: Sequence[str], store: Store) -> list[Pair]:
     found = dict.fromkeys(id(row) for name in names if (row := find(section.workload.rows, name)))
     rows = {id(row): row for row in section.workload.rows}
     track = section.track.name if section.track else ""
+    right = {one: _right(rows[one], store) for one in found}
     return [
-        Pair(suite, section.workload.title, track, rows[one], rows[other], between(rows[one], rows[other]))
+        Pair(
+            suite,
+            section.workload.title,
+            track,
+            rows[one],
+            rows[other],
+            between(rows[one], rows[other]),
+            compare_examples(right[one], right[other], np.random.default_rng(0)),
+        )
         for one, other in combinations(found, 2)
     ]
+
+
+def _right(row: Row, store: Store) -> dict[int, Bits]:
+    """Return which test examples the runs of a row get right, by seed; nothing if one of them does not say."""
+    metrics = {seed: store.read(run_id).metrics for seed, run_id in zip(row.seeds, row.runs, strict=True)}
+    found = {seed: unpack_bits(one.correct, one.count) for seed, one in metrics.items() if one and one.split == "test"}
+    return found if len(found) == len(metrics) else {}
 
 
 def _name(board: Board) -> str:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from synthetic import build_record
@@ -275,7 +276,7 @@ def test_models_are_measured_once_and_made_again_where_they_are_lost(tmp_path):
     again = sambench("measure", suite, *what, *where)
     assert re.search(r"measurements there already +4", again)
     assert "0 measurements made" in again
-    (run_id, _) = Store(results).run_ids()
+    (run_id, other) = Store(results).run_ids()
     assert "pgd[iterations=2,samples=20] accuracy" in sambench(
         "measure", run_id[:8], "--what", "pgd:samples=20:iterations=2", *where
     )
@@ -285,6 +286,17 @@ def test_models_are_measured_once_and_made_again_where_they_are_lost(tmp_path):
     sambench("export", tmp_path / "t.csv", *where)
     assert "margin.margin" in (tmp_path / "t.csv").read_text().splitlines()[0]
     assert "5 new measurements" in sambench("merge", results, "--results", tmp_path / "third")
+    drawn = [
+        sambench("surface", *words, *where).split()
+        for words in (
+            [run_id[:9], "--set", "points=3", "--set", "dimensions=2"],
+            [run_id[:9], other[:9], "--set", "points=3", "--output", tmp_path / "line"],
+        )
+    ]
+    assert [Path(path).suffix for paths in drawn for path in paths] == [".json", ".png", ".svg"] * 2
+    assert all(Path(path).stat().st_size for paths in drawn for path in paths)
+    assert drawn[1][1] == str(tmp_path / "line.png")
+    assert "points='1' is not valid" in sambench("surface", run_id, "--set", "points=1", *where, code=2)
 
 
 def test_a_measure_is_described():

@@ -8,6 +8,7 @@ import numpy as np
 
 from sambench.datasets.registry import official_fingerprints
 from sambench.results.records.manifest import SuiteManifest, manifest_files, read_manifest
+from sambench.results.records.measurement import Measurement, measurement_id
 from sambench.results.records.record import RunRecord, canonical_json, pack_bits, run_id_of
 from sambench.results.records.trials import Trial
 
@@ -164,3 +165,25 @@ def build_trial(method: str, number: int, stage: str = "screen", seed: int = 100
 def read_manifests(root: Path) -> list[SuiteManifest]:
     """The manifests of a store, in the order of their names."""
     return [read_manifest(path) for path in manifest_files(root)]
+
+
+def build_measurement(
+    record: RunRecord, epoch: int | None = None, value: float | None = 1.5, **settings: Any
+) -> Measurement:
+    """Build a measurement of a run: the SAM gap at rho 0.1 if nothing else is said."""
+    settings = {"rho": 0.1, **settings}
+    return Measurement(
+        measurement_id=measurement_id(record.run_id, epoch, "sam_gap", 1, settings),
+        run_id=record.run_id,
+        epoch=epoch,
+        measure="sam_gap",
+        version=1,
+        settings=settings,
+        label="sam_gap" + ("[rho=0.2]" if settings["rho"] == 0.2 else ""),
+        weights=record.weights,
+        values={"gap": value},
+        series={"all": (1.0, None)},
+        seconds=0.1,
+        source="2" * 64,
+        environment=record.environment,
+    )

@@ -18,7 +18,7 @@ from sambench.benchmarks.measuring.curvature import (
     hutch_plus_plus,
     hutchinson,
     lanczos,
-    top_eigenvalues,
+    top_eigenpairs,
 )
 from sambench.benchmarks.measuring.objective import Objective
 from sambench.benchmarks.models.preact_resnet import PreActivationNet
@@ -73,9 +73,11 @@ def test_products_and_the_largest_eigenvalues_are_those_of_the_dense_matrix(matr
     v = gaussian(objective.theta, generator("v", 0))
     torch.testing.assert_close(product(v), dense[matrix] @ v, rtol=1e-8, atol=1e-10)
     start = gaussian(objective.theta, generator("start", 0))
-    values, products = top_eigenvalues(product, start, 5, tolerance=0, iterations=1000)
+    values, vectors, products = top_eigenpairs(product, start, 5, tolerance=0, iterations=1000)
     exact = torch.linalg.eigvalsh(dense[matrix]).flip(0)[:5].numpy()
     np.testing.assert_allclose(values, exact, rtol=1e-8)
+    for value, vector in zip(values, vectors, strict=True):
+        torch.testing.assert_close(dense[matrix] @ vector, value * vector, rtol=1e-6, atol=1e-8)
     assert products < len(objective.theta)
 
 
@@ -124,7 +126,7 @@ def test_what_takes_too_many_iterations_is_told(case):
     objective, dense = case
     start = gaussian(objective.theta, generator("start", 0))
     with pytest.raises(ConfigError, match=r"iterations=1: \d of 5 eigenvalues"):
-        top_eigenvalues(lambda v: dense["hessian"] @ v, start, 5, tolerance=0, iterations=1)
+        top_eigenpairs(lambda v: dense["hessian"] @ v, start, 5, tolerance=0, iterations=1)
 
 
 def test_a_loss_in_chunks_is_that_of_the_whole_sample_and_leaves_the_network(monkeypatch):

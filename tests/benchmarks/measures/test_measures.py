@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassCalibrationError
 from sambench.benchmarks.measures.calibration import adaptive_error, calibration_error, fit_temperature
 from sambench.benchmarks.measures.feature_rank import rank_of
 from sambench.benchmarks.measures.path_norm import path_norm
+from sambench.benchmarks.measures.surface import filter_normalized
 from sambench.benchmarks.measures.weight_norms import conv_spectral_norm
 from sambench.benchmarks.measuring.activations import blocks_of, relu_outputs
 from sambench.benchmarks.measuring.attack import pgd, random_start
@@ -27,17 +28,19 @@ from sambench.benchmarks.measuring.measurements import (
 )
 from sambench.benchmarks.measuring.objective import Objective
 from sambench.benchmarks.measuring.registry import MEASURES, NotApplicable, ask, measure, read_requests
+from sambench.benchmarks.measuring.slices import surface
 from sambench.benchmarks.measuring.subject import Subject
 from sambench.benchmarks.training.keeping import Keep
 from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import state_digest
+from sambench.datasets import normalize
 from sambench.errors import ConfigError, Interrupted, StateError
 from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
 from sambench.seeding import generator
 
 MEASURES.discover()
-FEW = {"samples": 16, "draws": 6, "steps": 2, "iterations": 3, "tolerance": 0.5}
+FEW = {"points": 3, "samples": 16, "draws": 6, "steps": 2, "iterations": 3, "tolerance": 0.5}
 FIELDS = {"mlp": {"model": "mlp", "noise": 0.2}, "batchnorm": {"model": "wrn10_1", "split": "full"}}
 
 
@@ -98,6 +101,74 @@ def test_what_is_asked_for_is_checked():
         read_requests(["pdg", "sharpness:roh=1", "pgd:epsilon=-1", "pgd:steps=3"])
     for text in ("did you mean 'pgd'", "did you mean 'rho'", "epsilon='-1' is not valid", "of measure 'pgd' 'steps'"):
         assert text in str(refusal.value)
+
+
+# -- slices -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_losses_of_a_slice_are_those_at_its_points(finished):
+    root, ids = finished
+    subject = open_subject(ids["batchnorm"], MeasuringOptions(root))
+    sample = {"samples": 40, "sample_seed": 0, "precision": "float64"}
+    loss = subject.objective(**sample)
+    request = ask("surface", {"dimensions": 2, "points": 3, "radius": 0.5, **sample})
+    found = request.measure.function(subject, **request.settings)
+    assert [found["x"][i] for i in (0, 1, 3, 4)] == [-0.5, 0, -0.5, 0]
+    assert [found["y"][i] for i in (0, 1, 3, 4)] == [-0.5, -0.5, 0, 0]
+    assert found["train"][4] == float(loss.loss(loss.theta))
+    direction = filter_normalized(loss, generator("measure directions", 0))
+    assert found["train"][5] == pytest.approx(float(loss.loss(loss.theta + 0.5 * direction)), rel=1e-12)
+    assert found["highest"] == max(found["train"])
+    for name, weight in loss.named(loss.theta).items():
+        own = loss.named(direction)[name]
+        if weight.ndim < 2:
+            assert not own.any()
+        else:
+            torch.testing.assert_close(own.flatten(1).norm(dim=1), weight.flatten(1).norm(dim=1))
+
+
+def test_along_the_eigenvector_of_a_quadratic_the_loss_bends_by_its_eigenvalue():
+    quadratic = Quadratic()
+    quadratic.linear = -quadratic.matrix @ quadratic.theta  # the weights are its minimum
+    found = _ask("surface", quadratic, directions="eigenvectors", points=3, radius=0.1)
+    rise = found["train"][2] - found["train"][1]
+    assert math.isclose(rise, 0.1**2 / 2 * float(torch.linalg.eigvalsh(quadratic.matrix)[-1]), rel_tol=1e-5)
+    assert math.isclose(found["train"][0], found["train"][2], rel_tol=1e-9)
+
+
+def test_statistics_on_a_line_are_made_anew(finished):
+    root, ids = finished
+    subject = open_subject(ids["batchnorm"], MeasuringOptions(root))
+    request = ask("line", {"points": 3, "samples": 0, "precision": "float64"})
+    found = request.measure.function(subject, **request.settings)
+    network = subject.initial.double()
+    with torch.no_grad():
+        for p, trained in zip(network.parameters(), subject.network.parameters(), strict=True):
+            p.lerp_(trained.double(), 0.5)
+        images, labels = subject.sample("train", 0, 0)
+        images = normalize(images, subject.dataset.mean, subject.dataset.std).double()
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.reset_running_stats()
+                layer.momentum = None
+                layer.train()
+        network(images)
+        expected = F.cross_entropy(network.eval()(images), labels)
+    assert math.isclose(found["train"][1], float(expected), rel_tol=1e-9)
+    first, middle, last = found["train"]
+    assert math.isclose(found["barrier"], max(0, middle - (first + last) / 2), rel_tol=1e-9)
+
+
+def test_a_line_joins_two_runs_and_only_those_that_fit(finished):
+    root, ids = finished
+    options = MeasuringOptions(root)
+    found = surface(ids["mlp"], ids["mlp"][:8], options=options, points=2, samples=16)
+    assert found.series["train"][0] == found.series["train"][1]
+    assert found == surface(ids["mlp"], ids["mlp"], options=options, points=2, samples=16)
+    with pytest.raises(StateError, match="model='wrn10_1' and this run 'mlp'"):
+        surface(ids["mlp"], ids["batchnorm"], options=options)
+    with pytest.raises(ConfigError, match="dimensions=3 is not valid"):
+        surface(ids["mlp"], options=options, dimensions=3)
 
 
 # -- a measure that fails ---------------------------------------------------------------------------------------------
@@ -474,7 +545,7 @@ def test_a_run_is_measured_once_and_the_data_are_those_of_the_run(finished):
     subject = open_subject(ids["mlp"], options)
     other = replace(subject.dataset, fingerprint="0" * 64)
     with pytest.raises(StateError, match="was made on other data"):
-        Subject(subject.record, subject.kept, other, torch.device("cpu"))
+        Subject(subject.record, subject.kept, other, torch.device("cpu"), lambda run_id: subject)
 
 
 def test_a_call_that_is_interrupted_goes_on_where_it_was(finished):

@@ -1,6 +1,7 @@
 """Tuning: one budget for all, nothing forgotten, nothing made twice, the best one wins."""
 
 import json
+import tomllib
 from collections import Counter
 from dataclasses import replace
 
@@ -73,6 +74,39 @@ def test_the_chosen_setting_is_the_best_finalist_on_average(tuned):
 
         (best,) = {trial.trial for trial in mine if trial.chosen}
         assert mean(best) == max(map(mean, in_final))
+
+
+class AtTheEnds:
+    """Proposes both ends of the ranges."""
+
+    name, sequential = "ends", False
+
+    def propose(self, axes, number, tried):
+        return {axis.name: axis.at(0.999 * (number == 1)) for axis in axes}
+
+
+def test_the_setting_that_is_marked_is_the_best_and_so_are_its_edges(small_suite, runner, tmp_path):
+    head, *_ = small_suite.text.replace('"E", "G"', '"E"').replace("finalists = 2", "finalists = 3").split("[[runs]]")
+    suite, store = small_suite(f'{head}[[runs]]\nvariant = "sgd"\n'), Store(tmp_path)
+    trials = tune(suite, store, AtTheEnds(), runner(store))
+    at_the_end = "lr ({0}), weight_decay ({0})"
+    for best, edges in enumerate(("", at_the_end.format("high"), at_the_end.format("low"))):
+        known = {t.run_id: t.model_copy(update={"accuracy": 0.4 + 0.1 * (t.trial == best)}) for t in trials}
+        found = tune(suite, store, AtTheEnds(), lambda specs: {}, known)
+        assert [t.chosen for t in found] == [t.trial == best for t in found]
+        assert {t.edges for t in found if t.chosen} == {edges}
+        assert {t.edges for t in found if not t.chosen} == {""}
+
+
+def test_what_an_entry_fixes_stays_in_the_final_suite(small_suite, runner, tmp_path):
+    head, *_ = small_suite.text.replace('"E", "G"', '"E"').split("[[runs]]")
+    suite, store = small_suite(f'{head}[[runs]]\nvariant = "unified_sam"\nlam = 0.5\nclip = 2.0\n'), Store(tmp_path)
+    trials = tune(suite, store, STRATEGIES.get("halton")(3), runner(store))
+    path = tmp_path / "small.toml"
+    path.write_text(text := final_suite(suite, trials, "small.parquet", "0" * 64))
+    assert {(spec.clip, spec.hyper["lam"]) for spec in load_suite(str(path)).resolved_tracks[0].specs} == {(2.0, 0.5)}
+    (entry,) = tomllib.loads(text)["runs"]
+    assert entry.keys() == {"variant", "clip", "lr", "weight_decay", "hyper"}
 
 
 def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tuned, tmp_path):
@@ -221,6 +255,14 @@ def test_optuna_learns_from_scores_and_repeats_itself():
     assert sum(late) / len(late) > sum(t.score for t in tried[:5]) / 5
     for outside in ({"lr": 3.0, "k": 2}, {"lr": 0.1, "k": 9}):
         assert method.propose(axes, 2, [Tried(outside, 0.5)]) == method.propose(axes, 2, [])
+
+
+@pytest.mark.parametrize(("scale", "median"), [("log", 0.01), ("linear", 0.5)])
+def test_optuna_proposes_on_the_scale_of_the_range(scale, median):
+    """Before it has learned anything, half of its proposals lie below the middle of that scale."""
+    method, axes = STRATEGIES.get("optuna")(99), (Axis("x", 1e-4, 1.0, scale),)
+    found = [method.propose(axes, number, [])["x"] for number in range(1, 41)]
+    assert 10 <= sum(x < median for x in found) <= 30
 
 
 def test_optuna_tunes_a_suite_in_rounds(small_suite, runner, tmp_path):

@@ -1,11 +1,12 @@
 """Measurements: append-only, typed, hashed over all settings; exported, merged, validated."""
 
 import json
+from functools import partial
 
 import pandas as pd
 import pytest
 from pydantic import ValidationError
-from synthetic import build_record
+from synthetic import build_measurement, build_record
 
 from sambench.results.records.measurement import (
     Measurement,
@@ -19,25 +20,7 @@ from sambench.results.tables.measured import with_measurements
 from sambench.results.validation import validate
 
 RECORD = build_record(weights="1" * 64)
-
-
-def build(record=RECORD, epoch=None, value: float | None = 1.5, **settings):
-    settings = {"rho": 0.1, **settings}
-    return Measurement(
-        measurement_id=measurement_id(record.run_id, epoch, "sam_gap", 1, settings),
-        run_id=record.run_id,
-        epoch=epoch,
-        measure="sam_gap",
-        version=1,
-        settings=settings,
-        label="sam_gap" + ("[rho=0.2]" if settings["rho"] == 0.2 else ""),
-        weights=record.weights,
-        values={"gap": value},
-        series={"all": (1.0, None)},
-        seconds=0.1,
-        source="2" * 64,
-        environment=record.environment,
-    )
+build = partial(build_measurement, RECORD)
 
 
 @pytest.fixture
@@ -118,7 +101,7 @@ def test_measurements_are_validated(filled):
     Measurements(filled).write(Measurement.model_validate(foreign))
     (text,) = told()
     assert "it was measured on another model" in text
-    Measurements(filled).write(build(build_record(seed=5, weights="1" * 64)))
+    Measurements(filled).write(build_measurement(build_record(seed=5, weights="1" * 64)))
     assert any("a run without a record" in text for text in told())
     path = Measurements(filled).path(RECORD.run_id, build().measurement_id)
     path.write_text(json.dumps({"schema_version": 1}))

@@ -144,6 +144,20 @@ def rerun(make_record: Make, record: RunRecord, accuracy: float, **changes: Any)
     return again
 
 
+def test_of_a_baseline_with_several_settings_the_best_with_enough_runs_counts(make_record: Make) -> None:
+    levels = {0.1: (0.93, 3), 0.2: (0.90, 3), 0.3: (0.99, 2)}
+    runs = [
+        make_record(variant="sgd", lr=lr, seed=seed, accuracy=level + 0.001 * seed, count=2000)
+        for lr, (level, count) in levels.items()
+        for seed in range(count)
+    ]
+    sam = [make_record(variant="sam", seed=seed, accuracy=0.95 + 0.001 * seed**2, count=2000) for seed in SEEDS]
+    ((section,),) = (board.sections for board in assemble([*runs, *sam]).boards)
+    against = next(row.against for row in section.workload.rows if row.variant == "sam")
+    assert against.keys() == {"sgd"}
+    assert against["sgd"].estimate == pytest.approx(0.02 + (0.001 * 5 - 0.001 * 3) / 3)
+
+
 def test_a_row_is_verified_by_the_same_result_on_another_machine(
     runs: dict[str, list[RunRecord]], make_record: Make
 ) -> None:

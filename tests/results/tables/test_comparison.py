@@ -50,6 +50,29 @@ def test_a_difference_is_taken_within_the_seed_and_said_in_a_sentence(store: Sto
     assert str(other).startswith("sgd (lr=0.1) has 2.00 points more error than sam (95 % interval 1.9")
 
 
+def test_the_test_examples_are_compared_too(store: Store) -> None:
+    (pair,) = sb.compare("sam", "sgd", results=store.root)
+    assert pair.examples is not None
+    assert pair.difference is not None
+    assert pair.examples.estimate == pytest.approx(pair.difference.estimate)
+    assert pair.examples.high - pair.examples.low > pair.difference.high - pair.difference.low
+    assert pair.on_examples.startswith("On other test examples, too: 95 % interval -2.")
+    assert "McNemar's test tells 5 of 5 pairs of runs apart" in pair.on_examples
+    assert pair.on_examples in texts.text([pair])
+    (found,) = json.loads(texts.as_json([pair]))
+    assert found["examples"]["mcnemar_apart"] == len(found["examples"]["mcnemar_p"]) == 5
+
+
+def test_a_run_that_diverged_has_no_examples_to_compare(tmp_path: Path, make_record: Make) -> None:
+    store = Store(tmp_path)
+    for seed in range(4):
+        store.write(make_record(variant="sgd", seed=seed))
+        store.write(make_record(variant="sam", seed=seed, status="completed" if seed else "diverged"))
+    (pair,) = sb.compare("sam", "sgd", results=store.root)
+    assert pair.examples is None
+    assert pair.on_examples == ""
+
+
 def test_what_is_not_told_apart_says_what_would_have_been(store: Store) -> None:
     (pair,) = sb.compare("sam", "usam", results=store.root)
     assert str(pair).startswith("These runs do not tell sam and usam apart (95 % interval -0.")

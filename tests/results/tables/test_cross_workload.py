@@ -19,7 +19,7 @@ LEVELS = {"sgd": 0.90, "sam": 0.92, "asam": 0.915}
 SEEDS = range(4)
 
 
-def records(make_record: Make, workloads: int) -> list[RunRecord]:
+def records(make_record: Make, workloads: int, levels: dict[str, float] = LEVELS) -> list[RunRecord]:
     rng = np.random.default_rng(1)
     return [
         make_record(
@@ -30,7 +30,7 @@ def records(make_record: Make, workloads: int) -> list[RunRecord]:
             count=2000,
         )
         for workload in range(workloads)
-        for variant, level in LEVELS.items()
+        for variant, level in levels.items()
         for seed in SEEDS
     ]
 
@@ -107,6 +107,16 @@ def test_ranks_come_with_the_sixth_workload(make_record: Make) -> None:
     assert "| Rank | Group |" in text
     assert "so few of them cannot tell any of 3 methods apart" in text
     assert {method.group for method in found.values()} == {"a"}
+
+
+@pytest.mark.parametrize(("workloads", "methods", "few"), [(6, 2, False), (6, 3, True), (7, 3, False), (9, 6, True)])
+def test_too_few_workloads_for_any_difference_are_said(
+    make_record: Make, workloads: int, methods: int, few: bool
+) -> None:
+    """Holm's method gives at least 2 / 2^workloads, times the number of pairs: 1/32, 3/32, 3/64, 15/256."""
+    text = leaderboard.render(boards(records(make_record, workloads, {f"m{n}": 0.9 + n / 200 for n in range(methods)})))
+    assert ("so few of them cannot tell any of" in text) == few
+    assert f"of all pairs over the {workloads} workloads (Holm, 5 %)" in text
 
 
 def test_one_workload_is_one_sentence(make_record: Make) -> None:

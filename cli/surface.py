@@ -1,0 +1,60 @@
+"""``sambench surface``: the loss around a trained network, or between two."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import say
+from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources
+
+
+def surface(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="first digits of a run's id")],
+    to: Annotated[str | None, typer.Argument(metavar="[RUN]", help="a second run: the line between them")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="directions=eigenvectors, dimensions=2, points=41, ...; see sambench describe surface and line",
+        ),
+    ] = None,
+    results: Results = RESULTS,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="figure without its ending \\[default: figures in the results]")
+    ] = None,
+    epoch: Annotated[
+        int | None, typer.Option("--epoch", min=0, help="weights after so many epochs, of --keep weights@N")
+    ] = None,
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+    device: Device = "cpu",
+) -> None:
+    """Measure and draw the training and test loss on a slice through the weights of a run, or on the line between two.
+
+    The data are a measurement, measured once; the figure is a PNG and an SVG.
+    """
+    from ..benchmarks.measuring.measurements import MeasuringOptions
+    from ..benchmarks.measuring.slices import surface as measure
+    from ..results.plots.style import save
+    from ..results.plots.surface import surface_figure
+    from ..results.records.measurement import Measurements
+    from ..results.records.models import find_run
+    from ..results.records.store import Store
+
+    options = MeasuringOptions(
+        results, epoch, device=device, data_root=data, sources=tuple(source or ()), plugins=tuple(plugin or ())
+    )
+    given = {name: value for name, _, value in (text.partition("=") for text in settings or ())}
+    found, store = measure(run, to, options=options, **given), Store(results)
+    ends = (found.run_id[:8], find_run(store, to)[:8]) if to else None
+    spec = store.read(found.run_id).spec
+    title = f"{spec['variant']} on {spec['dataset']}, seed {spec['seed']}"
+    stem = output or results / "figures" / f"{found.measure}-{found.run_id[:8]}-{found.measurement_id[:8]}"
+    for path in (
+        Measurements(store).path(found.run_id, found.measurement_id),
+        *save(surface_figure(found, title, ends), stem),
+    ):
+        say(str(path))

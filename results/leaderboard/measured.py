@@ -1,0 +1,105 @@
+"""What was measured of the trained networks of a table: beside the error, and how far it orders the methods as that."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from ...markdown import code, table
+from ..statistics.intervals import Interval, t_interval
+from ..statistics.pairs import LEAST_RUNS
+from ..statistics.rank_correlation import (
+    LEAST_METHODS,
+    granulated_tau,
+    kendall_tau,
+    one_setting_apart,
+    rank_correlation,
+)
+from ..tables.boards import Section
+from ..tables.comparability import write
+from ..tables.rows import Row
+
+WIDTH = 4
+"""Measures beside each other in a table."""
+
+_RANKS = ("Measure", "Tau", "Tau, one setting apart", "Methods")
+
+
+def measured(section: Section) -> list[str]:
+    """Write the measures of a table's networks, beside the error of the same runs; nothing where none was measured.
+
+    A measure that fewer than two rows have is left out.
+
+    Args:
+        section: the table, with what was measured of its runs.
+    """
+    labels = sorted({label for values in section.measured.values() for label in values})
+    rows = {label: [row for row in section.workload.rows if _of(section, row, label)] for label in labels}
+    labels = [label for label in labels if len(rows[label]) > 1]
+    if not labels:
+        return []
+    parts = [
+        "**Measured of the trained networks** (`docs/measures.md`): mean ± half the 95 % t-interval over the runs that "
+        "were measured, beside the error of the same runs."
+    ]
+    for first in range(0, len(labels), WIDTH):
+        shown = labels[first : first + WIDTH]
+        texts = [_cells(section, row, shown) for row in section.workload.rows if any(row in rows[one] for one in shown)]
+        parts.append(table(("Variant", "Error, %", *map(code, shown)), texts, ("Variant",)))
+    if ranks := [_rank(section, label, rows[label]) for label in labels if len(rows[label]) >= LEAST_METHODS]:
+        parts += [
+            "Kendall's tau of a measure with the error, over the means of the methods: 1 where more of it always goes "
+            "with more error, −1 with less; in brackets the 95 % bootstrap interval over runs, for these methods. *One "
+            "setting apart*: within methods that differ in one setting alone, then averaged, so that what else differs "
+            "explains nothing.",
+            table(_RANKS, ranks, ("Measure",)),
+        ]
+    return parts
+
+
+def _of(section: Section, row: Row, label: str) -> dict[str, float]:
+    """Return the values of a measure, by run."""
+    values = {run: section.measured.get(run, {}).get(label) for run in row.runs}
+    return {run: value for run, value in values.items() if value is not None}
+
+
+def _errors(row: Row, runs: Sequence[str]) -> list[float]:
+    return [1 - accuracy for run, accuracy in zip(row.runs, row.accuracies, strict=True) if run in runs]
+
+
+def _cells(section: Section, row: Row, labels: Sequence[str]) -> list[str]:
+    found = [_of(section, row, label) for label in labels]
+    runs = {run for values in found for run in values}
+    errors = [100 * error for error in _errors(row, sorted(runs))]
+    return [row.label, _mean(errors), *(_mean(list(values.values())) for values in found)]
+
+
+def _mean(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    mean = float(np.mean(values))
+    if len(values) < LEAST_RUNS:
+        return f"{mean:.3g} (n = {len(values)})"
+    return f"{mean:.3g} ± {mean - t_interval(values).low:.2g}"
+
+
+def _rank(section: Section, label: str, rows: Sequence[Row]) -> list[str]:
+    values = [_of(section, row, label) for row in rows]
+    samples = [list(one.values()) for one in values]
+    errors = [_errors(row, list(one)) for row, one in zip(rows, values, strict=True)]
+    groups = one_setting_apart([{key: write(value) for key, value in _settings(row).items()} for row in rows])
+    found = [rank_correlation(samples, errors, np.random.default_rng(0), kendall_tau)]
+    granulated = partial(granulated_tau, groups=groups)
+    found.append(rank_correlation(samples, errors, np.random.default_rng(0), granulated) if groups else None)
+    return [code(label), *map(_interval, found), str(len(rows))]
+
+
+def _settings(row: Row) -> dict[str, object]:
+    hyper = {f"hyper.{key}": value for key, value in row.spec.get("hyper", {}).items()}
+    return {**{key: value for key, value in row.spec.items() if key != "hyper"}, **hyper}
+
+
+def _interval(found: Interval | None) -> str:
+    if found is None:
+        return "–"
+    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*found).replace("-", "−")

@@ -1,0 +1,47 @@
+"""Rank correlations: scipy's, by hand over one setting, and intervals that cover."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sambench.results.statistics.rank_correlation import (
+    granulated_tau,
+    kendall_tau,
+    one_setting_apart,
+    rank_correlation,
+)
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_tau_is_that_of_scipy_with_and_without_ties(levels):
+    rng = np.random.default_rng(levels)
+    a, b = rng.integers(levels, size=(2, 20, 9)).astype(float)
+    expected = [stats.kendalltau(x, y).statistic for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(kendall_tau(a, b), expected, rtol=1e-12)
+    assert math.isnan(kendall_tau([1.0, 1.0], [1.0, 2.0]))
+
+
+def test_granulated_tau_looks_at_pairs_that_differ_in_one_setting():
+    settings = [{"variant": v, "rho": r} for v in ("sam", "asam") for r in ("1", "2", "3")] + [{"variant": "sgd"}]
+    groups = one_setting_apart(settings)
+    assert groups == {"rho": [[0, 1, 2], [3, 4, 5]], "variant": [[0, 3], [1, 4], [2, 5]]}
+    measure = np.array([1.0, 2, 3, 10, 11, 12, 0])
+    error = np.array([3.0, 2, 1, 13, 12, 11, 5])
+    assert granulated_tau(measure, error, groups) == pytest.approx((-1 + 1) / 2)
+    assert granulated_tau(measure, error, {"rho": groups["rho"]}) == -1
+    assert kendall_tau(measure, error) > 0  # over all methods it looks otherwise: Simpson's paradox
+
+
+def test_an_interval_holds_the_correlation_of_the_true_means():
+    truth, rng = np.arange(5.0), np.random.default_rng(0)
+    hits = 0
+    for _ in range(100):
+        runs = [truth[m] + 0.5 * rng.normal(size=(2, 10)) for m in range(5)]
+        found = rank_correlation([one[0] for one in runs], [one[1] for one in runs], rng, resamples=200)
+        assert found is not None
+        assert -1 <= found.low <= found.estimate <= found.high <= 1
+        hits += found.low <= 1 <= found.high
+    assert hits >= 95
+    assert rank_correlation([[1.0]] * 3, [[1.0], [2.0], [3.0]], rng) is None
