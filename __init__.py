@@ -66,7 +66,6 @@ __all__ = [
 __getattr__ = attach(
     __name__,
     {
-        ".cli.site": "write_site",
         ".benchmarks.measuring.measurements": "MeasuringOptions measure_runs",
         ".benchmarks.measuring.slices": "surface",
         ".benchmarks.resolve": "make_spec",
@@ -75,6 +74,7 @@ __getattr__ = attach(
         ".benchmarks.training.kept_network": "load_model",
         ".benchmarks.training.oracle": "Oracle",
         ".benchmarks.training.run": "run_spec",
+        ".cli.site": "write_site",
         ".errors": "ConfigError DataError SambenchError StateError",
         ".registry": "load_plugin",
         ".results.records.store": "Store",

@@ -61,7 +61,10 @@ def write_site(
     if records is None:
         inside = page.resolve().is_relative_to(results.resolve())
         records = "../" * (len(page.resolve().relative_to(results.resolve()).parts) - 1) + "runs/" if inside else ""
-    theory = (results / "theory" / "theory.md", results.parent / "docs" / "theory.md")
+    docs = results.parent / "docs"
+    beside = {"Studies": docs / "studies.md", "Theory": docs / "theory.md"}
+    if (own := results / "theory" / "theory.md").is_file():  # of `sambench theory all`
+        beside["Theory"] = own
     return write_pages(
         store,
         gather(store, codes_today()),
@@ -70,5 +73,5 @@ def write_site(
         records=records,
         card=lambda name: describe(name, checks) if name in known else "",
         checks=checks,
-        theory=next((path for path in theory if path.is_file()), None),
+        pages={name: path for name, path in beside.items() if path.is_file()},
     )

@@ -25,7 +25,7 @@ def plotting_library() -> str:
     path = default_folder("site", "SAMBENCH_CACHE") / f"vega-{version('vl-convert-python')}.js"
     if path.is_file():
         return path.read_text(encoding="utf-8")
-    script = vl_convert.javascript_bundle(None)
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     make_folder(path.parent)
     atomic_write_bytes(path, script.encode())
     return script

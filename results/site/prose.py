@@ -22,7 +22,7 @@ def html(text: str, link: Callable[[str], str] = str, image: Callable[[str], str
 
     Args:
         text: the page; HTML in it is shown, not obeyed.
-        link: address of a link as it is written -> as it is shown.
+        link: address of a link as it is written -> as it is shown, empty for none.
         image: the same for an image.
         deeper: levels by which headings are lowered.
 
@@ -60,7 +60,9 @@ def _adapt(token: Token, link: Callable[[str], str], image: Callable[[str], str]
         right = token.attrs.pop("style", "") == "text-align:right"  # a page allows no style but its own
         token.attrs |= ({"class": "n"} if right else {}) | ({"scope": "col"} if token.tag == "th" else {})
     elif token.type == "link_open":
-        token.attrSet("href", link(str(token.attrGet("href"))))
+        token.attrs["href"] = link(str(token.attrs["href"]))
+        if not token.attrs["href"]:  # a link that leads nowhere is plain text
+            del token.attrs["href"]
     elif token.type == "image":
         token.attrSet("src", image(str(token.attrGet("src"))))
         token.attrSet("loading", "lazy")

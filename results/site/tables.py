@@ -7,23 +7,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from statistics import fmean
 from typing import Any, NamedTuple
 
-from ..leaderboard.cells import COLUMNS, LEFT, cells
+from ..leaderboard.cells import COLUMNS, cells
 from ..leaderboard.footnotes import exclusions, notes, origin, track_text
+from ..leaderboard.front import in_order
+from ..leaderboard.measured import measured
+from ..leaderboard.suite_page import REFERENCE, title_of
 from ..plots.heatmap import grids
 from ..plots.learning_curves import mean_curves
 from ..records.conformance import Checks
-from ..records.manifest import TRACKS
-from ..records.measurement import Measurement
 from ..records.record import RunRecord
-from ..statistics.intervals import t_interval
-from ..statistics.pairs import LEAST_RUNS
 from ..tables.boards import Board, Boards, Section
 from ..tables.comparability import chooses_hyper, key_of, protocol, workload_of, write
 from ..tables.comparison import find
-from ..tables.measured import column_of
 from ..tables.rows import BASELINES, Row, between
 
 Json = dict[str, Any]
@@ -76,7 +73,7 @@ class Table:
         answer: its line at the top; ``None`` for reference rows, which are compared with nothing.
         lines: its rows, best first.
         notes: what stands below, as Markdown.
-        measured: headings and rows of the measures of its models; empty where none was made.
+        measured: what was measured of its models, as Markdown; empty where nothing was.
         plots: kinds of figures that it has.
         data: what the script draws and shows on request.
     """
@@ -89,7 +86,7 @@ class Table:
     answer: Answer | None
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
-    measured: tuple[tuple[str, ...], ...]
+    measured: str
     plots: tuple[str, ...]
     data: Json = field(repr=False)
 
@@ -134,40 +131,32 @@ class Runs:
         ]
 
 
-def parts_of(found: Boards, runs: Runs, checks: Checks, measurements: Sequence[Measurement] = ()) -> list[Part]:
+def parts_of(found: Boards, runs: Runs, checks: Checks) -> list[Part]:
     """Make the parts of a page, one a suite.
 
     Args:
         found: the tables of a store.
         runs: its runs.
         checks: variant -> conformance check -> result.
-        measurements: of its models.
     """
-    measured: dict[str, list[Measurement]] = defaultdict(list)
-    for one in measurements:
-        measured[one.run_id].append(one)
-    shown = [board for board in found.boards if any(section.workload.rows for section in board.sections)]
-    return [_part(number, board, runs, checks, measured) for number, board in enumerate(shown)]
+    shown = in_order([board for board in found.boards if any(section.workload.rows for section in board.sections)])
+    return [_part(number, board, runs, checks) for number, board in enumerate(shown)]
 
 
-def _part(number: int, board: Board, runs: Runs, checks: Checks, measured: Mapping[str, Sequence[Measurement]]) -> Part:
+def _part(number: int, board: Board, runs: Runs, checks: Checks) -> Part:
     manifest = board.manifest
     command = manifest.command if manifest else "sambench run, with the settings of the row"
     sections = [section for section in board.sections if section.workload.rows]
     return Part(
-        manifest.title if manifest else "Other runs",
+        title_of(board),
         manifest.description if manifest else "",
         origin(board),
         tuple(exclusions(board)),
-        tuple(
-            _table(f"t{number}-{at}", section, command, runs, checks, measured) for at, section in enumerate(sections)
-        ),
+        tuple(_table(f"t{number}-{at}", section, command, runs, checks) for at, section in enumerate(sections)),
     )
 
 
-def _table(
-    name: str, section: Section, command: str, runs: Runs, checks: Checks, measured: Mapping[str, Sequence[Measurement]]
-) -> Table:
+def _table(name: str, section: Section, command: str, runs: Runs, checks: Checks) -> Table:
     workload, track = section.workload, section.track
     rows = workload.rows
     texts = [cells(row, section, checks) for row in rows]
@@ -188,10 +177,7 @@ def _table(
     plots += ["curves"] if data["curves"] else []
     plots += ["pairs"] if any(data["pairs"]) else []
     plots += [f"grid{at}" for at in range(len(data["grids"]))]
-    measures = _measures(rows, measured)
-    about = track_text(track, rows) if track else ""
-    if section.reference:
-        about = "Reference rows: settings of their own, in no group and compared with nothing."
+    about = track_text(track, rows) if track else REFERENCE * section.reference
     return Table(
         id=name,
         title=workload.title,
@@ -201,7 +187,7 @@ def _table(
         answer=None if section.reference else _answer(rows, texts),
         lines=tuple(_line(row, text) for row, text in zip(rows, texts, strict=True)),
         notes=tuple(notes(section)),
-        measured=measures,
+        measured="\n\n".join(measured(section)),
         plots=tuple(plots),
         data=data,
     )
@@ -282,32 +268,6 @@ def _curves(records: Sequence[RunRecord]) -> Json | None:
     return {"name": name, "lines": lines}
 
 
-def _measures(rows: Sequence[Row], measured: Mapping[str, Sequence[Measurement]]) -> tuple[tuple[str, ...], ...]:
-    """Average the measures of the models of each row, from three models on with half a 95 % t-interval."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        values: dict[str, list[float]] = defaultdict(list)
-        for one in (one for run in row.runs for one in measured.get(run, ())):
-            for key, value in one.values.items():
-                if value is not None:
-                    values[column_of(one, key)].append(value)
-        if values:
-            found[row.label] = values
-    columns = sorted({column for values in found.values() for column in values})
-    body = [(label, *(_mean(values.get(column, [])) for column in columns)) for label, values in found.items()]
-    return (("Variant", *columns), *body) if body else ()
-
-
-def _mean(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    half = t_interval(values).high - fmean(values) if len(values) >= LEAST_RUNS else None
-    return f"{fmean(values):.4g}" + (f" (n = {len(values)})" if half is None else f" ± {half:.2g}")
-
-
 def _short(value: float | None) -> float | None:
     """Cut a number to the six digits that a figure can show."""
     return None if value is None else float(f"{value:.6g}")
-
-
-__all__ = ["COLUMNS", "ENVIRONMENT", "LEFT", "TRACKS", "Answer", "Cell", "Line", "Part", "Runs", "Table", "parts_of"]

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ...atomic import atomic_write_bytes, make_folder
@@ -16,12 +17,13 @@ from ...plain_text import printable
 from ...reading import read_bytes
 from ...version import __version__
 from ..leaderboard.cells import COLUMNS, LEFT
+from ..leaderboard.front import figure
 from ..records.conformance import Checks
 from ..records.manifest import TRACKS
 from ..records.record import RunRecord
 from ..records.store import Store
 from ..tables.boards import Boards
-from ..tables.cross_workload import across_workloads
+from ..tables.cross_workload import across_workloads, nothing_across
 from ..tables.dataframe import curves, frame
 from ..tables.measured import good_measurements, with_measurements
 from .plotting import plotting_library
@@ -43,7 +45,7 @@ def write_pages(
     records: str = "",
     card: Callable[[str], str] = lambda _: "",
     checks: Checks | None = None,
-    theory: Path | None = None,
+    pages: Mapping[str, Path] = MappingProxyType({}),
 ) -> Path:
     """Write the site of a store, and return its page.
 
@@ -55,7 +57,7 @@ def write_pages(
         records: address of the folder of records as seen from the page, with a slash; empty where there is none.
         card: name of a variant -> its page in Markdown, empty for one that is not known here.
         checks: variant -> conformance check -> result.
-        theory: page of theory experiments in Markdown, whose figures lie beside it.
+        pages: name of a section -> a page in Markdown, whose images lie beside it.
 
     Raises:
         ConfigError: a package that a site takes is not installed.
@@ -73,11 +75,12 @@ def write_pages(
         raise StateError(f"there are no records in {store.runs}; `sambench run` and `launch` write them there")
     measurements = good_measurements(store)
     runs = Runs(good)
-    parts = parts_of(found, runs, checks or {}, measurements)
+    parts = parts_of(found, runs, checks or {})
     files = _downloads(good, measurements)
     scripts = {"plots.js": plotting_library(), "site.js": (HERE / "site.js").read_text(encoding="utf-8")}
     style = (HERE / "site.css").read_text(encoding="utf-8")
-    images = _Images(theory.parent if theory else None, single)
+    images = _Images(single)
+    compared = [section for section in found.sections if not section.reference]
     shown = {line.variant for part in parts for table in part.tables for line in table.lines}
     jinja = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -93,9 +96,10 @@ def write_pages(
         parts=parts,
         tables=[table for part in parts for table in part.tables],
         found=found,
-        across="\n\n".join(across_workloads([s for s in found.sections if not s.reference])),
-        cards={name: html(page, link=_card_link, deeper=1) for name in sorted(shown) if (page := card(name))},
-        theory=html(theory.read_text(encoding="utf-8"), image=images, deeper=1) if theory else "",
+        gains=_address("gains.svg", drawn.encode()) if (drawn := figure(found)) else "",
+        across="\n\n".join(across_workloads(compared)) or nothing_across(compared),
+        cards={name: html(page, link=_link, deeper=1) for name in sorted(shown) if (page := card(name))},
+        pages={name: html(path.read_text(encoding="utf-8"), _link, images.of(path), 1) for name, path in pages.items()},
         files={name: (len(data), _packed(data) if single else "") for name, data in files.items()},
         data=_in_script(_data(parts, runs, records)),
     )
@@ -113,24 +117,31 @@ def write_pages(
 
 
 class _Images:
-    """Finds the images of a Markdown page, as SVG where there is one, and says where the site has them."""
+    """Finds the images of Markdown pages, as SVG where there is one, and says where the site has them."""
 
-    def __init__(self, folder: Path | None, single: bool):
-        self.folder, self.single = folder, single
+    def __init__(self, single: bool):
+        self.single = single
         self.found: dict[str, bytes] = {}
 
-    def __call__(self, source: str) -> str:
-        if self.folder is None or not re.fullmatch(r"(?:[\w-]+/)*[\w-]+\.(?:png|svg)", source):
-            return ""
-        path = (self.folder / source).with_suffix(".svg")
-        path = path if path.is_file() else self.folder / source
-        if not path.is_file():
-            return ""
-        data = read_bytes(path)
-        if self.single:
-            return f"data:{_TYPES[path.suffix]};base64,{base64.b64encode(data).decode()}"
-        self.found[path.name] = data
-        return path.name
+    def of(self, page: Path) -> Callable[[str], str]:
+        """Return what turns an address in a page into one in the site, empty where there is no such image."""
+
+        def address(source: str) -> str:
+            path = (page.parent / source).with_suffix(".svg")
+            path = path if path.is_file() else page.parent / source
+            if not re.fullmatch(r"(?:[\w-]+/)*[\w-]+\.(?:png|svg)", source) or not path.is_file():
+                return ""
+            if self.single:
+                return _address(path.name, read_bytes(path))
+            self.found[path.name] = read_bytes(path)
+            return path.name
+
+        return address
+
+
+def _address(name: str, data: bytes) -> str:
+    """Return an image as an address that holds it."""
+    return f"data:{_TYPES[Path(name).suffix]};base64,{base64.b64encode(data).decode()}"
 
 
 def _downloads(records: Sequence[RunRecord], measurements: Sequence[Any]) -> dict[str, bytes]:
@@ -176,5 +187,8 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _card_link(target: str) -> str:
-    return re.sub(r"^(\w+)\.md$", r"#card-\1", target)
+def _link(target: str) -> str:
+    """Return where a link of a page leads from the site: to a card, to the network, or nowhere."""
+    if found := re.fullmatch(r"(?:variants/)?(\w+)\.md", target):
+        return f"#card-{found[1]}"
+    return target if target.startswith("https://") else ""

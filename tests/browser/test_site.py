@@ -13,7 +13,8 @@ from synthetic import build_record
 from sambench.cli.site import write_site
 
 pytestmark = pytest.mark.browser
-BOARD = "#t3-0 table.board"
+TABLE = "section[data-title='digits, wrn10_1 (noise=0.01)']"
+BOARD = f"{TABLE} table.board"
 WIDTHS = (390, 834, 1440)
 """A phone, a tablet, a desk."""
 
@@ -117,7 +118,7 @@ def test_figures_are_drawn_and_answer_the_pointer(visit, site, scheme):
         figure.locator("canvas").wait_for()
     kinds = {figure.get_attribute("data-plot") for figure in page.locator("figure").all()}
     assert kinds == {"cost", "curves", "pairs", "grid0"}
-    curves = page.locator("#t3-0 figure[data-plot=curves]")
+    curves = page.locator(f"{TABLE} figure[data-plot=curves]")
     curves.scroll_into_view_if_needed()
     curves.locator("canvas").hover(position={"x": 200, "y": 100})
     page.locator("#vg-tooltip-element.visible").wait_for()
@@ -158,7 +159,9 @@ def test_downloads_are_whole(visit, site):
 def test_no_text_of_others_acts(visit, site):
     page = visit(site)
     assert page.locator("img[src=x]").count() == 0
-    page.get_by_label("Workload").select_option(index=2)  # suites stand by name: grid, hostile, ...
+    page.get_by_label("Workload").select_option(
+        next(text for text in page.locator("#workload option").all_inner_texts() if "onerror" in text)
+    )
     shown = page.locator("section.table:visible")
     assert "onerror" in shown.locator("h4").inner_text()
     shown.locator("tbody button").first.click()
