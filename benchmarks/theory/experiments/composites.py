@@ -37,7 +37,7 @@ def draw(data: Frame) -> Figure:
     figure = canvas(columns=len(cases) // 2, rows=2, width=3.1, height=2.5)
     for axes, case in zip(figure.axes, cases, strict=True):
         part = data[data["case"] == case]
-        axes.set(yscale="log", title=case, xlabel="step", ylabel="‖x - x*‖²")
+        axes.set(xscale="log", yscale="log", title=case, xlabel="step", ylabel="‖x - x*‖²")
         for label, color in colors(data["method"]).items():
             line = part[part["method"] == label]
             draw_trials(axes, line, y="gap", label=f"γ = {label}", color=color)

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ....seeding import derive_seed
-from ..figures import Frame, canvas
+from ..figures import Frame, canvas, colors
 from ..problems import Problem, make_problem
 from ..sampling import make_sampling
 from .base import EXPERIMENTS, Experiment
@@ -75,14 +75,20 @@ def verdict(line: Frame, quantity: str) -> str:
 
 def draw(data: Frame) -> Figure:
     figure = canvas(columns=2, width=4.2, height=3.2)
+    shade = colors(data["problem"])
+    dash = dict(zip(dict.fromkeys(data["sampling"]), ("-", "--", ":", "-."), strict=False))
     for axes, quantity in zip(figure.axes, ("variance", "second_moment"), strict=True):
         axes.set(xscale="log", yscale="log", xlabel="distance", title=f"{CONDITIONS[quantity]}?")
         for (problem, sampling), line in data.groupby(["problem", "sampling"], sort=False):
-            shown = line[line[quantity] > 1e-20]
-            axes.plot(shown["radius"], shown[quantity], "o-", markersize=3, linewidth=1, label=f"{problem}, {sampling}")
+            shown = line[line[quantity] > 1e-12 * line["second_moment"]]
+            axes.plot(shown["radius"], shown[quantity], color=shade[problem], linestyle=dash[sampling], linewidth=1.2)
     figure.axes[0].set_ylabel("largest E‖g − ∇f‖²")
     figure.axes[1].set_ylabel("largest E‖g‖²")
-    figure.axes[0].legend(fontsize=4.5, ncols=2)
+    for problem, color in shade.items():
+        figure.axes[0].plot([], [], color=color, label=str(problem))
+    for sampling, style in dash.items():
+        figure.axes[0].plot([], [], color="0.25", linestyle=style, linewidth=1.2, label=str(sampling))
+    figure.axes[0].legend(fontsize=6)
     return figure
 
 

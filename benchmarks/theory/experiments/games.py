@@ -71,7 +71,7 @@ def draw(data: Frame) -> Figure:
     figure = canvas(columns=2, rows=(len(cases) + 1) // 2, width=4.0, height=2.9)
     for axes, case in zip(figure.axes, cases, strict=False):
         part = data[data["case"] == case]
-        axes.set(yscale="log", title=case, xlabel="step", ylabel="‖z - z*‖²")
+        axes.set(xscale="log", yscale="log", title=case, xlabel="step", ylabel="‖z - z*‖²")
         for label, color in colors(data["method"]).items():
             line = part[part["method"] == label]
             shown = line[line["gap"] < 100 * line["gap"].iloc[0]]  # what diverges leaves the picture

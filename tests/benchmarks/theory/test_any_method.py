@@ -8,9 +8,12 @@ import sambench.cli.theory as commands
 from sambench.benchmarks.theory.any_method import findings, run_method
 from sambench.benchmarks.theory.experiments import EXPERIMENTS, guarantee
 from sambench.benchmarks.theory.methods import make_method
+from sambench.benchmarks.theory.problems import PROBLEMS, make_problem
 from sambench.benchmarks.theory.programs import COMPILED, LOOPED, TENSOR, program_of
 from sambench.benchmarks.theory.sampling import make_sampling
+from sambench.benchmarks.theory.step_sizes import STEP_SIZES
 from sambench.errors import ConfigError
+from sambench.registry import load_entry_points
 from tests.benchmarks.theory.conftest import build
 
 
@@ -132,3 +135,17 @@ def test_an_experiment_shows_the_same_iterates_whichever_program_serves(variant,
     assert set(slow["program"]) == {LOOPED}
     np.testing.assert_allclose(fast["gap"], slow["gap"], rtol=1e-9)
     np.testing.assert_array_equal(fast["bound"], slow["bound"])
+
+
+def test_an_installed_package_adds_problems_samplings_and_step_sizes(tmp_path, monkeypatch):
+    (tmp_path / "their_theory.py").write_text(PLUGINS.replace("plugged", "theirs"))
+    info = tmp_path / "their_theory-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-theory\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[sambench.variants]\ntheory = their_theory\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(PROBLEMS, "found", False)
+    load_entry_points.cache_clear()
+    problem = make_problem("theirs_problem")
+    assert (problem.n, make_sampling("theirs_sampling", problem).p[0]) == (12, pytest.approx(1 / 78))
+    assert STEP_SIZES.summaries("theirs*") == {"theirs_steps": "A tenth of 1/L."}
