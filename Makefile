@@ -2,21 +2,29 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-slurm lint install board benchmark clean
+.PHONY: quickstart test test-all test-browser test-slurm mutation lint install board benchmark clean
 
 quickstart: .venv/installed
 	$(BIN)/sambench quickstart
 
 # two processes of one thread each: small tensors gain nothing from more threads
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow and not browser"
 
 test-all: .venv/installed
 	$(BIN)/pytest -q
 
+# the site in Debian's chromium: apt-get install chromium
+test-browser: .venv/installed
+	$(BIN)/pytest -q -m browser tests/browser
+
 # as root, on Debian or a relative: brings up a SLURM cluster of four nodes on this machine, and takes it down again
 test-slurm: .venv/installed
 	$(BIN)/pytest -q -m slurm tests/slurm/real
+
+# an hour on two cores, for nobody to wait for: are the tests tested? a part of it: make mutation MUTANTS="--sample 50"
+mutation: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(MUTANTS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -26,6 +34,7 @@ lint: .venv/installed
 
 board: .venv/installed
 	$(BIN)/sambench leaderboard --results results --output LEADERBOARD.md --check
+	$(BIN)/sambench study page --results results --output STUDIES.md --check
 
 benchmark: .venv/installed
 	$(BIN)/pytest benchmarks/speed --benchmark-only -s

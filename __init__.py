@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .benchmarks.training.kept_network import load_model
     from .benchmarks.training.oracle import Oracle
     from .benchmarks.training.run import run_spec
+    from .cli.site import write_site
     from .errors import ConfigError, DataError, SambenchError, StateError
     from .registry import load_plugin
     from .results.records.store import Store
@@ -57,34 +58,28 @@ __all__ = [
     "measure_runs",
     "register",
     "run_spec",
+    "write_site",
 ]
 
 __getattr__ = attach(
     __name__,
     {
-        "ConfigError": ".errors",
-        "DataError": ".errors",
-        "MeasuringOptions": ".benchmarks.measuring.measurements",
-        "Oracle": ".benchmarks.training.oracle",
-        "RunSpec": ".benchmarks.spec",
-        "SambenchError": ".errors",
-        "StateError": ".errors",
-        "Store": ".results.records.store",
-        "Suite": ".benchmarks.suites.suite",
-        "compare": ".results.tables.comparison",
-        "create": ".variants.registry",
-        "get_info": ".variants.registry",
-        "launch_suite": ".slurm.launch",
-        "list_variants": ".variants.registry",
-        "load_model": ".benchmarks.training.kept_network",
-        "load_plugin": ".registry",
-        "load_results": ".results.tables.dataframe",
-        "load_suite": ".benchmarks.suites.suite",
-        "make_executor": ".slurm.executor",
-        "make_plan": ".slurm.planning",
-        "make_spec": ".benchmarks.resolve",
-        "measure_runs": ".benchmarks.measuring.measurements",
-        "register": ".variants.registry",
-        "run_spec": ".benchmarks.training.run",
+        ".cli.site": "write_site",
+        ".benchmarks.measuring.measurements": "MeasuringOptions measure_runs",
+        ".benchmarks.resolve": "make_spec",
+        ".benchmarks.spec": "RunSpec",
+        ".benchmarks.suites.suite": "Suite load_suite",
+        ".benchmarks.training.kept_network": "load_model",
+        ".benchmarks.training.oracle": "Oracle",
+        ".benchmarks.training.run": "run_spec",
+        ".errors": "ConfigError DataError SambenchError StateError",
+        ".registry": "load_plugin",
+        ".results.records.store": "Store",
+        ".results.tables.comparison": "compare",
+        ".results.tables.dataframe": "load_results",
+        ".slurm.executor": "make_executor",
+        ".slurm.launch": "launch_suite",
+        ".slurm.planning": "make_plan",
+        ".variants.registry": "create get_info list_variants register",
     },
 )

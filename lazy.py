@@ -5,20 +5,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def attach(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
+def attach(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a package whose names lie in modules that are not imported yet.
 
     Args:
         package: the package's ``__name__``.
-        places: public name -> module that defines it, relative to the package (``".registry"``).
+        modules: module, relative to the package (``".registry"``) -> the public names that it defines, with spaces
+            between them.
 
     Raises:
         AttributeError: from the returned function, for any other name.
 
     Example:
-        >>> attach("collections", {"Mapping": ".abc"})("Mapping").__name__
+        >>> attach("collections", {".abc": "Mapping Sequence"})("Mapping").__name__
         'Mapping'
     """
+    places = {name: module for module, names in modules.items() for name in names.split()}
 
     def load(name: str) -> Any:
         if name not in places:

@@ -1,9 +1,31 @@
-"""Markdown tables that are readable as text, too: padded columns, escaped cells."""
+"""Markdown that is readable as text, too: tables with padded columns and escaped cells, links, folded parts."""
 
+import html
 import re
 from collections.abc import Collection, Sequence
+from urllib.parse import quote
 
 from .plain_text import printable
+
+
+class Markdown(str):
+    """A text that is Markdown already, so that a table does not escape it."""
+
+
+def link(text: str, path: str, anchor: str = "") -> Markdown:
+    """Write a link, whatever its text and the path hold.
+
+    Example:
+        >>> link("a_b", "my boards/x.md"), link("below", "", "suite-s")
+        ('[a_b](my%20boards/x.md)', '[below](#suite-s)')
+    """
+    return Markdown(f"[{_BRACKET.sub(_backslash, _cell(text))}]({quote(path)}{anchor and '#'}{anchor})")
+
+
+def details(summary: str, *parts: str) -> str:
+    """Fold parts of a page below a line; GitHub shows the line with a triangle that opens it."""
+    line = html.escape(printable(summary, keep=""), quote=False)
+    return "\n\n".join([f"<details><summary>{line}</summary>", *parts, "</details>"])
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str] = ()) -> str:
@@ -11,7 +33,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collectio
 
     Args:
         columns: heading of each column.
-        rows: for each row one text a column; the texts are escaped here.
+        rows: for each row one text a column; what is not :class:`Markdown` is escaped here.
         left: headings of the columns that are aligned to the left; the others are numbers and aligned to the right.
 
     Example:
@@ -20,7 +42,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Collectio
         | ---- | --: |
         | a\\|b |   1 |
     """
-    body = [[_PIPE.sub(r"\|", escape(cell)) for cell in row] for row in rows]
+    body = [[cell if isinstance(cell, Markdown) else _cell(cell) for cell in row] for row in rows]
     widths = [max(3, *map(len, column)) for column in zip(columns, *body, strict=True)]
     aligned = [name in left for name in columns]
 
@@ -51,6 +73,7 @@ _ACTS = re.compile(
 )
 _PIPE = re.compile(r"(?<!\\)\|")
 """One that ends a cell, in code too."""
+_BRACKET = re.compile(r"(?<!\\)[\[\]]")
 _STARTS = re.compile(r"(\#{1,6}(?=\s|$)|>|[-+](?=\s|$)|[-=]+$|\[(?=[ xX]\])|\d+(?=[.)](?:\s|$)))")
 
 
@@ -61,7 +84,7 @@ def escape(text: str) -> str:
         >>> print(escape("# a|b <i> *c* `d_` is_sam [e](f)"))
         \# a\|b &lt;i> \*c\* `d_` is_sam [e\](f)
     """
-    line = printable(text.replace("\n", " "), keep="").strip()
+    line = printable(text.replace("\n", " ")).strip()
     if "``" in line:
         line = line.replace("`", "'")
     parts, end = [], 0
@@ -69,6 +92,14 @@ def escape(text: str) -> str:
         parts += [_inert(line[end : span.start()]), span[0]]
         end = span.end()
     return _STARTS.sub(_start, "".join([*parts, _inert(line[end:])]), count=1) if line else line
+
+
+def _cell(text: str) -> str:
+    return _PIPE.sub(_backslash, escape(text))
+
+
+def _backslash(found: re.Match[str]) -> str:
+    return f"\\{found[0]}"
 
 
 def _inert(text: str) -> str:
@@ -94,7 +125,7 @@ def code(text: str) -> str:
         >>> code("a b"), code("a`b")
         ('`a b`', '``a`b``')
     """
-    line = printable(text.replace("\n", " "), keep="")
+    line = printable(text.replace("\n", " "))
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     gap = " " if line[:1] in ("", "`") or line[-1:] == "`" else ""
     return f"{fence}{gap}{line}{gap}{fence}"

@@ -5,9 +5,12 @@ import os
 import stat
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from .errors import ConfigError, unknown
 from .units import size
 
 MOST = 32 * 2**20
@@ -56,6 +59,10 @@ def parse_toml(text: str) -> dict[str, Any]:
 
     Raises:
         ValueError: it is not valid, nests too deep, or has a whole number of more than 64 bits.
+
+    Example:
+        >>> parse_toml("seeds = [0, 1]")
+        {'seeds': [0, 1]}
     """
     try:
         content = tomllib.loads(text)
@@ -75,11 +82,52 @@ def _plain(value: Any) -> Iterator[Any]:
         yield value
 
 
-def shown(path: str | Path) -> str:
-    """Return the text of a path that can be printed and written everywhere: what is no character is an escape.
+@dataclass(frozen=True)
+class TomlFiles:
+    """TOML files of one kind: those that ship with a package, found by name, and those that people write, by path.
 
-    Example:
-        >>> shown("a\\udcffb")
-        'a\\\\udcffb'
+    Args:
+        kind: what one of them is called in messages.
+        package: the package that the shipped ones lie in.
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(path))
+
+    kind: str
+    package: str
+
+    def names(self) -> list[str]:
+        """List the names of the shipped ones."""
+        entries = [entry.name for entry in files(self.package).iterdir()]
+        return sorted(name.removesuffix(".toml") for name in entries if name.endswith(".toml"))
+
+    def read(self, name_or_path: str) -> tuple[str, str, Path]:
+        """Return name and text of one, and the folder that places in it are relative to.
+
+        Raises:
+            ConfigError: an unknown name, or a file that is missing or no text.
+        """
+        path = Path(name_or_path)
+        if path.suffix != ".toml":
+            if name_or_path not in self.names():
+                raise unknown(self.kind, name_or_path, self.names())
+            return name_or_path, files(self.package).joinpath(f"{name_or_path}.toml").read_text(), Path.cwd()
+        what = f"{self.kind} {name_or_path!r}"
+        if not path.exists():
+            raise ConfigError(f"{what} does not exist; give a TOML file or one of: {', '.join(self.names())}")
+        if not path.stem.isprintable():
+            raise ConfigError(f"{what} has a name with control characters, or none in UTF-8; rename it")
+        try:
+            return path.stem, read_text(path), path.resolve().parent
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{what} cannot be read: {error}; a {self.kind} is TOML in UTF-8") from error
+
+    def parse(self, name_or_path: str) -> tuple[str, dict[str, Any], Path]:
+        """Return name, content and folder of one.
+
+        Raises:
+            ConfigError: as :meth:`read`, or it is not valid TOML.
+        """
+        name, text, folder = self.read(name_or_path)
+        try:
+            return name, parse_toml(text), folder
+        except ValueError as error:
+            raise ConfigError(f"{self.kind} {name_or_path!r} is not valid TOML: {error}") from error

@@ -41,7 +41,7 @@ Definition = TypeVar("Definition", bound=Callable[..., Any])
 Named = TypeVar("Named")
 
 
-def _definition(member: Any) -> Any:
+def definition_of(member: Any) -> Any:
     """Return the class or function that makes a member, which metadata name as ``cls`` or ``function``."""
     found = getattr(member, "cls", None) or getattr(member, "function", member)
     while isinstance(found, partial):
@@ -52,7 +52,7 @@ def _definition(member: Any) -> Any:
 def file_of(member: Any) -> str:
     """Return the file that defines a member: a class, a function, or metadata of one."""
     try:
-        return inspect.getsourcefile(_definition(member)) or "unknown"
+        return inspect.getsourcefile(definition_of(member)) or "unknown"
     except TypeError:  # it is written in C
         return "unknown"
 
@@ -64,7 +64,7 @@ def source_hash(member: Any) -> str:
 
 def is_built_in(member: Any) -> bool:
     """Tell whether a member is part of this package."""
-    return str(_definition(member).__module__).partition(".")[0] == __name__.partition(".")[0]
+    return str(definition_of(member).__module__).partition(".")[0] == __name__.partition(".")[0]
 
 
 def summary_of(member: Any) -> str:

@@ -1,9 +1,9 @@
-"""The devices of this machine: the one to train on, the number of cores, and the precision chosen by default."""
+"""The devices of this machine: the one to train on, and the number of cores."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 
@@ -49,10 +49,3 @@ def torch_threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def defaults_for_here(device: "torch.device") -> dict[str, Any]:
-    """Fields whose best value depends on the machine: the fastest safe precision."""
-    from .precision import best_precision
-
-    return {"precision": best_precision(device)}

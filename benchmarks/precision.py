@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
 from ..variants._shards import local, sum_over_shards
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -26,8 +25,6 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     """Return the context in which a forward pass of this precision runs."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    if precision not in _DTYPES:
-        raise ConfigError(f"precision={precision!r} is not valid; choose one of {', '.join(PRECISIONS)}")
     return torch.autocast(device.type, _DTYPES[precision])
 
 
@@ -46,8 +43,8 @@ class LossScale:
     and synchronizes nothing.
     """
 
-    def __init__(self, enabled: bool, scale: float = 2.0**16, interval: int = 2000):
-        self.enabled, self.scale, self.interval = enabled, scale if enabled else 1.0, interval
+    def __init__(self, enabled: bool):
+        self.enabled, self.scale, self.interval = enabled, 2.0**16 if enabled else 1.0, 2000
         self.good = 0
 
     def unscale(self, gradients: list[Tensor]) -> None:

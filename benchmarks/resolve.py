@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..datasets import DATASETS, Augmentation
-from ..datasets.samplers import get_sampler
+from ..datasets.samplers import SAMPLERS
 from ..errors import ConfigError, explain, unknown
 from ..hyper import Hyper, resolve
 from ..variants import VariantInfo, get_info
@@ -65,7 +65,7 @@ def _collect(problems: list[str], action: Any) -> None:
 def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
     info = get_info(spec.variant)
     sampler = spec.sampler or info.sampler
-    policy = get_sampler(sampler)
+    policy = SAMPLERS.get(sampler)
     plugins = {kind: _plugin(spec, info, kind, named) for kind in ("hook", "average")}
     hook, average = HOOKS.get(plugins["hook"]), AVERAGES.get(plugins["average"])
     known = _of_base(spec, info)

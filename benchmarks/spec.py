@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
 
-from ..datasets.samplers import get_sampler
+from ..datasets.samplers import SAMPLERS
 from ..hyper import Value
-from ..results.records.fields import SpecFields
+from ..results.records.fields import SpecFields, no_truth
 from ..results.records.record import run_id_of
 from ..variants import get_info
 from ..variants._bases import base_hyper
@@ -39,12 +39,7 @@ class RunSpec(SpecFields):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    @field_validator(*NUMBERS, mode="before")
-    @classmethod
-    def _no_truth(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("input should be a number")
-        return value
+    _numbers = field_validator(*NUMBERS, mode="before")(no_truth)
 
     @field_validator("*")
     @classmethod
@@ -116,7 +111,7 @@ def split_hyper(spec: RunSpec) -> HyperByOwner:
     """Return the hyper-parameters of a spec, each with its owner."""
     declared = (
         get_info(spec.variant).hyper,
-        get_sampler(spec.sampler).hyper,
+        SAMPLERS.get(spec.sampler).hyper,
         HOOKS.get(spec.hook).hyper,
         AVERAGES.get(spec.average).hyper,
     )

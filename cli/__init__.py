@@ -27,7 +27,7 @@ from ..version import __version__
 from .console import LogHandler, say, tell
 
 COMMANDS = {
-    "Look": {"list": "describe:list_", "describe": "describe:describe", "theory": "theory:app"},
+    "Look": {"list": "describe:list_", "describe": "describe:describe", "theory": "theory:app", "study": "study:app"},
     "Run": {"run": "run:run"},
     "Suites": {
         "quickstart": "quickstart:quickstart",
@@ -45,9 +45,12 @@ COMMANDS = {
         "leaderboard": "leaderboard:leaderboard",
         "compare": "compare:compare",
         "plot": "plot:plot",
+        "site": "site:site",
         "export": "export:export",
         "validate": "validate:validate",
         "merge": "merge:merge",
+        "publish": "publish:publish",
+        "pull": "publish:pull",
     },
     "Extend": {"new": "new:new", "check": "check:check"},
 }

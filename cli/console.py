@@ -40,7 +40,7 @@ class _Console(Console):
 
 
 def _shown(text: str) -> str:
-    return printable(text.expandtabs())
+    return printable(text.expandtabs(), keep="\n")
 
 
 out, err = _Console(), _Console(stderr=True)

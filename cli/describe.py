@@ -4,7 +4,6 @@ import importlib
 import inspect
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatch
 from typing import Annotated, Any, NamedTuple
@@ -12,19 +11,17 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.text import Text
 
-from ..benchmarks.suites.files import find_suite, list_suites  # reads no spec, and so no torch
+from ..benchmarks.suites.files import SUITES  # reads no spec, and so no torch
 from ..errors import ConfigError, nearest, unknown
 from ..hyper import Hyper
-from ..registry import Registry, summary_of
+from ..registry import Registry, definition_of, summary_of
+from ..results.records.models import find_run
+from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import Part, facts, grid, out, say, styled, tell
 from .options import RESULTS, Plugins, Results
 
 Row = dict[str, Any]
-
-
-def _nothing(member: Any) -> Row:
-    return {}
 
 
 class Kind(NamedTuple):
@@ -36,7 +33,7 @@ class Kind(NamedTuple):
     """
 
     place: str
-    about: Callable[[Any], Row] = _nothing
+    about: Callable[[Any], Row] = lambda member: {}
 
     @property
     def registry(self) -> Registry[Any]:
@@ -90,6 +87,7 @@ KINDS = {
     "experiments": Kind("benchmarks.theory.experiments.base:EXPERIMENTS"),
     "checks": Kind("benchmarks.conformance.check:CHECKS", lambda check: {"number": check.number}),
     "measures": Kind("benchmarks.measuring.registry:MEASURES", _measure),
+    "studies": Kind("benchmarks.studying.registry:STUDIES"),
     "strategies": Kind("benchmarks.tuning.strategies:STRATEGIES"),
     "executors": Kind("slurm.executor:EXECUTORS"),
 }
@@ -103,8 +101,7 @@ def _bases(pattern: str) -> list[Row]:
 
 
 def _suites(pattern: str) -> list[Row]:
-
-    found = {name: tomllib.loads(find_suite(name)[1]) for name in list_suites() if fnmatch(name, pattern)}
+    found = {name: SUITES.parse(name)[1] for name in SUITES.names() if fnmatch(name, pattern)}
     return [{"name": name, "summary": content.get("title", name)} for name, content in found.items()]
 
 
@@ -143,7 +140,7 @@ def _text(row: Row, column: str) -> str | Text:
     if column.startswith("parameters"):
         return ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in value.items())
     if isinstance(value, Mapping):
-        return " ".join(f"{key}={each}" for key, each in value.items())
+        return _pairs(value)
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -158,7 +155,7 @@ def describe(
     """
     of_runs = [kind for kind in KINDS if kind in OF_RUNS]
     found = _found(name, of_runs)
-    suite = name.endswith(".toml") or name in list_suites()
+    suite = name.endswith(".toml") or name in SUITES.names()
     if not found and not suite:
         found = _found(name, [kind for kind in KINDS if kind not in OF_RUNS])
     for kind in found:
@@ -187,7 +184,6 @@ def _names(kind: str) -> list[str]:
 
 
 def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
-    hyper = {key: value.default for key, value in info.hyper.items()}
     say((info.name, "bold"), f"  {info.summary}")
     if info.status != "reference":
         say((info.status, "yellow"))
@@ -198,7 +194,7 @@ def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
     say()
     declared = [
         ("paper", str(info.paper or "none")),
-        ("gradient evaluations per step", f"{info.declared_gradients(hyper):g}"),
+        ("gradient evaluations per step", f"{info.declared_gradients(_defaults(info.hyper)):g}"),
         ("extra state", f"{info.state:g} x parameters persistent, {info.transient:g} x within a step"),
         ("sampler", info.sampler),
         ("loss hook", info.hook),
@@ -216,23 +212,17 @@ def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
         out.print(grid(["test accuracy, %", "data set", "network", "setting", "source"], said))
 
 
-def _plugin(name: str, plugin: Any, about: Callable[[Any], Row]) -> None:
-    """Describe a plug-in whose metadata are class attributes."""
-    say((name, "bold"), f"  {plugin.summary}", _mark(getattr(plugin, "status", "reference")))
-    say(inspect.getdoc(plugin) or "")
-    say()
-    out.print(facts([("paper", str(getattr(plugin, "paper", None) or "none"))]))
-    _hyper(plugin.hyper)
-
-
 def _other(name: str, member: Any, about: Callable[[Any], Row]) -> None:
-    """Describe what has no page of its own: what lists say of it, and its documentation."""
-    say((name, "bold"), f"  {summary_of(member)}")
-    if declared := {key: value for key, value in about(member).items() if value not in (None, "", {})}:
+    """Describe what has no page of its own: what lists say of it, its documentation and its hyper-parameters."""
+    say((name, "bold"), f"  {summary_of(member)}", _mark(getattr(member, "status", "reference")))
+    known = {"paper": getattr(member, "paper", None), **about(member)}
+    declared = {key: value for key, value in known.items() if value and key not in ("defaults", "status")}
+    if declared:
         out.print(facts([(key, _value(value)) for key, value in declared.items()]))
-    text = inspect.getdoc(getattr(member, "function", getattr(member, "cls", member))) or ""
+    text = inspect.getdoc(definition_of(member)) or ""
     if text not in ("", summary_of(member)):
         say(f"\n{text}")
+    _hyper(getattr(member, "hyper", {}))
 
 
 def _measure_page(name: str, one: Any, about: Callable[[Any], Row]) -> None:
@@ -269,45 +259,45 @@ def _run(name: str, store: Store) -> None:
 
     Raises:
         ConfigError: nothing has this name.
+        StateError: more than one run begins with it.
     """
-    ids = store.run_ids() if re.fullmatch("[0-9a-f]{6,64}", name) else []
-    found = [run_id for run_id in ids if run_id.startswith(name)]
-    if len(found) != 1:
-        if found:
-            raise ConfigError(f"{len(found)} runs in {store.runs} begin with {name!r}; give more digits of the id")
+    if not re.fullmatch("[0-9a-f]{6,64}", name) or not any(run_id.startswith(name) for run_id in store.run_ids()):
         near = nearest(name, {each for kind in LISTS for each in _names(kind)})
         meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"
         raise ConfigError(
             f"nothing is called {name!r}{meant} `sambench list KIND` shows the names of: {', '.join(LISTS)}"
         )
-    record = store.read(found[0])
-    measured = record.metrics
+    record = store.read(find_run(store, name))
     changed = {key: value for key, value in record.spec.items() if value not in (None, "", {}, ())}
+    made = record.environment
     rows = [
         ("run", record.run_id),
         *((key, _value(value)) for key, value in changed.items()),
         ("status", record.status),
-    ]
-    if measured is not None:
-        rows += [
-            (f"{measured.split} accuracy", f"{measured.accuracy:.2%} of {measured.count}"),
-            (f"{measured.split} loss", f"{measured.loss:.4f} nats"),
-        ]
-    rows += [
-        ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),
-        ("training time", f"{record.timing.train_seconds:.1f} s on {record.environment.device_name}"),
-        ("made with", f"sambench {record.environment.sambench}, torch {record.environment.torch}"),
+        *outcome(record),
+        ("made with", f"sambench {made.sambench}, torch {made.torch}, on {made.device_name}"),
     ]
     out.print(facts(rows))
 
 
-SHOW = {
-    "variants": _variant_page,
-    "hooks": _plugin,
-    "averages": _plugin,
-    "samplers": _plugin,
-    "measures": _measure_page,
-}
+def outcome(record: RunRecord) -> list[tuple[str, str]]:
+    """Say what a run ended with and what it cost, as (name, value) lines."""
+    rows = [("error", record.error)] if record.error else []
+    if (measured := record.metrics) is not None:
+        rows += [
+            (f"{measured.split} accuracy", f"{measured.accuracy:.2%} of {measured.count}"),
+            (f"{measured.split} loss", f"{measured.loss:.4f} nats"),
+        ]
+    return [
+        *rows,
+        ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),
+        ("forward evaluations", f"{record.counters.forward_evaluations:g}"),
+        *([("devices", str(record.environment.devices))] if record.environment.devices > 1 else []),
+        ("training time", f"{record.timing.train_seconds:.1f} s, {record.timing.images_per_second:.0f} images/s"),
+    ]
+
+
+SHOW = {"variants": _variant_page, "measures": _measure_page}
 """How the members of a kind are described; the others by what lists say of them."""
 
 

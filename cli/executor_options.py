@@ -8,6 +8,7 @@ from ..errors import ConfigError
 from ..slurm.cluster.profile import Profile, load_profile
 from .console import say
 from .model_options import model_options
+from .options import Device, Workers
 
 if TYPE_CHECKING:
     from ..slurm.executor import Executor
@@ -20,25 +21,22 @@ Extra = Annotated[
     list[str] | None, typer.Option("--extra", metavar="NAME=VALUE", help="any other option of sbatch; may be repeated")
 ]
 
-profile_options = model_options(
-    Profile, "options", "The jobs (fields of a cluster profile)", skip={"title", "setup", "extra", "device"}
-)
 
-
+@model_options(Profile, "options", "The jobs (fields of a cluster profile)", {"title", "setup", "extra", "device"})
 def read_executor(
-    on: str,
-    profile: str | None,
     options: dict[str, Any],
-    extra: list[str] | None,
-    device: str,
-    workers: int | None,
+    on: On = "local",
+    profile: ProfileName = None,
+    extra: Extra = None,
+    device: Device = "auto",
+    workers: Workers = None,
 ) -> "Executor":
     """Put an executor together from options; refuse those that have no effect where the runs are made.
 
     Args:
+        options: fields of a cluster profile that were given as options.
         on: name of the executor: ``local``, ``debug`` or ``slurm``.
         profile: name or file of a cluster profile.
-        options: fields of a cluster profile that were given as options.
         extra: further options of sbatch, ``NAME=VALUE`` or ``NAME``.
         device: ``auto`` or the device of the runs.
         workers: runs at a time on this machine.

@@ -1,49 +1,30 @@
 """``sambench launch``: make the runs of a suite, here or on a cluster."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .console import err, say
-from .executor_options import Extra, On, ProfileName, profile_options, read_executor
-from .options import (
-    RESULTS,
-    Anew,
-    DataRoot,
-    Device,
-    Every,
-    Keeping,
-    Plugins,
-    Results,
-    Sources,
-    SuiteName,
-    Workers,
-    open_suite,
-    results_option,
-)
+from .executor_options import read_executor
+from .model_options import made_of_options
+from .options import RESULTS, Anew, DataRoot, Every, Keeping, Plugins, Results, open_suite, results_option
 from .plan import print_plan
 from .progress import pool_progress
 
 if TYPE_CHECKING:
+    from ..benchmarks.suites.suite import Suite
     from ..slurm.events import Listen
     from ..slurm.executor import Executor
     from ..slurm.plan import Plan
 
 
-@profile_options
+@made_of_options(suite=open_suite, executor=read_executor)
 def launch(
-    suite: SuiteName,
-    options: dict[str, Any],
-    on: On = "local",
-    profile: ProfileName = None,
-    extra: Extra = None,
+    suite: "Suite",
+    executor: "Executor",
     results: Results = RESULTS,
-    source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
-    device: Device = "auto",
-    workers: Workers = None,
     checkpoint_seconds: Every = 60.0,
     anew: Anew = False,
     keep: Keeping = "",
@@ -55,30 +36,28 @@ def launch(
     """
     from ..slurm.launch import launch_suite
 
-    report(
-        launch_suite(
-            open_suite(suite, source),
-            results,
-            read_executor(on, profile, options, extra, device, workers),
-            data_root=data,
-            plugins=plugin or (),
-            checkpoint_seconds=checkpoint_seconds,
-            keep=keep,
-            command=f"sambench launch {Path(suite).name if Path(suite).is_absolute() else suite}",
-            anew=anew,
-            watch=show,
-        ),
-        f"{suite}{results_option(results)}",
-        on,
+    named = Path(suite.place).name if Path(suite.place).is_absolute() else suite.place
+    ended = launch_suite(
+        suite,
+        results,
+        executor,
+        data_root=data,
+        plugins=plugin or (),
+        checkpoint_seconds=checkpoint_seconds,
+        keep=keep,
+        command=f"sambench launch {named}",
+        anew=anew,
+        watch=show,
     )
+    report(ended, f"{suite.place}{results_option(results)}", executor.name)
+    if executor.name != "slurm":
+        say(f"site: `sambench site{results_option(results)}` writes {results / 'html' / 'index.html'}")
 
 
-@contextmanager
-def show(plan: "Plan", executor: "Executor") -> "Iterator[Listen]":
-    """Print a plan, then show its runs while they are made."""
+def show(plan: "Plan", executor: "Executor") -> "AbstractContextManager[Listen]":
+    """Print a plan, and return what shows its runs while they are made."""
     print_plan(plan, executor)
-    with pool_progress(err, len(plan.runs)) as listen:
-        yield listen
+    return pool_progress(err, len(plan.runs))
 
 
 def report(ended: dict[str, str], shown: str, on: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.cells import cell_len
 from rich.table import Table
 
 from ..errors import StateError
@@ -22,8 +23,8 @@ from .options import RESULTS, Results, results_option
 if TYPE_CHECKING:
     from ..results.tables.boards import Boards
 
-WIDE = ("Memory, MiB", "Checks", "Tier", "Settings")
-"""Columns for which a terminal is not wide enough."""
+TELLING = ("Variant", "Error, %", "Group", "vs sgd", "vs sam", "Grad. evals", "Diverged", "n", "ms / eval")
+"""Columns for a terminal, the most telling first: as many are shown as it is wide enough for."""
 
 
 def leaderboard(
@@ -31,22 +32,30 @@ def leaderboard(
     output: Annotated[
         Path | None, typer.Option("--output", help="the file to write \\[default: LEADERBOARD.md in the results]")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="quote all published numbers, not only those on these data and networks")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="write nothing; fail if a file is stale")] = False,
 ) -> None:
     """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
     from ..benchmarks.training.behaviour import codes_today
     from ..results.leaderboard import render as boards
+    from ..results.leaderboard.place import Place
     from ..results.tables.boards import gather
+    from ..results.tables.published import on_workloads
 
-    text = boards.render(gather(_filled(results), codes_today()), conformance_checks(), published_results())
-    path = output or results / "LEADERBOARD.md"
+    place, numbers = Place.of(results, output), published_results()
+    found = gather(_filled(results), codes_today())
+    if not published:
+        numbers = on_workloads(numbers, [section.workload.shared for section in found.sections])
+    pages = boards.render(found, conformance_checks(), numbers, place)
     if check:
-        named = f" --output {shlex.quote(str(output))}" if output else ""
-        boards.check(text, path, f"{boards.COMMAND}{results_option(results)}{named}")
-        say(f"{path} is up to date")
+        named = (f" --output {shlex.quote(str(output))}" if output else "") + " --published" * published
+        boards.check(pages, f"{boards.COMMAND}{results_option(results)}{named}")
+        say(f"{place.front} is up to date")
     else:
-        boards.write(text, path)
-        say(f"wrote {path}")
+        boards.write(pages)
+        say(f"wrote {place.front}, and what it links to in {place.folder}")
 
 
 def _filled(results: Path) -> Store:
@@ -69,21 +78,43 @@ def good_records(store: Store) -> Iterator[RunRecord]:
 
 
 def print_board(found: "Boards") -> None:
-    """Show on the terminal what the leaderboard says."""
+    """Show on the terminal what the leaderboard says: a line a row, whatever its width."""
     from ..results.leaderboard import footnotes as notes
     from ..results.leaderboard.cells import COLUMNS, LEFT, cells
+    from ..results.leaderboard.suite_page import heading
+    from ..results.tables.comparability import brief_name
 
-    shown = [name for name in COLUMNS if name not in WIDE]
-    checks = conformance_checks()
     for section in found.sections:
-        track = f": track {section.track.name}" if section.track else ""
-        title = f"{section.workload.title}{track}"
-        table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-        for name in shown:
-            table.add_column(name, justify="left" if name in LEFT else "right")
-        for row in section.workload.rows:
-            texts = cells(row, section, checks)
-            table.add_row(*(texts[name] for name in shown))
+        rows = [cells(row, section, {}) for row in section.workload.rows]
+        shown = fitting(rows, out.width)
+        table = Table(header_style="bold", box=None, pad_edge=False)
+        for name in COLUMNS:
+            if name in shown:
+                table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(brief_name(row[name], shown[name]) for name in COLUMNS if name in shown))
+        say((heading(section), "bold"))
         out.print(table)
         for note in notes.notes(section):
             say(f"- {note}")
+
+
+def fitting(rows: list[dict[str, str]], width: int) -> dict[str, int]:
+    """Choose the columns of a board that a terminal has room for, without those that say nothing here.
+
+    Args:
+        rows: for each row one text a column.
+        width: characters in a line of the terminal.
+
+    Returns:
+        Column -> its width; that of the names is what is left beside the errors, if they need more.
+    """
+    widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in rows))) for name in TELLING}
+    shown, left = dict[str, int](), width
+    widths["Variant"] = max(20, min(widths["Variant"], width - 2 - widths["Error, %"]))
+    for name in TELLING:
+        said = any(row[name] not in ("–", f"0/{row['n']}") for row in rows)
+        if name in TELLING[:2] or (said and widths[name] <= left):
+            shown[name] = widths[name]
+            left -= widths[name] + 2
+    return shown

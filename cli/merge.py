@@ -24,20 +24,31 @@ def merge(
     store, conflicts = Store(results), 0
     store.check_writable()
     for source in sources:
-        merged = merge_records(store, source)
-        failed = f", {merged.failed} failed attempts" if merged.failed else ""
-        say(f"{source}: {merged.added} new{failed}, {merged.same} here already, {len(merged.conflicts)} conflicts")
-        for problem in (*merged.conflicts, *merged.damaged):
-            tell(str(problem))
-        added, same, problems = merge_measurements(store, source)
-        if added or same or problems:
-            say(f"{source}: {added} new measurements, {same} here already, {len(problems)} left out")
-        for problem in problems:
-            tell(str(problem))
-        conflicts += len(merged.conflicts)
+        conflicts += merge_folder(store, source, str(source))
     if conflicts:
         raise StateError(
             f"{conflicts} runs have different results in different places; the lines above say in what, and who made "
             "them. Different code, data, hardware or numbers of threads are the usual reasons. Nothing here was "
             "changed: to take the other result, move the record here away and merge again"
         )
+
+
+def merge_folder(store: Store, source: Path, name: str) -> int:
+    """Merge a results folder, say what came of it, and return the number of conflicts.
+
+    Args:
+        store: where the records go.
+        source: the folder.
+        name: what it is called in messages.
+    """
+    merged = merge_records(store, source)
+    failed = f", {merged.failed} failed attempts" if merged.failed else ""
+    say(f"{name}: {merged.added} new{failed}, {merged.same} here already, {len(merged.conflicts)} conflicts")
+    for problem in (*merged.conflicts, *merged.damaged):
+        tell(str(problem))
+    added, same, problems = merge_measurements(store, source)
+    if added or same or problems:
+        say(f"{name}: {added} new measurements, {same} here already, {len(problems)} left out")
+    for problem in problems:
+        tell(str(problem))
+    return len(merged.conflicts)

@@ -1,4 +1,4 @@
-"""Command-line options made from pydantic models: every field is a flag, with its own help and default."""
+"""Command-line options made from pydantic models, where every field is a flag, and from functions."""
 
 import inspect
 from collections.abc import Callable
@@ -11,15 +11,6 @@ from pydantic.fields import FieldInfo
 
 from ..errors import ConfigError
 from ..hyper import Value
-
-PANEL = "The run (every field of its spec)"
-
-
-def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for every field of :class:`RunSpec`; the command gets those that were given as ``fields``."""
-    from ..benchmarks.spec import RunSpec  # torch, for what a spec refers to
-
-    return model_options(RunSpec, "fields", PANEL, skip={"hyper"})(command)
 
 
 def model_options(
@@ -43,13 +34,37 @@ def model_options(
 
         own = [p for name, p in inspect.signature(command).parameters.items() if name != argument]
         options = [_option(name, model.model_fields[name], panel) for name in names]
-        wrapper: Any = call
-        wrapper.__signature__ = inspect.Signature([*own, *options])
-        wrapper.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
-        wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
-        return wrapper
+        return _with_parameters(call, command, [*own, *options])
 
     return add
+
+
+def made_of_options(**makers: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a command take what functions make of options: each of these arguments becomes the options of its function.
+
+    Args:
+        **makers: argument of the command -> function whose parameters are the options; called in this order.
+    """
+    options = {name: inspect.signature(make).parameters for name, make in makers.items()}
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            made = {name: make(**{key: arguments.pop(key) for key in options[name]}) for name, make in makers.items()}
+            return command(**made, **arguments)
+
+        own = [p for name, p in inspect.signature(command).parameters.items() if name not in makers]
+        return _with_parameters(call, command, [*(p for each in options.values() for p in each.values()), *own])
+
+    return add
+
+
+def _with_parameters(call: Any, command: Callable[..., Any], parameters: list[inspect.Parameter]) -> Any:
+    """Give a function the name and the text of a command, and the parameters that typer makes options of."""
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    call.__signature__ = inspect.Signature(keyword)
+    call.__annotations__ = {p.name: p.annotation for p in keyword}
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    return call
 
 
 def _option(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:

@@ -65,11 +65,11 @@ Keeping = Annotated[
 ]
 
 
-def open_suite(name: str, sources: list[Source] | None) -> "Suite":
+def open_suite(suite: SuiteName, source: Sources = None) -> "Suite":
     """Read a suite whose data sets lie where ``--source`` says."""
     from ..benchmarks.suites.suite import load_suite  # torch, for the step rules
 
-    return load_suite(name, tuple(sources or ()))
+    return load_suite(suite, tuple(source or ()))
 
 
 def run_options(

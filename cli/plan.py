@@ -1,26 +1,15 @@
 """``sambench plan``: what a suite would run, as it is printed before anything starts."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import units
 from ..markdown import count
 from ..results.records.record import canonical_json
 from .console import facts, out, say
-from .executor_options import Extra, On, ProfileName, profile_options, read_executor
-from .options import (
-    RESULTS,
-    DataRoot,
-    Device,
-    Keeping,
-    Plugins,
-    Results,
-    Sources,
-    SuiteName,
-    Workers,
-    open_suite,
-    run_options,
-)
+from .executor_options import read_executor
+from .model_options import made_of_options
+from .options import RESULTS, DataRoot, Keeping, Plugins, Results, open_suite, run_options
 
 if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
@@ -28,27 +17,20 @@ if TYPE_CHECKING:
     from ..slurm.plan import Plan
 
 
-@profile_options
+@made_of_options(suite=open_suite, executor=read_executor)
 def plan(
-    suite: SuiteName,
-    options: dict[str, Any],
-    on: On = "local",
-    profile: ProfileName = None,
-    extra: Extra = None,
+    suite: "Suite",
+    executor: "Executor",
     results: Results = RESULTS,
-    source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
-    device: Device = "auto",
-    workers: Workers = None,
     keep: Keeping = "",
 ) -> None:
     """Print what a suite would run, what it costs and about how long it takes. Starts nothing."""
     from ..slurm.launch import plan_suite
 
-    executor = read_executor(on, profile, options, extra, device, workers)
-    made = plan_suite(open_suite(suite, source), executor.fit(run_options(results, data, plugin, keep=keep)), executor)
-    print_plan(made, executor)
+    options = executor.fit(run_options(results, data, plugin, keep=keep))
+    print_plan(plan_suite(suite, options, executor), executor)
 
 
 def print_plan(made: "Plan", executor: "Executor") -> None:

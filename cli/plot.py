@@ -5,13 +5,20 @@ from typing import Annotated
 
 import typer
 
+from ..benchmarks.device import cores
 from ..results.records.store import Store
-from .console import say
+from .console import err, say
 from .leaderboard import good_records
 from .options import RESULTS, Results
+from .progress import counting_progress
 
 
 def plot(
+    suites: Annotated[list[str] | None, typer.Argument(metavar="[SUITE]...", help="only these, by name")] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="error | cost | curves | wins | grid | tuning | profile | ranks; may be repeated"),
+    ] = None,
     results: Results = RESULTS,
     output: Annotated[
         Path | None, typer.Option("--output", help="folder for the figures \\[default: figures in the results]")
@@ -22,5 +29,15 @@ def plot(
     from ..results.tables.boards import gather
 
     store = Store(results)
-    for path in plots.draw(gather(store), good_records(store), output or results / "figures"):
+    with counting_progress(err, "figures") as listen:
+        paths = plots.draw(
+            gather(store),
+            good_records(store),
+            output or results / "figures",
+            suites=suites or (),
+            kinds=kinds or (),
+            workers=cores(),
+            listen=listen,
+        )
+    for path in paths:
         say(str(path))

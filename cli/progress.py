@@ -92,6 +92,25 @@ def pool_progress(console: Console, total: int) -> Iterator[Callable[["RunEvent"
 
 
 @contextmanager
+def counting_progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many of a number of things are done: the listener takes both numbers.
+
+    No thread runs before its first call: until then processes may be forked.
+    """
+    bars = _bars(console)
+    task = bars.add_task(what, total=None, note="")
+
+    def listen(done: int, total: int) -> None:
+        bars.start()
+        bars.update(task, completed=done, total=total)
+
+    try:
+        yield listen
+    finally:
+        bars.stop()
+
+
+@contextmanager
 def measuring_progress(console: Console, total: int) -> Iterator[Callable[["RunMeasured"], None]]:
     """Show how many runs are measured."""
     with _bars(console) as bars:

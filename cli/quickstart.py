@@ -1,9 +1,11 @@
 """``sambench quickstart``: from nothing to a leaderboard that was trained here."""
 
+from ..errors import ConfigError
 from .console import say, tell
 from .launch import report, show
 from .leaderboard import conformance_checks, good_records, print_board
 from .options import RESULTS, Device, Results, Workers
+from .site import write_site
 from .theory import quick_figure
 
 
@@ -16,6 +18,7 @@ def quickstart(
     from ..benchmarks.training.behaviour import codes_today
     from ..results import plots
     from ..results.leaderboard import render as boards
+    from ..results.leaderboard.place import Place
     from ..results.records.store import Store
     from ..results.tables.boards import gather
     from ..slurm.executor import LocalExecutor
@@ -25,11 +28,16 @@ def quickstart(
     report(
         launch_suite("quickstart", results, executor, command="sambench quickstart", watch=show), "quickstart", "local"
     )
-    store, board, figures = Store(results), results / "LEADERBOARD.md", results / "figures"
+    store, board, figures = Store(results), Place.of(results), results / "figures"
     found = gather(store, codes_today())
-    boards.write(boards.render(found, conformance_checks()), board)
+    boards.write(boards.render(found, conformance_checks(), place=board))
     print_board(found)
     for path in plots.draw(found, good_records(store), figures):
         tell(f"figure: {path}")
     tell(f"figure: {quick_figure(figures)}")
-    say(f"board: {board}")
+    try:
+        page = str(write_site(results))
+    except ConfigError as missing:  # an extra that is not installed spoils no quickstart
+        page = f"none: {missing}"
+    say(f"board: {board.front}")
+    say(f"site: {page}")

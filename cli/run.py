@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ..benchmarks.device import defaults_for_here, pick_device
+from ..benchmarks.device import pick_device
 from ..benchmarks.distributed.rendezvous import DistributedEnvironment, read_environment
 from ..benchmarks.distributed.torchrun import reason_recorded, run_under_torchrun
 from ..benchmarks.m_sharpness import read_m
+from ..benchmarks.precision import best_precision
 from ..benchmarks.resolve import make_spec
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.training.keeping import Keep, read_model
@@ -19,10 +20,10 @@ from ..benchmarks.training.signals import note_signals
 from ..datasets.source import Source
 from ..errors import ConfigError
 from ..results.records.models import model_path
-from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import err, facts, out, say
-from .model_options import read_fields, read_settings, spec_options
+from .describe import outcome
+from .model_options import model_options, read_fields, read_settings
 from .options import RESULTS, Anew, DataRoot, Device, Every, Keeping, Plugins, Results
 from .progress import run_progress
 
@@ -41,7 +42,7 @@ Devices = Annotated[
 ]
 
 
-@spec_options
+@model_options(RunSpec, "fields", "The run (every field of its spec)", skip={"hyper"})
 def run(
     fields: dict[str, Any],
     settings: Settings = None,
@@ -72,7 +73,7 @@ def run(
     size = str(fields.get("batch_size", RunSpec.model_fields["batch_size"].default))
     if "m" in hyper and re.fullmatch("[0-9]{1,9}", size):  # else the spec says what is wrong with it
         hyper["m"] = read_m(hyper["m"], int(size), devices)
-    spec = make_spec({**defaults_for_here(pick_device(device)), **fields, "hyper": hyper})
+    spec = make_spec({"precision": best_precision(pick_device(device)), **fields, "hyper": hyper})
     store, kept = Store(results), Keep.parse(keep) if keep else None
     if kept is not None:
         kept.epochs(spec.epochs)
@@ -101,7 +102,7 @@ def run(
     if not is_main_process:
         return
     say(f"{'already in the store' if known else record.status}: {store.path(spec.run_id)}")
-    out.print(facts(_outcome(spec, record)))
+    out.print(facts([("run", spec.label()), *outcome(record)]))
     if (path := model_path(store, spec.run_id)).is_file():
         say(f"model: {path}")
     elif keep and record.weights is not None:
@@ -123,21 +124,3 @@ def _count(devices: int | None, environment: DistributedEnvironment | None) -> i
             f"start {devices} processes"
         )
     return environment.size
-
-
-def _outcome(spec: RunSpec, record: RunRecord) -> list[tuple[str, str]]:
-    rows = [("run", spec.label())]
-    if record.metrics is not None:
-        rows += [
-            (f"{record.metrics.split} accuracy", f"{record.metrics.accuracy:.2%} of {record.metrics.count}"),
-            (f"{record.metrics.split} loss", f"{record.metrics.loss:.4f} nats"),
-        ]
-    else:
-        rows.append((record.status, record.error or ""))
-    return [
-        *rows,
-        ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),
-        ("forward evaluations", f"{record.counters.forward_evaluations:g}"),
-        *([("devices", str(record.environment.devices))] if record.environment.devices > 1 else []),
-        ("training time", f"{record.timing.train_seconds:.1f} s, {record.timing.images_per_second:.0f} images/s"),
-    ]

@@ -10,10 +10,9 @@ from rich.live import Live
 from rich.table import Table
 
 from .. import units
-from ..benchmarks.suites.files import find_suite
+from ..benchmarks.suites.files import SUITES
 from ..benchmarks.suites.index import suite_index
-from ..reading import parse_toml
-from ..results.records.manifest import FOLDER as SUITES
+from ..results.records.manifest import FOLDER
 from ..results.records.place import command
 from ..results.records.store import Store
 from ..slurm.resources import tell_full
@@ -59,9 +58,9 @@ def status(
 
 def tuned_as(suite: str, results: Path) -> Path | None:
     """Return the suite that tuning wrote for a suite that is tuned before it is run, if it is there."""
-    name, text, _ = find_suite(suite)
-    final = results / SUITES / f"{name}.toml"
-    return final if "tuning" in parse_toml(text) and final.is_file() else None
+    name, content, _ = SUITES.parse(suite)
+    final = results / FOLDER / f"{name}.toml"
+    return final if "tuning" in content and final.is_file() else None
 
 
 def _status_table(found: list[RunStatus], all_: bool, most: int | None = None) -> Table:

@@ -1,42 +1,28 @@
 """``sambench tune``: choose the settings of a suite under one budget for all methods."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from .console import err, grid, out, say
-from .options import (
-    RESULTS,
-    DataRoot,
-    Device,
-    Plugins,
-    Results,
-    Sources,
-    SuiteName,
-    Workers,
-    open_suite,
-    results_option,
-    run_options,
-)
+from .model_options import made_of_options
+from .options import RESULTS, DataRoot, Device, Plugins, Results, Workers, open_suite, results_option, run_options
 from .progress import pool_progress
 
 if TYPE_CHECKING:
+    from ..benchmarks.suites.suite import Suite
     from ..results.records.trials import Trial
-    from ..slurm.events import Listen
-    from ..slurm.executor import Executor
-    from ..slurm.plan import Plan
 
 
+@made_of_options(suite=open_suite)
 def tune(
-    suite: SuiteName,
+    suite: "Suite",
     strategy: Annotated[
         str, typer.Option("--strategy", help="how settings are proposed; see `sambench list strategies`")
     ] = "halton",
     results: Results = RESULTS,
-    source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
     device: Device = "auto",
@@ -49,25 +35,25 @@ def tune(
     set and are measured on the last one. An interrupted tuning goes on where it stopped.
     """
     from ..benchmarks.device import cores
-    from ..benchmarks.tuning.strategies import find_strategy
+    from ..benchmarks.tuning.strategies import STRATEGIES
     from ..slurm.executor import LocalExecutor
     from ..slurm.tuning import tune_suite
 
-    loaded = open_suite(suite, source)
-    picked = find_strategy(strategy, loaded.budget.trials if loaded.budget else 1)
+    picked = STRATEGIES.get(strategy)(suite.budget.trials if suite.budget else 1)
     executor = LocalExecutor(device, workers=workers)
     executor = LocalExecutor(device, max(1, cores() // executor.at_once), workers)
-    made = tune_suite(loaded, run_options(results, data, plugin), picked, executor, tell=say, watch=_progress)
+    made = tune_suite(
+        suite,
+        run_options(results, data, plugin),
+        picked,
+        executor,
+        tell=say,
+        watch=lambda plan, _: pool_progress(err, len(plan.runs)),
+    )
     out.print(_chosen(made.trials))
     counts = {kind: sum(trial.status == kind for trial in made.trials) for kind in ("completed", "diverged", "failed")}
     say("trials: " + ", ".join(f"{count} {status}" for status, count in counts.items() if count))
     say(f"ledger: {made.ledger}\nsuite: {made.suite}; next: sambench launch {made.suite}{results_option(results)}")
-
-
-@contextmanager
-def _progress(plan: "Plan", executor: "Executor") -> "Iterator[Listen]":
-    with pool_progress(err, len(plan.runs)) as listen:
-        yield listen
 
 
 def _chosen(trials: "Sequence[Trial]") -> Table:

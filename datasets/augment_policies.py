@@ -4,33 +4,22 @@ torchvision is imported when a policy is applied: with it comes torch's compiler
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 
-def _autoaugment() -> torch.nn.Module:
+def _transforms() -> Any:
     from torchvision.transforms import v2
 
-    return v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
-
-
-def _randaugment() -> torch.nn.Module:
-    from torchvision.transforms import v2
-
-    return v2.RandAugment()
-
-
-def _trivialaugment() -> torch.nn.Module:
-    from torchvision.transforms import v2
-
-    return v2.TrivialAugmentWide()
+    return v2
 
 
 POLICIES: dict[str, Callable[[], torch.nn.Module]] = {
-    "autoaugment": _autoaugment,
-    "randaugment": _randaugment,
-    "trivialaugment": _trivialaugment,
+    "autoaugment": lambda: _transforms().AutoAugment(_transforms().AutoAugmentPolicy.CIFAR10),
+    "randaugment": lambda: _transforms().RandAugment(),
+    "trivialaugment": lambda: _transforms().TrivialAugmentWide(),
 }
 """Name -> function that builds the policy."""
 

@@ -20,35 +20,7 @@ if TYPE_CHECKING:
     from torchvision import datasets
 
 
-@register_dataset(
-    "cifar10",
-    "60,000 photographs of 10 classes, the official archive",
-    augment="crop:4,flip,cutout:16",
-    shape=(3, 32, 32),
-    classes=10,
-    train=50_000,
-    test=10_000,
-)
-def load_cifar10(name: str, root: Path, cache: Path) -> Dataset:
-    """Read CIFAR-10; see :func:`_load`."""
-    return _load("CIFAR10", name, root, cache)
-
-
-@register_dataset(
-    "cifar100",
-    "60,000 photographs of 100 classes in 20 superclasses, the official archive",
-    augment="crop:4,flip,cutout:16",
-    shape=(3, 32, 32),
-    classes=100,
-    train=50_000,
-    test=10_000,
-)
-def load_cifar100(name: str, root: Path, cache: Path) -> Dataset:
-    """Read CIFAR-100; see :func:`_load`."""
-    return _load("CIFAR100", name, root, cache)
-
-
-def _load(official: Literal["CIFAR10", "CIFAR100"], name: str, root: Path, cache: Path) -> Dataset:
+def load_cifar(official: Literal["CIFAR10", "CIFAR100"], name: str, root: Path, cache: Path) -> Dataset:
     """Read the archive in ``root``, or the folder it unpacks to; download the archive if neither is there.
 
     Args:
@@ -74,6 +46,22 @@ def _load(official: Literal["CIFAR10", "CIFAR100"], name: str, root: Path, cache
     if not archive.is_file():
         fetch(kind.url, archive, kind.tgz_md5)
     return cached(name, root, [archive], cache, partial(_unpack, kind, name, archive))
+
+
+_OFFICIAL: tuple[tuple[Literal["CIFAR10", "CIFAR100"], int, str], ...] = (
+    ("CIFAR10", 10, "10 classes"),
+    ("CIFAR100", 100, "100 classes in 20 superclasses"),
+)
+for _name, _classes, _what in _OFFICIAL:
+    register_dataset(
+        _name.lower(),
+        f"60,000 photographs of {_what}, the official archive",
+        augment="crop:4,flip,cutout:16",
+        shape=(3, 32, 32),
+        classes=_classes,
+        train=50_000,
+        test=10_000,
+    )(partial(load_cifar, _name))
 
 
 def _unpack(kind: "type[datasets.CIFAR10]", name: str, archive: Path) -> Dataset:

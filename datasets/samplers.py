@@ -57,7 +57,7 @@ def systematic(probabilities: Tensor, offset: float, count: int) -> Tensor:
     """
     points = (offset + torch.arange(count, dtype=torch.float64) / count) % 1.0
     edges = torch.cumsum(probabilities, 0)
-    return torch.searchsorted(edges / edges[-1], points, right=True).clamp_(max=len(probabilities) - 1)
+    return torch.searchsorted(edges / edges[-1], points, right=True)
 
 
 def mixture(scores: Tensor, mix: float) -> Tensor:
@@ -246,13 +246,3 @@ class Presample(SamplingPolicy):
         offset = torch.rand((), generator=generator("presample", self.seed, self.epoch, step), dtype=torch.float64)
         chosen = systematic(q, offset.item(), self.batch_size)
         return Draw(candidates[chosen], (1.0 / (count * q[chosen])).float())
-
-
-def list_samplers() -> list[type[SamplingPolicy]]:
-    """Return the sampling policies, by name."""
-    return SAMPLERS.all()
-
-
-def get_sampler(name: str) -> type[SamplingPolicy]:
-    """Return the class of a policy by name; an unknown name raises :class:`ConfigError` with the valid ones."""
-    return SAMPLERS.get(name)

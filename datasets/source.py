@@ -1,6 +1,7 @@
 """The name and location of a data set."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,11 @@ class Source:
 
     name: str
     location: str
+
+    def below(self, folder: Path) -> "Source":
+        """Return the source with a relative place taken from a folder: it is found from wherever a command is given."""
+        kind, colon, place = self.location.partition(":")
+        return Source(self.name, f"{kind}:{folder / place}") if colon else self
 
     @classmethod
     def parse(cls, text: str) -> "Source":

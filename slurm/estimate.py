@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -28,11 +27,8 @@ _SAMPLES = 16
 
 def workload(spec: RunSpec) -> Workload:
     """Return what the time of a gradient evaluation depends on, the machine aside."""
-    return (spec.dataset, spec.model, spec.norm, spec.batch_size, spec.precision, spec.channels_last, _resize(spec))
-
-
-def _resize(spec: RunSpec) -> int:
-    return Augmentation.parse(spec.augment).resize
+    resize = Augmentation.parse(spec.augment).resize
+    return (spec.dataset, spec.model, spec.norm, spec.batch_size, spec.precision, spec.channels_last, resize)
 
 
 def train_labels(spec: RunSpec, source: Source | None, data_root: str | None) -> tuple[Shape, int, Tensor]:
@@ -75,11 +71,8 @@ def measured_speed(spec: RunSpec, shape: Shape, classes: int, device: torch.devi
 
     Where a few samples take so long already that a whole batch would keep one waiting, their time is scaled up.
     """
-    channels, size, _ = shape
     layout = torch.channels_last if spec.channels_last else torch.contiguous_format
-    model = models.build(spec.model, classes=classes, channels=channels, image_size=size, norm=spec.norm, seed=0).to(
-        device, memory_format=layout
-    )  # pyright: ignore[reportCallIssue]
+    model = models.build_for(spec, shape, classes).to(device)
 
     def evaluate(samples: int) -> float:
         images = torch.zeros(samples, *shape, device=device).contiguous(memory_format=layout)
@@ -100,25 +93,17 @@ def measured_speed(spec: RunSpec, shape: Shape, classes: int, device: torch.devi
         return min(evaluate(spec.batch_size) for _ in range(5))
 
 
-@cache
-def _parameters(model: str, classes: int, norm: str) -> int:
-    return models.parameters_of(model, classes=classes, norm=norm)
-
-
 def checkpoint_bytes(spec: RunSpec, classes: int) -> int:
     """Estimate the size of two checkpoints of a run: weights, momentum, and what the variant keeps, in fp32."""
     copies = 2 + get_info(spec.variant).state
-    return int(2 * 4 * copies * _parameters(spec.model, classes, spec.norm))
-
-
-@cache
-def _state_bytes(model: str, classes: int, shape: Shape, norm: str) -> int:
-    return models.state_bytes_of(model, classes=classes, channels=shape[0], image_size=shape[1], norm=norm)
+    return int(2 * 4 * copies * models.parameters_of(spec.model, classes=classes, norm=spec.norm))
 
 
 def model_bytes(spec: RunSpec, shape: Shape, classes: int) -> int:
     """Estimate the size of a kept model: its parameters and buffers, and some 4 KB that say what they are."""
-    return _state_bytes(spec.model, classes, shape, spec.norm) + 4_000
+    channels, size, _ = shape
+    network = {"classes": classes, "channels": channels, "image_size": size, "norm": spec.norm}
+    return models.state_bytes_of(spec.model, **network) + 4_000
 
 
 def record_bytes(spec: RunSpec) -> int:

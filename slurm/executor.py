@@ -182,10 +182,6 @@ class SlurmExecutor:
         update = {"threads": threads, "runs_per_gpu": 1, "array_parallelism": 1}
         return replace(self, profile=self.profile.model_copy(update=update))
 
-    def later(self, seconds: int) -> Self:
-        """Return this place with jobs that start after so many seconds at the earliest."""
-        return replace(self, delay=seconds)
-
     def device(self) -> torch.device:
         kind = self.profile.job_device
         return torch.device("cuda" if self.profile.charged_gpus and kind == "auto" else kind.replace("auto", "cpu"))

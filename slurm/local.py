@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from ..benchmarks.training.signals import Note
+from ..benchmarks.training.signals import Note, known
 from ..errors import Interrupted
 from .events import EVENT_INTERVAL_SECONDS, Listen, RunEvent
 from .options import RunOptions
@@ -44,8 +44,7 @@ def run_pool(
 @contextlib.contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
     """Inside the block, let TERM and HUP do what Ctrl-C does, unless they are ignored or somebody handles them."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    taken = [number for number in known("SIGTERM", "SIGHUP") if signal.getsignal(number) is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         taken = []
     for number in taken:
@@ -140,14 +139,13 @@ class _Worker:
         self.process.join()
 
 
-def _work(pipe: Connection, number: int, options: RunOptions) -> None:
+def _work(pipe: Connection, worker: int, options: RunOptions) -> None:
     """The worker process: make runs until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     # A signal between two runs stops the next one, and a second one must not end what the first one asked to stop.
-    for name in ("SIGTERM", "SIGHUP", "SIGUSR2"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), Note())
-    device = options.prepare(number)
+    for number in known("SIGTERM", "SIGHUP", "SIGUSR2"):
+        signal.signal(number, Note())
+    device = options.prepare(worker)
 
     def tell(event: RunEvent) -> None:
         try:
@@ -160,7 +158,7 @@ def _work(pipe: Connection, number: int, options: RunOptions) -> None:
             run: Planned = pipe.recv()
         except (EOFError, OSError):
             return
-        event = attempt(run, options, device, tell, number)
+        event = attempt(run, options, device, tell, worker)
         tell(event)
         if event.kind == "interrupted":
             return

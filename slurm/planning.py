@@ -11,7 +11,7 @@ from ..benchmarks.suites.suite import Suite
 from ..benchmarks.training.keeping import Keep
 from ..benchmarks.training.made_with import outdated
 from ..datasets import Augmentation
-from ..datasets.samplers import get_sampler
+from ..datasets.samplers import SAMPLERS
 from ..errors import StateError
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
@@ -65,7 +65,7 @@ def make_plan(
         key = estimate.workload(spec)
         if key not in speeds:
             speeds[key] = _speed(spec, shape, classes, device, _records(store, sorted(alike.get(key, []))))
-        info, policy = get_info(spec.variant), get_sampler(spec.sampler)
+        info, policy = get_info(spec.variant), SAMPLERS.get(spec.sampler)
         seed = spec.seed if spec.imbalance != 1 else 0  # which samples are drawn depends on it, their number does not
         chosen = (spec.dataset, spec.split, spec.subset, spec.imbalance, seed, spec.batch_size, spec.drop_last)
         if chosen not in epochs:

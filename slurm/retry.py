@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from .. import units
 from ..benchmarks.spec import RunSpec
@@ -58,13 +57,13 @@ def retry_suite(
         return {}
     delay = int(backoff * 2 ** (picked.attempts - 1)) if picked.attempts else 0
     if isinstance(executor, SlurmExecutor):
-        executor = executor.later(delay)
+        executor = replace(executor, delay=delay)
     else:
         if delay:
             tell(f"starting in {units.duration(delay)}")
             time.sleep(delay)
         note_retry(store, picked.specs)
-    return carry_out(picked.part_of(suite), options, executor, watch)
+    return carry_out(replace(suite, specs=picked.specs), options, executor, watch)
 
 
 @dataclass(frozen=True)
@@ -88,17 +87,13 @@ class RetrySelection:
         for spec in self.given_up:
             yield f"given up after {self.most} attempts: {spec.run_id[:12]} {spec.label()}"
 
-    def part_of(self, suite: Suite) -> Suite:
-        """Return the suite with these runs alone."""
-        return replace(suite, specs=self.specs)
-
 
 def pick_for_retry(
     suite: Suite,
     found: list[RunStatus],
     submissions: list[Submission],
     most: int,
-    here: Mapping[str, int] = MappingProxyType({}),
+    here: Mapping[str, int],
 ) -> RetrySelection:
     """Choose the failed and lost runs that have not had all their attempts.
 

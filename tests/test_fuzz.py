@@ -17,7 +17,7 @@ from synthetic import build_record, build_trial
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.spec import RunSpec
-from sambench.benchmarks.suites.files import find_suite, list_suites
+from sambench.benchmarks.suites.files import SUITES as SHIPPED
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.training.checkpoint import MAGIC, Checkpoints
 from sambench.benchmarks.tuning.tuned_suite import _table
@@ -32,7 +32,7 @@ from sambench.results.records.store import Damaged, Store
 from sambench.results.records.trials import read_ledger, write_ledger
 from sambench.results.tables.boards import assemble
 from sambench.results.tables.dataframe import frame
-from sambench.slurm.cluster.profile import list_profiles, load_profile
+from sambench.slurm.cluster.profile import PROFILES, load_profile
 
 SPEC = RunSpec(variant="sam", hyper={"rho": 0.1}).model_dump(mode="json")
 RECORD = json.loads(build_record(split="holdout").model_dump_json())
@@ -67,7 +67,7 @@ def test_spec(folder, fields):
         assert spec.label()
 
 
-SUITES = [find_suite(name)[1] for name in list_suites() if name != "unified-sam-table2"]
+SUITES = [SHIPPED.read(name)[1] for name in SHIPPED.names() if name != "unified-sam-table2"]
 
 
 @st.composite
@@ -101,7 +101,7 @@ def test_profile(folder, content):
         assert "\n" not in repr((profile.partition, profile.extra, profile.setup)).replace("\\n", "\n")
 
 
-@fed(st.tuples(st.sampled_from(list_profiles()), st.dictionaries(st.sampled_from(sorted(PROFILE)), texts, max_size=3)))
+@fed(st.tuples(st.sampled_from(PROFILES.names()), st.dictionaries(st.sampled_from(sorted(PROFILE)), texts, max_size=3)))
 def test_profile_flags(folder, given_):
     name, options = given_
     if isinstance(options.get("extra"), str):
@@ -129,7 +129,7 @@ def test_record(folder, made):
     path.write_bytes(data)
     found = list(store.scan())
     boards = assemble(found)
-    assert render(boards).encode()
+    assert all(page.encode() for page in render(boards).values())
     if isinstance(found[0], RunRecord):
         frame(found)
     else:

@@ -108,6 +108,14 @@ def test_every_public_name_is_there(name):
     assert getattr(sambench, name).__name__ == name
 
 
+def test_benchmarks_of_speed_name_what_is_there():
+    """They are run by hand: a name that has moved would be noticed late."""
+    for path in (ROOT / "benchmarks" / "speed").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("sambench"):
+                exec(ast.unparse(node), {})
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_examples_in_docstrings_run(room):
     attempted = 0

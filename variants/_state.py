@@ -14,6 +14,7 @@ from torch import Tensor
 from ._shards import cut_like, in_shards, local
 
 KEY = "variant"
+FLATTENED = "the helpers dropped what its rule remembers: leave out flatten_optimizer_state_dict"
 
 
 def pack(state: Mapping[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,21 +89,24 @@ class BSAM(StepRule):
 
     def update(self, closure: Any) -> Tensor:
         count, splits = len(self.ask(closure, "ids")), self.param_groups[0]["splits"]
-        params, roots, reaches = self._scales()
+        params, s, roots, rhos = self._scales()
         if not params:
             return self.gradient(closure).loss
         start, generator = [p.clone() for p in params], self.noise()
         lengths, mean = [torch.zeros_like(p) for p in params], [torch.zeros_like(p) for p in params]
         loss = torch.zeros((), device=generator.device)
+        drawn = torch.empty(sum(p.numel() for p in params), device=generator.device)
+        noise = cut(drawn, params)
         parts = torch.arange(count, device=generator.device).chunk(splits)
         with self.perturbed(Gradient(loss, params, []), []):  # inside, each point is reached from `start`
             for part in parts:
                 request, share = {"subset": part} if len(parts) > 1 else {}, len(part) / count
+                drawn.normal_(generator=generator)
                 torch._foreach_copy_(params, start)
-                torch._foreach_addcdiv_(params, _noise(params, generator), roots)
+                torch._foreach_addcdiv_(params, [n.to(p) for n, p in zip(noise, params, strict=True)], roots)
                 noisy = self.gradient(closure, **request)
                 torch._foreach_copy_(params, start)
-                torch._foreach_addcmul_(params, noisy.values, reaches)
+                torch._foreach_addcdiv_(params, noisy.values, s, scalars=rhos)
                 torch._foreach_abs_(noisy.values)
                 torch._foreach_add_(lengths, noisy.values, alpha=share)
                 noisy.values.clear()
@@ -118,15 +121,15 @@ class BSAM(StepRule):
         """Return a state of a parameter, in its type, or a fresh one."""
         return self.own[p][name].to(p) if p in self.own else torch.full_like(p, start)
 
-    def _scales(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Return all trained parameters, and of each sqrt(N s) and rho / s."""
+    def _scales(self) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[float]]:
+        """Return all trained parameters, and of each s, sqrt(N s) and rho."""
         trained = [(p, group) for group in self.param_groups for p in group["params"] if p.requires_grad]
         if not trained:
-            return [], [], []
+            return [], [], [], []
         s = [self._saved(p, "s", group["precision"]) for p, group in trained]
-        roots = torch._foreach_sqrt(torch._foreach_mul(s, [group["data_size"] for _, group in trained]))
-        reaches = torch._foreach_mul(torch._foreach_reciprocal(s), [group["rho"] for _, group in trained])
-        return [p for p, _ in trained], list(roots), list(reaches)
+        roots = torch._foreach_mul(s, [group["data_size"] for _, group in trained])
+        torch._foreach_sqrt_(roots)
+        return [p for p, _ in trained], s, list(roots), [group["rho"] for _, group in trained]
 
     def _move(self, lengths: Gradient, mean: Gradient) -> None:
         """Move weights and state; the two gradients become the new state."""
@@ -141,10 +144,3 @@ class BSAM(StepRule):
             torch._foreach_mul_(steps, group["lr"])
             torch._foreach_sub_(params, steps)
             self.own.update({p: {"m": m_, "s": s_} for p, m_, s_ in zip(params, m, s, strict=True)})
-
-
-def _noise(params: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Draw standard normal tensors of the parameters' shapes, all at once, in float32."""
-    count = sum(p.numel() for p in params)
-    flat = torch.randn(count, generator=generator, device=generator.device, dtype=torch.float32)
-    return [noise.to(p) for noise, p in zip(cut(flat, params), params, strict=True)]

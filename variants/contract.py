@@ -29,7 +29,7 @@ from ._oracle import Closure, GradientOracle
 from ._param_groups import Owner, check_owners, read_parameters
 from ._reserved_names import STATE, check_assignment
 from ._shards import cut_like, local
-from ._state import Nothing, is_asked_to_fill, pack, placed, unpack
+from ._state import FLATTENED, Nothing, is_asked_to_fill, pack, placed, unpack
 from .info import VariantInfo
 
 __all__ = ["TINY", "Closure", "Gradient", "GradientOracle", "Owner", "StepRule", "global_norm", "local", "tensor_norms"]
@@ -277,7 +277,7 @@ class StepRule(Optimizer):
             rest = rest if changed is None else dict(changed)
         rest, saved = unpack(rest)
         if saved is None or saved["name"] != self.info.name:
-            found = "a plain optimizer" if saved is None else repr(saved["name"])
+            found = repr(saved["name"]) if saved else f"a plain optimizer (or {FLATTENED})"
             raise StateError(f"this state belongs to {found}, not to {self.info.name!r}; create that one to load it")
         self.base.load_state_dict(rest)
         self._share_with_base()

@@ -18,10 +18,6 @@ OF_PARAMETERS = ("names", "modules", "whole")
 NEEDS = (*OF_PARAMETERS, "clock", "subset", "losses", "logits", "ids", "previous", "fresh", "hook", "average")
 
 
-def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(dict(mapping))
-
-
 @dataclass(frozen=True)
 class Paper:
     """Where a variant was published."""
@@ -151,7 +147,7 @@ class VariantInfo:
         if wrong := [need for need in self.needs if need not in NEEDS]:
             raise ConfigError(f"variant {self.name!r} needs {wrong}; valid: {', '.join(NEEDS)}")
         for name in ("hyper", "defaults", "brief"):
-            object.__setattr__(self, name, _frozen(getattr(self, name)))
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def _number(self, name: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:

@@ -1,6 +1,7 @@
 """The probe of a variant under its base optimizer alone, and the comparisons that the checks make."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,16 @@ class BaseRun:
 
     def tensors(self) -> list[Tensor]:
         return [t.detach().clone() for t in self.model.state_dict().values()]
+
+
+class Wrapped:
+    """An oracle that stands in for another one, and answers by it what it does not answer itself."""
+
+    def __init__(self, oracle: ClassificationOracle):
+        self.oracle = oracle
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.oracle, name)
 
 
 def same_bits(one: Tensor, two: Tensor) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
@@ -13,6 +13,9 @@ from ...errors import ConfigError
 from ...registry import Registry, has_parameters
 from ...seeding import derive_seed
 from .layers import norm_layer
+
+if TYPE_CHECKING:
+    from ..spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,6 @@ def register_model(
     return add
 
 
-def list_models(pattern: str = "*") -> list[ModelInfo]:
-    """Return the models and families whose names match a shell pattern, in alphabetical order."""
-    return MODELS.all(pattern)
-
-
 def build(
     name: str, *, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch", seed: int
 ) -> nn.Module:
@@ -130,6 +128,14 @@ def build(
         return _construct(name, task)
 
 
+def build_for(spec: "RunSpec", shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Build the network of a run, in its memory layout, for images of this shape (C, H, W)."""
+    channels, size, _ = shape
+    network = build(spec.model, classes=classes, channels=channels, image_size=size, norm=spec.norm, seed=spec.seed)
+    layout = torch.channels_last if spec.channels_last else torch.contiguous_format
+    return network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+
+
 @cache
 def parameters_of(name: str, *, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch") -> int:
     """Count the parameters of a model without allocating them; arguments and errors as :func:`build`.
@@ -143,6 +149,7 @@ def parameters_of(name: str, *, classes: int, channels: int = 3, image_size: int
         return sum(parameter.numel() for parameter in _construct(name, task).parameters())
 
 
+@cache
 def state_bytes_of(name: str, *, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch") -> int:
     """Count the bytes of parameters and buffers of a model without allocating them; arguments as :func:`build`."""
     with _private_stream(0), torch.device("meta"):

@@ -1,6 +1,6 @@
 """ResNets with norm and ReLU after each convolution, for small images: ResNet-18 and the CIFAR family."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,65 +49,34 @@ class BasicBlock(nn.Module):
         return F.relu(self.shortcut(x) + branch)
 
 
-class ResNet18(nn.Module):
-    """ResNet-18 with a 3x3 stem of stride 1 and no max-pooling, so that 32x32 images reach 4x4, not 1x1.
+class ResNet(nn.Module):
+    """A 3x3 stem of stride 1 without max-pooling, stages of basic blocks, global average and a linear classifier.
+
+    Every stage that widens halves the extent in its first block.
 
     Args:
+        widths: number of channels of each stage; the stem has that of the first.
+        blocks: number of residual blocks in each stage.
         classes: number of logits of the output layer.
         channels: number of channels of the images.
         norm: kind of the normalization layers, ``"batch"`` or ``"group"``.
+        projected: whether shortcuts that change the shape have parameters.
 
     Shapes:
         (n, channels, h, w) -> (n, classes).
-
-    References:
-        He et al. 2016, Deep Residual Learning for Image Recognition (arXiv:1512.03385).
     """
 
-    def __init__(self, classes: int, channels: int, norm: str) -> None:
+    def __init__(
+        self, widths: Sequence[int], blocks: int, classes: int, channels: int, norm: str, projected: bool = True
+    ) -> None:
         super().__init__()
         layer = norm_layer(norm)
-        self.stem = conv(channels, 64, 3)
-        self.norm = layer(64)
-        blocks: list[nn.Module] = []
-        inputs = 64
-        for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-            blocks += [BasicBlock(inputs, outputs, stride, layer), BasicBlock(outputs, outputs, 1, layer)]
-            inputs = outputs
-        self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(inputs, classes)
-        initialize(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(F.relu(self.norm(self.stem(x))))
-        return self.head(torch.mean(x, dim=(2, 3)))
-
-
-class CifarResNet(nn.Module):
-    """The ResNet of the CIFAR experiments, of depth 6n + 2: n blocks each with 16, 32 and 64 channels.
-
-    Args:
-        blocks: number n of blocks of a stage.
-        classes: number of logits of the output layer.
-        channels: number of channels of the images.
-        norm: kind of the normalization layers, ``"batch"`` or ``"group"``.
-
-    Shapes:
-        (n, channels, h, w) -> (n, classes).
-
-    References:
-        He et al. 2016, Deep Residual Learning for Image Recognition (arXiv:1512.03385), section 4.2.
-    """
-
-    def __init__(self, blocks: int, classes: int, channels: int, norm: str) -> None:
-        super().__init__()
-        layer = norm_layer(norm)
-        self.stem, self.norm = conv(channels, 16, 3), layer(16)
+        inputs = widths[0]
+        self.stem, self.norm = conv(channels, inputs, 3), layer(inputs)
         stages: list[nn.Module] = []
-        inputs = 16
-        for outputs in (16, 32, 64):
+        for outputs in widths:
             for _ in range(blocks):
-                stages.append(BasicBlock(inputs, outputs, outputs // inputs, layer, projected=False))
+                stages.append(BasicBlock(inputs, outputs, 1 if inputs == outputs else 2, layer, projected))
                 inputs = outputs
         self.blocks = nn.Sequential(*stages)
         self.head = nn.Linear(inputs, classes)
@@ -124,9 +93,13 @@ class CifarResNet(nn.Module):
     paper="He et al. 2016, arXiv:1512.03385",
     norms=NORMS,
 )
-def resnet8(task: Task) -> CifarResNet:
-    """Build the network; it takes images of any size."""
-    return CifarResNet(1, task.classes, task.channels, task.norm)
+def resnet8(task: Task) -> ResNet:
+    """Build the smallest ResNet of the CIFAR experiments, whose depth is 6n + 2, for images of any size.
+
+    References:
+        He et al. 2016, Deep Residual Learning for Image Recognition (arXiv:1512.03385), section 4.2.
+    """
+    return ResNet((16, 32, 64), 1, task.classes, task.channels, task.norm, projected=False)
 
 
 @register_model(
@@ -135,6 +108,10 @@ def resnet8(task: Task) -> CifarResNet:
     paper="He et al. 2016, arXiv:1512.03385",
     norms=NORMS,
 )
-def resnet18(task: Task) -> ResNet18:
-    """Build the network; it takes images of any size."""
-    return ResNet18(task.classes, task.channels, task.norm)
+def resnet18(task: Task) -> ResNet:
+    """Build the network for images of any size; those of 32x32 pixels reach 4x4, not 1x1.
+
+    References:
+        He et al. 2016, Deep Residual Learning for Image Recognition (arXiv:1512.03385).
+    """
+    return ResNet((64, 128, 256, 512), 2, task.classes, task.channels, task.norm)

@@ -19,17 +19,18 @@ import pytest
 import torch
 
 from sambench.benchmarks.suites.suite import load_suite
+from sambench.cli.plan import _detectable
 from sambench.results.records.lease import Holder
 from sambench.results.records.record import canonical_json
 from sambench.results.records.store import Store
-from sambench.slurm import resources as report
 from sambench.slurm.cluster import commands as scheduler
 from sambench.slurm.cluster.packing import pack
 from sambench.slurm.cluster.profile import Profile
-from sambench.slurm.cluster.submission import list_launches
+from sambench.slurm.cluster.submission import list_submissions
 from sambench.slurm.cluster.submit import submit
 from sambench.slurm.options import RunOptions
 from sambench.slurm.planning import make_plan
+from sambench.slurm.resources import resources
 from sambench.slurm.status import run_statuses
 
 SIZES = (1_000, 2_500, 10_000)
@@ -51,7 +52,7 @@ def plan(path, store):
     suite = load_suite(path)
     made = make_plan(suite, store, torch.device("cpu"))
     jobs = pack(made.runs)
-    return made, jobs, report.resources(jobs, Profile.model_validate({}), 1001), report.detectable(suite)
+    return made, jobs, resources(jobs, Profile.model_validate({}), 1001), _detectable(suite)
 
 
 def seconds(work):
@@ -110,7 +111,7 @@ def test_submission(tmp_path, benchmark, capsys, cluster):
 
 def test_status(tmp_path, benchmark, capsys, cluster, monkeypatch):
     asked = []
-    ask = scheduler.ask
+    ask = scheduler.run_command
     monkeypatch.setattr(scheduler, "run_command", lambda *command: asked.append(command[0]) or ask(*command))
     measured = {}
     for size in SIZES:
@@ -131,7 +132,7 @@ def test_status(tmp_path, benchmark, capsys, cluster, monkeypatch):
             size // 10,
             size - size // 2 - size // 10,
         ]
-        assert len(list_launches(store.root)) == 1
+        assert len(list_submissions(store.root)) == 1
     benchmark.pedantic(run_statuses, (suite, store), rounds=1)
     show(capsys, benchmark, "status", measured)
 

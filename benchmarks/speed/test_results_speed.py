@@ -25,7 +25,7 @@ SEEDS = 50
 WORK = """
 import sys, time
 from pathlib import Path
-from sambench.results import leaderboard
+from sambench.results.leaderboard.render import render
 from sambench.results.tables.boards import gather
 from sambench.results.records.store import Store
 from sambench.results.tables.dataframe import frame
@@ -33,7 +33,11 @@ from sambench.results.tables.dataframe import frame
 what, root = sys.argv[1:]
 wall, start = time.perf_counter(), time.process_time()
 store = Store(root)
-rows = len(frame(store.records())) if what == "table" else leaderboard.render(gather(store)).count("| reproduced |")
+rows = (
+    len(frame(store.records()))
+    if what == "table"
+    else sum(page.count("| reproduced |") for page in render(gather(store)).values())
+)
 seconds = time.perf_counter() - wall, time.process_time() - start
 peak = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
 print(*seconds, peak * 1024, rows)

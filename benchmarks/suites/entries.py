@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ...datasets.samplers import get_sampler
+from ...datasets.samplers import SAMPLERS
 from ...errors import ConfigError, nearest
 from ...results.records.manifest import TRACKS, Calibration
 from ...variants import get_info
@@ -182,7 +182,7 @@ def _declared(given: Mapping[str, Any]) -> set[str]:
     """Return the hyper-parameters that an entry may name; none for an unknown variant, whose error comes later."""
     try:
         info = get_info(str(given.get("variant", "sgd")))
-        return {*info.hyper, *get_sampler(str(given.get("sampler") or info.sampler)).hyper}
+        return {*info.hyper, *SAMPLERS.get(str(given.get("sampler") or info.sampler)).hyper}
     except ConfigError:
         return set()
 

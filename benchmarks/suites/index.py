@@ -4,10 +4,10 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...atomic import atomic_write_bytes, default_folder, make_folder
 from ...datasets.source import Source
@@ -15,10 +15,7 @@ from ...errors import SambenchError
 from ...reading import read_bytes
 from ...registry import ENTRY_POINTS
 from ...version import __version__
-from .files import find_suite
-
-if TYPE_CHECKING:
-    from .suite import Suite
+from .files import SUITES
 
 PACKAGE = Path(__file__).resolve().parents[2]
 RESOLVES = ("variants", "datasets", "benchmarks/models", "benchmarks/suites")
@@ -51,34 +48,29 @@ def suite_index(name_or_path: str, sources: Sequence[Source] = (), plugins: Sequ
     Raises:
         ConfigError: as :func:`~sambench.benchmarks.suites.suite.load_suite`.
     """
-    name, text, _ = find_suite(name_or_path)
+    name, text, _ = SUITES.read(name_or_path)
     if sources or plugins or entry_points(group=ENTRY_POINTS):
-        return index_of(_load(name_or_path, sources))
+        return _read(name_or_path, sources)
     key = hashlib.sha256("\n".join([__version__, name, text, *_code()]).encode()).hexdigest()
-    try:
-        path = default_folder("suites", "SAMBENCH_CACHE") / f"suite-{key}.json"
-        found = json.loads(read_bytes(path))
+    with suppress(SambenchError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = json.loads(read_bytes(_cached(key)))
         return SuiteIndex(name, tuple(map(str, found["run_ids"])), tuple(map(str, found["labels"])))
-    except (SambenchError, OSError, ValueError, KeyError, TypeError, RecursionError):
-        index = index_of(_load(name_or_path, sources))
-    try:
-        path = default_folder("suites", "SAMBENCH_CACHE") / f"suite-{key}.json"
-        make_folder(path.parent)
-        atomic_write_bytes(path, json.dumps(asdict(index)).encode())
-    except SambenchError:
-        pass  # a cache that cannot be written costs time and nothing else
+    index = _read(name_or_path, sources)
+    with suppress(SambenchError):  # a cache that cannot be written costs time and nothing else
+        make_folder(_cached(key).parent)
+        atomic_write_bytes(_cached(key), json.dumps(asdict(index)).encode())
     return index
 
 
-def index_of(suite: "Suite") -> SuiteIndex:
-    """Return the index of a suite that is loaded."""
-    return SuiteIndex(suite.name, suite.run_ids, suite.labels)
+def _cached(key: str) -> Path:
+    return default_folder("suites", "SAMBENCH_CACHE") / f"suite-{key}.json"
 
 
-def _load(name_or_path: str, sources: Sequence[Source]) -> "Suite":
+def _read(name_or_path: str, sources: Sequence[Source]) -> SuiteIndex:
     from .suite import load_suite  # torch, for the step rules
 
-    return load_suite(name_or_path, tuple(sources))
+    suite = load_suite(name_or_path, tuple(sources))
+    return SuiteIndex(suite.name, suite.run_ids, suite.labels)
 
 
 def _code() -> Iterator[str]:

@@ -42,6 +42,7 @@ def preregister(suite: Suite, store: Store, command: str) -> None:
         tracks=tuple(tracks),
         untracked=tuple(spec.run_id for spec in suite.references) if suite.resolved_tracks else suite.run_ids,
         tuning=suite.tuned,
+        predictions=dict(suite.predictions),
     )
     write_manifest(store, manifest)
 

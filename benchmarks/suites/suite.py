@@ -17,6 +17,9 @@ trials = 12
 [time]                           # track T
 seconds = 3600
 
+[predictions]                    # what a study predicts of the runs, before them
+label_noise = "..."
+
 [keep]                           # the evaluated weights of every run, beside its record
 weights = true
 at = [0, 10, "50%"]              # and those after so many epochs, or that share of them
@@ -42,13 +45,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...datasets.registry import check_name
 from ...datasets.source import Source
 from ...errors import ConfigError, explain, unknown
-from ...reading import parse_toml
 from ...results.records.fields import Distinct, Name, Text, Whole
 from ...results.records.manifest import Calibration, Seconds, Tuning
 from ..spec import RunSpec
 from ..training.keeping import Keep
 from .entries import Entry, ResolvedTrack, expand_entries, resolved_tracks, specs_without_tracks
-from .files import find_suite
+from .files import SUITES
 from .tuning_budget import Budget, read_budget
 
 
@@ -98,6 +100,7 @@ class _File(BaseModel):
     tuned: Tuning | None = None
     time: _Time = _Time()
     keep: _Keep = _Keep(weights=False)
+    predictions: dict[Name, Text] = {}
     runs: list[_Entry] = []
 
 
@@ -124,6 +127,7 @@ class Suite:
         keep: what of the weights of its runs is kept, as ``--keep`` takes it; empty for nothing.
         place: how it was named, for commands: a shipped suite, or the path of its file; empty for one made in Python.
         references: runs of its reference rows, which are on no track.
+        predictions: study -> what it predicts of the runs; the manifest has it before the first of them.
     """
 
     name: str
@@ -141,6 +145,7 @@ class Suite:
     keep: str = ""
     place: str = ""
     references: tuple[RunSpec, ...] = ()
+    predictions: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def run_ids(self) -> tuple[str, ...]:
@@ -167,11 +172,7 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
     Raises:
         ConfigError: an unknown suite, or all that is wrong in the file, each with the nearest valid name.
     """
-    name, text, folder = find_suite(name_or_path)
-    try:
-        content = parse_toml(text)
-    except ValueError as error:
-        raise ConfigError(f"suite {name_or_path!r} is not valid TOML: {error}") from error
+    name, content, folder = SUITES.parse(name_or_path)
     return _expand(name, content, folder, sources, name_or_path)
 
 
@@ -191,7 +192,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
     except ConfigError as error:
         problems.append(str(error))
     given = {source.name: source for source in overrides}
-    places = {key: Source(key, _absolute(place, folder)) for key, place in content.get("sources", {}).items()}
+    places = {key: Source(key, place).below(folder) for key, place in content.get("sources", {}).items()}
     for source in {**places, **given}.values():
         try:
             check_name(source.name, source.location)
@@ -232,6 +233,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         entries=entries,
         tuned=file.tuned,
         seconds=file.time.seconds,
+        predictions=file.predictions,
         place=given_as,
         **found,
     )
@@ -244,8 +246,3 @@ def _read_keep(table: _Keep) -> str:
     if not table.weights and keep.points:
         raise ConfigError("[keep] at=... is not valid without weights: set weights = true, or leave at out")
     return str(keep) if table.weights else ""
-
-
-def _absolute(place: str, folder: Path) -> str:
-    kind, colon, where = place.partition(":")
-    return f"{kind}:{folder / where}" if colon else place

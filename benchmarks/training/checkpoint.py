@@ -14,7 +14,8 @@ from typing import Any
 
 from ...atomic import atomic_write_bytes, remove_leftovers
 from ...errors import StateError
-from ...reading import read_bytes, shown
+from ...plain_text import printable
+from ...reading import read_bytes
 from ...results.records.lease import Lease, lease_status
 
 MADE_WITH = "made_with.json"
@@ -55,7 +56,7 @@ class Checkpoints:
             remove_leftovers(self.folder)
             for name in sorted(os.listdir(self.folder)):
                 if not _NAME.fullmatch(name) and name != MADE_WITH and not name.startswith((".", "lease-")):
-                    log.warning("%s is no checkpoint of a run: it is left alone", shown(self.folder / name))
+                    log.warning("%s is no checkpoint of a run: it is left alone", printable(str(self.folder / name)))
             yield self.lease
 
     def verify(self) -> None:

@@ -1,14 +1,14 @@
 """The harness's oracle: that of anybody's loop, with the harness's batches, loss and explicit ends of a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...variants.averages import WeightAverage
-from ...variants.hooks import LossHook
+from ...registry import Registry
+from ...variants import AVERAGES, HOOKS, LossHook, VariantInfo, WeightAverage, create_average, create_hook
 from .batch import Batch, sample_scores, wide
 from .oracle import Oracle
 
@@ -22,12 +22,21 @@ class ClassificationOracle(Oracle):
     Args:
         model: in training mode, on its device.
         label_smoothing: of the cross-entropy.
+        gradient_norms: whether to take the norm of every pass's gradient.
         **settings: as for :class:`.oracle.Oracle`.
     """
 
     batch: Batch
 
-    def __init__(self, model: nn.Module, *, label_smoothing: float = 0.0, total_steps: int = 1, **settings: Any):
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        label_smoothing: float = 0.0,
+        total_steps: int = 1,
+        gradient_norms: bool = False,
+        **settings: Any,
+    ):
         super().__init__(
             model,
             loss=self._cross_entropy,
@@ -35,10 +44,33 @@ class ClassificationOracle(Oracle):
             hook=LossHook(model, torch.empty(0), 0, {}),
             average=WeightAverage(model, {}),
             total_steps=total_steps,
-            gradient_norms=False,
+            gradient_norms=gradient_norms,
             **settings,
         )
         self.label_smoothing = label_smoothing
+
+    def attach_plugins(
+        self,
+        info: VariantInfo,
+        values: Mapping[str, Any],
+        *,
+        hook: str,
+        average: str,
+        ids: Tensor,
+        classes: int,
+        steps_per_epoch: int,
+    ) -> None:
+        """Make the loss hook and the weight average of a run of a variant, by name; ``total_steps`` must be set.
+
+        ``values`` are hyper-parameters by name, those of others among them; the rest is as for
+        :func:`~sambench.variants.create_hook` and :func:`~sambench.variants.create_average`.
+        """
+        settings = values_of(AVERAGES, average, values)
+        follows = create_average(
+            average, self.model, steps_per_epoch=steps_per_epoch, total_steps=self.total_steps, **settings
+        )
+        kept = create_hook(hook, self.model, ids=ids, classes=classes, **values_of(HOOKS, hook, values))
+        self.attach(kept, follows, remember="previous" in info.needs)
 
     def bind(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, batch: Batch, *, epoch: int, step: int, more: Callable[[int], Batch] | None = None
@@ -69,3 +101,8 @@ class ClassificationOracle(Oracle):
 
     def _restored(self, saved: dict[str, Any]) -> Batch:
         return Batch(**saved)
+
+
+def values_of(kind: Registry[Any], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are hyper-parameters of a plug-in."""
+    return {key: value for key, value in values.items() if key in kind.get(name).hyper}

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -112,13 +111,9 @@ class KeptModel:
 
     def network(self, spec: RunSpec) -> nn.Module:
         """Return the network of the run with these weights, in evaluation mode, on the CPU; its input is normalized."""
-        channels, size, _ = self.shape
-        network = models.build(
-            spec.model, classes=len(self.classes), channels=channels, image_size=size, norm=spec.norm, seed=spec.seed
-        )
+        network = models.build_for(spec, self.shape, len(self.classes))
         network.load_state_dict(self.state)
-        layout = torch.channels_last if spec.channels_last else torch.contiguous_format
-        return network.to(memory_format=layout).eval()  # pyright: ignore[reportCallIssue]
+        return network.eval()
 
 
 def write_model(store: Store, run_id: str, epoch: int, state: Mapping[str, Tensor], dataset: Dataset) -> None:

@@ -45,6 +45,7 @@ def train(run: TrainState, checkpoints: Checkpoints, *, advance: Advance = lambd
                 except GradientOverflow:
                     oracle.skip_step()
                 else:
+                    run.note_passes()
                     oracle.finish_step()
                     sampler.observe(draw, oracle.scores)
                 run.step += 1

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...datasets import DATASETS
-from ...datasets.samplers import get_sampler
+from ...datasets.samplers import SAMPLERS
 from ...datasets.source import Source
 from ...errors import StateError
 from ...registry import is_built_in, source_hash
@@ -37,7 +37,7 @@ def plugin_sources(spec: RunSpec, location: str, *, built_in: bool = True) -> di
         built_in: whether hooks and averages of this package are among them.
     """
     used = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
-    others = {"sampler": get_sampler(spec.sampler), "model": MODELS.get(spec.model), "dataset": DATASETS.get(location)}
+    others = {"sampler": SAMPLERS.get(spec.sampler), "model": MODELS.get(spec.model), "dataset": DATASETS.get(location)}
     used = {kind: one for kind, one in used.items() if one.name != "none"}
     return {
         kind: source_hash(one)

@@ -130,15 +130,15 @@ class Passes:
                 rows.append(mine)
         self.outputs = self._together(outputs, rows, count)
         self._last = batch
-        if asked is self.batch:
-            self._seen.append((subset, self.outputs))
-            if self._outputs is not None:
-                self.first.note(self.outputs, subset)
+        if asked is self.batch and self._outputs is not None:
+            self.first.note(self.outputs, subset)
         self.counters.gradient_evaluations += count / len(asked)
         params = [p for p in self.params if p.grad is not None]
         gradients: list[Tensor] = [p.grad for p in params]  # pyright: ignore[reportAssignmentType]
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         process_group.sum_([*gradients, loss])
+        if asked is self.batch:
+            self._seen.append((subset, self.outputs, loss))
         self.scale.unscale(gradients)
         if self.weight_decay:
             torch._foreach_add_(gradients, [p.detach() for p in params], alpha=self.weight_decay)
@@ -151,9 +151,10 @@ class Passes:
         with self._same_masks(), torch.no_grad(), self.statistics.frozen():
             self.outputs = self.forward(self.batch.images)
         self._last = self.batch
-        self._seen.append((None, self.outputs))
         self.counters.forward_evaluations += 1.0
-        return self._losses(self.outputs, self.batch)
+        losses = self._losses(self.outputs, self.batch)
+        self._seen.append((None, self.outputs, _weighted_mean(losses, self.batch)))
+        return losses
 
     def last_losses(self) -> Tensor:
         """Return the losses of the samples of the last pass, from its outputs, at no further cost."""
@@ -280,8 +281,11 @@ class Passes:
         return losses + self._hook.term(wide(outputs), batch.targets)
 
     def _mean_loss(self, outputs: Tensor, batch: Any) -> Tensor:
-        losses = self._losses(outputs, batch)
-        return losses.mean() if batch.weights is None else (losses * batch.weights).mean()
+        return _weighted_mean(self._losses(outputs, batch), batch)
+
+
+def _weighted_mean(losses: Tensor, batch: Any) -> Tensor:
+    return losses.mean() if batch.weights is None else (losses * batch.weights).mean()
 
 
 def _one_a_sample(losses: Any, count: int) -> Tensor:

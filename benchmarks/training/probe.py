@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ...hyper import Value
-from ...registry import Registry
 from ...seeding import generator
-from ...variants import AVERAGES, HOOKS, StepRule, VariantInfo, create, create_average, create_hook
+from ...variants import AVERAGES, HOOKS, StepRule, VariantInfo, create
 from .batch import Batch
-from .classification import ClassificationOracle
+from .classification import ClassificationOracle, values_of
 
 INPUTS, HIDDEN, CLASSES = 6, 8, 4
 BATCH, BATCHES, TOTAL = 12, 4, 40
@@ -103,13 +102,20 @@ class Probe:
         self.batches = data(dtype, info.sampler != "uniform")
         name, hyper = BASES[base]
         own: dict[str, Any] = {**hyper, **(base_hyper or {}), **(setting or {})}
-        of_others = {**_of(HOOKS, hook or "none", own), **_of(AVERAGES, average or "none", own)}
+        of_others = {**values_of(HOOKS, hook or "none", own), **values_of(AVERAGES, average or "none", own)}
         of_optimizer = {key: value for key, value in own.items() if key not in of_others}
         self.optimizer: StepRule = create(info.name, groups(self.model), base=name, seed=3, **of_optimizer)
         self.oracle = oracle(self.model)
         self.oracle.total_steps = total
-        hook, average = hook or info.hook, average or info.average
-        attach(self.oracle, info, own, hook=hook, average=average, classes=CLASSES, epoch=(BATCHES, BATCH))
+        self.oracle.attach_plugins(
+            info,
+            own,
+            hook=hook or info.hook,
+            average=average or info.average,
+            ids=torch.arange(BATCHES * BATCH),
+            classes=CLASSES,
+            steps_per_epoch=BATCHES,
+        )
         self.done = 0
 
     def bind(self) -> ClassificationOracle:
@@ -148,36 +154,3 @@ class Probe:
             return self.tensors()
         with self.oracle.average.applied():
             return self.tensors()
-
-
-def attach(
-    oracle: ClassificationOracle,
-    info: VariantInfo,
-    values: Mapping[str, Any],
-    *,
-    hook: str,
-    average: str,
-    classes: int,
-    epoch: tuple[int, int],
-) -> None:
-    """Give an oracle its plug-ins, as the harness does; ``values`` may hold others' hyper-parameters too.
-
-    Args:
-        oracle: with its number of steps set.
-        info: metadata of the variant under test.
-        values: hyper-parameters, by name.
-        hook: name of the loss hook.
-        average: name of the weight average.
-        classes: outputs of the network.
-        epoch: batches of an epoch, and samples of a batch; samples are identified by 0, 1, ...
-    """
-    steps, batch = epoch
-    ids, of_hook, of_average = torch.arange(steps * batch), _of(HOOKS, hook, values), _of(AVERAGES, average, values)
-    follows = create_average(average, oracle.model, steps_per_epoch=steps, total_steps=oracle.total_steps, **of_average)
-    kept = create_hook(hook, oracle.model, ids=ids, classes=classes, **of_hook)
-    oracle.attach(kept, follows, remember="previous" in info.needs)
-
-
-def _of(kind: Registry[Any], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that are hyper-parameters of a plug-in."""
-    return {key: value for key, value in values.items() if key in kind.get(name).hyper}

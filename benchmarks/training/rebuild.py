@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from ...atomic import make_folder
@@ -15,7 +14,6 @@ from ..device import pick_device, torch_threads
 from ..spec import RunSpec
 from .keeping import Keep, read_model
 from .run import run_spec
-from .state import Advance, TrainState
 
 FOLDER = "rebuilt"
 """Folder of the runs that are being made again, beside the records."""
@@ -27,8 +25,6 @@ def rebuild_model(
     *,
     source: Source | None = None,
     data_root: str | Path | None = None,
-    checkpoint_seconds: float = 60.0,
-    watch: Callable[[TrainState], Advance] = lambda run: lambda run: None,
 ) -> None:
     """Train a finished run again and keep its model, if it ends in the weights of the record to the bit.
 
@@ -40,8 +36,6 @@ def rebuild_model(
         store: results folder with its record.
         source: kind and folder of its data set; by default it is found by its name.
         data_root: folder of downloaded data sets.
-        checkpoint_seconds: least time between two checkpoints.
-        watch: shows the run, as for :func:`~sambench.benchmarks.training.run.run_spec`.
 
     Raises:
         StateError: the run has no final weights, took several devices, or ends in other weights here.
@@ -57,8 +51,6 @@ def rebuild_model(
             source=source,
             data_root=data_root,
             device=pick_device(made.device),
-            checkpoint_seconds=checkpoint_seconds,
-            watch=watch,
             keep=Keep(),
         )
     if again.weights != record.weights:

@@ -226,6 +226,7 @@ def make_record(
             "weights": measurement and measurement.weights,
             "counters": Counters(steps=run.step, **asdict(counted)),
             "timing": Timing(
+                began=run.began,
                 train_seconds=seconds,
                 evaluation_seconds=run.evaluation_clock.seconds,
                 images_per_second=counted.samples / seconds if seconds > 0 else 0.0,

@@ -13,6 +13,11 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2")
 """Signals of the keyboard, of kill, of a closed terminal, and of schedulers before a time limit."""
 
 
+def known(*names: str) -> list[int]:
+    """Return the numbers of signals, of those that this system has."""
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
 class Note:
     """A handler that records a signal. A :class:`StopRequest` that begins later finds the record, so that no signal is
     lost between the start of a process and the first step of its run."""
@@ -31,7 +36,7 @@ def note_signals() -> None:
     and launchers send a signal to all processes as soon as one has failed.
     """
     note = Note()
-    for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
+    for number in known(*SIGNALS):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, note)
 
@@ -52,7 +57,7 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
+            for number in known(*SIGNALS):
                 if signal.getsignal(number) is signal.SIG_IGN:  # an ignored signal stays ignored
                     continue
                 self._before[number] = before = signal.signal(number, self._request)

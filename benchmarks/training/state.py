@@ -1,6 +1,8 @@
 """The state of a run: everything the loop works on, built from the spec, saved and restored as one."""
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,11 +14,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ...datasets import Augmentation, Dataset, Parts, prepare, take
-from ...datasets.samplers import Draw, get_sampler
+from ...datasets.samplers import SAMPLERS, Draw
 from ...errors import StateError
 from ...results.records.fields import Amount, Frozen, Number, Whole
 from ...results.records.record import CurvePoint, Evaluated, Metrics, pack_bits
-from ...variants import StepRule, WeightAverage, create, create_average, create_hook
+from ...variants import StepRule, create
 from .. import models
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..m_sharpness import check_devices
@@ -62,6 +64,7 @@ class Position(Frozen):
     step: Whole
     lr: Number
     curve: tuple[CurvePoint, ...]
+    began: Amount
     seconds: Amount
     evaluation_seconds: Amount
     devices: Whole = Field(gt=0)
@@ -102,16 +105,7 @@ class TrainState:
         self.loader = TrainLoader(spec, dataset, self.parts, device)
         self.labels = self.loader.labels
         self.corrupted = (self.parts.train_labels != dataset.train_labels[self.parts.train_ids]).to(device)
-        channels, size, _ = dataset.shape
-        model = models.build(
-            spec.model,
-            classes=len(dataset.classes),
-            channels=channels,
-            image_size=size,
-            norm=spec.norm,
-            seed=spec.seed,
-        )
-        self.model: nn.Module = model.to(device, memory_format=self.loader.layout)  # pyright: ignore[reportCallIssue]
+        self.model: nn.Module = models.build_for(spec, dataset.shape, len(dataset.classes)).to(device)
         self.optimizer: StepRule = create(
             spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
         )
@@ -127,33 +121,32 @@ class TrainState:
             weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
             accumulate=spec.accumulate,
             clip=spec.clip,
+            gradient_norms=self.optimizer.info.declared_gradients(spec.hyper) > 1,
             process_group=process_group,
             whole=self.whole,
         )
-        self.sampler = get_sampler(spec.sampler)(
+        self.sampler = SAMPLERS.get(spec.sampler)(
             len(self.labels), spec.batch_size, spec.seed, spec.drop_last, split_hyper(spec).sampler
         )
         self.oracle.total_steps = spec.epochs * self.sampler.steps
-        self.average = self._attach_plugins()
+        self.oracle.attach_plugins(
+            self.optimizer.info,
+            spec.hyper,
+            hook=spec.hook,
+            average=spec.average,
+            ids=self.loader.ids,
+            classes=len(dataset.classes),
+            steps_per_epoch=self.sampler.steps,
+        )
+        self.average = self.oracle.average
+        self.began = time.time()
         self.clock, self.evaluation_clock = Clock(device), Clock(device)
         self.epoch = self.step = 0
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.pass_sums = torch.zeros(4, dtype=torch.float64, device=device)
+        """Of the epoch's steps of more than one pass: SAM gap, norms of the first and the last gradient, number."""
         self.lr = spec.lr
         self.curve: list[CurvePoint] = []
-
-    def _attach_plugins(self) -> WeightAverage:
-        """Make the loss hook and the weight average of the run, and give them to the oracle."""
-        spec, classes = self.spec, len(self.dataset.classes)
-        hook = create_hook(spec.hook, self.model, ids=self.loader.ids, classes=classes, **split_hyper(spec).hook)
-        average = create_average(
-            spec.average,
-            self.model,
-            steps_per_epoch=self.sampler.steps,
-            total_steps=self.oracle.total_steps,
-            **split_hyper(spec).average,
-        )
-        self.oracle.attach(hook, average, remember="previous" in self.optimizer.info.needs)
-        return average
 
     # -- the verbs of the loop -------------------------------------------------------------------------------
 
@@ -252,12 +245,28 @@ class TrainState:
         )
         return Measurement(metrics, describe_average(self.average, passes), weights)
 
+    def note_passes(self) -> None:
+        """Add what the passes of a step tell of it, on the device: nothing is evaluated or waited for."""
+        gap, norms = self.oracle.sam_gap, self.oracle.gradient_norms
+        if gap is not None and norms and len(norms) > 1:
+            self.pass_sums += torch.stack([gap, norms[0], norms[-1], torch.ones_like(gap)])
+
     def total_loss(self) -> float:
         """Return the sum of the epoch's losses so far, the same on every device; it is waited for."""
-        total = self.loss_sum.clone()
+        return float(self._total(self.loss_sum))
+
+    def _total(self, sums: Tensor) -> Tensor:
+        total = sums.clone()
         if not self.whole:
             self.process_group.mean_([total])
-        return float(total)
+        return total
+
+    def _pass_means(self) -> dict[str, float | None]:
+        """Return the means over the epoch's steps of more than one pass; None without one, and beyond all numbers."""
+        *sums, steps = self._total(self.pass_sums).tolist()
+        means = [total / steps if steps else math.inf for total in sums]
+        names = ("sam_gap", "gradient_norm", "perturbed_gradient_norm")
+        return {name: mean if math.isfinite(mean) else None for name, mean in zip(names, means, strict=True)}
 
     def end_epoch(self) -> None:
         """Close the epoch: its mean loss, and a measurement on the held-out part when one is due."""
@@ -283,9 +292,11 @@ class TrainState:
                 validation_loss=held_out.loss if held_out else None,
                 validation_accuracy=held_out.accuracy if held_out else None,
                 **fit,
+                **self._pass_means(),
             )
         )
         self.loss_sum.zero_()
+        self.pass_sums.zero_()
         self.epoch = done
         self.evaluation_clock.stop()
 
@@ -310,8 +321,10 @@ class TrainState:
             "epoch": self.epoch,
             "step": self.step,
             "loss_sum": self.loss_sum,
+            "pass_sums": self.pass_sums,
             "lr": self.lr,
             "curve": [point.model_dump() for point in self.curve],
+            "began": self.began,
             "seconds": self.clock.seconds,
             "evaluation_seconds": self.evaluation_clock.seconds,
             "devices": self.process_group.size,
@@ -322,7 +335,7 @@ class TrainState:
         """What devices that evaluate their own shares of a batch do not have in common."""
         variant = dict(self.optimizer.state_dict()["variant"])
         variant["own"] = {i: {key: t.cpu() for key, t in own.items()} for i, own in variant["own"].items()}
-        apart = {"variant": variant, "loss_sum": self.loss_sum.cpu()}
+        apart = {"variant": variant, "loss_sum": self.loss_sum.cpu(), "pass_sums": self.pass_sums.cpu()}
         before = self.oracle.before
         return apart if before is None else {**apart, "before": before.to(torch.device("cpu")).state_dict()}
 
@@ -351,7 +364,9 @@ class TrainState:
         self.oracle.load_state_dict({**state["oracle"], **{k: v for k, v in apart.items() if k == "before"}})
         self.sampler.load_state_dict(state["sampler"])
         self.epoch, self.step, self.lr, self.curve = at.epoch, at.step, at.lr, list(at.curve)
-        self.loss_sum.copy_(apart.get("loss_sum", state["loss_sum"]))
+        for name in ("loss_sum", "pass_sums"):
+            getattr(self, name).copy_(apart.get(name, state[name]))
+        self.began = at.began
         self.clock.seconds, self.evaluation_clock.seconds = at.seconds, at.evaluation_seconds
 
 

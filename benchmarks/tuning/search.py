@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ...errors import ConfigError, StateError
 from ...results.records.record import RunRecord, canonical_json
@@ -158,17 +159,17 @@ def _make(
     for attempt in attempts:
         run_id = attempt.spec.run_id
         if run_id in known:
-            into[attempt.tuned.key].append(_again(suite, strategy, attempt, known[run_id]))
+            into[attempt.tuned.key].append(known[run_id].model_copy(update=_place(suite, strategy, attempt)))
             continue
         record = store.read(run_id) if store.has(run_id) else None
         into[attempt.tuned.key].append(_trial(suite, strategy, attempt, record, errors.get(run_id)))
 
 
-def _again(suite: Suite, strategy: SearchStrategy, attempt: Attempt, trial: Trial) -> Trial:
-    """Return a trial that was made before as that of this attempt."""
+def _place(suite: Suite, strategy: SearchStrategy, attempt: Attempt) -> dict[str, Any]:
+    """Return what an attempt is in this search, whenever its run was made."""
     tuned = {"track": attempt.tuned.track.name, "method": attempt.tuned.one.method, "search": strategy.name}
     place = {"suite": suite.name, "stage": attempt.stage, "trial": attempt.number, "chosen": False, "edges": ""}
-    return trial.model_copy(update=tuned | place)
+    return tuned | place
 
 
 def _trial(
@@ -177,13 +178,8 @@ def _trial(
     spec, metrics = attempt.spec, record and record.metrics
     return Trial.model_validate(
         {
-            "suite": suite.name,
-            "track": attempt.tuned.track.name,
-            "method": attempt.tuned.one.method,
+            **_place(suite, strategy, attempt),
             "variant": spec.variant,
-            "search": strategy.name,
-            "stage": attempt.stage,
-            "trial": attempt.number,
             "seed": spec.seed,
             "run_id": spec.run_id,
             "status": record.status if record else "failed",
@@ -196,8 +192,6 @@ def _trial(
             "epochs": spec.epochs,
             "gradient_evaluations": record.counters.gradient_evaluations if record else 0.0,
             "train_seconds": record.timing.train_seconds if record else 0.0,
-            "chosen": False,
-            "edges": "",
             "variant_source": record.variant_source if record else get_info(spec.variant).source_hash(),
             "dataset_fingerprint": record.dataset_fingerprint if record else "",
             "spec": canonical_json(spec.model_dump(mode="json")),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...datasets.samplers import get_sampler
+from ...datasets.samplers import SAMPLERS
 from ...hyper import Hyper, Value
 from ...variants import get_info
 from ..suites.entries import Entry
@@ -142,7 +142,7 @@ def space_of(one: Entry, budget: Budget) -> tuple[Axis, ...]:
     What the entry of the suite fixes is not searched.
     """
     info = get_info(str(one.fields.get("variant", "sgd")))
-    declared: Mapping[str, Hyper] = {**info.hyper, **get_sampler(str(one.fields.get("sampler") or info.sampler)).hyper}
+    declared: Mapping[str, Hyper] = {**info.hyper, **SAMPLERS.get(str(one.fields.get("sampler") or info.sampler)).hyper}
     fixed = one.fields["hyper"]
     own = [_axis(name, h) for name, h in declared.items() if h.search is not None and name not in fixed]
     shared = [_shared(name, getattr(budget, name)) for name in SHARED]

@@ -34,7 +34,7 @@ class SearchStrategy(Protocol):
 
 
 STRATEGIES: Registry[Callable[[int], SearchStrategy]] = Registry("search strategy")
-"""The search strategies, by name: ``@STRATEGIES.register`` adds a class."""
+"""The search strategies, by name, each made with the trials of a method; ``@STRATEGIES.register`` adds a class."""
 
 
 @STRATEGIES.register
@@ -105,12 +105,3 @@ class Optuna:
         if axis.values:
             return kinds.CategoricalDistribution(axis.values)
         return kinds.FloatDistribution(axis.low, axis.high, log=axis.scale == "log")
-
-
-def find_strategy(name: str, trials: int) -> SearchStrategy:
-    """Return a search strategy by name, made for so many trials of every method.
-
-    Raises:
-        ConfigError: an unknown name, or its package is not installed.
-    """
-    return STRATEGIES.get(name)(trials)

@@ -34,15 +34,16 @@ def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str)
     if suite.keep:
         points = [point if point.endswith("%") else int(point) for point in Keep.parse(suite.keep).points]
         parts.append(f"[keep]\n{_table({'weights': True, 'at': points})}")
+    if suite.predictions:
+        parts.append(f"[predictions]\n{_table(suite.predictions)}")
     chosen = {(trial.method, trial.track): trial for trial in trials if trial.chosen}
     epochs = suite.budget is not None and suite.budget.epochs is not None
     for one in suite.entries:
-        parts += [_reference(one)] if one.reference else _entries(one, tracks, chosen, epochs)
+        if one.reference:
+            parts.append(f"[[runs]]\n{_table({'reference': True, **one.own})}")
+        else:
+            parts += _entries(one, tracks, chosen, epochs)
     return "\n".join(parts)
-
-
-def _reference(one: Entry) -> str:
-    return f"[[runs]]\n{_table({'reference': True, **one.own})}"
 
 
 def _entries(one: Entry, tracks: Sequence[str], chosen: Mapping[tuple[str, str], Trial], epochs: bool) -> list[str]:

@@ -37,13 +37,12 @@ def cells(row: Row, section: Section, checks: Checks) -> dict[str, str]:
         section: the table, with tiers and edges by label.
         checks: variant -> conformance check -> result.
     """
-    half = f" (n = {row.n})" if row.low is None else f" ± {100 * (row.accuracy - row.low):.2f}"
     return {
         "Group": row.group or "–",
         "Variant": row.label + ("" if row.status == VERIFIED else f" {UNVERIFIED}"),
-        "Error, %": f"{100 * row.error:.2f}{half}",
+        "Error, %": error(row),
         "n": str(row.n),
-        **{f"vs {name}": _difference(row.against.get(name)) for name in BASELINES},
+        **{f"vs {name}": difference(row.against.get(name)) for name in BASELINES},
         "Grad. evals": number(row.gradient_evaluations),
         "ms / eval": number(None if row.seconds_per_gradient is None else 1000 * row.seconds_per_gradient),
         "Memory, MiB": number(None if row.memory is None else row.memory / 2**20),
@@ -59,7 +58,13 @@ def failing(found: Mapping[str, str]) -> list[str]:
     return sorted(check for check, result in found.items() if result not in ("pass", "n/a"))
 
 
-def _difference(accuracy: PairDifference | None) -> str:
+def error(row: Row) -> str:
+    """Write the error of a row in percent, with half its interval, or with the number of runs where there is none."""
+    half = f" (n = {row.n})" if row.low is None else f" ± {100 * (row.accuracy - row.low):.2f}"
+    return f"{100 * row.error:.2f}{half}"
+
+
+def difference(accuracy: PairDifference | None) -> str:
     """Write a difference of accuracies as one of errors, in points: negative is better than the baseline."""
     if accuracy is None:
         return "–"

@@ -1,5 +1,6 @@
 """Heat maps over two hyper-parameters, such as rho and lam of Unified SAM."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ class Grid(NamedTuple):
         across: values of the second, as texts.
         errors: (len(down), len(across)) mean test errors in percent.
         spreads: half the width of the 95 % interval of each error, of the same shape; NaN without one.
+        fixed: the other hyper-parameters that differ among the variant's rows, at their values here
+            (``lam_clock=step``); empty where there are none.
     """
 
     variant: str
@@ -35,10 +38,19 @@ class Grid(NamedTuple):
     across: tuple[str, ...]
     errors: Floats
     spreads: Floats
+    fixed: str = ""
+
+    @property
+    def name(self) -> str:
+        """The variant, and what is fixed."""
+        return f"{self.variant}, {self.fixed}" if self.fixed else self.variant
 
 
 def grids(rows: Sequence[Row]) -> list[Grid]:
     """Find the variants whose rows cover a grid of two hyper-parameters: at least two values of each, no gap.
+
+    The two are those with the most values, numbers before texts; where others differ, too, there is a grid for each of
+    their values.
 
     Args:
         rows: rows of one table.
@@ -46,11 +58,19 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
     found = []
     for variant in sorted({row.variant for row in rows}):
         own = [row for row in rows if row.variant == variant]
-        keys = sorted(varying([row.settings for row in own]), key=lambda key: _has_texts(key, own))
-        if len(keys) == 2 and all(key in row.settings for key in keys for row in own):
-            down, across = (sorted({_ordered(row.settings[key]) for row in own}) for key in keys)
-            if min(len(down), len(across)) > 1 and len(own) == len(down) * len(across):
-                found.append(_grid(variant, (keys[0], keys[1]), down, across, own))
+        keys = varying([row.settings for row in own])
+        values = {key: {_ordered(row.settings.get(key)) for row in own} for key in keys}
+        texts = {key: _has_texts(key, own) for key in keys}
+        most = sorted(keys, key=lambda key: (-len(values[key]), texts[key]))
+        pair = sorted(most[:2], key=lambda key: (texts[key], key))
+        parts: dict[str, list[Row]] = defaultdict(list)
+        for row in own:
+            parts[" ".join(f"{k}={write(row.settings.get(k))}" for k in keys if k not in pair)].append(row)
+        for fixed, part in sorted(parts.items()):
+            if len(pair) == 2 and all(key in row.settings for key in pair for row in part):
+                down, across = (sorted({_ordered(row.settings[key]) for row in part}) for key in pair)
+                if min(len(down), len(across)) > 1 and len(part) == len(down) * len(across):
+                    found.append(_grid(variant, (pair[0], pair[1]), down, across, part)._replace(fixed=fixed))
     return found
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -71,7 +70,9 @@ def _together(found: Sequence[Curve], name: str, x_name: str, note: str) -> Figu
 def _apart(found: Sequence[Curve], name: str, x_name: str, note: str) -> Figure:
     columns = 4
     lines = -(-len(found) // columns)
-    figure = new_figure(10, 0.9 + 1.9 * lines)
+    width, height = 10, 0.9 + 1.9 * lines
+    figure = new_figure(width, height, layout=False)  # dozens of axes of one size need none
+    figure.subplots_adjust(0.75 / width, 0.75 / height, 1 - 0.1 / width, 1 - 0.6 / height, hspace=0.22, wspace=0.08)
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     behind = [
         np.concatenate([np.append(part, np.nan) for part in parts]) for parts in zip(*map(_path, found), strict=True)
@@ -85,8 +86,10 @@ def _apart(found: Sequence[Curve], name: str, x_name: str, note: str) -> Figure:
         axes.set_title(f"{curve.label}: {curve.mean[-1]:.3g}", size=8, color=INK)
     for axes in grid.flat[len(found) :]:
         axes.remove()
-    figure.supxlabel(f"{x_name}\n({note}, the others in grey; best at the end first)", size=9, color=INK)
-    figure.supylabel(name, size=9, color=INK)
+    figure.supxlabel(
+        f"{x_name}\n({note}, the others in grey; best at the end first)", size=9, color=INK, y=0.1 / height
+    )
+    figure.supylabel(name, size=9, color=INK, x=0.1 / width)
     return figure
 
 
@@ -99,7 +102,7 @@ def _draw_curve(axes: Axes, curve: Curve, color: str, dashes: object) -> None:
         ends = [curve.mean - curve.low, curve.high - curve.mean]
         axes.errorbar(curve.x, curve.mean, ends, color=color, marker="o", markersize=4, zorder=3)
         return
-    sns.lineplot(x=curve.x, y=curve.mean, ax=axes, color=color, linestyle=dashes, errorbar=None, zorder=3)
+    axes.plot(curve.x, curve.mean, color=color, linestyle=dashes, zorder=3)
     axes.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.18, linewidth=0, zorder=2)
 
 

@@ -1,6 +1,7 @@
 """The probability that a run of one method is better than a run of another, for all pairs of methods."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from ...errors import ConfigError
 from ..statistics.intervals import Floats, probability_of_improvement
 from ..tables.rows import Row
-from .style import GREY, INK, new_figure, style
+from .style import GREY, INK, LIGHT, new_figure, style
 
 
 def win_matrix(rows: Sequence[Row]) -> Floats:
@@ -31,7 +32,7 @@ def win_matrix(rows: Sequence[Row]) -> Floats:
 
 
 def win_figure(rows: Sequence[Row], title: str) -> Figure:
-    """Draw the win matrix, best method first; pairs that differ significantly are printed in bold.
+    """Draw the win matrix, best method first; pairs that share a letter, and so are not told apart, are grey.
 
     Args:
         rows: rows of one table, best first; those without a group are left out.
@@ -42,34 +43,29 @@ def win_figure(rows: Sequence[Row], title: str) -> Figure:
     """
     rows = [row for row in rows if row.group]
     if len(rows) < 2:
-        raise ConfigError("a win matrix needs two methods with at least two runs each")
+        raise ConfigError("a win matrix needs two methods with at least three runs each")
     wins = 100 * win_matrix(rows)
+    alike = np.array([[bool(set(a.group) & set(b.group)) for b in rows] for a in rows])
     side = 0.42 * len(rows)
     with style():
         figure = new_figure(max(5.5, 3.0 + side), max(4.2, 2.2 + 0.8 * side))
         axes = figure.add_subplot()
+        look: dict[str, Any] = {"ax": axes, "annot": True, "fmt": ".0f", "annot_kws": {"size": 7}, "linewidths": 0.5}
+        look |= {"vmin": 0, "vmax": 100}
+        sns.heatmap(wins, mask=~alike, cmap=[LIGHT], cbar=False, **look)
         sns.heatmap(
             wins,
-            ax=axes,
-            annot=True,
-            fmt=".0f",
-            annot_kws={"size": 7},
+            mask=alike,
             cmap="vlag_r",
-            vmin=0,
-            vmax=100,
-            linewidths=0.5,
             cbar_kws={"label": "Runs of the row that beat runs of the column, %", "pad": 0.02},
             xticklabels=[row.label for row in rows],
             yticklabels=[f"{row.label}  {row.group}" for row in rows],
+            **look,
         )
-        differ = [not set(a.group) & set(b.group) for a in rows for b in rows if a is not b]
-        for text, significant in zip(axes.texts, differ, strict=True):
-            if significant:
-                text.set_fontweight("bold")
         axes.grid(False)
         axes.tick_params(length=0, labelsize=8)
         axes.set_xticklabels(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
-        axes.set_title("best first, with the letters of the tie groups; bold: told apart", color=GREY, size=8)
+        axes.set_title("best first, with the letters of the tie groups; grey: not told apart", color=GREY, size=8)
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
     return figure

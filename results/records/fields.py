@@ -19,6 +19,13 @@ def printable(text: str) -> str:
     return text
 
 
+def no_truth(value: Any) -> Any:
+    """Return what is given as a number unless it is true or false, which pydantic would take as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("input should be a number")
+    return value
+
+
 Whole = Annotated[int, Field(ge=0, le=LARGEST)]
 Finite = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
 Number = Annotated[float, Field(ge=-1e39, le=1e39, allow_inf_nan=False)]

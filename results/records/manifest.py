@@ -6,6 +6,7 @@ them are missing.
 """
 
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -91,23 +92,15 @@ class SuiteManifest(Frozen):
         description="run ids of a suite without tracks, which holds no budget equal",
     )
     tuning: Tuning | None = Field(None, description="absent where nothing was tuned")
+    predictions: dict[Name, Text] = Field(
+        default_factory=dict, description="study -> what it predicts of these runs, with its margin"
+    )
+    registered: Amount | None = Field(default=None, description="Unix time at which the predictions were written first")
 
     @property
     def runs(self) -> tuple[str, ...]:
         """The ids of all runs, each once, in the order of the tracks."""
         return tuple(dict.fromkeys((*(run for track in self.tracks for run in track.runs), *self.untracked)))
-
-
-def read_manifests(root: str | Path) -> list[SuiteManifest]:
-    """Read the manifests of a store, in the order of their names.
-
-    Args:
-        root: results folder of the store.
-
-    Raises:
-        StateError: a file is no manifest; the message names it.
-    """
-    return [read_manifest(path) for path in manifest_files(root)]
 
 
 def manifest_files(root: str | Path) -> list[Path]:
@@ -137,17 +130,26 @@ def read_manifest(path: Path) -> SuiteManifest:
 
 
 def write_manifest(store: Store, manifest: SuiteManifest) -> None:
-    """Write a manifest to its store; refuse if finished runs that are not retracted would disappear from its tracks.
+    """Write a manifest to its store, and when its predictions were written first; refuse what was seen to be changed.
 
     Raises:
         StateError: the manifest of this name in the store lists a finished run in a track, and the new one does not
-            list it there: results may not be dropped after they were seen.
+            list it there, or predicts something else of such runs.
     """
     path = store.root / FOLDER / f"{manifest.name}.json"
+    registered = time.time() if manifest.predictions else None
     if os.path.lexists(path):
+        old = read_manifest(path)
         retracted = reasons(read_retractions(store.root))
+        if old.predictions == manifest.predictions:
+            registered = old.registered
+        elif old.predictions and (seen := [run for run in old.runs if run not in retracted and store.has(run)]):
+            raise StateError(
+                f"suite {manifest.name!r} would predict something else than before its runs, of which {len(seen)} are "
+                "done: predictions are not changed after results were seen. Give the changed suite another name"
+            )
         kept = {(track.name, run) for track in manifest.tracks for run in track.runs}
-        before = [(track.name, run) for track in read_manifest(path).tracks for run in track.runs]
+        before = [(track.name, run) for track in old.tracks for run in track.runs]
         dropped = [run for track, run in before if (track, run) not in kept and run not in retracted and store.has(run)]
         if dropped:
             raise StateError(
@@ -156,4 +158,5 @@ def write_manifest(store: Store, manifest: SuiteManifest) -> None:
                 f"runs, with the reason, in {store.root / RETRACTED}"
             )
     make_folder(path.parent)
+    manifest = manifest.model_copy(update={"registered": registered})
     atomic_write_bytes(path, manifest.model_dump_json(indent=1).encode() + b"\n")

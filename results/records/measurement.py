@@ -5,38 +5,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ...atomic import atomic_write_bytes, make_folder, remove_leftovers
 from ...errors import StateError, explain
-from .fields import Finite
+from .fields import Digest, Finite, Frozen
 from .record import Environment, canonical_json
 from .store import Damaged, Store
 
 FOLDER = "measurements"
 """Folder of the measurements, ``<run id>/<measurement id>.json``, beside the records of a store."""
 
-_Hash = Field(pattern="^[0-9a-f]{64}$")
 
-
-class Measurement(BaseModel):
+class Measurement(Frozen):
     """One measurement; ``measurement_id`` must be the hash of what it is a measurement of: checked on every read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     schema_version: Literal[1] = 1
-    measurement_id: str = _Hash
-    run_id: str = _Hash
+    measurement_id: Digest
+    run_id: Digest
     epoch: int | None = Field(None, ge=0, description="epochs after which the weights were kept; null: the final ones")
     measure: str
     version: int = Field(gt=0, description="of the measure")
     settings: dict[str, float | int | bool | str] = Field(description="all settings of the measure")
     label: str = Field(description="the measure and the settings that are not at their default, for columns")
-    weights: str = Field(pattern="^[0-9a-f]{64}$", description="sha256 over the state that was measured")
+    weights: Digest = Field(description="sha256 over the state that was measured")
     values: dict[str, Finite | None] = Field(description="a number that is not finite, or not known, is null")
     series: dict[str, tuple[Finite | None, ...]] = Field(default_factory=dict, description="series of numbers")
     seconds: Finite = Field(ge=0)
-    source: str = Field(pattern="^[0-9a-f]{64}$", description="sha256 of the measure's source file")
+    source: Digest = Field(description="sha256 of the measure's source file")
     environment: Environment
 
     @model_validator(mode="after")

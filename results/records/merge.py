@@ -11,6 +11,8 @@ from .store import Damaged, DamagedError, Store
 
 MEASURED = ("timing", "peak_memory", "environment")
 """Fields of a record that say where and how fast a run was made; they are not compared."""
+OF_POINTS = {"seconds", "sam_gap", "gradient_norm", "perturbed_gradient_norm"}
+"""Fields of a point of the curve that are not compared: times, and what older records of the same run lack."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,9 @@ def _compare(ours: RunRecord, theirs: RunRecord, merged: Merged) -> None:
 
 
 def _results(record: RunRecord) -> dict[str, Any]:
-    """Flatten the results of a run into one dict; the points of the curve come without their times."""
+    """Flatten the results of a run into one dict."""
     content = record.model_dump(mode="json", exclude={*MEASURED, "spec", "run_id", "schema_version"})
-    curve = [{key: value for key, value in point.items() if key != "seconds"} for point in content.pop("curve")]
+    curve = [{key: value for key, value in point.items() if key not in OF_POINTS} for point in content.pop("curve")]
     metrics = content.pop("metrics") or {}
     counters = content.pop("counters")
     return {**content, "points of the curve": len(curve), "curve": curve, **metrics, **counters}

@@ -12,10 +12,6 @@ from pydantic import Field, model_validator
 
 from .fields import Amount, Digest, Frozen, Name, Number, Share, Text, Whole, spec_problems
 
-SCHEMA_VERSION = 1
-STATUSES = ("completed", "diverged", "failed")
-
-
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
@@ -79,6 +75,11 @@ class CurvePoint(Frozen):
     train_accuracy_corrupted: Share | None = Field(
         None, description="with label noise: share of training samples with a wrong label that are predicted as it"
     )
+    sam_gap: Number | None = Field(
+        None, description="mean rise of the loss from the first to the last pass of a step, over steps that have both"
+    )
+    gradient_norm: Number | None = Field(None, description="mean norm of the first gradient of these steps")
+    perturbed_gradient_norm: Number | None = Field(None, description="mean norm of the last gradient of these steps")
 
 
 class Metrics(Frozen):
@@ -127,6 +128,9 @@ class Timing(Frozen):
     train_seconds: Amount
     evaluation_seconds: Amount
     images_per_second: Amount = Field(description="training samples drawn per training second")
+    began: Amount | None = Field(
+        None, description="Unix time of its first step; absent in records from before it was noted"
+    )
 
 
 class Environment(Frozen):
@@ -155,7 +159,7 @@ class Environment(Frozen):
 class RunRecord(Frozen):
     """Everything one run produced. ``run_id`` must be the hash of ``spec``: checked on every read."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     run_id: Digest
     spec: dict[str, Any]
     status: Literal["completed", "diverged", "failed"]

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from ...atomic import atomic_write_bytes, check_writable, make_folder, remove_leftovers
 from ...errors import StateError, explain
-from ...reading import read_bytes, shown
+from ...plain_text import printable
+from ...reading import read_bytes
 from .lease import lease_status
 from .record import RunRecord
 
@@ -40,10 +41,10 @@ class Damaged:
     @property
     def name(self) -> str:
         """The file's name, as it can be printed."""
-        return shown(self.path.name)
+        return printable(self.path.name)
 
     def __str__(self) -> str:
-        return f"the {self.kind} {shown(self.path)} cannot be used: {self.problem}. {self.way_out}"
+        return f"the {self.kind} {printable(str(self.path))} cannot be used: {self.problem}. {self.way_out}"
 
 
 class DamagedError(StateError):
@@ -88,8 +89,15 @@ class Store:
         return self.root / "checkpoints" / run_id
 
     def has(self, run_id: str) -> bool:
-        """Tell whether the run is done: it has a final record. A failed attempt does not count."""
-        return self.path(run_id).is_file()
+        """Tell whether the run is done: it has a final record. A failed attempt does not count.
+
+        Raises:
+            StateError: the folder cannot be read.
+        """
+        try:
+            return self.path(run_id).is_file()
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def run_ids(self) -> list[str]:
         """List the ids of the runs that are done, sorted; it reads file names only."""
@@ -213,8 +221,11 @@ class Store:
         except FileNotFoundError:
             return set()
         except OSError as error:
-            raise StateError(f"cannot read the results in {self.runs}: {error.strerror}") from error
+            raise self._unreadable(error) from error
         return {name for name in names if name.endswith(_FINAL) and not name.startswith(".")}
+
+    def _unreadable(self, error: OSError) -> StateError:
+        return StateError(f"cannot read the results in {self.runs}: {error.strerror}")
 
 
 def _parse(path: str, data: bytes) -> RunRecord | Damaged:

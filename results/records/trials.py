@@ -5,7 +5,7 @@ import io
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import ConfigError, StateError, explain
-from ...reading import read_bytes, shown
+from ...plain_text import printable
+from ...reading import read_bytes
 from .fields import Amount, Digest, Frozen, Name, Number, Share, Text, Whole, spec_problems
 from .record import run_id_of
 from .store import Damaged, DamagedError
@@ -91,7 +92,7 @@ def write_ledger(trials: Iterable[Trial], path: str | Path) -> str:
     """Write trials to one Parquet file, whole or not at all, and return the sha256 of the file."""
     rows = [trial.model_dump() for trial in trials]
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), buffer, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), buffer, compression="zstd")
     make_folder(Path(path).parent)
     atomic_write_bytes(path, buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()
@@ -105,7 +106,7 @@ def read_ledger(path: str | Path) -> list[Trial]:
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
-        there, due = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)), dict(_columns())
+        there, due = (dict(zip(of.names, of.types, strict=True)) for of in (file.schema_arrow, _SCHEMA))
         if wrong := sorted(name for name in there.keys() | due if there.get(name) != due.get(name)):
             raise ValueError(f"column {wrong[0]!r} is of type {there.get(wrong[0])}, not {due.get(wrong[0])}")
         if (rows := file.metadata.num_rows) > MOST_TRIALS:
@@ -123,7 +124,7 @@ def ledger_hash(path: str | Path) -> str:
     try:
         return hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError as error:
-        raise StateError(f"the ledger {shown(path)} cannot be used: {error.strerror}") from error
+        raise StateError(f"the ledger {printable(str(path))} cannot be used: {error.strerror}") from error
 
 
 def choose(trials: Sequence[Trial]) -> int:
@@ -180,16 +181,11 @@ def _budget(count: Counter) -> str:
     )
 
 
-def _schema() -> pa.Schema:
-    return pa.schema(list(_columns()))
-
-
-def _columns() -> Iterator[tuple[str, pa.DataType]]:
-    return ((name, _column(field.annotation)) for name, field in Trial.model_fields.items())
-
-
 def _column(kind: Any) -> pa.DataType:
     """Return the type of the column of a field: of the first part of its annotation that has one, else text."""
     return _TYPES.get(kind) or next(
         (found for part in get_args(kind) if (found := _column(part)) != pa.string()), pa.string()
     )
+
+
+_SCHEMA = pa.schema([(name, _column(field.annotation)) for name, field in Trial.model_fields.items()])

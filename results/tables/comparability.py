@@ -6,6 +6,7 @@ fingerprint of the data, are the *workload*, unknown keys included: in doubt two
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -134,6 +135,11 @@ def brief_name(name: str, most: int = 100) -> str:
     """
     name = printable(name, keep="")
     return name if len(name) <= most else f"{name[: most - 9]}…{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def file_name(text: str) -> str:
+    """Return a name as a part of the name of a file: letters, digits and ``_ . = + -`` only, no path."""
+    return re.sub(r"[^\w.=+]+", "-", brief_name(text)).strip("-.")
 
 
 def common(methods: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -99,20 +99,23 @@ def compare(tables: Sequence[Sequence[Row]]) -> list[Overall]:
 
 
 def across_workloads(sections: Sequence[Section]) -> list[str]:
-    """Write the Markdown section on methods across workloads, track by track; a sentence if no track allows it."""
+    """Write the Markdown sections on methods across workloads, track by track; none if no track allows it."""
     parts: list[str] = []
     for track in HEADLINE:
         if tables := in_common(sections, track):
-            parts += [f"### Track {track}: {TRACKS[track]}", _about(tables), _table(compare(tables))]
-    if not parts:
-        most = max(len({s.workload.key for s in sections if s.track and s.track.name == t}) for t in HEADLINE)
-        parts.append(
-            "Nothing is said across workloads yet: that takes two workloads of one track with two methods in common, "
-            f"and no track has more than {count(most, 'workload')}. What a single workload shows may not carry over."
-            if most < 2
-            else "Nothing is said across workloads yet: no two methods ran on every workload of a track."
-        )
-    return ["## Across workloads", *parts]
+            parts += [f"## Track {track}: {TRACKS[track]}", _about(tables), _table(compare(tables))]
+    return parts
+
+
+def nothing_across(sections: Sequence[Section]) -> str:
+    """Say why :func:`across_workloads` says nothing."""
+    most = max(len({s.workload.key for s in sections if s.track and s.track.name == t}) for t in HEADLINE)
+    if most > 1:
+        return "Nothing is said across workloads yet: no two methods ran on every workload of a track."
+    return (
+        "Nothing is said across workloads yet: that takes two workloads of one track with two methods in common, and "
+        f"no track has more than {count(most, 'workload')}. What a single workload shows may not carry over."
+    )
 
 
 def _about(tables: Sequence[Sequence[Row]]) -> str:

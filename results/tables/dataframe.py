@@ -48,6 +48,7 @@ COLUMNS: dict[str, str] = {
     "train_seconds": "training time, evaluation excluded",
     "evaluation_seconds": "time of all measurements",
     "images_per_second": "training samples drawn per second of training time",
+    "began": "Unix time of the first step; empty where it was not noted",
     "peak_memory": "peak memory in bytes: of the allocator on CUDA, of the process on the CPU",
     "classes": "number of classes; 1 / classes is the accuracy of guessing",
     "parameters": "number of trained values of the model",
@@ -160,7 +161,7 @@ def curves(records: Iterable[RunRecord]) -> pd.DataFrame:
     points = [(record.run_id, point) for record in sorted(records, key=lambda r: r.run_id) for point in record.curve]
     columns = {"run_id": _column([run_id for run_id, _ in points])}
     for key in CurvePoint.model_fields:
-        columns[key] = _column([getattr(point, key) for _, point in points])
+        columns[key] = _column([getattr(point, key) for _, point in points], "float64")
     return pd.DataFrame(columns)
 
 

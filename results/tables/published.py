@@ -4,6 +4,7 @@ They are declared beside the variants. This module takes them as rows of plain v
 ``sambench.variants.published_results`` returns them.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +29,29 @@ class Source(NamedTuple):
     shared: Mapping[str, str]
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+def on_workloads(
+    results: Iterable[Mapping[str, Any]], workloads: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Keep the numbers whose data set and network are those of a workload.
+
+    Args:
+        results: rows as for :func:`by_source`.
+        workloads: the specs' keys that the runs of each workload share.
+
+    Example:
+        >>> number = {"dataset": "cifar10", "network": "WRN-28-10"}
+        >>> models = ("wrn28_10", "wrn28_2")
+        >>> [len(on_workloads([number], [{"dataset": "cifar10", "model": model}])) for model in models]
+        [1, 0]
+    """
+    known = {(workload.get("dataset"), _plain(workload.get("model"))) for workload in workloads}
+    return [result for result in results if (result["dataset"], _plain(result["network"])) in known]
+
+
+def _plain(network: Any) -> str:
+    return re.sub(r"[\W_]+", "", str(network)).lower()
 
 
 def by_source(results: Iterable[Mapping[str, Any]]) -> list[Source]:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import StateError
-from ...reading import shown
+from ...plain_text import printable
 from ..records.behaviour import Code, code_of
 from ..records.manifest import FOLDER as SUITES
 from ..records.manifest import SuiteManifest, manifest_files, read_manifest
-from ..records.record import Environment, RunRecord
+from ..records.record import RunRecord
 from ..records.retractions import Retraction, scan_retractions
 from ..records.store import Damaged, DamagedError, Store
 from ..records.trials import FOLDER as LEDGERS
@@ -20,42 +20,46 @@ from .finding import Finding
 
 
 class Entry(NamedTuple):
-    """The parts of a record that the rules read.
+    """A record, and what it is compared by.
 
     Attributes:
         file: path of the record, relative to the folder.
-        spec: fully resolved spec of the run.
+        record: the record, with the last point of its curve alone.
         workload: canonical text of the workload, equal for runs that may be compared.
         method: canonical text of the method, equal for runs that differ only in their seed.
-        status: ``completed``, ``diverged`` or ``failed``.
-        split: split of the final measurement (``test``, ``validation``), empty without one.
-        epochs: number of completed epochs.
-        evaluations: gradient evaluations per step, as counted.
-        declared: gradient evaluations per step that the variant declares.
-        seconds: training time in seconds.
         code: the code of the variant that made it.
-        fingerprint: sha256 of the decoded data set.
-        environment: software and hardware of the run.
     """
 
     file: str
-    spec: dict[str, Any]
+    record: RunRecord
     workload: str
     method: str
-    status: str
-    split: str
-    epochs: int
-    evaluations: float
-    declared: float | None
-    seconds: float
     code: Code
-    fingerprint: str
-    environment: Environment
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Fully resolved spec of the run."""
+        return self.record.spec
+
+    @property
+    def status(self) -> str:
+        """``completed``, ``diverged`` or ``failed``."""
+        return self.record.status
 
     @property
     def name(self) -> str:
         """Variant and seed, for messages."""
-        return f"{self.spec.get('variant')} seed {self.spec.get('seed')}"
+        return f"{self.spec['variant']} seed {self.spec['seed']}"
+
+    @property
+    def epochs(self) -> int:
+        """Number of completed epochs."""
+        return self.record.curve[-1].epoch if self.record.curve else 0
+
+    @property
+    def evaluations(self) -> float:
+        """Gradient evaluations per step, as counted."""
+        return self.record.counters.gradient_evaluations / max(1, self.record.counters.steps)
 
 
 @dataclass
@@ -128,25 +132,13 @@ def _read_records(store: Store, root: Path, entries: dict[str, Entry], findings:
             findings.append(_unreadable(root, item))
         else:
             ending = ".failed.json" if item.status == "failed" else ".json"
-            entries[item.run_id] = _entry(f"{folder}/{item.run_id}{ending}", item)
-
-
-def _entry(file: str, record: RunRecord) -> Entry:
-    return Entry(
-        file=file,
-        spec=record.spec,
-        workload=key_of(workload_of(record)),
-        method=key_of(method_of(record)),
-        status=record.status,
-        split=record.metrics.split if record.metrics else "",
-        epochs=record.curve[-1].epoch if record.curve else 0,
-        evaluations=record.counters.gradient_evaluations / max(1, record.counters.steps),
-        declared=record.declared_gradients,
-        seconds=record.timing.train_seconds,
-        code=code_of(str(record.spec.get("variant")), record.variant_source, record.environment.behaviour),
-        fingerprint=record.dataset_fingerprint,
-        environment=record.environment,
-    )
+            entries[item.run_id] = Entry(
+                f"{folder}/{item.run_id}{ending}",
+                item.model_copy(update={"curve": item.curve[-1:]}),  # a folder has thousands of curves
+                key_of(workload_of(item)),
+                key_of(method_of(item)),
+                code_of(item.spec["variant"], item.variant_source, item.environment.behaviour),
+            )
 
 
 def _check_hash(manifest: SuiteManifest, path: Path) -> list[Finding]:
@@ -164,5 +156,5 @@ def _check_hash(manifest: SuiteManifest, path: Path) -> list[Finding]:
 
 
 def _unreadable(root: Path, damaged: Damaged) -> Finding:
-    file = shown(damaged.path.relative_to(root).as_posix())
+    file = printable(damaged.path.relative_to(root).as_posix())
     return Finding(file, f"the {damaged.kind}", damaged.problem, damaged.way_out.removesuffix("."))

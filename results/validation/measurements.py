@@ -11,11 +11,9 @@ from .finding import Finding
 
 def check_measurements(found: Contents) -> Iterator[Finding]:
     """Hold every measurement to its id, and to the record of its run."""
-    store = Store(found.root)
-    measurements = Measurements(store)
+    measurements = Measurements(Store(found.root))
     for run_id in measurements.run_ids():
         entry = found.entries.get(run_id)
-        weights = store.read(run_id).weights if entry else None
         for one in measurements.of(run_id):
             if not isinstance(one, Measurement):
                 way_out = "Restore the file, or delete it and measure again"
@@ -25,8 +23,10 @@ def check_measurements(found: Contents) -> Iterator[Finding]:
             if entry is None:
                 way_out = f"Add the record of run {run_id[:12]}, or delete its folder in {FOLDER}"
                 yield Finding(file, one.label, "it was measured on a run without a record here", way_out)
-            elif one.epoch is None and one.weights != weights:
-                problem = f"the record of the run says {str(weights)[:12]}: it was measured on another model"
+            elif one.epoch is None and one.weights != entry.record.weights:
+                problem = (
+                    f"the record of the run says {str(entry.record.weights)[:12]}: it was measured on another model"
+                )
                 way_out = "Delete the measurement and measure the model of this run"
                 yield Finding(file, f"weights = {one.weights[:12]}", problem, way_out)
 

@@ -36,8 +36,8 @@ def check_data(found: Contents, official: Mapping[str, str | None]) -> Iterator[
     first: dict[str, Entry] = {}
     for entry in found.entries.values():
         name = str(entry.spec.get("dataset"))
-        if name in official and entry.fingerprint != official[name]:
-            known, value = official[name], f"dataset_fingerprint = {entry.fingerprint[:12]}"
+        if name in official and entry.record.dataset_fingerprint != official[name]:
+            known, value = official[name], f"dataset_fingerprint = {entry.record.dataset_fingerprint[:12]}"
             yield Finding(
                 entry.file,
                 value,
@@ -48,11 +48,11 @@ def check_data(found: Contents, official: Mapping[str, str | None]) -> Iterator[
                 serious=known is not None,
             )
         other = first.setdefault(name, entry)
-        if other.fingerprint != entry.fingerprint:
+        if other.record.dataset_fingerprint != entry.record.dataset_fingerprint:
             yield Finding(
                 entry.file,
-                f"dataset_fingerprint = {entry.fingerprint[:12]}",
-                f"other data under the name {name!r}: {other.file} has {other.fingerprint[:12]}",
+                f"dataset_fingerprint = {entry.record.dataset_fingerprint[:12]}",
+                f"other data under the name {name!r}: {other.file} has {other.record.dataset_fingerprint[:12]}",
                 "Give one of the data sets another name (`--dataset NAME=parquet:DIR`) and run it again",
             )
 
@@ -61,15 +61,15 @@ def check_releases(found: Contents) -> Iterator[Finding]:
     """Check that one version, where it was installed, is one source: else something else was given its name."""
     first: dict[str, Entry] = {}
     for entry in found.entries.values():
-        if (source := entry.environment.source) is None:
+        if (source := entry.record.environment.source) is None:
             continue
-        other = first.setdefault(entry.environment.sambench, entry)
-        if other.environment.source != source:
+        other = first.setdefault(entry.record.environment.sambench, entry)
+        if other.record.environment.source != source:
             yield Finding(
                 entry.file,
                 f"source = {source[:12]}",
-                f"other code under the version {entry.environment.sambench}: {other.file} has "
-                f"{str(other.environment.source)[:12]}",
+                f"other code under the version {entry.record.environment.sambench}: {other.file} has "
+                f"{str(other.record.environment.source)[:12]}",
                 "Run it again with the release of that version",
                 serious=False,
             )
@@ -81,12 +81,12 @@ def check_seeds(found: Contents) -> Iterator[Finding]:
     for entry in found.entries.values():
         if entry.status == "failed" or entry.spec.get("split") == "search":
             continue
-        seeds, seed = runs[entry.workload][entry.method], int(entry.spec.get("seed", 0))
+        seeds, seed = runs[entry.workload][entry.method], entry.spec["seed"]
         if seed in seeds:
             yield Finding(
                 entry.file,
                 f"seed = {seed}",
-                f"{entry.spec.get('variant')} has this seed twice: {seeds[seed].file} differs only in how often it "
+                f"{entry.spec['variant']} has this seed twice: {seeds[seed].file} differs only in how often it "
                 "was measured, and one of the two would not count",
                 "Keep the one that was made first and delete the other",
             )
@@ -100,7 +100,7 @@ def check_seeds(found: Contents) -> Iterator[Finding]:
             if (lacking := sorted(union - seeds.keys())) and not promised:
                 yield Finding(
                     one.file,
-                    f"{one.spec.get('variant')}: seeds {_numbers(sorted(seeds))}",
+                    f"{one.spec['variant']}: seeds {_numbers(sorted(seeds))}",
                     f"other methods on this workload also ran seeds {_numbers(lacking)}",
                     "Run the missing seeds; every method gets the same ones",
                     serious=False,
@@ -115,10 +115,10 @@ def check_tiers(found: Contents) -> Iterator[Finding]:
             yield Finding(
                 entry.file, f"run_id = {run[:12]}", "there is no such run to verify", "Add the original record"
             )
-        elif original.environment.host == entry.environment.host:
+        elif original.record.environment.host == entry.record.environment.host:
             yield Finding(
                 entry.file,
-                f"host = {entry.environment.host}",
+                f"host = {entry.record.environment.host}",
                 "it was made on the machine of the original, so that it verifies nothing",
                 "Run it on another machine",
             )
@@ -131,7 +131,7 @@ def check_tiers(found: Contents) -> Iterator[Finding]:
 
 
 def _code(entry: Entry, today: Mapping[str, Code]) -> Iterator[Finding]:
-    variant, environment = str(entry.spec.get("variant")), entry.environment
+    variant, environment = entry.spec["variant"], entry.record.environment
     if variant not in today:
         yield Finding(
             entry.file,
@@ -170,10 +170,11 @@ def _end(entry: Entry) -> Iterator[Finding]:
             "Run it to its end",
         )
     expected = "validation" if entry.spec.get("split") == "search" else "test"
-    if entry.split != expected:
+    split = entry.record.metrics.split if entry.record.metrics else ""
+    if split != expected:
         yield Finding(
             entry.file,
-            f"metrics.split = {entry.split!r}",
+            f"metrics.split = {split!r}",
             f"a run with split {entry.spec.get('split')!r} is measured on {expected!r}",
             "Run it again with the harness as it is",
         )
@@ -182,15 +183,15 @@ def _end(entry: Entry) -> Iterator[Finding]:
 def _costs(found: Contents) -> Iterator[Finding]:
     methods: dict[tuple[str, str, float], list[Entry]] = defaultdict(list)
     for entry in found.entries.values():
-        if entry.status == "completed" and entry.declared:
-            methods[entry.workload, entry.method, entry.declared].append(entry)
+        if entry.status == "completed" and entry.record.declared_gradients:
+            methods[entry.workload, entry.method, entry.record.declared_gradients].append(entry)
     for (_, _, declared), runs in methods.items():
         counted = fmean(run.evaluations for run in runs)
         if abs(counted / declared - 1) > TOLERANCE:
             yield Finding(
                 runs[0].file,
                 f"{counted:.4g} gradient evaluations a step",
-                f"{runs[0].spec.get('variant')} declares {declared:g}",
+                f"{runs[0].spec['variant']} declares {declared:g}",
                 "Correct the declared cost; budgets are planned with it",
                 serious=False,
             )

@@ -49,8 +49,22 @@ def check_suite(found: Contents, manifest: SuiteManifest) -> Iterator[Finding]:
         yield from _budget(track, completed, _tuned_epochs(found.trials(manifest), track))
         if track.name == "T":
             yield from _hardware(track, entries)
+    yield from _predicted(found, manifest, file)
     untracked = [found.entries[run] for run in manifest.untracked if run in found.entries]
     yield from _seeds(manifest, "", untracked, file, whole=not missing, serious=False)
+
+
+def _predicted(found: Contents, manifest: SuiteManifest, file: str) -> Iterator[Finding]:
+    """Check that no run began before what studies predict of it was written."""
+    began = {run: found.entries[run].record.timing.began for run in manifest.runs if run in found.entries}
+    early = [run for run, at in began.items() if at is None or manifest.registered is None or at < manifest.registered]
+    if manifest.predictions and early:
+        yield Finding(
+            file,
+            f"predictions of {', '.join(manifest.predictions)}",
+            f"{len(early)} of {len(began)} runs (the first is {early[0][:12]}) are not known to have begun after them",
+            "Make the runs anew under another name of the suite, with seeds that nobody has seen",
+        )
 
 
 def _tuning(found: Contents, manifest: SuiteManifest, file: str) -> Iterator[Finding]:
@@ -96,7 +110,7 @@ def _tuned_as_it_ran(found: Contents, manifest: SuiteManifest, trials: list[Tria
     """Check that trials and runs were made with the same source of the variant."""
     made: dict[str, set[Code]] = defaultdict(set)
     for entry in (found.entries[run] for run in manifest.runs if run in found.entries):
-        made[str(entry.spec.get("variant"))].add(entry.code)
+        made[entry.spec["variant"]].add(entry.code)
     for variant, source in sorted({(trial.variant, trial.variant_source) for trial in trials}):
         tried = code_of(variant, source)
         if others := sorted(code.source[:12] for code in made[variant] if tried.differs(code)):
@@ -128,8 +142,8 @@ def _seeds(
     """Check that every method has only promised seeds, and all of them if no promised run is missing."""
     methods: dict[tuple[str, str], set[int]] = defaultdict(set)
     for entry in entries:
-        methods[entry.workload, entry.method].add(int(entry.spec.get("seed", 0)))
-    names = {(entry.workload, entry.method): str(entry.spec.get("variant")) for entry in entries}
+        methods[entry.workload, entry.method].add(entry.spec["seed"])
+    names = {(entry.workload, entry.method): entry.spec["variant"] for entry in entries}
     for key, seeds in methods.items():
         if seeds - set(manifest.seeds) or (whole and seeds != set(manifest.seeds)):
             yield Finding(
@@ -157,7 +171,7 @@ def _set_alike(track: Track, entries: list[Entry], file: str) -> Iterator[Findin
     settings: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for entry in entries:
         written = " ".join(f"{key}={entry.spec.get(key)}" for key in OF_THE_BASE)
-        settings[entry.workload, str(entry.spec.get("base"))][written].add(str(entry.spec.get("variant")))
+        settings[entry.workload, str(entry.spec.get("base"))][written].add(entry.spec["variant"])
     for found in settings.values():
         if len(found) > 1:
             listed = "; ".join(f"{written} ({', '.join(sorted(variants))})" for written, variants in found.items())
@@ -203,7 +217,8 @@ def _budget(track: Track, entries: list[Entry], tuned: set[tuple[str, int]]) -> 
 
 
 def _spent(track: Track, entry: Entry) -> float:
-    return {"E": float(entry.epochs), "G": entry.epochs * entry.evaluations, "T": entry.seconds}[track.name]
+    seconds = entry.record.timing.train_seconds
+    return {"E": float(entry.epochs), "G": entry.epochs * entry.evaluations, "T": seconds}[track.name]
 
 
 def _hardware(track: Track, entries: list[Entry]) -> Iterator[Finding]:
@@ -224,6 +239,6 @@ def _hardware(track: Track, entries: list[Entry]) -> Iterator[Finding]:
 
 
 def _hardware_of(entry: Entry) -> tuple[str, int, str]:
-    environment = entry.environment
+    environment = entry.record.environment
     many = f"{environment.devices} x " if environment.devices > 1 else ""
     return f"{many}{environment.device_name}", environment.threads, environment.host

@@ -30,14 +30,12 @@ class JobInfo:
         state: in SLURM's words, without what follows them (``CANCELLED by 0`` is ``CANCELLED``).
         reason: why it waits, or how it ended.
         ended: seconds since the epoch, if it has ended and SLURM says when.
-        restarts: how often it was requeued.
     """
 
     id: str
     state: str
     reason: str = ""
     ended: float | None = None
-    restarts: int = 0
 
 
 WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
@@ -86,14 +84,6 @@ def max_array_size() -> int:
     """Return how many elements an array may have."""
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", run_command("scontrol", "show", "config"), re.MULTILINE)
     return max(1, int(found[1])) if found else 1000
-
-
-def partitions() -> list[str]:
-    """Return the names of the partitions, as far as SLURM says."""
-    try:
-        return sorted({name.rstrip("*") for name in run_command("sinfo", "-h", "-o", "%P").split()})
-    except SambenchError:
-        return []
 
 
 def time_limits() -> dict[str, str]:

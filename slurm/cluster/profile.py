@@ -1,16 +1,13 @@
 """Cluster profiles: what to ask a scheduler for, in a TOML file that names no person, no path and no secret."""
 
 import re
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ...errors import ConfigError, brief, explain, unknown
-from ...reading import parse_toml, read_text
-from ...results.records.fields import Name, Text, Whole, printable
-from . import profiles
+from ...errors import ConfigError, brief, explain
+from ...reading import TomlFiles
+from ...results.records.fields import Name, Text, Whole, no_truth, printable
 
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Line = Annotated[Text, AfterValidator(printable)]
@@ -42,12 +39,9 @@ class Profile(BaseModel):
     setup: tuple[Line, ...] = Field((), description="shell lines before Python, as in 'module load cuda'")
     extra: dict[Name, Name | int | bool] = Field(default_factory=dict, description="any other option of sbatch")
 
-    @field_validator("gpus", "cpus", "memory_gb", "devices", "nodes", "threads", "signal_seconds", mode="before")
-    @classmethod
-    def _no_truth(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("input should be a number")
-        return value
+    _numbers = field_validator(
+        *("gpus", "cpus", "memory_gb", "devices", "nodes", "threads", "signal_seconds"), mode="before"
+    )(no_truth)
 
     @field_validator("time", mode="before")
     @classmethod
@@ -137,11 +131,8 @@ def parse_minutes(text: str) -> int:
     return total
 
 
-def list_profiles() -> list[str]:
-    """Names of the profiles that ship with sambench."""
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in files(profiles).iterdir() if entry.name.endswith(".toml")
-    )
+PROFILES = TomlFiles("profile", f"{__package__}.profiles")
+"""The profiles that ship with sambench, and those of people."""
 
 
 def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
@@ -154,9 +145,7 @@ def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
     Raises:
         ConfigError: an unknown profile, or all that is wrong with its fields.
     """
-    content: dict[str, Any] = {}
-    if name_or_path is not None:
-        content = _read(name_or_path)
+    content = {} if name_or_path is None else PROFILES.parse(name_or_path)[1]
     fields = {**content, **options}
     if isinstance(own := content.get("extra"), dict):  # else the profile says what is wrong with it
         fields["extra"] = {**own, **options.get("extra", {})}
@@ -166,22 +155,3 @@ def load_profile(name_or_path: str | None, options: dict[str, Any]) -> Profile:
         head = f"profile {name_or_path or '(options)'!r} cannot be used:"
         valid = f"valid fields: {', '.join(Profile.model_fields)}"
         raise ConfigError("\n".join([head, *explain(error, "the profile", depth=2), valid])) from error
-
-
-def _read(name_or_path: str) -> dict[str, Any]:
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        if not path.exists():
-            raise ConfigError(f"profile {name_or_path!r} does not exist; give a TOML file or: {_names()}")
-    elif name_or_path in list_profiles():
-        path = Path(str(files(profiles) / f"{name_or_path}.toml"))
-    else:
-        raise unknown("profile", name_or_path, list_profiles())
-    try:
-        return parse_toml(read_text(path))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"profile {name_or_path!r} is not valid TOML in UTF-8: {error}") from error
-
-
-def _names() -> str:
-    return ", ".join(list_profiles())

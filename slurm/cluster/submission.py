@@ -230,20 +230,8 @@ def write_submission(
 
 
 def _content(run: Planned) -> dict[str, Any]:
-    return {
-        "spec": run.spec.model_dump(mode="json"),
-        "source": {"name": run.source.name, "location": _absolute(run.source.location)} if run.source else None,
-        "steps": run.steps,
-        "gradient_evaluations": run.gradient_evaluations,
-        "forward_evaluations": run.forward_evaluations,
-        "seconds": run.seconds,
-    }
-
-
-def _absolute(location: str) -> str:
-    """Make the place of a data set independent of where a command was given: ``parquet:data`` has its whole path."""
-    kind, colon, folder = location.partition(":")
-    return f"{kind}:{Path(folder).absolute()}" if colon else location
+    source = run.source and asdict(run.source.below(Path.cwd()))
+    return {**vars(run), "spec": run.spec.model_dump(mode="json"), "source": source}
 
 
 def _planned(content: dict[str, Any]) -> Planned:

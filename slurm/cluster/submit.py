@@ -133,7 +133,7 @@ def explain(message: str, profile: Profile, submitted: str = NOTHING) -> str:
     ).removeprefix("Batch job submission failed: ")
     low = message.lower()
     if "partition" in low and "invalid partition" in low:
-        valid = ", ".join(scheduler.partitions()) or "see sinfo"
+        valid = ", ".join(sorted(scheduler.time_limits().keys() - {"*"})) or "see sinfo"
         return f"SLURM does not know partition {profile.partition!r}; valid: {valid}. {submitted}."
     if "contact slurm" in low or "unable to contact" in low or "connection refused" in low:
         return f"SLURM does not answer: {reason}. {submitted}; try again when its controller is up."

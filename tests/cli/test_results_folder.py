@@ -1,6 +1,9 @@
 """Where results go: to one folder for all commands, which git ignores, or to the folder that is named."""
 
+import os
 import subprocess
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import sambench
 from sambench import cli
 from sambench.benchmarks.theory.experiments import EXPERIMENTS
 from sambench.cli.options import RESULTS, RESULTS_VARIABLE, results_option
+from sambench.errors import SambenchError
 from sambench.results.records.store import Store
 
 SUITE = """
@@ -127,3 +131,46 @@ def test_a_stale_board_is_written_by_the_command_that_is_named(checkout):
     asked = "leaderboard --results other --output BOARD.md --check"
     result = CliRunner().invoke(cli.app, asked.split())
     assert f"`sambench {asked.removesuffix(' --check')}` writes it" in str(result.exception)
+
+
+@pytest.fixture
+def another_user(monkeypatch):
+    """A folder that any user may pass, with a suite and a store of two runs; and a switch to a user without rights."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        monkeypatch.chdir(folder)
+        (folder / "small.toml").write_text(SUITE)
+        for variant in ("sgd", "sam"):
+            Store(RESULTS).write(build_record(variant=variant))
+
+        @contextmanager
+        def switched():
+            user = os.geteuid()
+            if user == 0:
+                os.seteuid(65534)  # the superuser may read anything
+            try:
+                yield
+            finally:
+                os.seteuid(user)
+
+        yield folder, switched
+        Store(RESULTS).runs.chmod(0o700)
+
+
+READERS = ("leaderboard --output -", "status small.toml", COMMANDS["run"])
+OTHERS = ("compare sam sgd", "plot", "export runs.csv", "validate", "merge other", COMMANDS["plan"], COMMANDS["launch"])
+
+
+@pytest.mark.parametrize("command", [*READERS, *(pytest.param(command, marks=pytest.mark.slow) for command in OTHERS)])
+def test_a_folder_that_cannot_be_read_is_told_from_one_that_is_empty(another_user, command):
+    folder, switched = another_user
+    CliRunner().invoke(cli.app, command.split())  # which imports what that user may not read
+    runs = Store(RESULTS).runs
+    runs.chmod(0)
+    before = sorted(folder.rglob("*"))
+    with switched():
+        result = CliRunner().invoke(cli.app, command.split())
+    assert isinstance(result.exception, SambenchError), (result.exception, result.output)
+    assert str(runs) in str(result.exception)
+    assert sorted(folder.rglob("*")) == before

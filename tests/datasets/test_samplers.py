@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from sambench.datasets import samplers
-from sambench.datasets.samplers import Importance, Presample, SamplingPolicy, get_sampler, list_samplers, systematic
+from sambench.datasets.samplers import SAMPLERS, Importance, Presample, SamplingPolicy, systematic
 from sambench.errors import ConfigError
 from sambench.hyper import resolve
 
-POLICIES = [policy.name for policy in list_samplers()]
+POLICIES = [policy.name for policy in SAMPLERS.all()]
 
 
 def make(name, count=24, batch=6, seed=0, **hyper):
-    policy = get_sampler(name)
+    policy = SAMPLERS.get(name)
     return policy(count, batch, seed, False, resolve(name, policy.hyper, hyper))
 
 
@@ -140,6 +140,10 @@ def test_uniform_visits_everything_once_an_epoch():
     assert torch.equal(drawn.sort().values, torch.arange(25))
 
 
+def test_a_point_on_an_edge_belongs_to_what_follows():
+    assert systematic(torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64), 0.0, 4).tolist() == [0, 0, 1, 2]
+
+
 def test_systematic_draws_come_up_in_proportion():
     p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     counts = torch.bincount(systematic(p, 0.123, 1000), minlength=3)
@@ -179,6 +183,33 @@ def test_scores_from_training_are_used_in_the_next_epoch_without_cost():
     assert Presample.declared_forwards({"presample": 3}) == 3
 
 
+def test_a_scoring_pass_is_made_when_it_is_due():
+    policy, asked = make("importance", refresh=2), []
+
+    def score(positions, kind):
+        asked.append((len(positions), kind))
+        return by_position(positions, kind)
+
+    for epoch in range(5):
+        policy.begin_epoch(epoch, score)
+        assert (policy.weights is None) == (epoch < 2)
+        assert len(asked) == epoch // 2
+    assert set(asked) == {(24, "grad_norm")}
+
+
+def test_a_last_short_batch_is_drawn_where_candidates_need_no_fixed_number():
+    assert [make(name, count=25).steps for name in ("uniform", "importance", "presample")] == [5, 5, 4]
+    assert SamplingPolicy(25, 6, 0, True, {}).steps == 4
+    assert SamplingPolicy(24, 24, 0, True, {}).steps == 1
+
+
+def test_defaults_and_bounds_of_the_settings():
+    assert resolve("importance", Importance.hyper, {}) == {"score": "grad_norm", "mix": 0.3, "refresh": 1}
+    assert resolve("presample", Presample.hyper, {}) == {"score": "grad_norm", "mix": 0.3, "presample": 3}
+    assert make("presample", presample=4).settings["presample"] == 4  # all samples are candidates
+    assert make("presample", presample=1, mix=1.0).settings["presample"] == 1
+
+
 @pytest.mark.parametrize("scores", [torch.zeros(4), torch.tensor([1.0, float("nan"), 1.0, 1.0])])
 def test_useless_scores_give_uniform_probabilities(scores):
     assert torch.equal(samplers.mixture(scores, 0.5), torch.full((4,), 0.25, dtype=torch.float64))
@@ -188,6 +219,7 @@ def test_useless_scores_give_uniform_probabilities(scores):
     ("name", "hyper", "message"),
     [
         ("importance", {"mix": 0.0}, "mix=0.0 is not valid"),
+        ("importance", {"mix": 1.1}, "mix=1.1 is not valid"),
         ("importance", {"score": "los"}, "one of 'loss', 'grad_norm'"),
         ("presample", {"presample": 9}, "needs 54 candidates"),
     ],
@@ -199,6 +231,6 @@ def test_bad_settings_are_refused_with_the_valid_ones(name, hyper, message):
 
 def test_bad_names_and_sizes():
     with pytest.raises(ConfigError, match="did you mean 'importance'"):
-        get_sampler("importence")
+        SAMPLERS.get("importence")
     with pytest.raises(ConfigError, match="batch_size=30 exceeds the 24"):
         SamplingPolicy(24, 30, 0, True, {})

@@ -73,8 +73,8 @@ def test_local_debug_and_slurm_make_the_same_records(suite, running, tmp_path, u
         assert local.environment.threads == slurm.environment.threads == 1
     boards = []
     for place in ("local", "slurm"):
-        sambench("leaderboard", "--results", tmp_path / place, "--output", tmp_path / "board.md")
-        boards.append(without_times((tmp_path / "board.md").read_text()))
+        sambench("leaderboard", "--results", tmp_path / place)
+        boards.append(without_times((tmp_path / place / "boards" / "four.md").read_text()))
     assert boards[0] == boards[1]
     assert "`sambench launch four.toml`: 4 runs" in boards[0]
 
@@ -268,6 +268,6 @@ def test_every_question_to_slurm_has_a_time_limit(cluster, monkeypatch):
     monkeypatch.setattr(
         scheduler.subprocess, "run", lambda *words, **how: limits.append(how["timeout"]) or run(*words, **how)
     )
-    scheduler.max_array_size(), scheduler.partitions(), scheduler.queue(["x"]), scheduler.sacct(["1"])
+    scheduler.max_array_size(), scheduler.time_limits(), scheduler.queue(["x"]), scheduler.sacct(["1"])
     scheduler.cancel(["1"])
     assert limits == [scheduler.COMMAND_TIMEOUT] * 5

@@ -5,11 +5,12 @@ import torch
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import Suite, load_suite
+from sambench.benchmarks.training.keeping import Keep
 from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 from sambench.results.records.store import Store
-from sambench.slurm import executor
+from sambench.slurm import estimate, executor
 from sambench.slurm.estimate import steps_per_epoch, train_labels
 from sambench.slurm.plan import RUN_SECONDS, START_SECONDS, Plan, Planned
 from sambench.slurm.planning import make_plan
@@ -70,6 +71,51 @@ def test_the_table_of_the_base_paper_needs_no_data(tmp_path, monkeypatch):
     monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
     made = make_plan(load_suite("unified-sam-table2"), Store(tmp_path), CPU)
     assert made.gradient_evaluations == (60 * 2 + 3) * 200 * 390
+
+
+def test_a_plan_counts_what_is_done_elsewhere_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 2.0)
+    wanted, store = suite({}, {"seed": 1}, {"epochs": 4}, {"model": "mlp"}), Store(tmp_path)
+    run_spec(wanted.specs[0], store)
+    first, second, *_ = wanted.run_ids
+    made = make_plan(wanted, store, CPU, elsewhere={first, second, "another"}, keep=Keep.parse("weights@1,50%"))
+    assert (made.done, made.elsewhere, len(made.runs)) == (1, 1, 2)
+    long, small = (run.spec for run in made.runs)
+    labels = train_labels(long, None, None)
+    sizes = [estimate.model_bytes(spec, labels[0], labels[1]) for spec in (long, small)]
+    assert made.model_bytes == (1 + 2) * sizes[0] + (1 + 1) * sizes[1]  # half of two epochs is the first
+    assert made.record_bytes == estimate.record_bytes(long) + estimate.record_bytes(small)
+    assert made.checkpoint_bytes == max(estimate.checkpoint_bytes(spec, labels[1]) for spec in (long, small))
+    assert make_plan(wanted, store, CPU).model_bytes == 0
+    assert [run.seconds for run in made.runs[1:]] == [2.0 * 6]
+
+
+@pytest.mark.parametrize(
+    ("fields", "forwards"),
+    [
+        ({"hook": "mesa", "hyper": {"mesa_start": 0.5}}, 3),
+        ({"variant": "mesa", "hyper": {"mesa_start": 0.5}}, 3),
+        ({"average": "swa"}, 3),
+        ({"average": "swa", "norm": "group"}, 0),
+        ({"sampler": "importance", "hyper": {"refresh": 2}}, 3),
+    ],
+)
+def test_forward_evaluations_of_all_plug_ins_are_planned(tmp_path, monkeypatch, fields, forwards):
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 2.0)
+    (run,) = make_plan(suite(fields), Store(tmp_path), CPU).runs
+    assert (run.steps, run.gradient_evaluations, run.forward_evaluations) == (6, 6, forwards)
+    assert run.seconds == pytest.approx(2.0 * (6 + forwards / 3))
+
+
+def test_a_plan_for_a_device_that_is_not_here_says_what_was_timed(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *told: asked.append(told[-1]) or 1.0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    made = make_plan(suite({}, {"variant": "sam"}), Store(tmp_path), torch.device("cuda"))
+    assert made.basis == (
+        "wrn10_1 on digits: timed on this CPU, as there is no GPU here; a GPU will be many times faster",
+    )
+    assert asked == [CPU]
 
 
 @pytest.mark.parametrize(

@@ -177,3 +177,62 @@ def left_from_before():
     except StateError as error:
         return str(error)
     return "a step was made"
+
+
+class Last(nn.Module):
+    """Adds a vector that is spread over both processes; the gradient of its last entry alone may overflow."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift, self.overflows = nn.Parameter(torch.zeros(CLASSES)), False
+
+    def forward(self, logits):
+        shift = self.shift + 0.0
+        if self.overflows:
+            shift.register_hook(lambda g: torch.cat([g[:-1], torch.full_like(g[-1:], torch.inf)]))
+        return logits + shift
+
+
+def overflow(process_group, folder, names):
+    """Let a pass of the second of three steps overflow in fp16, in an entry that the second process alone has.
+
+    Returns:
+        For each variant and pass: whether this process saw it in its own shards; after each step the weights, the loss
+        scale, the steps made and skipped.
+    """
+    cases = [(name, at) for name in names for at in range(1, 1 + int(get_info(name).declared_gradients({})))]
+    return {(name, at): _overflow(name, at, process_group) for name, at in cases}
+
+
+def _overflow(name, at, process_group):
+    mesh, last = init_device_mesh("cpu", (2,)), Last()
+    model = nn.Sequential(*network().float(), last)
+    for layer in (model[0], model[3], last):
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    optimizer = create(name, model, lr=0.1, momentum=0.9, **setting(get_info(name)))
+    seen = []
+
+    def losses(logits, batch):
+        return F.cross_entropy(logits, batch[1], reduction="none")
+
+    def logits(model, batch):
+        last.overflows = len(after) == 1 and oracle.passes == at - 1
+        return model(batch[0])
+
+    oracle = Oracle(model, logits=logits, loss=losses, precision="fp16", total_steps=10)
+    unscale = oracle.scale.unscale
+
+    def watched(gradients):
+        seen.append(all(g.to_local().isfinite().all() for g in gradients))
+        unscale(gradients)
+
+    oracle.scale.unscale = watched
+    x, y = torch.randn(COUNT, 4, generator=torch.Generator().manual_seed(5)), torch.arange(COUNT) % CLASSES
+    after, part = [], process_group.shard(COUNT)
+    for _ in range(3):
+        optimizer.step(oracle.bind((x[part], y[part]), epoch=0))
+        state = oracle.state_dict()  # which closes the step
+        weights = torch.cat([p.full_tensor().detach().flatten() for p in model.parameters()])
+        after.append((weights, state["scale"]["scale"], optimizer.steps, state["counted"]["skipped_steps"]))
+    return all(seen), after

@@ -1,11 +1,13 @@
 """Synthetic records and trials: what a run or a search would have written, without either."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sambench.datasets.registry import official_fingerprints
+from sambench.results.records.manifest import SuiteManifest, manifest_files, read_manifest
 from sambench.results.records.record import RunRecord, canonical_json, pack_bits, run_id_of
 from sambench.results.records.trials import Trial
 
@@ -157,3 +159,8 @@ def build_trial(method: str, number: int, stage: str = "screen", seed: int = 100
         "spec": canonical_json(spec),
     }  # fmt: skip
     return Trial.model_validate(fields | changes)
+
+
+def read_manifests(root: Path) -> list[SuiteManifest]:
+    """The manifests of a store, in the order of their names."""
+    return [read_manifest(path) for path in manifest_files(root)]

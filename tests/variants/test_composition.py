@@ -7,7 +7,7 @@ import torch
 
 from sambench.benchmarks.conformance.testbed import all_same_bits
 from sambench.benchmarks.training.probe import Probe
-from sambench.datasets.samplers import list_samplers
+from sambench.datasets.samplers import SAMPLERS
 from sambench.variants import AVERAGES, HOOKS, get_info, list_variants
 
 SETTINGS = {"saf_delay": 1, "saf_start": 0.0, "mesa_start": 0.0, "swa_start": 0.05}
@@ -51,7 +51,7 @@ def test_any_rule_goes_with_any_hook_and_average_and_resumes_to_the_bit(name, ho
 
 def test_plug_ins_keep_their_hyper_parameters_apart():
     """A run has those of all its plug-ins in one place: no name may mean two things."""
-    of_plugins = [cls.hyper for kind in (HOOKS, AVERAGES) for cls in kind.all()] + [p.hyper for p in list_samplers()]
+    of_plugins = [cls.hyper for kind in (HOOKS, AVERAGES) for cls in kind.all()] + [p.hyper for p in SAMPLERS.all()]
     for info in list_variants():
         for declared in of_plugins:
             for key in info.hyper.keys() & declared.keys():

@@ -7,7 +7,11 @@ import sharded_steps
 import torch
 from process_pair import together
 from sharded_steps import WHOLE, Loop, network, resumed
-from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
 from torch.utils._pytree import tree_flatten_with_path
 
 from sambench.errors import ConfigError, StateError
@@ -45,6 +49,23 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
 @pytest.mark.slow
 def test_two_processes_make_the_steps_of_one_with_every_variant(tmp_path):
     check(tmp_path, [name for name in NAMES if name not in KINDS])
+
+
+def test_gradient_that_overflows_in_a_shard_of_one_process_skips_the_step_of_both(tmp_path):
+    """In the first pass or the second: nobody goes on with half of a step, or with another loss scale."""
+    one, other = together(sharded_steps.overflow, tmp_path, ["sam", "asam", "rand_sam"])
+    assert one.keys() == other.keys()
+    for case, (finite, steps) in one.items():
+        assert finite, "the first process has no part of what overflows"
+        assert not other[case][0]
+        assert [told[1:] for told in steps] == [(2.0**16, 1, 0), (2.0**15, 1, 1), (2.0**15, 2, 1)]
+        first, skipped, made = (weights for weights, *_ in steps)
+        assert torch.equal(skipped, first)
+        assert made.isfinite().all()
+        assert not torch.equal(made, first)
+        for mine, theirs in zip(steps, other[case][1], strict=True):
+            assert torch.equal(mine[0], theirs[0])
+            assert mine[1:] == theirs[1:]
 
 
 def test_what_is_refused_is_declared():
@@ -115,6 +136,19 @@ def test_state_of_another_rule_is_refused():
     loop.step(1)
     with pytest.raises(StateError, match="belongs to 'sam', not to 'gsam'"):
         set_optimizer_state_dict(other.model, other.optimizer, get_optimizer_state_dict(loop.model, loop.optimizer))
+
+
+@pytest.mark.parametrize("name", ["sgd", "sam", "fsam"])
+def test_flattened_state_which_lacks_what_a_rule_remembers_is_refused(name):
+    """With that option torch looks up the names that stand in the optimizer's own groups and state, and no others."""
+    loop, fresh = Loop(name, network()), Loop(name, network())
+    loop.step(1)
+    options, before = StateDictOptions(flatten_optimizer_state_dict=True), fresh.weights()
+    state = get_optimizer_state_dict(loop.model, loop.optimizer, options=options)
+    for other in (fresh, loop):
+        with pytest.raises(StateError, match="leave out flatten_optimizer_state_dict"):
+            set_optimizer_state_dict(other.model, other.optimizer, state, options=options)
+    assert torch.equal(fresh.weights(), before)
 
 
 def test_step_without_a_closure_is_refused_unless_it_is_the_helpers():

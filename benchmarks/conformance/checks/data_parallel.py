@@ -20,7 +20,6 @@ from torch.nn.parallel import DistributedDataParallel
 from ....errors import SambenchError
 from ....variants import VariantInfo, get_info, load_plugin
 from ....variants.settings import small
-from ...training.batch import Batch
 from ...training.probe import Net, Probe
 from ..check import Failed, check
 from ..testbed import distance, same_bits
@@ -45,15 +44,7 @@ class Half(Probe):
 
     def __init__(self, info: VariantInfo, rank: int):
         super().__init__(info, small(info), model=DistributedDataParallel(Net("layer", torch.float64)))
-        self.batches = tuple(
-            Batch(b.images[rank::RANKS], b.labels[rank::RANKS], b.ids[rank::RANKS], half(b.weights, rank))
-            for b in self.batches
-        )
-
-
-def half(weights: Tensor | None, rank: int) -> Tensor | None:
-    """Return a rank's part of a batch's weights, if it has any."""
-    return None if weights is None else weights[rank::RANKS]
+        self.batches = tuple(batch[rank::RANKS] for batch in self.batches)
 
 
 def work(rank: int, folder: str | Path) -> None:

@@ -38,7 +38,6 @@ from ....variants import VariantInfo, create
 from ....variants.settings import published, settings, spell
 from ...training.batch import Batch
 from ...training.classification import ClassificationOracle
-from ...training.probe import attach
 from ..check import Failed, NotApplicable, check
 from .numpy_network import (
     CLASSES,
@@ -195,7 +194,15 @@ def disagreement(
     oracle = ClassificationOracle(model)
     oracle.total_steps = steps
     hyper = resolve(repr(info.name), info.hyper, setting)
-    attach(oracle, info, hyper, hook=info.hook, average=info.average, classes=CLASSES, epoch=(BATCHES, BATCH))
+    oracle.attach_plugins(
+        info,
+        hyper,
+        hook=info.hook,
+        average=info.average,
+        ids=torch.arange(BATCHES * BATCH),
+        classes=CLASSES,
+        steps_per_epoch=BATCHES,
+    )
     base, state = Momentum(), {}
     found = []
     for t in range(steps):

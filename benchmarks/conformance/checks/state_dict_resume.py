@@ -11,7 +11,7 @@ from ....variants.settings import settings, small, spell
 from ...training.classification import ClassificationOracle
 from ...training.probe import BASES, Probe
 from ..check import Failed, check
-from ..testbed import all_same_bits, usable_bases
+from ..testbed import Wrapped, all_same_bits, usable_bases
 from .weights_restored import differs, state_of
 
 BEFORE, AFTER = 5, 4
@@ -25,14 +25,12 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
     return torch.load(buffer, weights_only=True)
 
 
-class Scrambling:
+class Scrambling(Wrapped):
     """An oracle that leaves the global generator in another state each time: a rule that draws from it is found out."""
 
     def __init__(self, oracle: ClassificationOracle, salt: int):
-        self.oracle, self.salt = oracle, salt
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.oracle, name)
+        super().__init__(oracle)
+        self.salt = salt
 
     def __call__(self, **request: Any) -> Tensor:
         loss = self.oracle(**request)

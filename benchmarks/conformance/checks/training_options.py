@@ -13,7 +13,7 @@ from ...precision import GradientOverflow
 from ...training.classification import ClassificationOracle
 from ...training.probe import Net, Probe
 from ..check import Failed, NotApplicable, check
-from ..testbed import all_same_bits, distance, usable_bases
+from ..testbed import Wrapped, all_same_bits, distance, usable_bases
 from .weights_restored import differs, state_of
 
 STEPS = 6
@@ -99,14 +99,12 @@ def works_in_bf16(info: VariantInfo) -> str:
     return _like(info, "bf16")
 
 
-class Overflowing:
+class Overflowing(Wrapped):
     """An oracle whose loss scale is far too large in one of its passes."""
 
     def __init__(self, oracle: ClassificationOracle, at: int):
-        self.oracle, self.at, self.passes = oracle, at, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.oracle, name)
+        super().__init__(oracle)
+        self.at, self.passes = at, 0
 
     def __call__(self, **request: Any) -> Tensor:
         self.passes += 1

@@ -12,7 +12,7 @@ from ....variants.settings import settings, small, spell
 from ...training.classification import ClassificationOracle
 from ...training.probe import Probe
 from ..check import Failed, check
-from ..testbed import all_same_bits, distance, same_bits
+from ..testbed import Wrapped, all_same_bits, distance, same_bits
 
 WARM_UP = 5
 """One epoch and a step."""
@@ -23,18 +23,16 @@ class Interruption(Exception):
     """Raised by a closure in the middle of a step."""
 
 
-class Watched:
+class Watched(Wrapped):
     """An oracle that notes the weights at every evaluation and can raise after one of them."""
 
     def __init__(self, oracle: ClassificationOracle, params: Sequence[Tensor], raise_at: int = 0):
-        self.oracle, self.params, self.raise_at = oracle, params, raise_at
+        super().__init__(oracle)
+        self.params, self.raise_at = params, raise_at
         self.calls = 0
         self.start = [p.detach().clone() for p in params]
         self.unperturbed: list[float] = []
         """Losses of the evaluations of the whole batch at the weights where the step began."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.oracle, name)
 
     def __call__(self, **request: Any) -> Tensor:
         here = all_same_bits(self.start, [p.detach() for p in self.params])

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sambench.benchmarks.models import ModelInfo, build, list_models, parameters_of
+from sambench.benchmarks.models import MODELS, ModelInfo, build, parameters_of
 from sambench.benchmarks.models.layers import conv, group_count
-from sambench.benchmarks.models.resnet import CifarResNet
+from sambench.benchmarks.models.resnet import ResNet
 from sambench.errors import ConfigError
 
-FAMILIES = pytest.mark.parametrize("info", list_models(), ids=lambda info: info.name)
+FAMILIES = pytest.mark.parametrize("info", MODELS.all(), ids=lambda info: info.name)
 SMALL = ("wrn10_1", "resnet8", "preactresnet18", "resnet18", "mlp", "timm:test_vit")
 SMALL_MODELS = pytest.mark.parametrize("name", SMALL)
 
@@ -47,7 +47,7 @@ def test_the_size_is_the_published_one(name: str, millions: float, digits: int) 
 def test_the_family_of_resnet8_has_the_published_sizes(blocks: int, millions: float) -> None:
     """Table 6 of the paper, for ResNet-20 to ResNet-110; the smallest member of the family follows."""
     with torch.device("meta"):
-        family = [CifarResNet(n, 10, 3, "batch") for n in (1, blocks)]
+        family = [ResNet((16, 32, 64), n, 10, 3, "batch", projected=False) for n in (1, blocks)]
     sizes = [sum(p.numel() for p in model.parameters()) for model in family]
     assert sizes[0] == parameters_of("resnet8", classes=10) == 75_290
     assert sizes[1] / 1e6 == pytest.approx(millions, abs=0.05 if millions > 1 else 0.01)
@@ -238,7 +238,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(name: str, suggestion: str)
 def test_an_unknown_name_lists_the_families() -> None:
     with pytest.raises(ConfigError) as refusal:
         build("zzz", classes=10, seed=0)
-    assert all(info.name in str(refusal.value) for info in list_models())
+    assert all(info.name in str(refusal.value) for info in MODELS.all())
 
 
 @pytest.mark.parametrize(

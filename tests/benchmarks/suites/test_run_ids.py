@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
+from synthetic import read_manifests
 
 import sambench
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.suites.files import list_suites
 from sambench.benchmarks.suites.suite import load_suite
-from sambench.results.records.manifest import read_manifests
 from sambench.results.records.store import Store
 
 PROMISED = json.loads(Path(__file__).with_name("run_ids.json").read_text())

@@ -1,6 +1,7 @@
 """Tracks: nobody gets more than the budget, schedules stretch, and the runs count what was planned."""
 
 import pytest
+from synthetic import read_manifests
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.preregistration import preregister
@@ -8,7 +9,6 @@ from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.suites.tracks import budget_of, epochs_within, fit
 from sambench.benchmarks.training.run import run_spec
 from sambench.errors import ConfigError, StateError
-from sambench.results.records.manifest import read_manifests
 from sambench.results.records.store import Store
 from sambench.variants import list_variants
 
@@ -70,12 +70,21 @@ def test_the_schedule_is_stretched_with_the_epochs():
     assert (spec.epochs, spec.warmup_epochs, spec.milestones) == (20, 2.0, make_spec({}).milestones)
 
 
+@pytest.mark.parametrize(("track", "epochs"), [("E", 5), ("G", 10)])
+def test_a_share_of_the_budget_is_a_share_of_its_epochs(track, epochs):
+    spec = fit({"variant": "sgd", "epochs": 10, "warmup_epochs": 1.0}, track, budget_of(track, 10), share=0.5)
+    assert (spec.epochs, spec.warmup_epochs) == (epochs, epochs / 10)
+    assert fit({"variant": "sgd", "epochs": 10}, track, budget_of(track, 10), share=0.001).epochs == 1
+
+
 def test_time_is_divided_by_the_measured_time_of_an_epoch():
     assert fit({"variant": "sam", "epochs": 5}, "T", 100.0, 3.0).epochs == 33
     with pytest.raises(ConfigError, match="calibrate"):
         fit({"variant": "sam", "epochs": 5}, "T", 100.0)
-    with pytest.raises(ConfigError, match="seconds"):
-        budget_of("T", 5)
+    for seconds in (None, 0, -1.0):
+        with pytest.raises(ConfigError, match=f"a number > 0, not {seconds}"):
+            budget_of("T", 5, seconds)
+    assert budget_of("T", 5, 0.5) == 0.5
 
 
 def test_a_suite_shares_runs_between_tracks_and_takes_turns(written):

@@ -53,3 +53,16 @@ def test_by_epoch_the_rate_stands_still_within_an_epoch():
     rates = curve(unit="epoch")
     assert [len(set(rates[i : i + 10])) for i in range(0, 40, 10)] == [1, 1, 1, 1]
     assert rates[::10] == curve()[::10]
+
+
+def test_a_shape_takes_the_place_of_the_schedule_where_it_has_a_factor():
+    """As weight averages stretch it: of the whole run, after the warm-up, and nowhere else."""
+    rates = curve(shape=lambda share: None if share < 0.5 else share / 4, warmup_epochs=1.0)
+    assert rates[:20] == curve(warmup_epochs=1.0)[:20]
+    assert rates[20:] == pytest.approx([0.2 * t / 40 / 4 for t in range(20, 40)])
+    assert curve(shape=lambda share: 0.5, warmup_epochs=1.0)[:10] == curve(warmup_epochs=1.0)[:10]
+
+
+def test_without_a_warm_up_the_first_step_has_the_peak():
+    assert curve()[0] == 0.2
+    assert curve(schedule="multistep", milestones=(0.25,), warmup_epochs=0.5)[4:11] == pytest.approx([0.2] * 6 + [0.02])

@@ -463,9 +463,35 @@ def test_a_saved_oracle_goes_on_to_the_same_bits(name):
     assert rest[2].step == 5
 
 
-def test_two_devices_train_in_every_way(tmp_path):
-    answers = together(oracle_steps.work, tmp_path)
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    answers = together(oracle_steps.work, tmp_path_factory.mktemp("pair"))
     assert all(isinstance(answer, dict) for answer in answers), answers
+    return answers
+
+
+def test_devices_that_pass_over_their_own_halves_agree_on_what_they_share(answers):
+    """Running statistics are the mean of both; scores are of all samples; each evaluates what is its own."""
+    parts = (slice(0, oracle_steps.COUNT // 2), slice(oracle_steps.COUNT // 2, None))
+    alone = [oracle_steps.step(part) for part in parts]
+    one, other = (answer["halves"] for answer in answers)
+    assert all(torch.equal(value, other["state"][key]) for key, value in one["state"].items())
+    for name in ("1.running_mean", "1.running_var"):
+        mean = sum(oracle.model.state_dict()[name] for oracle, _ in alone) / 2
+        torch.testing.assert_close(one["state"][name], mean, rtol=1e-12, atol=1e-14)
+    assert int(one["state"]["1.num_batches_tracked"]) == 1
+    torch.testing.assert_close(one["scores"], torch.cat([scores for _, scores in alone]), rtol=1e-12, atol=1e-14)
+    assert torch.equal(one["scores"], other["scores"])
+    model = oracle_steps.normalized()
+    model.load_state_dict(one["state"])
+    for part, own in zip(parts, (one, other), strict=True):
+        batch = oracle_steps.first(part)
+        expected = F.cross_entropy(model(batch.images), batch.labels, reduction="none")
+        torch.testing.assert_close(own["losses"], expected.detach(), rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(own["logits"], model(oracle_steps.first().images).detach(), rtol=1e-12, atol=1e-14)
+
+
+def test_two_devices_train_in_every_way(answers):
     alone = oracle_steps.train(oracle_steps.network(), list(oracle_steps.batches()))
     for way in ("wrapped", "split"):
         for answer in answers:

@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 
+from sambench.benchmarks.conformance.checks.memory_and_syncs import Ledger, Reads
 from sambench.benchmarks.training import environment
 from sambench.benchmarks.training import run as module
 from sambench.benchmarks.training.checkpoint import Checkpoints
@@ -16,6 +17,7 @@ from sambench.datasets import load, prepare
 from sambench.errors import Interrupted, StateError
 from sambench.results.records.record import unpack_bits
 from sambench.results.records.store import Store
+from sambench.results.tables.dataframe import curves
 from sambench.variants import get_info, list_variants
 
 NAMES = [info.name for info in list_variants()]
@@ -92,6 +94,41 @@ def test_a_noisy_run_says_what_it_fits_and_another_does_not(tiny_spec, tmp_path)
     clean = run_spec(tiny_spec(), Store(tmp_path))
     assert clean.train_error is None
     assert all(point.train_accuracy_clean is None for point in clean.curve)
+
+
+PASSES = ("sam_gap", "gradient_norm", "perturbed_gradient_norm")
+
+
+@pytest.mark.parametrize(("name", "hyper"), [("sam", {}), ("m_sam", {"m": 20}), ("looksam", {"k": 2})])
+def test_the_curve_has_the_means_of_what_two_passes_tell(name, hyper, tiny_spec, tmp_path):
+    seen, waits = {}, set()
+
+    def advance(run):
+        if run.oracle.sam_gap is not None and run.step not in seen:
+            norms = run.oracle.gradient_norms
+            seen[run.step] = [float(value) for value in (run.oracle.sam_gap, norms[0], norms[-1])]
+            ledger, sums = Ledger(()), run.pass_sums.clone()
+            with ledger, Reads(ledger):
+                ledger.open = True
+                run.note_passes()
+            waits.update(ledger.waits)
+            run.pass_sums.copy_(sums)
+
+    record = run_spec(tiny_spec(variant=name, hyper=hyper), Store(tmp_path), watch=lambda run: advance)
+    assert not waits
+    assert len(seen) == (3 if name == "looksam" else 6)
+    for point in record.curve:
+        steps = [seen[step] for step in range(3 * point.epoch - 2, 3 * point.epoch + 1) if step in seen]
+        means = [sum(values) / len(steps) for values in zip(*steps, strict=True)]
+        assert [getattr(point, key) for key in PASSES] == pytest.approx(means)
+        assert point.sam_gap > 0
+    table = curves([record])
+    assert table[list(PASSES)].dtypes.eq("float64").all()
+
+
+def test_the_curve_of_a_run_of_one_pass_has_none(tiny_spec, tmp_path):
+    record = run_spec(tiny_spec(variant="sgd"), Store(tmp_path))
+    assert {getattr(point, key) for point in record.curve for key in PASSES} == {None}
 
 
 def test_the_same_spec_gives_the_same_bits(tiny_spec, tmp_path, essence):

@@ -3,12 +3,12 @@
 import tomllib
 
 import pytest
+from synthetic import read_manifests
 from typer.testing import CliRunner
 
 from sambench import cli
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.errors import SambenchError
-from sambench.results.records.manifest import read_manifests
 from sambench.results.records.retractions import RETRACTED
 from sambench.results.records.store import Store
 from sambench.results.records.trials import ledger_hash, read_ledger

@@ -1,6 +1,7 @@
 """Tuning: one budget for all, nothing forgotten, nothing made twice, the best one wins."""
 
 import json
+import tomllib
 from collections import Counter
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.tuning.search import finalists, tune, tuned_entries
 from sambench.benchmarks.tuning.space import Axis
-from sambench.benchmarks.tuning.strategies import Tried, find_strategy
+from sambench.benchmarks.tuning.strategies import STRATEGIES, Tried
 from sambench.benchmarks.tuning.tuned_suite import final_suite
 from sambench.errors import ConfigError, StateError
 from sambench.results.records.store import Store
@@ -23,7 +24,7 @@ def tuned(small_suite, runner, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("tuning"))
     run = runner(store)
     suite = small_suite()
-    return suite, tune(suite, store, find_strategy("halton", 3), run), store, run
+    return suite, tune(suite, store, STRATEGIES.get("halton")(3), run), store, run
 
 
 def test_everyone_spends_the_same_and_runs_are_shared_between_tracks(tuned):
@@ -50,13 +51,13 @@ def test_the_first_trial_is_the_default_setting(tuned):
 def test_a_search_resumes_without_making_anything_twice(tuned, runner):
     suite, trials, store, _ = tuned
     again = runner(store)
-    assert tune(suite, store, find_strategy("halton", 3), again) == trials
+    assert tune(suite, store, STRATEGIES.get("halton")(3), again) == trials
     assert again.made == []
 
 
 def test_what_has_no_result_stops_the_search_with_a_way_out(small_suite, tmp_path):
     with pytest.raises(StateError, match="the same command resumes"):
-        tune(small_suite(), Store(tmp_path), find_strategy("halton", 3), lambda specs: {})
+        tune(small_suite(), Store(tmp_path), STRATEGIES.get("halton")(3), lambda specs: {})
 
 
 def test_the_chosen_setting_is_the_best_finalist_on_average(tuned):
@@ -73,6 +74,39 @@ def test_the_chosen_setting_is_the_best_finalist_on_average(tuned):
 
         (best,) = {trial.trial for trial in mine if trial.chosen}
         assert mean(best) == max(map(mean, in_final))
+
+
+class AtTheEnds:
+    """Proposes both ends of the ranges."""
+
+    name, sequential = "ends", False
+
+    def propose(self, axes, number, tried):
+        return {axis.name: axis.at(0.999 * (number == 1)) for axis in axes}
+
+
+def test_the_setting_that_is_marked_is_the_best_and_so_are_its_edges(small_suite, runner, tmp_path):
+    head, *_ = small_suite.text.replace('"E", "G"', '"E"').replace("finalists = 2", "finalists = 3").split("[[runs]]")
+    suite, store = small_suite(f'{head}[[runs]]\nvariant = "sgd"\n'), Store(tmp_path)
+    trials = tune(suite, store, AtTheEnds(), runner(store))
+    at_the_end = "lr ({0}), weight_decay ({0})"
+    for best, edges in enumerate(("", at_the_end.format("high"), at_the_end.format("low"))):
+        known = {t.run_id: t.model_copy(update={"accuracy": 0.4 + 0.1 * (t.trial == best)}) for t in trials}
+        found = tune(suite, store, AtTheEnds(), lambda specs: {}, known)
+        assert [t.chosen for t in found] == [t.trial == best for t in found]
+        assert {t.edges for t in found if t.chosen} == {edges}
+        assert {t.edges for t in found if not t.chosen} == {""}
+
+
+def test_what_an_entry_fixes_stays_in_the_final_suite(small_suite, runner, tmp_path):
+    head, *_ = small_suite.text.replace('"E", "G"', '"E"').split("[[runs]]")
+    suite, store = small_suite(f'{head}[[runs]]\nvariant = "unified_sam"\nlam = 0.5\nclip = 2.0\n'), Store(tmp_path)
+    trials = tune(suite, store, find_strategy("halton", 3), runner(store))
+    path = tmp_path / "small.toml"
+    path.write_text(text := final_suite(suite, trials, "small.parquet", "0" * 64))
+    assert {(spec.clip, spec.hyper["lam"]) for spec in load_suite(str(path)).resolved_tracks[0].specs} == {(2.0, 0.5)}
+    (entry,) = tomllib.loads(text)["runs"]
+    assert entry.keys() == {"variant", "clip", "lr", "weight_decay", "hyper"}
 
 
 def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tuned, tmp_path):
@@ -105,7 +139,7 @@ def test_epochs_are_an_axis_for_all_and_a_reference_row_stays_apart(small_suite,
     )
     suite, store = small_suite(text + reference), Store(tmp_path)
     assert {spec.weight_decay for spec in suite.references} == {0.02}
-    trials = tune(suite, store, find_strategy("halton", 3), runner(store))
+    trials = tune(suite, store, STRATEGIES.get("halton")(3), runner(store))
     full = {("sgd", "E"): 4, ("sgd", "G"): 8}
     for key, most in full.items():
         mine = [t for t in trials if (t.method, t.track) == key]
@@ -133,7 +167,7 @@ def test_a_method_that_was_corrected_is_tuned_alone(tuned, runner, tmp_path):
         made.extend(specs)
         return runner(store)(specs)
 
-    halton = find_strategy("halton", 3)
+    halton = STRATEGIES.get("halton")(3)
     others = {trial.run_id: trial for trial in trials if trial.variant != "esam"}
     again = tune(suite, store, halton, run, others)
     assert {spec.variant for spec in made} == {"esam"}
@@ -158,7 +192,7 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(small_suite, runner, t
     store = Store(tmp_path)
     text = small_suite.text.replace('"esam"', '"explodes"').replace('["E", "G"]', '["E"]')
     with pytest.raises(StateError, match="no trial of 'explodes' came to an end"):
-        tune(small_suite(text), store, find_strategy("halton", 3), runner(store))
+        tune(small_suite(text), store, STRATEGIES.get("halton")(3), runner(store))
 
     def run(specs):
         return runner(store)([s for s in specs if s.lr == 0.1]) | {
@@ -166,7 +200,7 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(small_suite, runner, t
         }
 
     store = Store(tmp_path / "other")
-    trials = tune(small_suite(text.replace('"explodes"', '"sam"')), store, find_strategy("halton", 3), run)
+    trials = tune(small_suite(text.replace('"explodes"', '"sam"')), store, STRATEGIES.get("halton")(3), run)
     failed = [trial for trial in trials if trial.status == "failed"]
     assert {trial.error for trial in failed} == {"out of memory"}
     assert len(failed) == 3 * (2 + 1)
@@ -210,7 +244,7 @@ def test_ties_of_finalists_go_to_the_lower_loss_and_then_to_the_first(tuned):
 
 def test_optuna_learns_from_scores_and_repeats_itself():
     axes = (Axis("lr", 0.01, 1.0, "log"), Axis("k", values=(1, 2, 3)))
-    method = find_strategy("optuna", 9)
+    method = STRATEGIES.get("optuna")(9)
     tried = []
     for number in range(30):
         settings = method.propose(axes, number + 1, tried)
@@ -223,19 +257,27 @@ def test_optuna_learns_from_scores_and_repeats_itself():
         assert method.propose(axes, 2, [Tried(outside, 0.5)]) == method.propose(axes, 2, [])
 
 
+@pytest.mark.parametrize(("scale", "median"), [("log", 0.01), ("linear", 0.5)])
+def test_optuna_proposes_on_the_scale_of_the_range(scale, median):
+    """Before it has learned anything, half of its proposals lie below the middle of that scale."""
+    method, axes = find_strategy("optuna", 99), (Axis("x", 1e-4, 1.0, scale),)
+    found = [method.propose(axes, number, [])["x"] for number in range(1, 41)]
+    assert 10 <= sum(x < median for x in found) <= 30
+
+
 def test_optuna_tunes_a_suite_in_rounds(small_suite, runner, tmp_path):
     store = Store(tmp_path)
     suite = small_suite(small_suite.text.replace('["E", "G"]', '["E"]'))
-    trials = tune(suite, store, find_strategy("optuna", 3), runner(store))
+    trials = tune(suite, store, STRATEGIES.get("optuna")(3), runner(store))
     assert {trial.search for trial in trials} == {"optuna"}
     again = runner(store)
-    assert tune(suite, store, find_strategy("optuna", 3), again) == trials
+    assert tune(suite, store, STRATEGIES.get("optuna")(3), again) == trials
     assert again.made == []
 
 
 def test_a_missing_package_and_an_unknown_method_are_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(ConfigError, match=r"pip install 'sambench\[tune\]'"):
-        find_strategy("optuna", 3)
+        STRATEGIES.get("optuna")(3)
     with pytest.raises(ConfigError, match="did you mean 'halton'"):
-        find_strategy("haltn", 3)
+        STRATEGIES.get("haltn")(3)

@@ -1,6 +1,7 @@
 """The leaderboard: correct numbers, the same bytes from the same records, nothing dropped silently."""
 
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from sambench.errors import StateError
 from sambench.results.leaderboard import render as leaderboard
 from sambench.results.leaderboard.cells import cells
 from sambench.results.leaderboard.footnotes import track_text
+from sambench.results.leaderboard.gains import Gain, draw
+from sambench.results.leaderboard.place import Place
 from sambench.results.records.behaviour import Code
-from sambench.results.records.manifest import Track
+from sambench.results.records.manifest import SuiteManifest, Track
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
 from sambench.results.statistics.intervals import detectable_difference, pooled_deviation, t_interval
-from sambench.results.tables.boards import assemble, gather
+from sambench.results.tables.boards import Boards, assemble, gather
 from sambench.results.tables.workload_table import Workload, summarize
 
 Make = Callable[..., RunRecord]
@@ -31,8 +34,13 @@ def board(make_record: Make) -> list[RunRecord]:
     return records + [make_record(variant="sam", seed=seed, accuracy=value) for seed, value in enumerate(SAM)]
 
 
+def text_of(boards: Boards) -> str:
+    """Return all pages one after the other, the first page first."""
+    return "\n".join(leaderboard.render(boards).values())
+
+
 def render(records: list[RunRecord]) -> str:
-    return leaderboard.render(assemble(records))
+    return text_of(assemble(records))
 
 
 def settings(records: list[RunRecord]) -> dict[str, str]:
@@ -68,48 +76,166 @@ def test_rows_are_what_the_statistics_say(board: list[RunRecord]) -> None:
     assert workload.detectable == ((3, alone, alone),)
 
 
-def test_the_table_to_the_letter(board: list[RunRecord]) -> None:
-    text = leaderboard.render(
-        assemble(board), {"sam": {"resume": "pass", "identity": "n/a"}, "sgd": {"ddp": "fail: x"}}
-    )
+def test_the_pages_to_the_letter(board: list[RunRecord]) -> None:
+    checks = {"sam": {"resume": "pass", "identity": "n/a"}, "sgd": {"ddp": "fail: x"}}
+    pages = leaderboard.render(assemble(board), checks)
+    assert list(map(str, pages)) == ["LEADERBOARD.md", "boards/no-suite.md", "boards/gains.svg"]
+    front, page, _ = pages.values()
+    results = """\
+3 runs a row.
+
+| Group | Variant |    Error, % |               vs sgd |               vs sam |
+| ----- | ------- | ----------: | -------------------: | -------------------: |
+| a     | sam     | 4.58 ± 1.29 | −3.17 [−4.25, −2.08] |                    – |
+| b     | sgd     | 7.75 ± 0.62 |                    – | +3.17 [+2.08, +4.25] |
+"""
+    assert front.startswith("""\
+# Leaderboard
+
+6 runs on 1 workload. Errors are of the test set, ± and brackets are 95 % intervals, and the rows of a best group are \
+not told apart by these runs.
+
+![error of SAM and of the best row, relative to SGD](boards/gains.svg)
+
+| Workload        | Best group |      SGD, % |      SAM, % | SAM less SGD, points |
+| --------------- | ---------- | ----------: | ----------: | -------------------: |
+| digits, wrn10_1 | sam        | 7.75 ± 0.62 | 4.58 ± 1.29 | −3.17 [−4.25, −2.08] |
+
+- [Other runs](#suite-no-suite)
+- Nothing is said across workloads yet: """)
+    assert f"\n\n### digits, wrn10_1\n\n{results}" in front
     assert (
-        """\
-### digits, wrn10_1
+        page
+        == f"""\
+# Other runs
+
+[All suites, and how to read this](../LEADERBOARD.md)
+
+No suite here lists these runs; `sambench run` with the settings of a row makes it again. 6 runs, made with the code \
+of commit 0123456.
+
+## digits, wrn10_1
 
 All runs: `augment=standard base=sgd batch_size=128 bn_update=first drop_last=on epochs=4 lr=0.1 momentum=0.9 \
 precision=fp32 schedule=cosine schedule_unit=step weight_decay=5e-4 weight_decay_mode=base`
 
-| Group | Variant |    Error, % |   n |               vs sgd |               vs sam | Grad. evals | ms / eval | \
-Memory, MiB | Diverged | Checks | Tier       | Settings |
-| ----- | ------- | ----------: | --: | -------------------: | -------------------: | ----------: | --------: | \
-----------: | -------: | ------ | ---------- | -------- |
-| a     | sam     | 4.58 ± 1.29 |   3 | −3.17 [−4.25, −2.08] |                    – |        88.0 |      45.5 | \
-        512 |      0/3 | ✓      | reproduced | rho=0.05 |
-| b     | sgd     | 7.75 ± 0.62 |   3 |                    – | +3.17 [+2.08, +4.25] |        44.0 |      45.5 | \
-        512 |      0/3 | ✗ ddp  | reproduced | –        |
+{results}
+<details><summary>What it cost</summary>
 
-- Smallest difference between two rows that is found with 80 % power: 1.25 points with 3 runs each (one comparison \
-at 5 %; standard deviation over seeds 0.41); by the groups, which judge all pairs at once, 1.25.
+| Variant | Grad. evals | ms / eval | Memory, MiB | Diverged |
+| ------- | ----------: | --------: | ----------: | -------: |
+| sam     |        88.0 |      45.5 |         512 |      0/3 |
+| sgd     |        44.0 |      45.5 |         512 |      0/3 |
+
+</details>
+
+<details><summary>Checks, evidence and settings</summary>
+
+| Variant | Checks | Tier       | Settings |
+| ------- | ------ | ---------- | -------- |
+| sam     | ✓      | reproduced | rho=0.05 |
+| sgd     | ✗ ddp  | reproduced | –        |
+
+</details>
+
+- Smallest difference between two rows that is found with 80 % power: 1.25 points with 3 runs each (one comparison at \
+5 %; standard deviation over seeds 0.41); by the groups, which judge all pairs at once, 1.25.
 - Times were measured on: a CPU, 2 threads.
 """
-        in text
     )
-    assert text.startswith("# Leaderboard\n\nWhat was measured, method by method. `sambench leaderboard` builds this")
-    assert "Below: 6 runs on 1 workload.\n" in text
-    assert "## Other runs\n\nNo suite here lists these runs; `sambench run` with " in text
-    assert "made with the code of commit 0123456.\n" in text
+
+
+def test_the_top_is_short_and_in_the_order_of_what_suites_can_show(make_record: Make) -> None:
+    def suite(name: str, runs: list[RunRecord]) -> SuiteManifest:
+        ids = tuple(run.run_id for run in runs)
+        fields = {"name": name, "title": f"Title of {name}", "description": "", "command": "c", "seeds": (0, 1, 2)}
+        return SuiteManifest.model_validate(fields | {"tracks": (Track(name="E", budget=4, runs=ids),)})
+
+    def runs(spread: float, seeds: int = 3, **spec: Any) -> list[RunRecord]:
+        return [
+            make_record(variant=name, seed=seed, accuracy=0.9 + spread * seed, **spec)
+            for name in ("sam", "sgd")
+            for seed in range(seeds)
+        ]
+
+    made = {
+        "a-single-epoch": runs(0.0025, noise=0.1, epochs=1),
+        "b-without-intervals": runs(0.0025, seeds=2, noise=0.2),
+        "c-coarse": runs(0.02, noise=0.3),
+        "d-fine": runs(0.005, noise=0.4),
+    } | {f"e{number:02}-widest": runs(0.03, batch_size=number + 2) for number in range(8)}
+    boards = assemble([run for found in made.values() for run in found], [suite(*one) for one in made.items()])
+    front = leaderboard.render(boards)[Path("LEADERBOARD.md")]
+    titles = re.findall("^## Title of (.)", front, flags=re.MULTILINE)
+    assert titles == ["d", "c", *"e" * 8, "b", "a"]
+    top, _, folded = front.partition("<details><summary>2 tables more</summary>")
+    assert top.count("\n| digits") == 10
+    assert folded.partition("</details>")[0].count("\n| digits") == 2
+    assert re.findall(r"^- \[Title of (.)[^]]*\]\(#suite-\1[-\w]*\)$", front, flags=re.MULTILINE) == titles
+
+
+def test_of_several_rows_of_sgd_the_best_one_is_meant(make_record: Make) -> None:
+    made = [
+        make_record(variant=variant, epochs=epochs, seed=seed, accuracy=accuracy + 0.005 * seed)
+        for variant, epochs, accuracy in (("sgd", 4, 0.92), ("sgd", 8, 0.90), ("sam", 4, 0.91))
+        for seed in range(3)
+    ]
+    made += [make_record(variant="sgd", epochs=16, seed=seed, accuracy=0.96) for seed in range(2)]
+    front, *_ = leaderboard.render(assemble(made)).values()
+    row = row_of(front, "digits, wrn10_1")
+    assert row["SGD, %"] == "7.50 ± 1.24"
+    assert row["SAM less SGD, points"].startswith("+1.00")
+
+
+def test_names_link_to_the_cards_that_are_there(tmp_path: Path, board: list[RunRecord]) -> None:
+    cards = tmp_path / "docs" / "variants"
+    cards.mkdir(parents=True)
+    (cards / "sam.md").touch()
+    place = Place.of(tmp_path / "results", tmp_path / "LEADERBOARD.md")
+    pages = leaderboard.render(assemble(board), place=place)
+    front, page, figure = pages
+    assert (front, page) == (tmp_path / "LEADERBOARD.md", tmp_path / "results" / "boards" / "no-suite.md")
+    assert "| [sam](docs/variants/sam.md) |" in pages[front]
+    assert "| [sam](../../docs/variants/sam.md) |" in pages[page]
+    assert "| sgd  " in pages[page]
+    leaderboard.write(pages)
+    links = [(at, link) for at, text in pages.items() for link in re.findall(r"\]\(([^)#]+)\)", text)]
+    assert len(links) > 6
+    assert all((at.parent / link).is_file() for at, link in links)
+    assert figure.read_text().startswith("<svg ")
+
+
+def test_the_figure_shows_relative_differences_at_their_place(board: list[RunRecord]) -> None:
+    sam, sgd = only(board).rows
+    svg = draw([Gain("a<b", sgd.error, sam.against["sgd"], None, "sam")])
+    assert "a&lt;b" in svg
+    ticks = {
+        float(t.replace("−", "-")): float(x) for x, t in re.findall(r'class="small" x="([\d.]+)"[^>]*>([−+]?\d+)<', svg)
+    }
+    (at,) = re.findall(r'<circle class="sam" cx="([\d.]+)" cy="56"', svg)
+    pixels = (ticks[0] - ticks[-50]) / 50
+    assert float(at) == pytest.approx(ticks[0] - pixels * 100 * (sgd.error - sam.error) / sgd.error, abs=0.2)
+    line = re.findall(r'<line class="sam" x1="([\d.]+)" y1="56" x2="([\d.]+)"', svg)[0]
+    ends = sam.against["sgd"]
+    assert [float(x) for x in line] == pytest.approx(
+        [ticks[0] - pixels * 100 * end / sgd.error for end in (ends.high, ends.low)], abs=0.2
+    )
 
 
 def test_a_release_is_named_where_there_is_no_commit(board: list[RunRecord]) -> None:
     installed = board[0].environment.model_copy(update={"commit": None, "dirty": None, "source": "f" * 64})
-    text = leaderboard.render(assemble([board[0].model_copy(update={"environment": installed}), *board[1:]]))
+    text = render([board[0].model_copy(update={"environment": installed}), *board[1:]])
     assert f"made with the code of commit 0123456 and release {installed.sambench} (fffffff).\n" in text
 
 
-def row_of(text: str, name: str) -> list[str]:
-    """Return the cells of the only row of this variant."""
-    (line,) = [line for line in text.splitlines() if line.startswith("|") and line.split("|")[2].strip() == name]
-    return [cell.strip() for cell in line.strip("|").split("|")]
+def row_of(text: str, name: str) -> dict[str, str]:
+    """Return what the tables say of a row: heading -> cell."""
+    found: dict[str, str] = {}
+    for block in text.split("\n\n"):
+        if block.startswith("| "):
+            heading, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in block.splitlines()]
+            found |= next((dict(zip(heading, row, strict=True)) for row in rows if name in row[:2]), {})
+    return found
 
 
 def test_the_order_of_the_records_does_not_matter(tmp_path: Path, board: list[RunRecord], make_record: Make) -> None:
@@ -121,7 +247,7 @@ def test_the_order_of_the_records_does_not_matter(tmp_path: Path, board: list[Ru
     store = Store(tmp_path)
     for record in board:
         store.write(record)
-    assert leaderboard.render(gather(store)) == expected
+    assert text_of(gather(store)) == expected
 
 
 def test_a_diverged_run_counts_as_guessing(make_record: Make) -> None:
@@ -138,8 +264,7 @@ def test_a_diverged_run_counts_as_guessing(make_record: Make) -> None:
     assert sam.diverged == 1
     assert workload.deviation == pytest.approx(pooled_deviation([sgd.accuracies]))
     cells_of_sam = row_of(render(runs + clean), "sam")
-    assert cells_of_sam[2:4] == ["35.00 ± 118.49", "3"]
-    assert cells_of_sam[9] == "1/3"
+    assert (cells_of_sam["Error, %"], cells_of_sam["Diverged"]) == ("35.00 ± 118.49", "1/3")
 
 
 def test_costs_are_those_of_completed_runs(make_record: Make) -> None:
@@ -153,15 +278,19 @@ def test_a_row_that_only_diverged_has_no_group_and_no_cost(make_record: Make) ->
     sam = only(runs + clean).rows[1]
     assert (sam.group, sam.accuracy, sam.gradient_evaluations) == ("", pytest.approx(0.1), None)
     row = row_of(render(runs + clean), "sam")
-    assert row[0] == row[6] == row[7] == row[8] == "–"
-    assert row[2] == "90.00 ± 0.00"
-    assert row[9] == "3/3"
+    assert {row[name] for name in ("Group", "Grad. evals", "ms / eval", "Memory, MiB")} == {"–"}
+    assert (row["Error, %"], row["Diverged"]) == ("90.00 ± 0.00", "3/3")
 
 
-def test_a_single_run_is_marked(make_record: Make) -> None:
-    text = render([make_record(accuracy=0.95)])
-    assert row_of(text, "sam")[:6] == ["–", "sam", "5.00 (n = 1)", "1", "–", "–"]
+@pytest.mark.parametrize("n", [1, 2])
+def test_fewer_than_three_runs_have_no_interval_no_group_and_no_difference(make_record: Make, n: int) -> None:
+    text = render([make_record(variant=variant, seed=seed) for variant in ("sam", "sgd") for seed in range(n)])
+    row = row_of(text, "sam")
+    assert row["Error, %"] == f"5.00 (n = {n})"
+    assert row.keys().isdisjoint({"Group", "vs sgd", "vs sam"})
+    assert f"\n\n{n} run{'s' * (n > 1)} a row.\n\n" in text
     assert "no difference is evidence" in text
+    assert "gains.svg" not in text
 
 
 def test_failed_runs_are_excluded_and_listed(board: list[RunRecord], make_record: Make) -> None:
@@ -170,7 +299,7 @@ def test_failed_runs_are_excluded_and_listed(board: list[RunRecord], make_record
     assert [row.n for row in workload.rows] == [3, 3]
     assert [(item.label, item.seeds) for item in workload.excluded] == [("sam", (7, 8))]
     text = render(board)
-    assert "### Excluded, and why\n\n- digits, wrn10_1: sam, seeds 7, 8: failed: DataError: the archive" in text
+    assert "## Excluded, and why\n\n- digits, wrn10_1: sam, seeds 7, 8: failed: DataError: the archive" in text
 
 
 def test_a_store_of_failures_has_no_table(make_record: Make) -> None:
@@ -184,8 +313,8 @@ def test_a_damaged_file_is_listed_and_hides_nothing(tmp_path: Path, board: list[
     for record in board:
         store.write(record)
     store.path("0" * 64).write_text("{")
-    text = leaderboard.render(gather(store))
-    assert "Below: 6 runs" in text
+    text = text_of(gather(store))
+    assert "\n\n6 runs on 1 workload. " in text
     assert f"- {'0' * 64}.json: the record: invalid JSON" in text
     assert str(tmp_path) not in text
 
@@ -256,12 +385,12 @@ def test_a_row_is_stale_when_its_variant_behaves_otherwise_not_when_its_text_cha
     source = runs[0].variant_source
 
     def shown(**today: Code) -> str:
-        return leaderboard.render(assemble(runs, today=today))
+        return text_of(assemble(runs, today=today))
 
     for same in (Code("f" * 64, "then"), Code(source), Code(source, "then")):
         assert "| reproduced |" in shown(sam=same)
     for other in (Code(source, "now"), Code("f" * 64)):
-        assert "stale" in row_of(shown(sam=other), "sam")
+        assert row_of(shown(sam=other), "sam")["Tier"] == "stale"
         assert "- **Stale**, as the variant behaves otherwise today: sam." in shown(sam=other)
     assert "| reproduced |" in shown(asam=Code("f" * 64, "now"))
 
@@ -317,24 +446,33 @@ def test_empty_store(tmp_path: Path) -> None:
 
 def test_write_and_check(tmp_path: Path, board: list[RunRecord], make_record: Make) -> None:
     store, path = Store(tmp_path / "results"), tmp_path / "docs" / "LEADERBOARD.md"
+    place = Place.of(store.root, path)
 
-    def text() -> str:
-        return leaderboard.render(gather(store))
+    def pages() -> dict[Path, str]:
+        return leaderboard.render(gather(store), place=place)
 
     with pytest.raises(StateError, match="does not exist; `sambench leaderboard` writes it"):
-        leaderboard.check(text(), path)
+        leaderboard.check(pages())
     for record in board:
         store.write(record)
-    leaderboard.write(text(), path)
-    assert path.read_text() == text()
-    leaderboard.check(text(), path)
+    leaderboard.write(pages())
+    assert {at: at.read_text() for at in pages()} == pages()
+    leaderboard.check(pages())
     store.write(make_record(seed=3, accuracy=0.97))
     with pytest.raises(StateError, match=r"is stale; `sambench leaderboard` writes it anew[^$]*\+\| a     \| sam"):
-        leaderboard.check(text(), path)
-    leaderboard.write(text(), path)
-    leaderboard.check(text(), path)
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    with pytest.raises(StateError, match="is stale"):
-        leaderboard.check(text(), path)
+        leaderboard.check(pages())
+    leaderboard.write(pages())
+    for at in pages():
+        leaderboard.check(pages())
+        at.write_bytes(at.read_bytes().replace(b"\n", b"\r\n"))
+        with pytest.raises(StateError, match=f"{at.name} is stale"):
+            leaderboard.check(pages())
+        leaderboard.write(pages())
+    left = place.folder / "of-a-suite-that-is-gone.md"
+    left.touch()
+    with pytest.raises(StateError, match=r"of-a-suite-that-is-gone\.md is no part of this leaderboard"):
+        leaderboard.check(pages())
+    path.unlink()
+    path.mkdir()
     with pytest.raises(StateError, match="cannot read"):
-        leaderboard.check(text(), tmp_path)
+        leaderboard.check(pages())

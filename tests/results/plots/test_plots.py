@@ -22,13 +22,13 @@ from sambench.results.plots.heatmap import grids, heat_map
 from sambench.results.plots.learning_curves import curves, mean_curves
 from sambench.results.plots.performance_profile import profile_figure, profiles
 from sambench.results.plots.probability_of_improvement import win_figure, win_matrix
-from sambench.results.plots.style import clusters, spread
+from sambench.results.plots.style import LIGHT, clusters, spread
 from sambench.results.plots.tuning_curve import tuning_curves
 from sambench.results.records.manifest import SuiteManifest, Track, Tuning
 from sambench.results.records.record import RunRecord
 from sambench.results.records.trials import Trial
 from sambench.results.statistics.intervals import t_interval
-from sambench.results.tables.boards import assemble
+from sambench.results.tables.boards import Boards, assemble
 from sambench.results.tables.rows import Row
 from sambench.results.tables.workload_table import summarize
 
@@ -86,6 +86,56 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path, make_record: Make)
         assert one.read_bytes() == other.read_bytes(), one.name
     assert "<dc:date>" not in first[1].read_text()
     assert b"Software" not in first[0].read_bytes()
+
+
+def of_suites(make_record: Make) -> tuple[Boards, list[RunRecord]]:
+    made = {"one": grid_records(make_record), "two": board(make_record, 2, noise=0.2)}
+    manifests = [
+        SuiteManifest(
+            name=name,
+            title="T",
+            description="D",
+            command="c",
+            seeds=(0, 1, 2),
+            tracks=(),
+            untracked=tuple(r.run_id for r in runs),
+        )
+        for name, runs in made.items()
+    ]
+    records = [record for runs in made.values() for record in runs]
+    return assemble(records, manifests), records
+
+
+def test_kinds_and_suites_are_chosen(tmp_path: Path, make_record: Make) -> None:
+    boards, records = of_suites(make_record)
+
+    def names(**chosen: object) -> list[str]:
+        return [path.name for path in draw(boards, records, tmp_path, **chosen) if path.suffix == ".svg"]
+
+    assert names(kinds=["grid"]) == ["one-unified_sam-grid.svg"]
+    assert names(suites=["two"], kinds=["wins", "error"]) == ["two-error.svg", "two-wins.svg"]
+    with pytest.raises(ConfigError, match="unknown kind of figure 'gird'; did you mean 'grid'"):
+        names(kinds=["gird"])
+    with pytest.raises(ConfigError, match=r"unknown suite of these results 'three'.* Valid: one, two"):
+        names(suites=["three"])
+    with pytest.raises(
+        StateError, match="no figure of these kinds: grid is a heat map, where a variant ran over a grid"
+    ):
+        names(suites=["two"], kinds=["grid"])
+
+
+def test_processes_draw_the_same_and_tell_how_far_they_are(tmp_path: Path, make_record: Make) -> None:
+    boards, records = of_suites(make_record)
+    told: list[tuple[int, int]] = []
+    chosen = {"kinds": ["grid", "wins"]}
+    alone = draw(boards, records, tmp_path / "a", **chosen)
+    together = draw(boards, records, tmp_path / "b", **chosen, workers=2, listen=lambda *one: told.append(one))
+    assert told == [(1, 2), (2, 2)]
+    assert [path.name for path in alone] == [path.name for path in together]
+    assert all(one.read_bytes() == other.read_bytes() for one, other in zip(alone, together, strict=True))
+    (tmp_path / "c" / together[0].name).mkdir(parents=True)
+    with pytest.raises(StateError, match="cannot write"):
+        draw(boards, records, tmp_path / "c", **chosen, workers=2)
 
 
 def test_global_state_is_unchanged(make_record: Make) -> None:
@@ -241,18 +291,23 @@ def test_wins_are_the_share_of_pairs(make_record: Make) -> None:
     assert wins[0, 1] == 0.75
     assert wins[1, 0] == 0.25
     assert np.isnan(np.diag(wins)).all()
-    with pytest.raises(ConfigError, match="two methods with at least two runs"):
+    with pytest.raises(ConfigError, match="two methods with at least three runs"):
         win_figure(rows([make_record(variant=name, hyper={}) for name in "ab"]), "digits")
 
 
-def test_pairs_that_differ_are_bold(make_record: Make) -> None:
+def test_pairs_that_are_not_told_apart_are_grey(make_record: Make) -> None:
     levels = {"a": 0.95, "b": 0.949, "c": 0.80}
     found = rows(
         [make_record(variant=v, hyper={}, seed=s, accuracy=x + 0.005 * s) for v, x in levels.items() for s in range(3)]
     )
     assert [row.group for row in found] == ["a", "a", "b"]
-    texts = win_figure(found, "digits").axes[0].texts
-    assert [text.get_fontweight() for text in texts] == ["normal", "bold", "normal", "bold", "bold", "bold"]
+    axes = win_figure(found, "digits").axes[0]
+    axes.figure.draw_without_rendering()
+    grey, colored = (mesh.get_array().reshape(3, 3) for mesh in axes.collections)
+    assert (~grey.mask).tolist() == [[False, True, False], [True, False, False], [False, False, False]]
+    assert (~colored.mask).tolist() == [[False, False, True], [False, False, True], [True, True, False]]
+    assert len(axes.texts) == 6
+    assert {mpl.colors.to_hex(color) for color in axes.collections[0].get_facecolors()[[1, 3]]} == {LIGHT}
 
 
 def grid_records(make_record: Make) -> list[RunRecord]:
@@ -271,6 +326,19 @@ def test_a_grid_of_two_hyper_parameters_is_found_and_ordered(make_record: Make) 
     figure = heat_map(grid, "digits", "mean")
     assert len(figure.axes[0].texts) == 6
     assert figure.axes[0].get_ylabel() == "rho"
+
+
+def test_a_third_hyper_parameter_parts_the_grids(make_record: Make) -> None:
+    def at(rho: float, lam: float | str, clock: str) -> RunRecord:
+        return make_record(variant="unified_sam", hyper={"rho": rho, "lam": lam, "lam_clock": clock})
+
+    lams = (0.0, 0.5, 1.0, "1/t", "1-1/t")
+    records = [at(rho, lam, "step") for rho in (0.1, 0.2) for lam in lams]
+    records += [at(rho, lam, "epoch") for rho in (0.1, 0.2) for lam in lams[3:]]
+    epoch, step = grids(rows(records))
+    assert (epoch.name, step.name) == ("unified_sam, lam_clock=epoch", "unified_sam, lam_clock=step")
+    assert (epoch.across, step.across) == (("1-1/t", "1/t"), ("0", "0.5", "1", "1-1/t", "1/t"))
+    assert epoch.down == step.down == ("0.1", "0.2")
 
 
 def test_rows_with_gaps_are_no_grid(make_record: Make) -> None:
@@ -342,7 +410,7 @@ def test_a_suite_gets_its_figures_under_its_name(
     ]  # fmt: skip
     records = [record for runs in workloads for record in runs]
     paths = draw(assemble(records, manifests, {"l": trials()}), records, tmp_path)
-    kinds = ("error", "curves-epoch", "curves-gradient_evaluations", "wins")
+    kinds = ("error", "curves-gradient_evaluations", "wins")
     expected = {f"s{i}-G-{kind}" for i in range(6) for kind in kinds} | {"s0-G-tuning", "profile-G", "ranks-G"}
     assert {path.name for path in paths} == expected
 

@@ -1,9 +1,10 @@
 """The manifest: what was promised before the first run; no result that was seen is dropped from it."""
 
 import pytest
+from synthetic import read_manifests
 
 from sambench.errors import StateError
-from sambench.results.records.manifest import FOLDER, SuiteManifest, Track, read_manifests, write_manifest
+from sambench.results.records.manifest import FOLDER, SuiteManifest, Track, write_manifest
 from sambench.results.records.store import Store
 
 

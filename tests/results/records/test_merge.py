@@ -24,7 +24,9 @@ def test_new_records_are_added_and_equal_ones_are_counted(stores, make_record):
     here, there = stores
     both, new = make_record(seed=0), make_record(seed=1)
     here.write(both)
-    there.write(changed(both, timing={"train_seconds": 99.0}, environment={"host": "f" * 12, "commit": "a" * 40}))
+    curve = [{**point.model_dump(), "seconds": 99.0, "sam_gap": 0.1} for point in both.curve]  # not in older records
+    elsewhere = {"host": "f" * 12, "commit": "a" * 40}
+    there.write(changed(both, curve=curve, timing={"train_seconds": 99.0}, environment=elsewhere))
     there.write(new)
     before = here.path(both.run_id).read_bytes()
     merged = merge(here, there.root)

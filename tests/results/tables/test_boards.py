@@ -15,7 +15,7 @@ from sambench.results.records.record import RunRecord
 from sambench.results.records.retractions import RETRACTED, read_retractions
 from sambench.results.records.store import Store
 from sambench.results.records.trials import write_ledger
-from sambench.results.tables.boards import assemble, gather
+from sambench.results.tables.boards import Boards, assemble, gather
 from sambench.results.tables.tiers import VERIFICATION
 
 Make = Callable[..., RunRecord]
@@ -52,6 +52,10 @@ def promise(runs: dict[str, list[RunRecord]], **changes: Any) -> SuiteManifest:
     return SuiteManifest.model_validate(fields | {"seeds": SEEDS, "tracks": tracks} | changes)
 
 
+def pages_of(boards: Boards) -> str:
+    return "\n".join(leaderboard.render(boards).values())
+
+
 def every(runs: dict[str, list[RunRecord]]) -> list[RunRecord]:
     return [record for group in runs.values() for record in group]
 
@@ -73,16 +77,16 @@ def test_one_run_is_a_row_of_every_track_that_lists_it(runs: dict[str, list[RunR
 
 
 def test_the_board_shows_title_command_and_number_of_runs(runs: dict[str, list[RunRecord]]) -> None:
-    text = leaderboard.render(assemble(every(runs), [promise(runs)]))
+    text = pages_of(assemble(every(runs), [promise(runs)]))
     assert (
-        "## What S answers\n\nIt does not show X.\n\n`sambench go s`: 9 runs, made with the code of commit 0123456."
-        in text
+        "# What S answers\n\n[All suites, and how to read this](../LEADERBOARD.md)\n\nIt does not show X.\n\n"
+        "`sambench go s`: 9 runs, made with the code of commit 0123456." in text
     )
     assert "Nothing was tuned" in text
     assert text.index(
-        "### digits, wrn10_1: track G\n\nTrack G, equal gradient evaluations: every method may spend 8"
-    ) < (text.index("### digits, wrn10_1: track E\n\nTrack E, equal epochs: every method trains for 4 epochs"))
-    assert "Below: 9 runs on 1 workload." in text
+        "## digits, wrn10_1: track G\n\nTrack G, equal gradient evaluations: every method may spend 8"
+    ) < (text.index("## digits, wrn10_1: track E\n\nTrack E, equal epochs: every method trains for 4 epochs"))
+    assert "\n\n9 runs on 1 workload. " in text
     assert "Other runs" not in text
 
 
@@ -93,7 +97,7 @@ def test_a_suite_without_tracks_has_one_table_a_workload(runs: dict[str, list[Ru
     (section,) = board.sections
     assert (board.runs, board.missing, section.track) == (9, 0, None)
     assert len(section.workload.rows) == 3
-    text = leaderboard.render(boards)
+    text = pages_of(boards)
     assert "`sambench go s`: 9 runs, made with the code of commit 0123456." in text
     assert "The suite has no track: nothing is held equal" in text
     assert "Other runs" not in text
@@ -104,7 +108,7 @@ def test_missing_promised_runs_are_counted(runs: dict[str, list[RunRecord]], mak
     records = [record for record in every(runs) if record.run_id != failed.run_id]
     boards = assemble([*records, failed], [promise(runs)])
     assert (boards.boards[0].runs, boards.boards[0].missing) == (8, 1)
-    text = leaderboard.render(boards)
+    text = pages_of(boards)
     assert "**1 promised run not done yet**" in text
     assert "- digits, wrn10_1: sgd, seed 2: failed: DataError: the archive is truncated" in text
 
@@ -121,9 +125,9 @@ def test_runs_of_no_suite_have_a_board_of_their_own(runs: dict[str, list[RunReco
 def test_a_worse_method_stays_on_the_board(runs: dict[str, list[RunRecord]], make_record: Make) -> None:
     worse = series(make_record, "asam", 4, 0.5)
     runs["sam"] += worse
-    text = leaderboard.render(assemble(every(runs), [promise(runs)]))
-    assert text.count("| asam ") == 2
-    assert "+45" in next(line for line in text.splitlines() if "| asam " in line)
+    front, page, _ = leaderboard.render(assemble(every(runs), [promise(runs)])).values()
+    assert (front.count("| asam "), page.count("| asam ")) == (2, 6)
+    assert "+45" in next(line for line in front.splitlines() if "| asam " in line)
 
 
 # -- tiers -------------------------------------------------------------------------------------------------------
@@ -138,6 +142,20 @@ def rerun(make_record: Make, record: RunRecord, accuracy: float, **changes: Any)
     again = make_record(variant="sam", epochs=4, seed=record.spec["seed"], accuracy=accuracy, count=2000, **changes)
     assert again.run_id == record.run_id
     return again
+
+
+def test_of_a_baseline_with_several_settings_the_best_with_enough_runs_counts(make_record: Make) -> None:
+    levels = {0.1: (0.93, 3), 0.2: (0.90, 3), 0.3: (0.99, 2)}
+    runs = [
+        make_record(variant="sgd", lr=lr, seed=seed, accuracy=level + 0.001 * seed, count=2000)
+        for lr, (level, count) in levels.items()
+        for seed in range(count)
+    ]
+    sam = [make_record(variant="sam", seed=seed, accuracy=0.95 + 0.001 * seed**2, count=2000) for seed in SEEDS]
+    ((section,),) = (board.sections for board in assemble([*runs, *sam]).boards)
+    against = next(row.against for row in section.workload.rows if row.variant == "sam")
+    assert against.keys() == {"sgd"}
+    assert against["sgd"].estimate == pytest.approx(0.02 + (0.001 * 5 - 0.001 * 3) / 3)
 
 
 def test_a_row_is_verified_by_the_same_result_on_another_machine(
@@ -175,7 +193,7 @@ def test_reruns_and_retractions_are_read_from_the_store(
     headline, beside = boards.sections
     assert [row.n for row in headline.workload.rows] == [3, 2]
     assert [row.n for row in beside.workload.rows] == [3, 3]
-    text = leaderboard.render(boards)
+    text = pages_of(boards)
     assert "- digits, wrn10_1: sgd, seed 0: retracted: trained on the test images (2026-11-20)" in text
     assert text.count("| verified ") == 2
 
@@ -209,7 +227,7 @@ def test_the_board_shows_the_number_of_trials_and_values_at_the_edge(
     boards = gather(store)
     assert boards.boards[0].budget == {("screen", 1000): 2, ("confirm", 1001): 1}
     assert [section.edges for section in boards.sections] == [{"sam": "rho (low)"}] * 2
-    text = leaderboard.render(boards)
+    text = pages_of(boards)
     assert "the same trials for every method: 2 (screen, seed 1000), 1 (confirm, seed 1001)" in text
     assert "`ledgers/s.parquet`" in text
     assert text.count("| rho=0.05‡ ") == 2

@@ -19,7 +19,7 @@ LEVELS = {"sgd": 0.90, "sam": 0.92, "asam": 0.915}
 SEEDS = range(4)
 
 
-def records(make_record: Make, workloads: int) -> list[RunRecord]:
+def records(make_record: Make, workloads: int, levels: dict[str, float] = LEVELS) -> list[RunRecord]:
     rng = np.random.default_rng(1)
     return [
         make_record(
@@ -30,7 +30,7 @@ def records(make_record: Make, workloads: int) -> list[RunRecord]:
             count=2000,
         )
         for workload in range(workloads)
-        for variant, level in LEVELS.items()
+        for variant, level in levels.items()
         for seed in SEEDS
     ]
 
@@ -40,6 +40,10 @@ def boards(runs: list[RunRecord]) -> Boards:
     track = Track(name="G", budget=8, runs=ids, calibration=None)
     fields = {"name": "s", "title": "What S answers", "description": "Not X.", "command": "sambench launch s"}
     return assemble(runs, [SuiteManifest.model_validate(fields | {"seeds": tuple(SEEDS), "tracks": (track,)})])
+
+
+def pages_of(found: Boards) -> str:
+    return "\n".join(leaderboard.render(found).values())
 
 
 def overall(found: Boards) -> dict[str, Overall]:
@@ -83,11 +87,11 @@ def test_the_numbers_are_those_of_scipy_and_of_counting(make_record: Make) -> No
 
 def test_the_section_is_the_same_text_for_any_order_of_records(make_record: Make) -> None:
     runs = records(make_record, 2)
-    text = leaderboard.render(boards(runs))
+    text = pages_of(boards(runs))
     shuffled = runs.copy()
     random.Random(0).shuffle(shuffled)
-    assert leaderboard.render(boards(shuffled)) == text
-    section = text.partition("## Across workloads")[2]
+    assert pages_of(boards(shuffled)) == text
+    section = text.partition("# Across workloads")[2]
     assert "2 workloads, 3 methods that ran on all of them." in section
     assert "with 2 workloads no such test can reach 5 %, it takes 6." in section
     assert re.findall(r"^\| (\w+) +\|  *8 \|", section, flags=re.MULTILINE)[-1] == "sgd"
@@ -99,18 +103,28 @@ def test_ranks_come_with_the_sixth_workload(make_record: Make) -> None:
     found = overall(boards(runs))
     ranks = stats.rankdata([np.mean(errors(runs, variant), axis=1) for variant in LEVELS], axis=0).mean(axis=1)
     assert [found[variant].rank for variant in LEVELS] == pytest.approx(ranks)
-    text = leaderboard.render(boards(runs))
+    text = pages_of(boards(runs))
     assert "| Rank | Group |" in text
     assert "so few of them cannot tell any of 3 methods apart" in text
     assert {method.group for method in found.values()} == {"a"}
 
 
+@pytest.mark.parametrize(("workloads", "methods", "few"), [(6, 2, False), (6, 3, True), (7, 3, False), (9, 6, True)])
+def test_too_few_workloads_for_any_difference_are_said(
+    make_record: Make, workloads: int, methods: int, few: bool
+) -> None:
+    """Holm's method gives at least 2 / 2^workloads, times the number of pairs: 1/32, 3/32, 3/64, 15/256."""
+    text = leaderboard.render(boards(records(make_record, workloads, {f"m{n}": 0.9 + n / 200 for n in range(methods)})))
+    assert ("so few of them cannot tell any of" in text) == few
+    assert f"of all pairs over the {workloads} workloads (Holm, 5 %)" in text
+
+
 def test_one_workload_is_one_sentence(make_record: Make) -> None:
-    text = leaderboard.render(boards(records(make_record, 1)))
+    text = pages_of(boards(records(make_record, 1)))
     assert "Nothing is said across workloads yet" in text
     assert "no track has more than 1 workload." in text
 
 
 def test_workloads_without_common_methods_are_not_compared(make_record: Make) -> None:
     runs = [run for run in records(make_record, 2) if (run.spec["noise"] > 0) == (run.spec["variant"] == "sgd")]
-    assert "no two methods ran on every workload of a track" in leaderboard.render(boards(runs))
+    assert "no two methods ran on every workload of a track" in pages_of(boards(runs))

@@ -4,28 +4,23 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from synthetic import SPEC, build_record
 
-import sambench
 from sambench.benchmarks.conformance import variant_pages as cards
+from sambench.benchmarks.models import MODELS
 from sambench.results.leaderboard import render as leaderboard
 from sambench.results.tables.boards import assemble
 from sambench.results.tables.comparability import write
-from sambench.results.tables.published import VALUE, by_source
+from sambench.results.tables.published import VALUE, by_source, on_workloads
 from sambench.variants import list_variants, published_results
 
-ROOT = Path(sambench.__file__).parent
-SECTION = "## Published numbers"
-
-
-def section(text: str) -> str:
-    """Return the published numbers at the end of a board."""
-    return text[text.index(SECTION) :]
+PAGE = Path("boards", "published-numbers.md")
 
 
 def read_tables(text: str) -> Counter[tuple[str, ...]]:
-    """Read (source, variant, setting, number) back from the Markdown of a board's published numbers."""
+    """Read (source, variant, setting, number) back from the page of published numbers."""
     found: Counter[tuple[str, ...]] = Counter()
-    for part in text.split("\n### ")[1:]:
+    for part in text.split("\n## ")[1:]:
         source, _, body = part.partition("\n")
         lines = [line for line in body.splitlines() if line.startswith("|")]
         columns, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
@@ -44,15 +39,24 @@ def declared() -> Counter[tuple[str, ...]]:
 
 
 def test_the_board_quotes_what_the_variants_declare_and_nothing_else() -> None:
-    text = section(leaderboard.render(assemble([]), published=published_results()))
-    assert read_tables(text) == declared()
+    pages = leaderboard.render(assemble([]), published=published_results())
+    assert f"](boards/{PAGE.name})" in pages[Path("LEADERBOARD.md")]
+    assert read_tables(pages[PAGE]) == declared()
     assert sum(declared().values()) > 50
 
 
-def test_the_committed_board_quotes_the_same_numbers() -> None:
-    committed = (ROOT / "LEADERBOARD.md").read_text(encoding="utf-8")
-    rendered = leaderboard.render(assemble([]), published=published_results())
-    assert section(committed) == section(rendered), "run: sambench leaderboard"
+def test_a_board_quotes_numbers_on_its_data_and_network_only() -> None:
+    numbers = published_results()
+    assert PAGE not in leaderboard.render(assemble([build_record()]), published=on_workloads(numbers, [SPEC]))
+    found = on_workloads(numbers, [SPEC | {"dataset": "cifar100", "model": "resnet18"}])
+    assert {(row["dataset"], row["network"]) for row in found} == {("cifar100", "ResNet-18")}
+
+
+@pytest.mark.parametrize(("network", "model"), [("WRN-28-10", "wrn28_10"), ("ResNet-18", "resnet18")])
+def test_a_network_is_the_model_of_its_name(network: str, model: str) -> None:
+    MODELS.resolve(model)
+    found = on_workloads(published_results(), [{"dataset": "cifar10", "model": model}])
+    assert {row["network"] for row in found} == {network}
 
 
 @pytest.mark.parametrize("info", [i for i in list_variants() if i.published], ids=lambda info: info.name)

@@ -224,6 +224,52 @@ def test_whole_epochs_may_leave_part_of_the_budget(folder: Folder) -> None:
     assert not [finding for finding in folder.findings() if "budget" in finding.problem]
 
 
+@pytest.mark.parametrize(
+    ("name", "budget", "runs", "value"),
+    [
+        ("G", 8, ("sam 4", "sgd 4"), ""),
+        ("G", 7.5, ("sam 4", "sgd 4"), ""),
+        ("G", 7, ("sam 4", "sgd 4"), "sam seed 0 spent 8 passes"),
+        ("G", 8, ("sam 4", "sgd 8"), "sgd seed 0 spent 8 passes"),
+        ("E", 4, ("sam 4", "sgd 4"), ""),
+        ("E", 8, ("sam 4", "sgd 4"), ""),
+        ("E", 3.9, ("sam 4", "sgd 4"), "sam seed 0 spent 4 epochs"),
+    ],
+    ids=["less is chosen", "a little more", "too much", "not those chosen", "all", "half", "more than all"],
+)
+def test_epochs_that_a_search_chose(
+    folder: Folder, name: str, budget: float, runs: tuple[str, ...], value: str
+) -> None:
+    """A run may leave part of its budget where epochs were an axis of the search; only the chosen ones will do."""
+    folder.trials = [
+        build_trial(method, number, chosen=number == 1, track=name, epochs=(8, 4)[number])
+        for method in ("sam", "sgd")
+        for number in range(2)
+    ]
+    folder.manifest["tracks"] = [folder.track(name, budget, *runs)]
+    folder.write()
+    found = [finding for finding in folder.findings() if "budget" in finding.problem]
+    if not value:
+        assert folder.findings() == []
+        return
+    assert value in {finding.value for finding in found} | {f.value.rsplit(" forward")[0] for f in found}
+    variants = {finding.value.split()[0] for finding in found}
+    assert variants == ({"sam", "sgd"} if name == "E" else {value.split()[0]})
+
+
+def test_epochs_of_another_tracks_search_are_no_choice(folder: Folder) -> None:
+    folder.trials = [
+        build_trial(method, number, chosen=number == 1, track="E", epochs=(8, 4)[number])
+        for method in ("sam", "sgd")
+        for number in range(2)
+    ]
+    folder.manifest["tracks"] = [folder.track("G", 8, "sam 4", "sgd 4")]
+    folder.write()
+    assert {f.value for f in folder.findings()} == {
+        f"sgd seed {seed} spent 4 passes forward and backward" for seed in SEEDS
+    }
+
+
 def calibration(host: str = "0123456789abcdef") -> Calibration:
     return Calibration(device_name="a CPU", threads=2, host=host, torch="2.11.0", seconds={"sam": 1.0}, turns=3)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import fake_slurm
@@ -192,11 +193,11 @@ def test_a_killed_job_is_lost_and_tried_again(launch, slow, plugin, tmp_path, un
     (found,) = run_statuses(suite, store)
     assert "job ended as FAILED" in found.text
     assert found.step > 0
-    picked = pick_for_retry(suite, [found], list_submissions(store.root), most=3)
+    picked = pick_for_retry(suite, [found], list_submissions(store.root), 3, {})
     assert (picked.specs, picked.attempts) == (suite.specs, 1)
-    launch(picked.part_of(suite), [plugin])
+    launch(replace(suite, specs=picked.specs), [plugin])
     until(lambda: states(suite) == ["done"])
-    assert not pick_for_retry(suite, run_statuses(suite, store), list_submissions(store.root), most=3).specs
+    assert not pick_for_retry(suite, run_statuses(suite, store), list_submissions(store.root), 3, {}).specs
 
 
 def test_a_failed_run_stops_no_other_and_has_so_many_attempts(launch, tiny_suite, plugin, tmp_path, until, states):
@@ -208,8 +209,8 @@ def test_a_failed_run_stops_no_other_and_has_so_many_attempts(launch, tiny_suite
         store = Store(tmp_path / "r")
         found = run_statuses(suite, store)
         assert found[0].text == "RuntimeError: on purpose"
-        assert pick_for_retry(suite, found, list_submissions(store.root), attempt + 1).specs == suite.specs[:1]
-        given_up = pick_for_retry(suite, found, list_submissions(store.root), attempt)
+        assert pick_for_retry(suite, found, list_submissions(store.root), attempt + 1, {}).specs == suite.specs[:1]
+        given_up = pick_for_retry(suite, found, list_submissions(store.root), attempt, {})
         assert (given_up.specs, given_up.given_up) == ((), suite.specs[:1])
     (tmp_path / "repaired").touch()
     plugin_repaired = Path(list_submissions(tmp_path / "r")[-1].options.plugins[0]).with_name("repaired")

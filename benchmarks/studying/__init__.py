@@ -1,0 +1,1 @@
+"""What studies are made of: their registry, the evidence that they are judged by, and the page of their findings."""

@@ -1,0 +1,92 @@
+"""The evidence that a study is judged by: test errors of the runs of its suite, by seed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import StateError
+from ...results.records.store import Store
+from ...results.tables.boards import Board, Boards, Section, gather
+from ...results.tables.rows import Row
+
+Errors = dict[int, float]
+"""Seed -> test error in percent; a run that diverged has that of guessing."""
+
+
+class MissingError(StateError):
+    """A run that the study needs is not there yet."""
+
+
+class Evidence:
+    """The rows of a suite, found by what they are.
+
+    Args:
+        boards: all tables of a store.
+        suite: name of the suite.
+    """
+
+    def __init__(self, boards: Boards, suite: str) -> None:
+        found = [board for board in boards.boards if board.manifest and board.manifest.name == suite]
+        self.board: Board | None = found[0] if found else None
+        self.suite = suite
+
+    @classmethod
+    def of(cls, results: str | Path, suite: str) -> "Evidence":
+        """Read a results folder."""
+        return cls(gather(Store(results)), suite)
+
+    def row(self, variant: str, track: str = "", **settings: Any) -> Row:
+        """Find the one row that fits.
+
+        Args:
+            variant: its variant.
+            track: ``E``, ``G`` or ``T``; any by default.
+            **settings: fields of the spec, hyper-parameters, or fields that the whole workload shares. ``None`` stands
+                for what is absent: the setting has the default that specs leave out.
+
+        Raises:
+            MissingError: no row fits, or one that does lacks runs that the manifest promises.
+            StateError: several rows fit.
+        """
+        if self.board is None or self.board.missing:
+            raise MissingError(f"suite {self.suite!r} is not finished; `sambench launch {self.suite}` makes its runs")
+        wanted = {"variant": variant, **settings}
+        tables = [
+            one
+            for one in self.board.sections
+            if not one.reference and track in ("", one.track.name if one.track else "")
+        ]
+        found = {row.runs: row for one in tables for row in one.workload.rows if _fits(one, row, wanted)}
+        if len(found) != 1:
+            kind = MissingError if not found else StateError
+            raise kind(
+                f"suite {self.suite!r} has {len(found)} rows with {wanted}{f' on track {track}' if track else ''}"
+            )
+        return next(iter(found.values()))
+
+    def errors(self, variant: str, track: str = "", **settings: Any) -> Errors:
+        """Return the test errors in percent of the row that :meth:`row` finds, by seed."""
+        row = self.row(variant, track, **settings)
+        return {seed: 100 * (1 - accuracy) for seed, accuracy in zip(row.seeds, row.accuracies, strict=True)}
+
+
+def within_seed(*terms: tuple[float, Errors]) -> NDArray[np.float64]:
+    """Combine errors seed by seed: Σ factor · error, over the seeds that all of them have.
+
+    Args:
+        *terms: (factor, errors by seed), such as ``(1, sgd), (-1, sam)`` for the gain of SAM over SGD.
+
+    Example:
+        >>> within_seed((1, {0: 3.0, 1: 4.0}), (-1, {0: 2.5, 1: 3.0, 2: 1.0})).tolist()
+        [0.5, 1.0]
+    """
+    seeds: Sequence[int] = sorted(set.intersection(*(set(errors) for _, errors in terms)))
+    return np.array([sum(factor * errors[seed] for factor, errors in terms) for seed in seeds])
+
+
+def _fits(section: Section, row: Row, wanted: dict[str, Any]) -> bool:
+    has = {**section.workload.shared, **{k: v for k, v in row.spec.items() if k != "hyper"}, **row.spec["hyper"]}
+    return all(has.get(key) == value for key, value in wanted.items())

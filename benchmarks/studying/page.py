@@ -1,0 +1,118 @@
+"""STUDIES.md: every claim with what the committed runs say of it, the same bytes for the same records."""
+
+from pathlib import Path
+
+from ...errors import ConfigError
+from ...markdown import escape, table
+from ...results.records.store import Store
+from ...results.statistics.verdicts import Verdict
+from ...results.tables.boards import gather
+from ..suites.suite import load_suite
+from .evidence import Evidence, MissingError
+from .registry import STUDIES, Finding, Study
+
+COMMAND = "sambench study page"
+WORDS = {
+    "supported": "supported here",
+    "contradicted": "contradicted here",
+    "undecided": "undecided",
+}
+NOT_RUN = "not run yet"
+
+
+def findings(results: str | Path) -> list[tuple[Study, Finding | None]]:
+    """Judge all studies by the runs of a results folder, in the order of their names; ``None`` for runs to be made.
+
+    Args:
+        results: the results folder.
+    """
+    boards = gather(Store(results))
+    return [(one, judge(one, Evidence(boards, one.suite))) for one in STUDIES.all()]
+
+
+def judge(one: Study, evidence: Evidence) -> Finding | None:
+    """Judge one study; ``None`` if its runs are not all there."""
+    try:
+        return one.function(evidence)
+    except MissingError:
+        return None
+
+
+def prediction(one: Study) -> str:
+    """Return what a study predicted, as its suite says it and the manifest keeps it.
+
+    Raises:
+        ConfigError: the suite has no prediction of this study.
+    """
+    predictions = load_suite(one.suite).predictions
+    if one.name not in predictions:
+        raise ConfigError(f"suite {one.suite!r} has no prediction of study {one.name!r}: write it under [predictions]")
+    return predictions[one.name]
+
+
+def interval(verdict: Verdict, unit: str = "points") -> str:
+    """Write an estimate with its interval.
+
+    Example:
+        >>> interval(Verdict("supported", 1.234, 0.9, 1.6, 10, 4))
+        '+1.23 points (95 % interval +0.90 to +1.60, 10 seeds)'
+    """
+    ends = f"{verdict.low:+.2f} to {verdict.high:+.2f}"
+    return f"{verdict.estimate:+.2f} {unit} (95 % interval {ends}, {verdict.n} seeds)".replace("-", "−")
+
+
+def headline(one: Study, finding: Finding | None) -> str:
+    """Return one line on a study: its verdict and the numbers of its first case."""
+    if finding is None:
+        return NOT_RUN
+    first = finding.parts[0]
+    return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict)}"
+
+
+def page(found: list[tuple[Study, Finding | None]]) -> str:
+    """Write the page: an overview, then a section a study."""
+    overview = [[f"[{one.name}](#{one.name})", one.claim, WORDS[f.outcome] if f else NOT_RUN] for one, f in found]
+    columns = ["study", "claim", "verdict"]
+    parts = [
+        "# Studies",
+        f"Claims of the literature, each put to a test that was written down before its runs. `{COMMAND}` builds this "
+        "page from the records in `results/`. A verdict holds for the setting that its study names and for no other: "
+        "*supported* where the whole 95 % interval lies beyond the margin that the prediction names, *contradicted* "
+        "where all of it lies short of the margin, else *undecided*.",
+        table(columns, overview, columns),
+        *(_section(one, finding) for one, finding in found),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(one: Study, finding: Finding | None) -> str:
+    facts = [
+        f"- **Claim**: {escape(one.claim)} ({escape('; '.join(one.papers))}).",
+        f"- **Tested here**: {escape(one.setting)}",
+        f"- **Differs from the papers**: {escape(one.departs)}",
+        f"- **Predicted before the runs** (suite `{one.suite}`): {escape(prediction(one))}",
+        f"- **Rule**: {escape(one.rule)}",
+        f"- **Verdict**: {f'**{WORDS[finding.outcome]}**' if finding else NOT_RUN}.",
+    ]
+    if one.at_scale:
+        facts.append(f"- **At the papers' size**: suite `{one.at_scale}`, for who has GPUs.")
+    parts = [f"## {one.name}", "\n".join(facts)]
+    if finding:
+        parts.append(_cases(finding))
+    return "\n\n".join(parts)
+
+
+def _cases(finding: Finding) -> str:
+    columns = ["case", "effect, points", "95 % interval", "seeds", "verdict", "seeds that would decide"]
+    rows = [
+        [
+            part.case,
+            f"{part.verdict.estimate:+.2f}".replace("-", "−"),
+            f"{part.verdict.low:+.2f} to {part.verdict.high:+.2f}".replace("-", "−"),
+            str(part.verdict.n),
+            part.verdict.outcome,
+            "–" if part.verdict.outcome != "undecided" else str(part.verdict.needed or "more than 10,000"),
+        ]
+        for part in finding.parts
+    ]
+    return table(columns, rows, ["case", "verdict"])

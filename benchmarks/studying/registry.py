@@ -1,0 +1,96 @@
+"""The registry of studies: a claim with its prediction, and the function that judges it by the runs of a suite."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...registry import Registry
+from ...results.statistics.verdicts import Outcome, Verdict
+from .evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Part:
+    """One case of a claim with its verdict.
+
+    Attributes:
+        case: what was compared, as a phrase.
+        verdict: what the runs say of it.
+    """
+
+    case: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the runs say of a claim.
+
+    Attributes:
+        outcome: ``supported``, ``contradicted`` or ``undecided``, in this setting.
+        parts: the cases that it rests on, the deciding one first where a single one decides.
+    """
+
+    outcome: Outcome
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A claim that is put to a test.
+
+    Attributes:
+        name: name in the registry.
+        claim: what is claimed, in our words, one sentence.
+        papers: where it is claimed: authors, year, arXiv number.
+        setting: what is tested here, one or two sentences.
+        departs: how that differs from the setting of the papers.
+        suite: the shipped suite whose runs decide; its ``[predictions]`` have a text for this study.
+        margin: the effect that the claim needs, in percentage points of test error; the prediction names it.
+        rule: how the verdict is reached, one sentence.
+        function: evidence -> finding.
+        at_scale: the shipped suite of the same question at the papers' size; empty if there is none.
+    """
+
+    name: str
+    claim: str
+    papers: tuple[str, ...]
+    setting: str
+    departs: str
+    suite: str
+    margin: float
+    rule: str
+    function: Callable[[Evidence], Finding]
+    at_scale: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The claim, for lists."""
+        return self.claim
+
+
+STUDIES: Registry[Study] = Registry("study", f"{__name__.split('.studying')[0]}.studies")
+
+
+def study(
+    name: str,
+    claim: str,
+    *,
+    papers: tuple[str, ...],
+    setting: str,
+    departs: str,
+    suite: str,
+    margin: float,
+    rule: str,
+    at_scale: str = "",
+) -> Callable[[Callable[[Evidence], Finding]], Callable[[Evidence], Finding]]:
+    """Register the function below as the judge of a study; arguments as of :class:`Study`.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+
+    def add(function: Callable[[Evidence], Finding]) -> Callable[[Evidence], Finding]:
+        STUDIES.add(name, Study(name, claim, papers, setting, departs, suite, margin, rule, function, at_scale))
+        return function
+
+    return add

@@ -1,0 +1,74 @@
+"""``sambench site``: the results as pages that open anywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import say
+from .options import RESULTS, Results
+
+
+def site(
+    results: Results = RESULTS,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="folder, or with --single file \\[default: html in the results]")
+    ] = None,
+    single: Annotated[bool, typer.Option("--single", help="write one file that has everything in it")] = False,
+) -> None:
+    """Make a site of the results: tables to sort and filter, figures, cards, every run. It opens without a network."""
+    say(f"wrote {write_site(results, output, single=single)}")
+
+
+def write_site(
+    results: str | Path, output: str | Path | None = None, *, single: bool = False, records: str | None = None
+) -> Path:
+    """Write the site of a results folder: ``index.html`` with what it needs beside it, or one file.
+
+    It works from ``file://`` and from any static host, and loads nothing from elsewhere. What this installation knows
+    of the variants goes into it: cards, conformance, and which rows are stale.
+
+    Args:
+        results: the results folder.
+        output: folder to write to, with ``single`` the file; by default ``html`` or ``html.html`` in the results.
+        single: whether everything goes into one file.
+        records: address of the folder of records as the page sees it; by default the relative path, for a folder within
+            the results.
+
+    Returns:
+        The page.
+
+    Raises:
+        ConfigError: a package that a site takes is missing; the message names the extra that has it.
+        StateError: there are no records, or the folder cannot be written.
+
+    Example:
+        >>> sb.write_site("results", "public")  # doctest: +SKIP
+        PosixPath('public/index.html')
+    """
+    from ..benchmarks.conformance.variant_pages import describe
+    from ..benchmarks.training.behaviour import codes_today
+    from ..results.records.conformance import conformance_checks
+    from ..results.records.store import Store
+    from ..results.site.write import FOLDER, write_pages
+    from ..results.tables.boards import gather
+    from ..variants import list_variants
+
+    results = Path(results)
+    output = Path(output) if output else results / (f"{FOLDER}.html" if single else FOLDER)
+    checks, store, known = conformance_checks(), Store(results), {info.name for info in list_variants()}
+    page = output if single else output / "index.html"
+    if records is None:
+        inside = page.resolve().is_relative_to(results.resolve())
+        records = "../" * (len(page.resolve().relative_to(results.resolve()).parts) - 1) + "runs/" if inside else ""
+    theory = (results / "theory" / "theory.md", results.parent / "docs" / "theory.md")
+    return write_pages(
+        store,
+        gather(store, codes_today()),
+        output,
+        single=single,
+        records=records,
+        card=lambda name: describe(name, checks) if name in known else "",
+        checks=checks,
+        theory=next((path for path in theory if path.is_file()), None),
+    )

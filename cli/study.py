@@ -1,0 +1,144 @@
+"""Put claims of the literature to a test: what is predicted before the runs, and what they say."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import ConfigError
+from .console import facts, grid, out, say
+from .executor_options import read_executor
+from .model_options import made_of_options
+from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option, run_options
+
+if TYPE_CHECKING:
+    from ..benchmarks.studying.registry import Study
+    from ..benchmarks.suites.suite import Suite
+    from ..datasets.source import Source
+    from ..slurm.executor import Executor
+
+app = typer.Typer(help=(__doc__ or "").partition("\n")[0], no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="STUDY", help="see `sambench study list`")]
+Scale = Annotated[
+    str, typer.Option("--scale", metavar="cpu|gpu", help="cpu: the study's suite; gpu: that of the papers' size")
+]
+
+
+@app.command("list")
+def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
+    """List the claims with what the runs in a results folder say of them."""
+    from ..benchmarks.studying.page import NOT_RUN, WORDS, findings
+
+    rows = [(one.name, WORDS[f.outcome] if f else NOT_RUN, one.claim) for one, f in findings(results)]
+    out.print(grid(["study", "verdict", "claim"], rows))
+
+
+@app.command()
+def describe(name: Name, results: Results = RESULTS, plugin: Plugins = None) -> None:
+    """Say what a study claims, predicts and found."""
+    from ..benchmarks.studying.evidence import Evidence
+    from ..benchmarks.studying.page import NOT_RUN, WORDS, interval, judge, prediction
+
+    one = _study(name)
+    finding = judge(one, Evidence.of(results, one.suite))
+    rows = [
+        ("claim", one.claim),
+        ("papers", "; ".join(one.papers)),
+        ("tested here", one.setting),
+        ("differs from the papers", one.departs),
+        ("predicted before the runs", " ".join(prediction(one).split())),
+        ("rule", one.rule),
+        ("suite", one.suite + (f"; at the papers' size: {one.at_scale}" if one.at_scale else "")),
+        ("verdict", WORDS[finding.outcome] if finding else NOT_RUN),
+    ]
+    rows += [(part.case, interval(part.verdict)) for part in finding.parts] if finding else []
+    out.print(facts(rows))
+    if finding is None:
+        say(f"next: sambench study run {one.name}{results_option(results)}")
+
+
+@app.command()
+@made_of_options(executor=read_executor)
+def plan(
+    name: Name,
+    executor: "Executor",
+    scale: Scale = "cpu",
+    results: Results = RESULTS,
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+) -> None:
+    """Print what the runs of a study cost. Starts nothing."""
+    from ..slurm.launch import plan_suite
+    from .plan import print_plan
+
+    options = executor.fit(run_options(results, data, plugin))
+    print_plan(plan_suite(_suite(_study(name), scale, results, source), options, executor), executor)
+
+
+@app.command()
+@made_of_options(executor=read_executor)
+def run(
+    name: Name,
+    executor: "Executor",
+    scale: Scale = "cpu",
+    results: Results = RESULTS,
+    source: Sources = None,
+    plugin: Plugins = None,
+    data: DataRoot = None,
+) -> None:
+    """Make the runs that a study lacks, after its prediction was written; then say what they show."""
+    from ..slurm.launch import launch_suite
+    from .launch import report, show
+
+    one = _study(name)
+    suite = _suite(one, scale, results, source)
+    ended = launch_suite(suite, results, executor, data_root=data, plugins=plugin or (), watch=show)
+    report(ended, f"{suite.place}{results_option(results)}", executor.name)
+    if scale == "cpu" and executor.name != "slurm":
+        describe(name, results)
+
+
+@app.command()
+def page(
+    results: Results = RESULTS,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="the file to write \\[default: STUDIES.md in the results]")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
+    plugin: Plugins = None,
+) -> None:
+    """Write every claim with its prediction and verdict, byte for byte the same for the same records."""
+    from ..benchmarks.studying.page import COMMAND, findings
+    from ..benchmarks.studying.page import page as written
+    from ..results.leaderboard import render as boards
+
+    text, path = written(findings(results)), output or results / "STUDIES.md"
+    if check:
+        named = f" --output {output}" if output else ""
+        boards.check({path: text}, f"{COMMAND}{results_option(results)}{named}")
+        say(f"{path} is up to date")
+    else:
+        boards.write({path: text})
+        say(f"wrote {path}")
+
+
+def _study(name: str) -> "Study":
+    from ..benchmarks.studying.registry import STUDIES
+
+    return STUDIES.get(name)
+
+
+def _suite(one: "Study", scale: str, results: Path, sources: "list[Source] | None") -> "Suite":
+    """Return the suite to run: the tuned one where there is one.
+
+    Raises:
+        ConfigError: there is none at this scale.
+    """
+    if scale not in ("cpu", "gpu"):
+        raise ConfigError(f"--scale {scale!r} is not valid; cpu or gpu")
+    if scale == "gpu" and not one.at_scale:
+        raise ConfigError(f"study {one.name!r} has no suite at the papers' size: leave out --scale gpu")
+    suite = one.at_scale if scale == "gpu" else one.suite
+    tuned = results / "suites" / f"{suite}.toml"
+    return open_suite(str(tuned) if tuned.exists() else suite, sources)

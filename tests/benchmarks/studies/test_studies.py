@@ -1,0 +1,158 @@
+"""Studies: predictions before runs, and verdicts on made records where the answer is known in all three ways."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import build_record
+
+from sambench.benchmarks.studying.evidence import Evidence
+from sambench.benchmarks.studying.page import findings, page, prediction
+from sambench.benchmarks.studying.registry import STUDIES, Study
+from sambench.benchmarks.suites.preregistration import preregister
+from sambench.benchmarks.suites.suite import Suite, load_suite
+from sambench.errors import StateError
+from sambench.results.records.manifest import read_manifest
+from sambench.results.records.store import Store
+from sambench.results.validation import validate
+
+Spec = dict[str, Any]
+Effect = Callable[[Spec, int], float]
+
+
+def _worse(*variants: str) -> Effect:
+    """These variants are as good as SAM where the claim is true, and 6 points worse where it is not."""
+    return lambda spec, truth: 6.0 * (truth < 0) * (spec["variant"] in variants)
+
+
+def _other(variant: str, points: float) -> Effect:
+    """This variant has so many points more error where the claim is true, so many less where it is not."""
+    return lambda spec, truth: points * truth * (spec["variant"] == variant)
+
+
+EFFECTS: dict[str, Effect] = {
+    "averages": _other("swa", 3),
+    "cheaper_rules": _worse("esam", "looksam", "ae_sam", "rst", "msam", "saf"),
+    "equal_cost": _other("sam", -3),
+    "label_noise": lambda spec, truth: -20 * truth * spec["noise"] * (spec["variant"] == "sam"),
+    "late_phase": _worse("late_sam"),
+    "m_sharpness": lambda spec, truth: -truth * np.log2(128 / spec["hyper"].get("m", 128)),
+    "norm_layers_only": _worse("sam_on"),
+    "normalization": lambda spec, truth: (
+        20.0 * (truth > 0) * (spec["variant"] == "usam" and spec["hyper"]["rho"] > 0.5)
+    ),
+    "random_directions": _other("rand_sam", 3),
+    "steadier_direction": _worse("fsam", "vasso"),
+    "surrogate_gap": _other("gsam", -3),
+    "unified_grid": lambda spec, truth: 6.0 * (truth < 0) * (spec["hyper"].get("lam") in (0.5, "1-1/t")),
+}
+"""Study -> points of error that a run has more where its claim is true (1) or false (-1)."""
+DECIDED = {1: "supported", -1: "contradicted", 0: "undecided"}
+
+STUDY = pytest.mark.parametrize("one", STUDIES.all(), ids=lambda one: one.name)
+
+
+def few_seeds(suite: Suite) -> Suite:
+    """Return a suite as it is once it was tuned, with five of its seeds."""
+    seeds = suite.seeds[:5]
+    tracks = tuple(
+        dataclasses.replace(track, specs=tuple(spec for spec in track.specs if spec.seed in seeds))
+        for track in suite.resolved_tracks
+    )
+    specs = tuple(spec for spec in suite.specs if spec.seed in seeds)
+    references = tuple(spec for spec in suite.references if spec.seed in seeds)
+    return Suite(
+        **{field.name: getattr(suite, field.name) for field in dataclasses.fields(suite)}
+        | {"budget": None, "seeds": seeds, "specs": specs, "resolved_tracks": tracks, "references": references}
+    )
+
+
+def made_up(name: str, store: Store, truth: int, spread: float) -> None:
+    """Write the manifest and made-up runs of a suite: seeds share their luck, each run has a spread of its own."""
+    suite = few_seeds(load_suite(name))
+    preregister(suite, store, "sambench launch")
+    for spec in suite.specs:
+        values = spec.model_dump(mode="json")
+        luck, own = np.random.default_rng(spec.seed), np.random.default_rng([int(spec.run_id[:8], 16), 2])
+        error = 30 + luck.normal(0, 2) + sum(EFFECTS[one](values, truth) for one in suite.predictions)
+        accuracy = float(np.clip(1 - (error + own.normal(0, spread)) / 100, 0, 1))
+        store.write(build_record(accuracy=accuracy, count=10_000, **values))
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Evidence]:
+    """Return a function of suite and truth (1: every claim is true, -1: none is, 0: nothing but noise)."""
+
+    @cache
+    def made(suite: str, truth: int) -> Evidence:
+        folder = tmp_path_factory.mktemp(suite)
+        made_up(suite, Store(folder), truth, spread=0.05 if truth else 15)
+        return Evidence.of(folder, suite)
+
+    return made
+
+
+@STUDY
+def test_the_prediction_stands_in_the_suite_and_names_the_margin(one: Study) -> None:
+    assert f"{abs(one.margin):g} percentage point" in prediction(one).replace("\n", " ")
+    assert not one.at_scale or load_suite(one.at_scale)
+
+
+def test_no_suite_predicts_for_a_study_that_is_not_there() -> None:
+    from sambench.benchmarks.suites.files import list_suites
+
+    named = {(suite, name) for suite in list_suites() for name in load_suite(suite).predictions}
+    assert named == {(one.suite, one.name) for one in STUDIES.all()}
+
+
+@pytest.mark.parametrize("truth", [1, -1, 0])
+@STUDY
+def test_the_verdict_is_what_is_known(one: Study, truth: int, evidence: Callable[[str, int], Evidence]) -> None:
+    assert one.function(evidence(one.suite, truth)).outcome == DECIDED[truth]
+
+
+def test_the_page_has_every_study_and_its_numbers(tmp_path: Path) -> None:
+    one = STUDIES.get("m_sharpness")
+    made_up(one.suite, Store(tmp_path), 1, spread=0.05)
+    text = page(findings(tmp_path))
+    assert all(f"## {study.name}" in text for study in STUDIES.all())
+    assert "not run yet" in text
+    finding = one.function(Evidence.of(tmp_path, one.suite))
+    assert f"{finding.parts[0].verdict.low:+.2f}".replace("-", "−") in text
+    assert "**supported here**" in text
+    assert page(findings(tmp_path)) == text
+
+
+def test_predictions_are_written_first_and_stay_as_they_were(tmp_path: Path) -> None:
+    one, store = STUDIES.get("m_sharpness"), Store(tmp_path)
+    suite = few_seeds(load_suite(one.suite))
+    preregister(suite, store, "sambench launch")
+    path = tmp_path / "suites" / f"{one.suite}.json"
+    first = read_manifest(path)
+    assert first.predictions == suite.predictions
+    preregister(suite, store, "sambench launch again")
+    assert read_manifest(path).registered == first.registered
+    other = dataclasses.replace(suite, predictions={**suite.predictions, one.name: "the opposite"})
+    preregister(other, store, "sambench launch")  # nothing was seen yet
+    made_up(one.suite, store, 1, spread=0.05)
+    with pytest.raises(StateError, match="predictions are not changed after results were seen"):
+        preregister(other, store, "sambench launch")
+
+
+@pytest.mark.parametrize(("after", "found"), [(60.0, False), (-60.0, True), (None, True)])
+def test_runs_that_began_before_the_prediction_are_found(after: float | None, found: bool, tmp_path: Path) -> None:
+    one, store = STUDIES.get("m_sharpness"), Store(tmp_path)
+    suite = few_seeds(load_suite(one.suite))
+    preregister(suite, store, "sambench launch")
+    registered = read_manifest(tmp_path / "suites" / f"{one.suite}.json").registered
+    assert registered is not None
+    for spec in suite.specs:
+        record = build_record(**spec.model_dump(mode="json"))
+        began = None if after is None else registered + after
+        store.write(record.model_copy(update={"timing": record.timing.model_copy(update={"began": began})}))
+    said = [finding for finding in validate(tmp_path, {}, {}) if "predictions of" in finding.value]
+    assert bool(said) == found

@@ -1,0 +1,194 @@
+"""The site in a browser: it sorts, filters, draws, tells and downloads, offline, for the keyboard and on any screen."""
+
+import io
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from site_store import HOSTILE, add_suite, fill, fill_grid
+from synthetic import build_record
+
+from sambench.cli.site import write_site
+
+pytestmark = pytest.mark.browser
+BOARD = "#t3-0 table.board"
+WIDTHS = (390, 834, 1440)
+"""A phone, a tablet, a desk."""
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """Return a results folder with two plain suites, a grid, rows that diverged, and a suite of hostile texts."""
+    folder = tmp_path_factory.mktemp("site")
+    os.environ["SAMBENCH_CACHE"] = str(folder / "cache")  # before the tests that have their own come to it
+    root = folder / "results"
+    store = fill(root, workloads=2, methods=6)
+    fill_grid(store)
+    bad = [build_record(variant="<b>sgd</b>", model=HOSTILE.replace("\u2028", ""), seed=seed) for seed in range(3)]
+    bad.append(build_record(variant="sam", model=HOSTILE.replace("\u2028", ""), seed=7, status="diverged"))
+    for record in bad:
+        store.path(record.run_id).write_text(record.model_dump_json())
+    add_suite(store, "hostile", [record.run_id for record in bad], title=HOSTILE, text=HOSTILE)
+    (root / "theory" / "figures").mkdir(parents=True)
+    (root / "theory" / "figures" / "rate.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60"><circle cx="30" cy="30" r="20"/></svg>'
+    )
+    (root / "theory" / "theory.md").write_text("# Theory\n\nA rate of $1/t$.\n\n![a rate](figures/rate.png)\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def folder(root):
+    return write_site(root)
+
+
+@pytest.fixture(scope="session")
+def single(root, tmp_path_factory):
+    return write_site(root, tmp_path_factory.mktemp("single") / "page.html", single=True)
+
+
+@pytest.fixture(params=["folder", "single"])
+def site(request):
+    return request.getfixturevalue(request.param)
+
+
+def column(page, name, board=BOARD):
+    at = page.locator(f"{board} thead th").all_inner_texts().index(name)
+    return page.locator(f"{board} tbody tr:not([hidden])").evaluate_all(
+        "(rows, at) => rows.map((row) => row.cells[at].innerText)", at
+    )
+
+
+def head(page, name):
+    return page.locator(f"{BOARD} thead button", has_text=name)
+
+
+def test_a_press_sorts_up_then_down_then_back(visit, site):
+    page = visit(site)
+    before = column(page, "Variant")
+    head(page, "Error, %").click()
+    errors = [float(text.split()[0]) for text in column(page, "Error, %")]
+    assert errors == sorted(errors)
+    assert page.locator(f"{BOARD} th[aria-sort=ascending]").inner_text() == "Error, %"
+    head(page, "Error, %").click()
+    assert column(page, "Variant") == before[::-1]
+    assert page.locator(f"{BOARD} th[aria-sort=descending]").count() == 1
+    head(page, "Error, %").click()
+    assert column(page, "Variant") == before
+    assert page.locator("[aria-sort]").count() == 0
+    head(page, "Variant").press("Enter")
+    assert column(page, "Variant") == sorted(before)
+    head(page, "vs sgd").click()
+    assert column(page, "vs sgd")[-1] == "–"  # what has no number stands last
+
+
+def test_a_filter_keeps_rows_and_says_how_many(visit, folder):
+    page = visit(folder)
+    page.get_by_label("Filter").fill("variant_1")
+    assert column(page, "Variant") == ["variant_1"]
+    assert page.locator("#count").inner_text().startswith("2 of ")
+    page.get_by_label("Filter").fill("no such thing")
+    assert page.locator("section.table:visible").count() == 0
+    page.get_by_label("Filter").fill("")
+    page.get_by_label("Workload").select_option("digits, mlp")
+    assert page.locator("section.table:visible").get_attribute("data-title") == "digits, mlp"
+    page.get_by_label("Workload").select_option("")
+    page.get_by_label("Track", exact=True).select_option("G")
+    assert page.locator("section.table:visible").count() == 4
+
+
+def test_columns_come_and_go(visit, folder):
+    page = visit(folder)
+    page.locator("#columns summary").click()
+    assert not page.locator(f"{BOARD} th", has_text="Memory").is_visible()
+    page.get_by_label("Memory, MiB").check()
+    assert column(page, "Memory, MiB")[0] == "512"
+    page.get_by_label("Memory, MiB").uncheck()
+    assert not page.locator(f"{BOARD} td[data-c='8']").first.is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_are_drawn_and_answer_the_pointer(visit, site, scheme):
+    page = visit(site, scheme=scheme)
+    for figure in page.locator("figure").all():
+        figure.scroll_into_view_if_needed()
+        figure.locator("canvas").wait_for()
+    kinds = {figure.get_attribute("data-plot") for figure in page.locator("figure").all()}
+    assert kinds == {"cost", "curves", "pairs", "grid0"}
+    curves = page.locator("#t3-0 figure[data-plot=curves]")
+    curves.scroll_into_view_if_needed()
+    curves.locator("canvas").hover(position={"x": 200, "y": 100})
+    page.locator("#vg-tooltip-element.visible").wait_for()
+    told = page.locator("#vg-tooltip-element").inner_text()
+    assert "epoch" in told
+    assert "undefined" not in told
+    curves.get_by_label("Horizontal axis").select_option("Gradient evaluations")
+    curves.locator("canvas").wait_for()
+    assert curves.get_attribute("data-against") == "cost"
+
+
+def test_a_row_tells_its_runs_and_a_card_its_rule(visit, folder):
+    page = visit(folder)
+    page.locator(f"{BOARD} tbody button", has_text="sam").first.press("Enter")
+    dialog = page.locator("dialog")
+    assert "sambench suite-1" in dialog.inner_text()
+    runs = dialog.get_by_role("region", name="Runs", exact=True)
+    links = runs.locator("a").evaluate_all("all => all.map((one) => one.href)")
+    assert len(links) == 5
+    assert all(Path(link.removeprefix("file://")).is_file() for link in links)
+    assert dialog.get_by_role("region", name="Against every other row").locator("tbody tr").count() == 5
+    dialog.get_by_role("link", name="Card of sam").click()
+    assert dialog.locator("math").first.is_visible()
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert "#card" not in page.url
+
+
+def test_downloads_are_whole(visit, site):
+    page = visit(site)
+    for name, read in (("runs.csv", pd.read_csv), ("runs.parquet", pd.read_parquet)):
+        with page.expect_download() as found:
+            page.locator("#files").get_by_text(name).click()
+        table = read(io.BytesIO(Path(found.value.path()).read_bytes()))
+        assert (found.value.suggested_filename, len(table)) == (name, 91)
+
+
+def test_no_text_of_others_acts(visit, site):
+    page = visit(site)
+    assert page.locator("img[src=x]").count() == 0
+    page.get_by_label("Workload").select_option(index=2)  # suites stand by name: grid, hostile, ...
+    shown = page.locator("section.table:visible")
+    assert "onerror" in shown.locator("h4").inner_text()
+    shown.locator("tbody button").first.click()
+    assert page.locator("dialog img, dialog b").count() == 0
+    assert "<b>sgd</b>" in page.locator("#dialog-h").inner_text()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [*((width, "light") for width in WIDTHS), (390, "dark")])
+def test_no_barrier_and_nothing_cut(visit, folder, width, scheme):
+    page = visit(folder, width, scheme)
+    for figure in page.locator("figure").all():
+        figure.scroll_into_view_if_needed()
+        figure.locator("canvas").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    scrolled = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)"
+    assert page.locator("section.table .scroll:visible").evaluate_all(scrolled) == []
+    found = Axe().run(page, options={"preload": False}).response["violations"]
+    page.locator(f"{BOARD} tbody button").first.click()
+    found += Axe().run(page, options={"preload": False}).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in serious] == []
+
+
+def test_the_keyboard_reaches_everything(visit, folder):
+    page = visit(folder)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    seen = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.id || document.activeElement.innerText"))
+    assert {"workload", "track", "filter", "Error, %", "sam"} <= seen
