@@ -66,7 +66,7 @@ def test_every_figure_of_the_page_is_there():
 def test_no_line_breaks_its_guarantee():
     table = summary(read_data("guarantee", DATA))
     assert (table["used"] <= 1).all()
-    assert (table["speed"] >= 1).all()
+    assert (table["speed"].dropna() >= 1).all()
     assert (table["reach"] < 1).all(), "the constants hold on a ball, and the runs must stay in it"
     data = read_data("neighbourhood", DATA)
     assert (data["gap"] <= data["bound"].fillna(np.inf)).all()
