@@ -92,6 +92,18 @@ def number_or_text(text: str) -> float | str:
     return text
 
 
+def read_step_size(text: str, variant: str) -> StepSize:
+    """Return a step size by name, or from a number, which is a constant gamma, with the variant's default rho.
+
+    Raises:
+        ConfigError: no such step size; the message lists them.
+    """
+    rule, declared = number_or_text(text), get_info(variant).hyper
+    if isinstance(rule, str):
+        return STEP_SIZES.get(rule)
+    return fixed(rule, float(declared["rho"].default) if "rho" in declared else 0.0)
+
+
 def make_method(
     problem: Problem,
     sampling: Sampling,
@@ -125,12 +137,7 @@ def make_method(
             raise ConfigError(f"--set {name}={hyper[name]}: give --{name}, which the bound can follow")
     if rho is not None and "rho" not in info.hyper:
         raise ConfigError(f"variant {variant!r} has no rho; leave --rho out")
-    if isinstance(step_size, str):
-        rule = number_or_text(step_size)
-        default = float(info.hyper["rho"].default) if "rho" in info.hyper else 0.0
-        own = STEP_SIZES.get(rule) if isinstance(rule, str) else fixed(rule, default)
-    else:
-        own = step_size
+    own = read_step_size(step_size, variant) if isinstance(step_size, str) else step_size
     # The biased sampling has no constants of its own: it takes those of the one that it imitates.
     fair = sampling if sampling.unbiased else make_sampling("importance", problem)
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ..batched_solver import solve
 from ..figures import Frame, canvas, colors, draw_trials
-from ..methods import make_methods, record_grid
+from ..methods import make_methods, read_step_size, record_grid
 from ..problems import Problem, published_decreasing
 from ..sampling import make_sampling
-from ..step_sizes import STEP_SIZES, decreasing
+from ..step_sizes import decreasing
 from ..trend import endings
 from .base import EXPERIMENTS, Experiment, at_end, tidy
 
@@ -28,7 +29,7 @@ def measure(
     of = problem or published_decreasing().problem
     drawn = make_sampling(sampling, of)
     length = steps or (2_000 if quick else 1_000_000)
-    rule = STEP_SIZES.get(step_size)
+    rule = read_step_size(step_size, "unified_sam")
     parts = []
     for name, one in {"constant": rule, "decreasing": decreasing(rule)}.items():
         methods = make_methods(of, drawn, one, length, lam, (0.0, 0.5, 1.0))
@@ -59,12 +60,15 @@ def findings(data: Frame) -> list[str]:
         for name, part in data.groupby("steps", sort=False)
     }
     lower = [str(lam) for lam, row in last.iterrows() if row["decreasing"] < row["constant"]]
-    apart = last["decreasing"].max() / last["decreasing"].min() - 1
+    ends = last["decreasing"]
+    apart = (
+        f"within {100 * (ends.max() / ends.min() - 1):.2g} % of each other" if np.isfinite(ends).all() else "not finite"
+    )
     return [
         f"Relative gap after {data['step'].max():,} steps, constant and decreasing: {each}.",
         f"At the end, constant steps: {kinds['constant']}; decreasing steps: {kinds['decreasing']}. Decreasing steps "
         f"end lower for {', '.join(lower) or 'no λ'}, of {len(last)} lines; constant ones end highest for "
-        f"{last['constant'].idxmax()}. The ends of decreasing steps are within {100 * apart:.2g} % of each other.",
+        f"{last['constant'].idxmax()}. The ends of decreasing steps are {apart}.",
     ]
 
 

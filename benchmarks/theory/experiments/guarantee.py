@@ -144,6 +144,10 @@ def _times(ratio: float) -> str:
     return "undecided" if np.isnan(ratio) else f"{ratio:.1f}"
 
 
+def _end(gap: float) -> str:
+    return f"ends at {gap:.1e}" if np.isfinite(gap) else "diverged"
+
+
 def table_of_guarantees(data: Frame, quantity: str = "f - f*") -> list[str]:
     """Say how every line compares with its guarantee, in a table and a verdict.
 
@@ -174,7 +178,7 @@ def table_of_guarantees(data: Frame, quantity: str = "f - f*") -> list[str]:
             + (f"; undecided, for want of recorded steps: {short}." if short else "."),
         ]
     if len(bare):
-        ends = "; ".join(f"{row.case}, {row.method} (ends at {row.last:.1e})" for row in bare.itertuples())
+        ends = "; ".join(f"{row.case}, {row.method} ({_end(row.last)})" for row in bare.itertuples())
         said.append(f"No theorem covers {ends}.")
     return said
 

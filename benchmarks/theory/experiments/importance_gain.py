@@ -44,7 +44,7 @@ def measure(quick: bool, lam: Sequence[float | str] | None = None, trials: int =
             result = solve(problem, sampling, methods, record=record, trials=trials, seed=seed)
             data = tidy(result, methods, sampling=name, imbalance=problem.L_max / problem.L_avg)
             parts.append(data.groupby(["imbalance", "sampling", "method", "trial"], sort=False).apply(_crossing))
-    return pd.concat(parts).reset_index(name="steps")
+    return pd.concat(parts).to_frame("steps").reset_index()
 
 
 def _crossing(line: Frame) -> float:

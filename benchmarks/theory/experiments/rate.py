@@ -79,7 +79,7 @@ def slopes(data: Frame) -> Frame:
         each = [
             np.polyfit(np.log(one["step"]), np.log(one["gap"]), 1)[0]
             for _, one in late.groupby("trial")
-            if len(one) > 2 and (one["gap"] > 0).all()
+            if len(one) > 2 and np.isfinite(np.log(one["gap"].where(one["gap"] > 0))).all()
         ]
         half = (
             stats.t.ppf(0.975, len(each) - 1) * np.std(each, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.nan

@@ -53,7 +53,7 @@ class AffineGame:
 
 def least_symmetric(matrices: Floats) -> Floats:
     """Return the least eigenvalue of the symmetric part of each matrix, (..., d, d) to (...)."""
-    return np.linalg.eigvalsh((matrices + np.swapaxes(matrices, -1, -2)) / 2)[..., 0]
+    return np.linalg.eigvalsh((matrices + np.swapaxes(matrices, -1, -2)) / 2)[..., 0].astype(np.float64)
 
 
 def mean_square(sampling: Sampling, matrices: Floats) -> Floats:

@@ -122,7 +122,7 @@ SETTINGS = {
     "hyper": {"theta": 0.5},
     "lam": (0.3,),
     "rho": 0.02,
-    "steps": 60,
+    "steps": 24,
     "trials": 2,
     "seed": 5,
 }

@@ -169,3 +169,12 @@ def test_importance_gain_and_variance_read_their_ratios():
     noise = read_data("sampling-variance", DATA)
     assert "larger at 0 of 6" in committed("sampling-variance", variance=1.0 / noise["width"])
     assert "bound holds at 0 of" in committed("sampling-variance", bound=noise["second_moment"] / 2)
+
+
+def test_a_diverged_line_is_said_and_breaks_nothing():
+    assert "diverged (λ = 0)" in decreasing("diverged", "diverged")
+    assert "which one falls faster is undecided" in importance("diverged", "settled")
+    rate, held = read_data("rate", DATA), read_data("guarantee", DATA)
+    late = rate["step"] > rate["step"].max() / 2
+    assert "Significantly" not in committed("rate", gap=rate["gap"].where(~late, np.inf), bound=np.nan)
+    assert "(diverged)" in committed("guarantee", gap=held["gap"].where(held["step"] == 0, np.inf), bound=np.nan)
