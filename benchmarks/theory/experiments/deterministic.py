@@ -45,7 +45,7 @@ def findings(data: Frame) -> list[str]:
     last = at_end(data, ["method"])
     stopped = last[[label for label, line in lines.items() if trend(line) == SETTLED]]
     said = [f"After {data['step'].max():,} steps: {endings(lines)}."]
-    if trend(lines.get("λ = 0", data)) == FALLING:
+    if "λ = 0" in lines and trend(lines["λ = 0"]) == FALLING:
         said.append(f"λ = 0 (USAM) still converges, at {last['λ = 0']:.1e} of the initial gap.")
     if len(stopped):
         said.append(

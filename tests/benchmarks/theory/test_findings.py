@@ -89,6 +89,7 @@ def test_deterministic_says_who_stops():
     assert "still converges" not in other
     assert "with λ > 0" not in other
     assert "undecided (λ = 0)" in said("deterministic", line("undecided", method="λ = 0"))
+    assert "still converges" not in said("deterministic", line("falling", method="λ = 0.3"))
 
 
 def test_baselines_says_whether_the_order_changes():
