@@ -27,27 +27,57 @@ Page = Annotated[Path | None, typer.Option(help="The page to write \\[default: t
 Quick = Annotated[bool, typer.Option("--quick", help="A small version of the experiment, for a first look.")]
 
 
+PROBLEM = typer.Option(help="`sambench list problems`, or libsvm:FILE.")
+SAMPLING = typer.Option(help="`sambench list samplings`.")
+VARIANT = typer.Option(help="Any variant that takes a plain closure.")
+STEP_SIZE = typer.Option(help="`sambench list step-sizes`, or a constant γ.")
+SETTINGS = typer.Option("--set", metavar="NAME=VALUE", help="Hyper-parameter of the variant.")
+RHO = typer.Option(min=0, help="Constant ρ, instead of the step size's own.")
+STEPS = typer.Option(min=1)
+TRIALS = typer.Option(min=1, help="Number of sample streams.")
+SEED = typer.Option(min=0, help="Seed of the sample streams.")
+
+
 @app.command()
 def run(
     name: Annotated[str, typer.Argument(help="An experiment; `sambench list experiments` shows them.")],
-    problem: Annotated[
-        str | None,
-        typer.Option(
-            help="Run on this problem (`sambench list problems`), or file (libsvm:FILE), not on the experiment's own."
-        ),
-    ] = None,
+    problem: Annotated[str | None, PROBLEM] = None,
+    sampling: Annotated[str | None, SAMPLING] = None,
+    variant: Annotated[str | None, VARIANT] = None,
+    step_size: Annotated[str | None, STEP_SIZE] = None,
+    settings: Annotated[list[str] | None, SETTINGS] = None,
+    lam: Annotated[str | None, typer.Option(help="λ of each line: numbers, 1/t or 1-1/t, as in 0,0.5,1/t.")] = None,
+    rho: Annotated[float | None, RHO] = None,
+    steps: Annotated[int | None, STEPS] = None,
+    trials: Annotated[int | None, TRIALS] = None,
+    seed: Annotated[int | None, SEED] = None,
     results: Results = RESULTS,
     out: Out = None,
     quick: Quick = False,
     plugin: Plugins = None,
 ) -> None:
-    """Run one experiment and say what it shows."""
+    """Run one experiment, with any of the settings that it has, and say what it shows."""
     from ..benchmarks.theory.experiments import EXPERIMENTS, read_data, run_experiment
+    from ..benchmarks.theory.methods import number_or_text
     from ..benchmarks.theory.problems import make_problem
+    from .model_options import read_settings
 
-    other = None if problem is None else make_problem(problem)
     folder = out or results / FOLDER
-    paths = run_experiment(name, folder, quick, other)
+    paths = run_experiment(
+        name,
+        folder,
+        quick,
+        problem=None if problem is None else make_problem(problem),
+        sampling=sampling,
+        variant=variant,
+        step_size=step_size,
+        hyper=read_settings(settings) if settings else None,
+        lam=None if lam is None else tuple(number_or_text(one.strip()) for one in lam.split(",")),
+        rho=rho,
+        steps=steps,
+        trials=trials,
+        seed=seed,
+    )
     for path in paths:
         say(str(path))
     for text in EXPERIMENTS.get(name).findings(read_data(paths[0].stem, folder)):
@@ -56,32 +86,33 @@ def run(
 
 @app.command()
 def solve(
-    problem: Annotated[str, typer.Option(help="`sambench list problems`, or libsvm:FILE.")],
-    variant: Annotated[str, typer.Option(help="Any variant that takes a plain closure.")],
-    sampling: Annotated[str, typer.Option(help="`sambench list samplings`.")] = "uniform",
-    step_size: Annotated[str, typer.Option(help="`sambench list step-sizes`, or a constant γ.")] = "theorem-3.2",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Hyper-parameter of the variant.")
-    ] = None,
+    problem: Annotated[str, PROBLEM],
+    variant: Annotated[str, VARIANT],
+    sampling: Annotated[str, SAMPLING] = "uniform",
+    step_size: Annotated[str, STEP_SIZE] = "theorem-3.2",
+    settings: Annotated[list[str] | None, SETTINGS] = None,
     lam: Annotated[str | None, typer.Option(help="λ of unified_sam: a number in \\[0, 1], 1/t or 1-1/t.")] = None,
-    rho: Annotated[float | None, typer.Option(min=0, help="Constant ρ, instead of the step size's own.")] = None,
-    steps: Annotated[int, typer.Option(min=1)] = 10_000,
-    trials: Annotated[int, typer.Option(min=1)] = 3,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    rho: Annotated[float | None, RHO] = None,
+    steps: Annotated[int, STEPS] = 10_000,
+    trials: Annotated[int, TRIALS] = 3,
+    seed: Annotated[int, SEED] = 0,
     results: Results = RESULTS,
     out: Out = None,
     plugin: Plugins = None,
 ) -> None:
     """Run any variant on any problem, over the theorem's bound where it covers the run."""
-    from ..benchmarks.theory.any_method import draw, findings, make_method, run_method
+    from ..benchmarks.theory.any_method import draw, findings, run_method
     from ..benchmarks.theory.experiments.base import write_run
+    from ..benchmarks.theory.methods import make_method, number_or_text
     from ..benchmarks.theory.problems import make_problem
     from ..benchmarks.theory.sampling import make_sampling
     from .model_options import read_settings
 
     of = make_problem(problem)
     drawn = make_sampling(sampling, of)
-    method = make_method(of, drawn, variant, step_size, steps, lam=lam, rho=rho, hyper=read_settings(settings or []))
+    value, label = None if lam is None else number_or_text(lam), f"{variant}, {step_size}"
+    hyper = read_settings(settings or [])
+    method = make_method(of, drawn, variant, step_size, steps, lam=value, rho=rho, hyper=hyper, label=label)
     folder = out or results / FOLDER
     check_writable(folder)  # before the work, not after
     data = run_method(of, drawn, method, steps=steps, trials=trials, seed=seed)

@@ -119,7 +119,7 @@ def test_compiled(benchmark):
 
 def experiment(folder: Path, trials: int) -> None:
     """Everything that ``sambench theory run importance`` does, with any number of trials."""
-    data = importance.measure(False, trials)
+    data = importance.measure(False, trials=trials)
     data.to_parquet(folder / "importance.parquet", index=False)
     with styled():
         save(importance.draw(data), folder / "importance")

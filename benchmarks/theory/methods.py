@@ -1,6 +1,7 @@
 """A line of a figure: a step rule with its step sizes; and the sample streams that all lines share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...seeding import derive_seed
 from ...variants import get_info
-from .sampling import Floats, Integers, Sampling
-from .step_sizes import STEP_SIZES, Constants, StepSize, lam_values
+from .problems import Problem
+from .sampling import Floats, Integers, Sampling, Unweighted, make_sampling
+from .step_sizes import STEP_SIZES, Constants, StepSize, fixed, lam_values
 
 SAM_FAMILY = {"sgd": 0.0, "usam": 0.0, "sam": 1.0, "unified_sam": None}
 """The step rules of the batched path, with the lambda of Unified SAM that each is equal to."""
@@ -78,6 +80,107 @@ class Method:
             )
 
 
+def takes_lam(variant: str) -> bool:
+    """Tell whether a variant leaves lambda open."""
+    return SAM_FAMILY.get(variant.removeprefix("is_"), 0.0) is None
+
+
+def number_or_text(text: str) -> float | str:
+    """Return the number that a text is, or the text."""
+    with suppress(ValueError):
+        return float(text)
+    return text
+
+
+def read_step_size(text: str, variant: str) -> StepSize:
+    """Return a step size by name, or from a number, which is a constant gamma, with the variant's default rho.
+
+    Raises:
+        ConfigError: no such step size; the message lists them.
+    """
+    rule, declared = number_or_text(text), get_info(variant).hyper
+    if isinstance(rule, str):
+        return STEP_SIZES.get(rule)
+    return fixed(rule, float(declared["rho"].default) if "rho" in declared else 0.0)
+
+
+def make_method(
+    problem: Problem,
+    sampling: Sampling,
+    variant: str,
+    step_size: str | StepSize,
+    steps: int,
+    *,
+    lam: float | str | None = None,
+    rho: float | None = None,
+    hyper: Mapping[str, float | str] | None = None,
+    label: str = "",
+) -> Method:
+    """Make a method for a problem and a sampling.
+
+    Args:
+        problem, sampling: where its constants come from.
+        variant: a registered variant.
+        step_size: a step size, its name, or a number as text, the constant gamma; then rho is the variant's default.
+        steps: length of the run, which some step sizes depend on.
+        lam: lambda of ``unified_sam``, a number, ``"1/t"`` or ``"1-1/t"``.
+        rho: constant rho, instead of the step size's own.
+        hyper: further hyper-parameters of the variant.
+        label: name of the line.
+
+    Raises:
+        ConfigError: an unknown name, a value out of range, or ``lam`` or ``rho`` among ``hyper``.
+    """
+    info, hyper = get_info(variant), dict(hyper or {})
+    for name in {"rho"} | ({"lam"} if takes_lam(variant) else set()):
+        if name in hyper:
+            raise ConfigError(f"--set {name}={hyper[name]}: give --{name}, which the bound can follow")
+    if rho is not None and "rho" not in info.hyper:
+        raise ConfigError(f"variant {variant!r} has no rho; leave --rho out")
+    own = read_step_size(step_size, variant) if isinstance(step_size, str) else step_size
+    # The biased sampling has no constants of its own: it takes those of the one that it imitates.
+    fair = sampling if sampling.unbiased else make_sampling("importance", problem)
+
+    def step(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
+        gamma, radius = own(c, t, lam)
+        return gamma, radius if rho is None else np.full_like(t, rho)
+
+    method = Method(variant, step, Constants.of(problem, fair, steps), lam, label, hyper)
+    method.schedule(np.zeros(1))  # refuses an impossible lambda before the run
+    return method
+
+
+def make_methods(
+    problem: Problem,
+    sampling: Sampling,
+    step_size: str | StepSize,
+    steps: int,
+    lam: Sequence[float | str] | None,
+    default: Sequence[float | str],
+    *,
+    variant: str = "unified_sam",
+    rho: float | None = None,
+    hyper: Mapping[str, float | str] | None = None,
+) -> list[Method]:
+    """Make the lines of a panel: one for each lambda of ``unified_sam``, a single one of any other variant.
+
+    Args:
+        lam: the lambdas; ``default`` if ``None``.
+        problem, sampling, step_size, steps, variant, rho, hyper: as in :func:`make_method`.
+    """
+    lambdas = lam or (default if takes_lam(variant) else (None,))
+    return [
+        make_method(
+            *(problem, sampling, variant, step_size, steps),
+            lam=one,
+            rho=rho,
+            hyper=hyper,
+            label=variant if one is None else f"λ = {one:g}" if isinstance(one, float) else f"λ = {one}",
+        )
+        for one in lambdas
+    ]
+
+
 Stream = Callable[[int], tuple[Integers, Floats]]
 """Function from a number of steps to the components and factors of the next steps of a trial, (steps, width) each."""
 
@@ -88,6 +191,16 @@ def sample_stream(sampling: Sampling, seed: int, trial: int) -> Stream:
     All methods use the same samples in a trial, so that their differences are not sampling noise.
     """
     return partial(sampling.draw, np.random.default_rng(derive_seed("theory-samples", seed, trial)))
+
+
+def replayed(rng: np.random.RandomState, sampling: Sampling) -> Callable[[int], Stream]:
+    """Return streams that draw as the authors' code does: one ``choice`` a step, from one generator for all in turn."""
+
+    def stream(steps: int) -> tuple[Integers, Floats]:
+        p = sampling.p if isinstance(sampling, Unweighted) else None
+        return rng.choice(sampling.n, size=steps, p=p)[:, None], np.ones((steps, 1))
+
+    return lambda trial: stream
 
 
 def record_grid(steps: int, count: int = 100, log: bool = True) -> NDArray[np.int64]:

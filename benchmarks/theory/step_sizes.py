@@ -120,6 +120,28 @@ def theorem_3_2_older(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Flo
     return gamma, rho
 
 
+@STEP_SIZES.named("theorem-3.2-first-terms")
+def theorem_3_2_first_terms(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
+    r"""The first terms of the minima of Theorem 3.2 alone, which some stored pictures of the authors print.
+
+    .. math:: \gamma = \tfrac{2}{L},\quad \rho = \tfrac{1}{4L}
+    """
+    return np.full_like(t, 2 / c.L), np.full_like(t, 1 / (4 * c.L))
+
+
+def decreasing(constant: StepSize) -> StepSize:
+    r"""Return the decreasing steps that start as constant ones, gamma* and rho*.
+
+    .. math:: \gamma_t = \min\{\gamma^*, \tfrac{2t+1}{(t+1)^2 \mu}\},\quad \rho_t = \min\{\rho^*, \tfrac{1}{2t+1}\}
+    """
+
+    def rule(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
+        gamma, rho = constant(c, t, lam)
+        return np.minimum(gamma, (2 * t + 1) / ((t + 1) ** 2 * c.mu)), np.minimum(rho, 1 / (2 * t + 1))
+
+    return rule
+
+
 @STEP_SIZES.named("theorem-3.5")
 def theorem_3_5(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
     r"""Decreasing steps of the Unified SAM paper: O(1/t) to the minimum itself.
@@ -128,8 +150,7 @@ def theorem_3_5(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
 
     with the constants of ``theorem-3.2`` as gamma* and rho*.
     """
-    gamma, rho = theorem_3_2(c, t, lam)
-    return np.minimum(gamma, (2 * t + 1) / ((t + 1) ** 2 * c.mu)), np.minimum(rho, 1 / (2 * t + 1))
+    return decreasing(theorem_3_2)(c, t, lam)
 
 
 @STEP_SIZES.named("af-nonconvex")
@@ -175,4 +196,13 @@ def sgd_decreasing(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats
 
     .. math:: \gamma_t = \min\{\tfrac{1}{2L}, \tfrac{2t+1}{(t+1)^2 \mu}\}
     """
-    return np.minimum(1 / (2 * c.L), (2 * t + 1) / ((t + 1) ** 2 * c.mu)), np.zeros_like(t)
+    return decreasing(sgd_half)(c, t, lam)
+
+
+@STEP_SIZES.named("sgd-constant-decreasing")
+def sgd_constant_decreasing(c: Constants, t: Floats, lam: Floats) -> tuple[Floats, Floats]:
+    r"""Decreasing SGD from the constant step with a PL guarantee.
+
+    .. math:: \gamma_t = \min\{\tfrac{\mu}{L (\mu + 2L)}, \tfrac{2t+1}{(t+1)^2 \mu}\}
+    """
+    return decreasing(sgd_constant)(c, t, lam)

@@ -1,10 +1,11 @@
 """An experiment: data from a solver, then a figure and findings from data; each is one file with three functions."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,19 +28,18 @@ class Experiment:
         name: name on the command line and of the files.
         title: heading of its section on the page.
         about: what is run and what to look for, in Markdown.
-        measure: function that runs the experiment, a small version if its argument is true, and returns the data.
+        measure: function that runs the experiment, a small version if its first argument is true, and returns the
+            data; its other arguments are the settings that it takes, by the names of the command line's options.
         draw: function that draws the figure from the data only.
         findings: function that returns sentences with the numbers of the data, in Markdown.
-        measure_on: like ``measure`` on a given problem, for experiments that make sense on any; ``None`` for others.
     """
 
     name: str
     title: str
     about: str
-    measure: Callable[[bool], Frame]
+    measure: Callable[..., Frame]
     draw: Callable[[Frame], Figure]
     findings: Callable[[Frame], list[str]]
-    measure_on: Callable[[Problem, bool], Frame] | None = None
 
     @property
     def summary(self) -> str:
@@ -47,42 +47,64 @@ class Experiment:
         return self.title
 
     @property
-    def function(self) -> Callable[[bool], Frame]:
+    def function(self) -> Callable[..., Frame]:
         """What defines it: how it measures."""
         return self.measure
+
+    @property
+    def settings(self) -> list[str]:
+        """What may be set: the arguments of ``measure`` after the first."""
+        return list(signature(self.measure).parameters)[1:]
 
 
 EXPERIMENTS: Registry[Experiment] = Registry("theory experiment", __name__.rpartition(".")[0])
 """The experiments, by name: ``EXPERIMENTS.register(Experiment(...))`` adds one."""
 
 
-def run_experiment(name: str, out: Path, quick: bool = False, problem: Problem | None = None) -> list[Path]:
+def run_experiment(name: str, out: Path, quick: bool = False, **settings: Any) -> list[Path]:
     """Run an experiment and write its data (Parquet) and its figure (PNG, SVG).
 
     Args:
-        name: name of the experiment and of its files; on another problem the files are called ``name-problem``.
+        name: name of the experiment and of its files, which is followed by the settings that were given.
         out: folder of the files.
         quick: whether to run the small version.
-        problem: problem to run on, instead of the experiment's own.
+        settings: arguments of its ``measure``; one that is None is left to the experiment.
 
     Returns:
         The three paths.
 
     Raises:
-        ConfigError: no such experiment, or one that is tied to its own problems.
+        ConfigError: no such experiment, or a setting that it does not have.
         StateError: the folder cannot be written.
     """
     experiment = EXPERIMENTS.get(name)
-    measure, stem = experiment.measure, name
-    if problem is not None:
-        if experiment.measure_on is None:
-            raise ConfigError(
-                f"theory experiment {name!r} runs on problems of its own and was given {problem.name!r}; those that "
-                f"run on any problem: {', '.join(e.name for e in EXPERIMENTS.all() if e.measure_on)}"
-            )
-        measure, stem = partial(experiment.measure_on, problem), f"{name}-{problem.name}"
+    given = {setting: value for setting, value in settings.items() if value is not None}
+    if unknown := given.keys() - set(experiment.settings):
+        raise ConfigError(
+            f"theory experiment {name!r} does not take {', '.join(map(option, sorted(unknown)))}; it takes: "
+            f"{', '.join(map(option, experiment.settings)) or 'no settings'}"
+        )
     check_writable(out)  # before minutes of work, not after
-    return write_run(measure(quick), experiment.draw, out / stem, "" if problem is None else problem.name)
+    words = [_in_words(setting, value) for setting, value in given.items()]
+    stem = "-".join([name, *words]).replace("/", "_")
+    return write_run(experiment.measure(quick, **given), experiment.draw, out / stem, " ".join(words))
+
+
+def option(setting: str) -> str:
+    """Return the command line's name of a setting."""
+    return "--set" if setting == "hyper" else f"--{setting.replace('_', '-')}"
+
+
+def _in_words(setting: str, value: Any) -> str:
+    """Return a setting as files and figures name it: ``ridge``, ``steps=500``, ``lam=0,0.5``."""
+    if isinstance(value, Problem):
+        return value.name
+    if isinstance(value, Mapping):
+        return "-".join(f"{key}={one}" for key, one in value.items())
+    texts = [
+        f"{one:g}" if isinstance(one, float) else str(one) for one in (value if isinstance(value, tuple) else [value])
+    ]
+    return f"{setting.replace('_', '-')}={','.join(texts)}"
 
 
 def write_run(data: Frame, draw: Callable[[Frame], Figure], stem: Path, title: str = "") -> list[Path]:
@@ -128,3 +150,8 @@ def at_end(data: Frame, by: list[str], column: str = "relative") -> Frame:
     """Return the mean over trials at the last step, for each group."""
     last = data[data["step"] == data.groupby(by)["step"].transform("max")]
     return last.groupby(by, sort=False)[column].mean()
+
+
+def ran_by(data: Frame) -> str:
+    """Say which programs ran the lines: the column ``program``."""
+    return f"Run by {', '.join(dict.fromkeys(data['program']))}."

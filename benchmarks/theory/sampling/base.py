@@ -12,7 +12,7 @@ minimizes all components.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,15 @@ from ..problems import Problem
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Numpy = np.random.Generator | np.random.RandomState
+
+
+class FiniteSum(Protocol):
+    """What a sampling is made for: a number of components, with a Lipschitz constant of each."""
+
+    L_i: Tensor
+
+    @property
+    def n(self) -> int: ...
 
 
 class Residual(NamedTuple):

@@ -66,7 +66,7 @@ def test_every_figure_of_the_page_is_there():
 def test_no_line_breaks_its_guarantee():
     table = summary(read_data("guarantee", DATA))
     assert (table["used"] <= 1).all()
-    assert (table["speed"] >= 1).all()
+    assert (table["speed"].dropna() >= 1).all()
     assert (table["reach"] < 1).all(), "the constants hold on a ball, and the runs must stay in it"
     data = read_data("neighbourhood", DATA)
     assert (data["gap"] <= data["bound"].fillna(np.inf)).all()
@@ -94,8 +94,8 @@ def test_importance_sampling_gains_the_ratio_of_the_constants():
 
 def test_sam_stops_where_usam_goes_on():
     table = floors(read_data("normalization", DATA))
-    assert (table["USAM (λ = 0)"].dropna() < 1e-20).all()
-    sam = table["SAM (λ = 1)"].dropna()
+    assert (table["λ = 0"].dropna() < 1e-20).all()
+    sam = table["λ = 1"].dropna()
     assert np.polyfit(np.log(sam.index), np.log(sam), 1)[0] == pytest.approx(2, abs=0.1)
 
 
@@ -103,7 +103,7 @@ def test_unweighted_importance_sampling_ends_at_its_bias():
     data = read_data("published-importance", DATA)
     assert data["bias"].iloc[0] == pytest.approx(3.2e-3, rel=0.02)
     late = data[(data["sampling"] == "unweighted (code)") & (data["step"] > 0.8 * data["step"].max())]
-    assert late.loc[late["method"] == "0", "relative"].mean() == pytest.approx(data["bias"].iloc[0], rel=0.1)
+    assert late.loc[late["method"] == "λ = 0", "relative"].mean() == pytest.approx(data["bias"].iloc[0], rel=0.1)
     fair = data[(data["sampling"] == "weighted (theory)") & (data["step"] == data["step"].max())]
     assert fair["relative"].max() < 0.1 * data["bias"].iloc[0]
 

@@ -109,20 +109,43 @@ def test_the_command_runs_an_experiment_on_a_file_and_says_what_it_shows(two_lab
         f"sambench-results/theory/importance-small.{suffix}" for suffix in ("parquet", "png", "svg")
     ]
     model = make_problem(f"libsvm:{two_labels}")
-    assert f"allows importance sampling {model.L_max / model.L_avg:.2f} times longer steps" in made.output
+    assert f"importance sampling are {model.L_max / model.L_avg:.2f} times as long" in made.output
     refused = runner.invoke(commands.app, ["run", "importance", "--problem", "libsvm:absent", "--quick"])
     assert isinstance(refused.exception, DataError)
 
 
-@pytest.mark.parametrize("name", [e.name for e in EXPERIMENTS.all() if e.measure_on])
-def test_experiments_on_any_problem_leave_files_named_after_it(name, tmp_path):
-    paths = run_experiment(name, tmp_path, quick=True, problem=make_problem("sines"))
-    assert [path.name for path in paths] == [f"{name}-sines.{suffix}" for suffix in ("parquet", "png", "svg")]
-    findings = EXPERIMENTS.get(name).findings(read_data(paths[0].stem, tmp_path))
+SETTINGS = {
+    "problem": "sines",
+    "sampling": "nice",
+    "variant": "vasso",
+    "step_size": "theorem-3.2-older",
+    "hyper": {"theta": 0.5},
+    "lam": (0.3,),
+    "rho": 0.02,
+    "steps": 24,
+    "trials": 2,
+    "seed": 5,
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS.names())
+def test_every_setting_that_an_experiment_has_is_taken_and_the_others_are_refused(name, tmp_path):
+    experiment = EXPERIMENTS.get(name)
+    given = {key: SETTINGS[key] for key in experiment.settings}
+    if "variant" in given:  # which has no lambda
+        del given["lam"]
+    if "problem" in given:
+        given["problem"] = build(given["problem"])
+    paths = run_experiment(name, tmp_path, quick=True, **given)
+    assert all(path.name.startswith(name) and path.name != name for path in paths)
+    findings = experiment.findings(read_data(paths[0].stem, tmp_path))
     assert findings
     assert not any("nan" in text for text in findings)
+    for key in SETTINGS.keys() - set(experiment.settings):
+        with pytest.raises(ConfigError, match=f"{name}' does not take --.*; it takes: "):
+            run_experiment(name, tmp_path, quick=True, **{key: SETTINGS[key]})
 
 
-def test_an_experiment_with_problems_of_its_own_refuses_another(tmp_path):
-    with pytest.raises(ConfigError, match="run on any problem: guarantee, importance, sampling-variance"):
-        run_experiment("rate", tmp_path, quick=True, problem=make_problem("ridge"))
+def test_settings_name_the_files(tmp_path):
+    paths = run_experiment("decreasing", tmp_path, quick=True, problem=build("ridge"), lam=(0.0, "1/t"), steps=90)
+    assert paths[0].name == "decreasing-ridge-lam=0,1_t-steps=90.parquet"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sambench.benchmarks.theory.batched_solver import solve
-from sambench.benchmarks.theory.methods import Method
+from sambench.benchmarks.theory.methods import Method, replayed
 from sambench.benchmarks.theory.problems import published_decreasing, published_importance
 from sambench.benchmarks.theory.sampling import make_sampling
 from sambench.benchmarks.theory.step_sizes import Constants
@@ -41,17 +41,6 @@ def test_published_construction_depends_on_its_seed():
     assert published_importance(1).problem.L_max != build("published-importance").L_max
 
 
-def replay(rng: np.random.RandomState, sampling):
-    """Draw as the authors' code does: one ``choice`` a step, from one legacy generator for everything in turn."""
-
-    def stream(steps: int):
-        p = None if sampling.name == "uniform" else sampling.p
-        index = rng.choice(sampling.n, size=steps, p=p)
-        return index[:, None], np.ones((steps, 1))
-
-    return lambda trial: stream
-
-
 @pytest.mark.parametrize("case", ["importance", "decreasing"])
 def test_trajectories_are_those_of_the_authors_code(case):
     """Replay its random stream: our code gives every mean over trials that the authors' code gives."""
@@ -68,7 +57,7 @@ def test_trajectories_are_those_of_the_authors_code(case):
         gamma, rho, _ = Method("unified_sam", "theorem-3.2", c, run["lam"]).schedule(np.zeros(1))
         assert (float(gamma[0]), float(rho[0])) == pytest.approx((run["gamma"], run["rho"]), rel=1e-12)
         finals = [
-            solve(problem, sampling, [method], record=np.array([0, steps]), streams=replay(rng, sampling))
+            solve(problem, sampling, [method], record=np.array([0, steps]), streams=replayed(rng, sampling))
             for _ in range(trials)
         ]
         relative = [r.gap[0, 0, -1] / r.gap[0, 0, 0] for r in finals]
@@ -98,7 +87,7 @@ def test_the_whole_figure_of_decreasing_steps_is_that_of_the_published_rule():
         method = Method("unified_sam", rule, c, line["lam"])
         gamma, rho, _ = Method("unified_sam", "theorem-3.2", c, line["lam"]).schedule(np.zeros(1))
         assert (float(gamma[0]), float(rho[0])) == pytest.approx((line["gamma"], line["rho"]), rel=1e-12)
-        stream = replay(rng, sampling)
+        stream = replayed(rng, sampling)
         ours = [solve(problem, sampling, [method], record=record, streams=stream).gap[0, 0] for _ in range(5)]
         relative = np.array(ours)[:, 1:] / ours[0][0]
         np.testing.assert_allclose(relative, line["gap"], rtol=1e-6)
