@@ -211,8 +211,9 @@ def _answer(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> Answer:
     best = tuple(row.label for row in rows if "a" in row.group)
     found = {name: row.label for name in BASELINES if (row := find(rows, name))}
     errors = {name: by_label[found[name]]["Error, %"] if name in found else "–" for name in BASELINES}
-    shown = dict.fromkeys([*best[:1], *([found["sam"]] if "sam" in found else [])])
-    gains = {label: by_label[label]["vs sgd"] for label in shown}
+    gains = {
+        label: by_label[label]["vs sgd"] for label in [*best[:1], *(found[name] for name in found if name == "sam")]
+    }
     return Answer(best, errors, {label: gain for label, gain in gains.items() if gain != "–"})
 
 
