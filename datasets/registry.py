@@ -25,7 +25,6 @@ def register_dataset(name: str, summary: str, *, augment: str, **known: Any) -> 
     Raises:
         ConfigError: the name is taken or invalid.
     """
-    _check_form(name.removesuffix(":DIR"))
 
     def add(function: Function) -> Function:
         DATASETS.add(name, DatasetInfo(name, summary, function, augment, **known))
@@ -94,7 +93,8 @@ def check_name(name: str, source: str) -> None:
     Raises:
         ConfigError: the name is invalid, or it belongs to another source: runs on other data would pass for its own.
     """
-    _check_form(name)
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"data set name {name!r:.80} must be lower-case letters, digits, '.', '_' and '-'")
     if name in DATASETS and name != source:
         kind = source.partition(":")[0]
         raise ConfigError(
@@ -107,11 +107,6 @@ def official_fingerprints() -> dict[str, str | None]:
     """Return the reserved names with the fingerprint of its data, None where it is not known here."""
     named = [info for info in list_datasets() if not has_parameters(info.name)]
     return {info.name: info.fingerprint for info in named if info.fingerprint or is_built_in(info)}
-
-
-def _check_form(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"data set name {name!r:.80} must be lower-case letters, digits, '.', '_' and '-'")
 
 
 def _default_name(directory: Path, kind: str) -> str:

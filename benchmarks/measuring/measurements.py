@@ -114,13 +114,16 @@ def plan_measurements(run_ids: Iterable[str], requests: Sequence[Request], optio
         if record.weights is None:
             skipped.append(f"run {run_id[:12]} has no final weights: it {record.status}")
             continue
-        if not model_path(store, run_id, FINAL if options.epoch is None else options.epoch).is_file():
+        kept = model_path(store, run_id, FINAL if options.epoch is None else options.epoch).is_file()
+        if not kept and not all(one.measure.of_record for one in wanted):
             if reason := _why_not(record, options):
                 skipped.append(reason)
-                continue
-            missing.append(run_id)
-            seconds += record.timing.train_seconds
-        todo[run_id] = wanted
+                wanted = [one for one in wanted if one.measure.of_record]
+            else:
+                missing.append(run_id)
+                seconds += record.timing.train_seconds
+        if wanted:
+            todo[run_id] = wanted
     return MeasuringPlan(todo, done, tuple(missing), seconds, tuple(skipped))
 
 
@@ -206,17 +209,24 @@ def measure_run(run_id: str, requests: Sequence[Request], options: MeasuringOpti
     """Make measurements of one run and write them; every error of a measure becomes a line of the result."""
     result = RunMeasured(run_id)
     try:
-        subject = open_subject(run_id, options)
+        record = Store(options.results).read(run_id)
+        of_record = all(one.measure.of_record for one in requests)
+        subject = None if of_record else open_subject(run_id, options)
     except SambenchError as error:
         result.failed.append(str(error))
         return result
     store = Measurements(Store(options.results))
-    environment = describe_environment(subject.device)
+    environment = describe_environment(subject.device if subject else torch.device("cpu"))
     for request in requests:
         start = time.perf_counter()
         try:
-            with torch.random.fork_rng(with_generator(subject.device)), subject.unchanged(request.label):
-                found = request.measure.function(subject, **request.settings)
+            if request.measure.of_record or subject is None:
+                if options.epoch is not None:
+                    raise NotApplicable("a record is of the final weights; leave the epoch out")
+                found = request.measure.function(record, **request.settings)
+            else:
+                with torch.random.fork_rng(with_generator(subject.device)), subject.unchanged(request.label):
+                    found = request.measure.function(subject, **request.settings)
             if found.keys() != request.measure.values.keys():
                 raise ConfigError(f"it returns {sorted(found)}, and declares {sorted(request.measure.values)}")
         except NotApplicable as reason:
@@ -234,7 +244,7 @@ def measure_run(run_id: str, requests: Sequence[Request], options: MeasuringOpti
             version=request.measure.version,
             settings=dict(request.settings),
             label=request.label,
-            weights=subject.kept.weights,
+            weights=subject.kept.weights if subject else str(record.weights),
             values={key: _finite(value) for key, value in found.items() if isinstance(value, int | float)},
             series={
                 key: tuple(map(_finite, value)) for key, value in found.items() if not isinstance(value, int | float)

@@ -30,6 +30,7 @@ class Measure:
         values: what is returned: name -> meaning, with its unit.
         version: raised when the same settings come to mean something else.
         paper: authors, year and arXiv number.
+        of_record: whether it is given the run's record in place of a subject: it needs no model and no data.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Measure:
     values: Mapping[str, str]
     version: int
     paper: str
+    of_record: bool = False
 
     @property
     def source(self) -> str:
@@ -63,6 +65,7 @@ def measure(
     values: Mapping[str, str],
     version: int = 1,
     paper: str = "",
+    of_record: bool = False,
 ) -> Callable[[Function], Function]:
     """Register the function below, ``(subject, *, setting, ...) -> values``; arguments as of :class:`Measure`.
 
@@ -73,7 +76,7 @@ def measure(
     def add(function: Function) -> Function:
         if any(name == one.group or group == other for other, one in MEASURES.members.items()) or name == group:
             raise ConfigError(f"measure {name!r} of group {group!r}: a group has the name of no measure; rename one")
-        MEASURES.add(name, Measure(name, summary, group, function, settings, values, version, paper))
+        MEASURES.add(name, Measure(name, summary, group, function, settings, values, version, paper, of_record))
         return function
 
     return add

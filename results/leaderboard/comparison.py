@@ -19,6 +19,7 @@ _SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "−": "$-$",
     "–": "--",
     "±": r"$\pm$",
+    "†": r"$\dagger$",
 }
 
 
@@ -47,10 +48,21 @@ def markdown(pairs: Sequence[Pair]) -> str:
 def latex(pairs: Sequence[Pair]) -> str:
     """Write comparisons as a LaTeX ``tabular`` with the rules of the package booktabs."""
     rows = [[pair.title, f"{pair.first.label} − {pair.second.label}", *_numbers(pair)] for pair in pairs]
-    lines = [" & ".join(map(_escape, row)) + r" \\" for row in (_COLUMNS, *rows)]
-    return "\n".join(
-        [r"\begin{tabular}{llrrrr}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]
-    )
+    return tabular(_COLUMNS, rows, _LEFT)
+
+
+def tabular(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str]) -> str:
+    """Write a LaTeX ``tabular`` with the rules of the package booktabs; its texts are escaped here.
+
+    Args:
+        columns: heading of each column.
+        rows: for each row one text a column.
+        left: headings of the columns that are aligned to the left; the others are aligned to the right.
+    """
+    heading, *body = (" & ".join(map(latex_text, row)) + r" \\" for row in (columns, *rows))
+    sides = "".join("l" if name in left else "r" for name in columns)
+    rules = (r"\toprule", heading, r"\midrule", *body, r"\bottomrule")
+    return "\n".join([f"\\begin{{tabular}}{{{sides}}}", *rules, r"\end{tabular}"])
 
 
 def as_json(pairs: Sequence[Pair]) -> str:
@@ -129,5 +141,6 @@ def _by(pair: Pair) -> str:
     return f"[{count(pair.difference.n[0], 'pair')}] " if pair.difference.within_seed else "[unpaired] "
 
 
-def _escape(cell: str) -> str:
+def latex_text(cell: str) -> str:
+    """Escape a text for LaTeX."""
     return "".join(_SPECIAL.get(character, character) for character in cell)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..records.behaviour import Code
 from ..records.manifest import SuiteManifest, Track, manifest_files, read_manifest
-from ..records.measurement import Measurements
+from ..records.measurement import Measurement, Measurements
 from ..records.record import RunRecord
 from ..records.retractions import reasons, scan_retractions
 from ..records.store import Damaged, DamagedError, Store
@@ -17,7 +17,6 @@ from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, read_ledger
 from .comparability import setting_of
 from .grouping import Collection, RunSummary
-from .measured import headlines
 from .tiers import VERIFICATION, tier
 from .workload_table import Workload, tables
 
@@ -107,13 +106,13 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
         StateError: the folder of the records cannot be read.
     """
     damaged = list[Damaged]()
-    manifests = _readable(read_manifest, manifest_files(store.root), damaged)
+    manifests = readable(read_manifest, manifest_files(store.root), damaged)
     names = sorted({manifest.tuning.ledger for manifest in manifests if manifest.tuning})
-    ledgers = {name: _readable(read_ledger, [store.root / LEDGERS / name], damaged) for name in names}
+    ledgers = {name: readable(read_ledger, [store.root / LEDGERS / name], damaged) for name in names}
     retracted = list(scan_retractions(store.root))
     measurements = list(Measurements(store).scan())
     damaged += [one for one in [*retracted, *measurements] if isinstance(one, Damaged)]
-    values = headlines(one for one in measurements if not isinstance(one, Damaged))
+    values = _headlines(one for one in measurements if not isinstance(one, Damaged))
     found = assemble(
         chain(damaged, store.scan()),
         manifests,
@@ -126,12 +125,23 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
     return replace(found, boards=tuple(boards))
 
 
+def _headlines(measurements: Iterable[Measurement]) -> dict[str, dict[str, float]]:
+    """Return the first value of each measure of final weights: run id -> label -> value; missing ones are left out."""
+    found: dict[str, dict[str, float]] = {}
+    for one in measurements:
+        first = next(iter(one.values.values()), None)
+        if one.epoch is None and first is not None:
+            found.setdefault(one.run_id, {})[one.label] = first
+    return found
+
+
 def _measured(section: Section, values: Mapping[str, dict[str, float]]) -> Section:
     runs = [run for row in section.workload.rows for run in row.runs if run in values]
     return replace(section, measured={run: values[run] for run in runs})
 
 
-def _readable(read: Callable[[Path], Found], paths: Iterable[Path], damaged: list[Damaged]) -> list[Found]:
+def readable(read: Callable[[Path], Found], paths: Iterable[Path], damaged: list[Damaged]) -> list[Found]:
+    """Read the files that can be read; the others are added to ``damaged``."""
     found = list[Found]()
     for path in paths:
         try:

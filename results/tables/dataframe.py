@@ -1,8 +1,8 @@
 """Records as tidy tables for pandas: one row a run, or one row a run and epoch; CSV and Parquet."""
 
-import hashlib
 import io
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -13,10 +13,12 @@ import pandas as pd
 
 from ...atomic import atomic_write_bytes
 from ...errors import StateError, unknown
-from ..records.measurement import Measurement
+from ..records.manifest import TRACKS, SuiteManifest, manifest_files, read_manifest
 from ..records.record import Counters, CurvePoint, Environment, RunRecord, Timing, canonical_json
-from ..records.store import Store
-from .comparability import REPETITION, identity_of, key_of, method_of, workload_of
+from ..records.retractions import reasons, scan_retractions
+from ..records.store import Damaged, Store
+from .boards import readable
+from .comparability import REPETITION, chooses_hyper, identity_of, key_of, labels, method_of, titles, workload_of
 from .measured import good_measurements, with_measurements
 
 log = logging.getLogger("sambench")
@@ -24,10 +26,15 @@ FORMATS = ("csv", "parquet")
 
 COLUMNS: dict[str, str] = {
     "run_id": "sha256 of the spec; the name of the record's file",
-    "workload": "runs with equal values may be compared: they share data and protocol",
-    "method": "runs with equal values differ only in their seed: the same variant with the same settings",
+    "suite": "suites that list the run, with commas",
+    "track": "tracks of these suites that list it, with commas: E, G, T",
+    "workload": "runs with equal values may be compared: they share data and protocol; named by data set and model, and"
+    " by what else tells it from others",
+    "method": "runs of a workload with equal values differ only in their seed; named by the variant, and by what else "
+    "tells it from the others there",
     "status": "completed, diverged or failed",
     "error": "what ended a run that did not complete",
+    "retracted": "why no board counts the run",
     "spec keys": "one column each, under its own name (variant, dataset, lr, seed, ...); lists as JSON",
     "hyper.NAME": "hyper-parameter NAME of the variant, its sampler or its base; empty where there is none",
     "measured_on": "split of the final measurement: test, or validation for a search run",
@@ -79,6 +86,8 @@ COLUMNS: dict[str, str] = {
 
 CURVE_COLUMNS: dict[str, str] = {
     "run_id": "the run",
+    **{name: COLUMNS[name] for name in ("suite", "track", "workload", "method")},
+    "seed": "seed of the run",
     **{name: field.description or name.replace("_", " ") for name, field in CurvePoint.model_fields.items()},
 }
 """Columns of :func:`curves`."""
@@ -108,11 +117,23 @@ _OWN = (*_ATTRIBUTES, *_METRICS, *REPETITION)  # the run id comes first: rows ar
 _of_record, _of_metrics = attrgetter(*_ATTRIBUTES.values()), attrgetter(*_METRICS.values())
 
 
-def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+def frame(
+    records: Iterable[RunRecord],
+    manifests: Sequence[SuiteManifest] = (),
+    retracted: Mapping[str, str] | None = None,
+    only: frozenset[str] | None = None,
+) -> pd.DataFrame:
     """Return a table with one row a run, sorted by id; the columns are :data:`COLUMNS`, each of one type.
 
     A missing number is NaN, or ``<NA>`` in a column of integers. A hyper-parameter that is a number in some runs and a
     text in others (``lam``: 0.5 or ``1-1/t``) is text in all of them.
+
+    Args:
+        records: records of the runs; only one at a time is in memory.
+        manifests: the suites that may list them.
+        retracted: run id -> why the run was retracted.
+        only: ids of the runs that the table has; all by default. Methods are told apart among these runs, workloads
+            among all, as on a board.
     """
     own: list[tuple[Any, ...]] = []
     shared: list[dict[str, Any]] = []
@@ -121,6 +142,8 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
         if (identity := identity_of(record)) not in index:
             index[identity] = len(shared)
             shared.append(_shared(record))
+        if only is not None and record.run_id not in only:
+            continue
         metrics = (None,) * len(_METRICS) if record.metrics is None else _of_metrics(record.metrics)
         repetition = (record.spec.get(key) for key in REPETITION)
         own.append((*_of_record(record), *metrics, *repetition, index[identity]))
@@ -128,22 +151,34 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     *values, where = zip(*own, strict=True) if own else [()] * (len(_OWN) + 1)
     columns = {name: _column(column, _EMPTY.get(name, "string")) for name, column in zip(_OWN, values, strict=True)}
     absent = {key for key in REPETITION if columns[key].isna().all()}
-    for key in {key for part in shared for key in part} | {"workload", "method"}:
-        one_each = _column([part.get(key) for part in shared])
-        columns[key] = one_each.take(np.array(where, dtype=np.int64)).reset_index(drop=True)
+    used = sorted(set(where))
+    _name(shared, used)
+    taken = np.searchsorted(used, np.array(where, dtype=np.int64))
+    for key in {key for i in used for key in shared[i]} - {_PARTS} | {"workload", "method"}:
+        one_each = _column([shared[i].get(key) for i in used])
+        columns[key] = one_each.take(taken).reset_index(drop=True)
+    listed = _listed(manifests)
+    for name, found in (*listed.items(), ("retracted", retracted or {})):
+        columns[name] = _column([found.get(run_id) for run_id in columns["run_id"]])
     fixed = [key for key in COLUMNS if key not in ("spec keys", "hyper.NAME", "MEASURE.VALUE")]
     at = fixed.index("measured_on")
     extra = sorted(columns.keys() - set(fixed) - absent, key=lambda key: (key.startswith("hyper."), key))
     return pd.DataFrame({key: columns[key] for key in (*fixed[:at], *extra, *fixed[at:])})
 
 
-def load_results(results: str | Path) -> pd.DataFrame:
+def load_results(
+    results: str | Path, *, suite: str | None = None, track: str | None = None, curves: bool = False
+) -> pd.DataFrame:
     """Read the records and measurements of a results folder into a table with one row a run; see :func:`frame`.
 
     Args:
         results: the folder; files in it that cannot be read as records are left out with a warning each.
+        suite: the runs that this suite lists, by default all runs.
+        track: the runs of this track, ``"E"``, ``"G"`` or ``"T"``; methods then have the names of its board.
+        curves: one row an epoch of a run instead; see :func:`curves`.
 
     Raises:
+        ConfigError: the suite or the track does not exist.
         StateError: the folder has no records.
     """
     store, found = Store(results), []
@@ -154,27 +189,59 @@ def load_results(results: str | Path) -> pd.DataFrame:
             log.warning("left out: %s", record)
     if not found:
         raise StateError(f"there are no records in {store.runs}; `sambench run` and `launch` write them there")
-    return with_measurements(frame(found), good_measurements(store))
+    damaged = list[Damaged]()
+    manifests = choose(readable(read_manifest, manifest_files(results), damaged), suite, track)
+    retracted = list(scan_retractions(results))
+    for one in (*damaged, *(one for one in retracted if isinstance(one, Damaged))):
+        log.warning("left out: %s", one)
+    only = frozenset(run for one in manifests for run in one.runs) if suite or track else None
+    table = frame(found, manifests, reasons(one for one in retracted if not isinstance(one, Damaged)), only)
+    return curves_of(found, table) if curves else with_measurements(table, good_measurements(store))
 
 
-def curves(records: Iterable[RunRecord]) -> pd.DataFrame:
+def choose(manifests: Sequence[SuiteManifest], suite: str | None, track: str | None) -> list[SuiteManifest]:
+    """Reduce the manifests of a store to one suite, to one track, or to both.
+
+    Raises:
+        ConfigError: the suite or the track does not exist.
+    """
+    if suite and suite not in (names := [manifest.name for manifest in manifests]):
+        raise unknown("suite of these results", suite, names)
+    chosen = [manifest for manifest in manifests if suite in (None, "", manifest.name)]
+    if not track:
+        return chosen
+    if track not in (tracks := {one.name for manifest in chosen for one in manifest.tracks}):
+        raise unknown(f"track of {suite or 'these results'}", track, tracks)
+    return [
+        manifest.model_copy(update={"tracks": tuple(t for t in manifest.tracks if t.name == track), "untracked": ()})
+        for manifest in chosen
+    ]
+
+
+def curves(records: Sequence[RunRecord]) -> pd.DataFrame:
     """Return a table with one row an epoch of a run, sorted by run and epoch; the columns are :data:`CURVE_COLUMNS`."""
-    points = [(record.run_id, point) for record in sorted(records, key=lambda r: r.run_id) for point in record.curve]
+    return curves_of(records, frame(records))
+
+
+def curves_of(records: Sequence[RunRecord], runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves of the runs of a table, with the names that it has for them.
+
+    Args:
+        records: the records of at least these runs.
+        runs: what :func:`frame` returned.
+    """
+    own = {record.run_id: record for record in records}
+    points = [(run_id, point) for run_id in runs["run_id"] for point in own[run_id].curve]
     columns = {"run_id": _column([run_id for run_id, _ in points])}
     for key in CurvePoint.model_fields:
         columns[key] = _column([getattr(point, key) for _, point in points], "float64")
-    return pd.DataFrame(columns)
+    names = [name for name in ("suite", "track", "workload", "method", "seed") if name in runs]
+    table = runs[["run_id", *names]].merge(pd.DataFrame(columns), on="run_id", validate="one_to_many")
+    return table.reindex(columns=[name for name in CURVE_COLUMNS if name in table])
 
 
-def export(
-    records: Iterable[RunRecord],
-    path: str | Path,
-    format: Literal["csv", "parquet"] = "csv",
-    measurements: Iterable[Measurement] = (),
-) -> pd.DataFrame:
-    """Write the table of :func:`frame`, with the columns of measurements, to a file, whole or not at all; return it.
-
-    The same records give the same bytes, in any order.
+def export(table: pd.DataFrame, path: str | Path, format: Literal["csv", "parquet"] = "csv") -> None:
+    """Write a table to a file, whole or not at all; the same table gives the same bytes.
 
     Raises:
         ConfigError: the format is not one of csv and parquet.
@@ -182,7 +249,6 @@ def export(
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    table = with_measurements(frame(records), measurements)
     if format == "csv":
         data = table.to_csv(index=False).encode()
     else:
@@ -190,19 +256,51 @@ def export(
         table.to_parquet(buffer, index=False)
         data = buffer.getvalue()
     atomic_write_bytes(path, data)
-    return table
 
 
 def _shared(record: RunRecord) -> dict[str, Any]:
     """Return the columns that all runs of one method on one workload share."""
     spec = {key: value for key, value in record.spec.items() if key not in ("hyper", *REPETITION)}
     hyper = {f"hyper.{key}": value for key, value in record.spec.get("hyper", {}).items()}
-    keys = {"workload": _short(workload_of(record)), "method": _short(method_of(record))}
-    return keys | {f"spec.{key}" if key in COLUMNS else key: value for key, value in spec.items()} | hyper
+    columns = {f"spec.{key}" if key in COLUMNS else key: value for key, value in spec.items()} | hyper
+    return columns | {_PARTS: (chooses_hyper(record), workload_of(record), method_of(record))}
 
 
-def _short(part: Mapping[str, Any]) -> str:
-    return hashlib.sha256(key_of(part).encode()).hexdigest()[:12]
+_PARTS = "(search, workload, method)"
+"""Key of what the names of a method are made of; no column."""
+
+
+def _name(shared: Sequence[dict[str, Any]], used: Sequence[int]) -> None:
+    """Add the names of workload and method: those of a board, and for search runs, which none has, apart from it."""
+    keys = [(search, key_of(workload)) for search, workload, _ in (part[_PARTS] for part in shared)]
+    named: dict[tuple[bool, str], str] = {}
+    for searching, suffix in ((False, ""), (True, ", search")):
+        found = {key: part[_PARTS][1] for key, part in zip(keys, shared, strict=True) if key[0] == searching}
+        named |= dict(zip(found, (title + suffix for title in titles(list(found.values()))), strict=True))
+    together: dict[tuple[bool, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for i in used:
+        shared[i]["workload"] = named[keys[i]]
+        together[keys[i]][key_of(shared[i][_PARTS][2])].append(i)
+    for methods in together.values():
+        names = labels([shared[indices[0]][_PARTS][2] for indices in methods.values()])
+        for name, indices in zip(names, methods.values(), strict=True):
+            for i in indices:
+                shared[i]["method"] = name
+
+
+def _listed(manifests: Sequence[SuiteManifest]) -> dict[str, dict[str, str]]:
+    """Map run ids to the suites and to the tracks that list them."""
+    suites, tracks = defaultdict[str, dict[str, None]](dict), defaultdict[str, dict[str, None]](dict)
+    for manifest in manifests:
+        for run in manifest.runs:
+            suites[run][manifest.name] = None
+        for track in sorted(manifest.tracks, key=lambda track: list(TRACKS).index(track.name)):
+            for run in track.runs:
+                tracks[run][track.name] = None
+    return {
+        name: {run: ", ".join(found) for run, found in one.items()}
+        for name, one in (("suite", suites), ("track", tracks))
+    }
 
 
 def _column(values: Sequence[Any], empty: str = "string") -> pd.Series:

@@ -29,16 +29,6 @@ def column_of(measurement: Measurement, value: str) -> str:
     return f"{measurement.label}{point}.{value}"
 
 
-def headlines(measurements: Iterable[Measurement]) -> dict[str, dict[str, float]]:
-    """Return the first value of each measure of final weights: run id -> label -> value; missing ones are left out."""
-    found: dict[str, dict[str, float]] = {}
-    for one in measurements:
-        first = next(iter(one.values.values()), None)
-        if one.epoch is None and first is not None:
-            found.setdefault(one.run_id, {})[one.label] = first
-    return found
-
-
 def measured_columns(measurements: Iterable[Measurement]) -> pd.DataFrame:
     """Return the values of measurements, one row a run with its ``run_id``, columns in alphabetical order, floats."""
     values: dict[str, dict[str, float | None]] = {}

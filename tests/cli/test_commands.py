@@ -146,6 +146,9 @@ def test_a_suite_from_plan_to_board(tmp_path):
     assert "stale" in sambench("leaderboard", "--results", results, "--output", board, "--check", code=2)
     assert ".png" in sambench("plot", "--results", results)
     assert "wrote 2 rows" in sambench("export", tmp_path / "t.csv", "--results", results)
+    assert "wrote 1 table" in sambench("export", tmp_path / "t.tex", "two", "--results", results)
+    assert "unknown suite" in sambench("export", tmp_path / "t.tex", "three", "--results", results, code=2)
+    assert "is a heat map" in sambench("plot", "two", "--kind", "grid", "--results", results, code=2)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,8 @@ def test_a_suite_from_plan_to_board(tmp_path):
         (["describe", "samm"], "did you mean 'sam'"),
         (["compare", "samm", "sgd", "--results", "nowhere"], "there is no finished run in nowhere"),
         (["run", "--plugin", "nowhere.py"], "does not exist"),
-        (["export", "table.xlsx"], "csv or parquet"),
+        (["export", "table.xlsx"], "unknown format 'xlsx'. Valid: csv, html, md, parquet, tex"),
+        (["export", "table.tex", "--curves"], "curves go to csv or parquet, not to tex"),
         (["run", "--variant", "sam", "--set", "=1"], "write NAME=VALUE"),
         (["leaderboard", "--results", "nowhere"], "there are no records in nowhere/runs"),
         (["export", "table.csv", "--results", "nowhere"], "there are no records in nowhere/runs"),

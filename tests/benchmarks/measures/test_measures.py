@@ -9,10 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
+from synthetic import build_record
 from torch import nn
 from torchmetrics.classification import MulticlassCalibrationError
 
 from sambench.benchmarks.measures.calibration import adaptive_error, calibration_error, fit_temperature
+from sambench.benchmarks.measures.cifair import duplicates
 from sambench.benchmarks.measures.feature_rank import rank_of
 from sambench.benchmarks.measures.path_norm import path_norm
 from sambench.benchmarks.measures.surface import filter_normalized
@@ -67,6 +69,8 @@ def finished(tiny_spec, tmp_path_factory):
 @pytest.mark.parametrize("name", MEASURES.names())
 def test_a_measure_returns_what_it_declares_twice_the_same_and_leaves_the_network(name, kind, finished):
     root, ids = finished
+    if MEASURES.get(name).of_record:
+        pytest.skip("it has no network: see below")
     subject = open_subject(ids[kind], MeasuringOptions(root))
     before = state_digest(subject.network.state_dict())
     request = few(name)
@@ -101,6 +105,27 @@ def test_what_is_asked_for_is_checked():
         read_requests(["pdg", "sharpness:roh=1", "pgd:epsilon=-1", "pgd:steps=3"])
     for text in ("did you mean 'pgd'", "did you mean 'rho'", "epsilon='-1' is not valid", "of measure 'pgd' 'steps'"):
         assert text in str(refusal.value)
+
+
+# -- of a record ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dataset", "images"), [("cifar10", 9694), ("cifar100", 9079)])
+def test_duplicates_are_left_out_of_a_record_without_model_or_data(dataset, images, tmp_path):
+    record = build_record(dataset=dataset, split="full", count=10_000, accuracy=0.9)
+    assert Store(tmp_path).write(record)
+    (result,) = measure_runs([record.run_id], ["cifair,fit"], MeasuringOptions(tmp_path))
+    (found,) = result.made
+    gone = duplicates(dataset)
+    assert len(set(gone.tolist())) == len(gone) == 10_000 - images == 10_000 - found.values["images"]
+    assert found.values["accuracy"] == pytest.approx((9000 - (gone < 9000).sum()) / images)
+    assert found.values["duplicates_accuracy"] == pytest.approx((gone < 9000).mean())
+
+
+def test_other_data_have_no_list_of_duplicates(finished):
+    root, ids = finished
+    (told,) = measure_run(ids["mlp"], [ask("cifair")], MeasuringOptions(root)).not_applicable
+    assert "not of digits" in told
 
 
 # -- slices -----------------------------------------------------------------------------------------------------------

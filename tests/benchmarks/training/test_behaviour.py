@@ -38,7 +38,8 @@ def test_the_committed_file_says_how_every_variant_behaves():
 def test_another_processor_sees_the_same():
     environment = os.environ | OTHER_PROCESSOR | {"OMP_NUM_THREADS": "2"}
     made = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(made.stdout) == {info.name: behaviour_of(info) for info in list_variants()}
+    known = known_behaviours()  # which this processor sees, too: the test above
+    assert json.loads(made.stdout) == {info.name: known[info.name][info.source_hash()] for info in list_variants()}
 
 
 @pytest.fixture

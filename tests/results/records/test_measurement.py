@@ -74,7 +74,7 @@ def test_measurements_are_columns(filled, tmp_path):
     assert (row[columns[0]], row[columns[1]], pd.isna(row[columns[2]])) == (1.5, 1.5, True)
     assert table[table.run_id == other.run_id][columns].isna().all(axis=None)
     assert len(table) == 2
-    export([RECORD], tmp_path / "t.parquet", "parquet", [build()])
+    export(with_measurements(frame([RECORD]), [build()]), tmp_path / "t.parquet", "parquet")
     assert pd.read_parquet(tmp_path / "t.parquet")["sam_gap.gap"].tolist() == [1.5]
     assert list(with_measurements(frame([RECORD]), []).columns) == list(frame([RECORD]).columns)
 

@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 
 from sambench.errors import ConfigError
+from sambench.results.records.manifest import SuiteManifest, Track, write_manifest
 from sambench.results.records.record import RunRecord
-from sambench.results.tables.dataframe import COLUMNS, CURVE_COLUMNS, curves, export, frame
+from sambench.results.records.retractions import RETRACTED
+from sambench.results.records.store import Store
+from sambench.results.tables.boards import assemble
+from sambench.results.tables.dataframe import COLUMNS, CURVE_COLUMNS, curves, export, frame, load_results
 
 Make = Callable[..., RunRecord]
 
@@ -80,13 +84,59 @@ def test_specs_that_list_their_keys_in_another_order_are_one_method(make_record:
     pd.testing.assert_frame_equal(frame([make_record(), record]), frame([make_record(), turned]))
 
 
-def test_workload_and_method_group_what_may_be_compared(make_record: Make) -> None:
-    runs = [make_record(seed=0), make_record(seed=1), make_record(variant="sgd"), make_record(noise=0.2)]
+def test_workload_and_method_are_named_as_on_a_board(make_record: Make) -> None:
+    runs = [
+        make_record(variant="sgd", epochs=4),
+        make_record(variant="sgd", epochs=8),
+        make_record(variant="sam", seed=0),
+        make_record(variant="sam", seed=1),
+        make_record(variant="sam", noise=0.2),
+        make_record(variant="sam", split="search", hyper={"rho": 0.9}),
+    ]
     table = frame(runs).set_index("run_id").loc[[run.run_id for run in runs]]
-    assert table["workload"].nunique() == 2
-    assert table["workload"].iloc[:3].nunique() == 1
-    assert table["method"].tolist()[0] == table["method"].tolist()[1] == table["method"].tolist()[3]
-    assert table["method"].nunique() == 2
+    clean, noisy, search = "digits, wrn10_1 (noise=0)", "digits, wrn10_1 (noise=0.2)", "digits, wrn10_1, search"
+    assert table["workload"].tolist() == [*[clean] * 4, noisy, search]
+    assert table["method"].tolist() == ["sgd (epochs=4)", "sgd (epochs=8)", "sam", "sam", "sam", "sam"]
+    boards = assemble(runs).sections
+    assert {(s.workload.title, row.label) for s in boards for row in s.workload.rows} == set(
+        table[table["split"] == "full"][["workload", "method"]].itertuples(index=False, name=None)
+    )
+
+
+def test_a_folder_is_read_with_suites_tracks_and_retractions(tmp_path: Path, make_record: Make) -> None:
+    short, long = (make_record(variant="sgd", epochs=epochs) for epochs in (4, 8))
+    sam, other = make_record(), make_record(noise=0.2)
+    store = Store(tmp_path)
+    for record in (short, long, sam, other):
+        store.write(record)
+    tracks = tuple(
+        Track(name=name, budget=4, runs=tuple(one.run_id for one in runs))
+        for name, runs in (("G", (long, sam)), ("E", (short, sam)))
+    )
+    fields = {"title": "T", "description": "", "command": "c", "seeds": (0,), "tracks": tracks}
+    write_manifest(store, SuiteManifest.model_validate({**fields, "name": "s"}))
+    fields |= {"tracks": (), "untracked": (sam.run_id,)}
+    write_manifest(store, SuiteManifest.model_validate({**fields, "name": "t"}))
+    (tmp_path / "suites" / "damaged.json").write_text("{")
+    retraction = f'runs = ["{other.run_id}"]\nreason = "it was wrong, seen later"\ndate = "2026-11-20"\n'
+    (tmp_path / RETRACTED).write_text(f"[[retracted]]\n{retraction}")
+    table = load_results(tmp_path).set_index("run_id")
+    assert table.loc[sam.run_id, ["suite", "track"]].tolist() == ["s, t", "E, G"]
+    assert table.loc[short.run_id, ["suite", "track", "method"]].tolist() == ["s", "E", "sgd (epochs=4)"]
+    assert table.loc[other.run_id, ["suite", "retracted"]].isna().tolist() == [True, False]
+    headline = load_results(tmp_path, suite="s", track="G").set_index("run_id")
+    assert headline.loc[[long.run_id, sam.run_id], ["suite", "track", "workload", "method"]].to_numpy().tolist() == [
+        ["s", "G", "digits, wrn10_1 (noise=0)", "sgd"],
+        ["s", "G", "digits, wrn10_1 (noise=0)", "sam"],
+    ]
+    assert load_results(tmp_path, suite="t")["run_id"].tolist() == [sam.run_id]
+    points = load_results(tmp_path, track="E", curves=True)
+    assert list(points.columns) == list(CURVE_COLUMNS)
+    assert points.groupby("method")["epoch"].max().to_dict() == {"sam": 4, "sgd": 4}
+    with pytest.raises(ConfigError, match=r"unknown suite of these results 'digits'.* Valid: s, t"):
+        load_results(tmp_path, suite="digits")
+    with pytest.raises(ConfigError, match=r"unknown track of s 'T'.* Valid: E, G"):
+        load_results(tmp_path, suite="s", track="T")
 
 
 def test_a_spec_key_never_hides_a_result(make_record: Make) -> None:
@@ -108,8 +158,9 @@ def test_curves(make_record: Make) -> None:
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_files_hold_the_table(tmp_path: Path, records: list[RunRecord], format: str) -> None:
     path, again = tmp_path / "a", tmp_path / "b"
-    table = export(records, path, format)
-    export(list(reversed(records)), again, format)
+    table = frame(records)
+    export(table, path, format)
+    export(frame(reversed(records)), again, format)
     assert path.read_bytes() == again.read_bytes()
     read = pd.read_csv(path) if format == "csv" else pd.read_parquet(path)
     assert list(read.columns) == list(table.columns)
@@ -122,14 +173,14 @@ def test_files_hold_the_table(tmp_path: Path, records: list[RunRecord], format: 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown format 'xlsx'.* Valid: csv, parquet"):
-        export([], tmp_path / "a", "xlsx")
+        export(frame([]), tmp_path / "a", "xlsx")
 
 
 def test_no_records_are_an_empty_table(tmp_path: Path) -> None:
     assert len(frame([])) == 0
     assert "accuracy" in frame([]).columns
     assert len(curves([])) == 0
-    export([], tmp_path / "a.parquet", "parquet")
+    export(frame([]), tmp_path / "a.parquet", "parquet")
     assert len(pd.read_parquet(tmp_path / "a.parquet")) == 0
 
 
