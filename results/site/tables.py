@@ -211,9 +211,8 @@ def _answer(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> Answer:
     best = tuple(row.label for row in rows if "a" in row.group)
     found = {name: row.label for name in BASELINES if (row := find(rows, name))}
     errors = {name: by_label[found[name]]["Error, %"] if name in found else "–" for name in BASELINES}
-    gains = {
-        label: by_label[label]["vs sgd"] for label in [*best[:1], *(found[name] for name in found if name == "sam")]
-    }
+    shown = [*best[:1], found.get("sam", "")]
+    gains = {label: by_label[label]["vs sgd"] for label in shown if label}
     return Answer(best, errors, {label: gain for label, gain in gains.items() if gain != "–"})
 
 
