@@ -208,13 +208,11 @@ def _line(row: Row, texts: Mapping[str, str]) -> Line:
 
 def _answer(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> Answer:
     by_label = {row.label: text for row, text in zip(rows, texts, strict=True)}
-    first = set(rows[0].group)
-    best = tuple(row.label for row in rows if first & set(row.group))
+    best = tuple(row.label for row in rows if "a" in row.group)
     found = {name: row.label for name in BASELINES if (row := find(rows, name))}
     errors = {name: by_label[found[name]]["Error, %"] if name in found else "–" for name in BASELINES}
-    gains = {rows[0].label: by_label[rows[0].label]["vs sgd"]}
-    if "sam" in found:
-        gains[found["sam"]] = by_label[found["sam"]]["vs sgd"]
+    shown = [*best[:1], found.get("sam", "")]
+    gains = {label: by_label[label]["vs sgd"] for label in shown if label}
     return Answer(best, errors, {label: gain for label, gain in gains.items() if gain != "–"})
 
 

@@ -12,7 +12,7 @@ from synthetic import build_record
 
 from sambench.cli.site import write_site
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]  # making the pages takes minutes on a busy machine
 TABLE = "section[data-title='digits, wrn10_1 (noise=0.01)']"
 BOARD = f"{TABLE} table.board"
 WIDTHS = (390, 834, 1440)

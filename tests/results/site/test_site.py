@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 from site_store import HOSTILE, add_suite, fill, fill_grid
-from synthetic import build_record
+from synthetic import build_measurement, build_record
 
 from sambench.benchmarks.training.behaviour import codes_today
 from sambench.cli.site import write_site
@@ -19,6 +19,7 @@ from sambench.errors import ConfigError, StateError
 from sambench.results.leaderboard.cells import cells
 from sambench.results.leaderboard.front import in_order
 from sambench.results.records.conformance import conformance_checks
+from sambench.results.records.measurement import Measurements
 from sambench.results.site import plotting, write
 from sambench.results.tables.boards import gather
 from sambench.results.tables.rows import between
@@ -174,10 +175,13 @@ def test_the_same_records_give_the_same_bytes(tmp_path, site):
     assert first == second
 
 
-def test_grids_and_cards_are_there(tmp_path, site):
+def test_grids_cards_and_measures_are_there(tmp_path, site):
     store = fill(tmp_path / "r", workloads=1)
+    for record in store.records():
+        Measurements(store).write(build_measurement(record, value=float(record.spec["seed"])))
     fill_grid(store)
     page = site(store.root)
+    assert "2 ± 2" in (store.root / "html" / "index.html").read_text(encoding="utf-8")  # the mean of 0 to 4
     (grid,) = next(table["grids"] for table in page.data["tables"].values() if table["grids"])
     assert (grid["variant"], len(grid["down"]), len(grid["across"])) == ("unified_sam", 3, 3)
     assert {a["id"] for t, a in page.elements if t == "template"} == {"card-sgd", "card-sam", "card-unified_sam"}
