@@ -88,6 +88,11 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
     if "m" in hyper and "m" not in info.hyper:
         hyper = without_whole_batch(hyper, spec.batch_size)
         check_m(hyper.get("m"), spec.batch_size, spec.drop_last, spec.precision, info)
+    if spec.batch_schedule != "constant" and plugins["average"] != "none":
+        raise ConfigError(
+            f"batch_schedule={spec.batch_schedule!r} is not valid: average {plugins['average']!r} counts epochs of "
+            "equal length in steps; leave out one of them"
+        )
     if wrong := [f"{key}={getattr(spec, key)!r} is not valid: {why}" for key, why in _idle(spec, info, known, named)]:
         raise ConfigError("\n".join(wrong))
     return {
@@ -113,6 +118,10 @@ def _idle(spec: RunSpec, info: VariantInfo, known: Mapping[str, Any], named: set
     for key in ("momentum", "nesterov"):
         if key in named and getattr(spec, key) and key not in known:
             yield key, why
+    if spec.rho_schedule != "constant" and "rho" not in info.hyper:
+        yield "rho_schedule", f"{info.name!r} has no rho; leave it at 'constant'"
+    if spec.batch_schedule != "constant" and "m" in spec.hyper and "m" not in info.hyper:
+        yield "batch_schedule", f"m={spec.hyper['m']} shares a batch of one size out to devices; leave out one of them"
     if info.steps_base:
         return
     if spec.clip is not None:

@@ -18,7 +18,14 @@ FIELD_OF_BASE = ("lr", "momentum", "nesterov", "weight_decay")
 """Hyper-parameters of the base optimizer that are fields of the spec; the rest stand in ``hyper``."""
 
 
-ADDED: dict[str, Any] = {"hook": "none", "average": "none"}
+ADDED: dict[str, Any] = {
+    "hook": "none",
+    "average": "none",
+    "batch_schedule": "constant",
+    "batch_growth": 4.0,
+    "power": 1.0,
+    "rho_schedule": "constant",
+}
 """Fields that came after the first published records: name -> the value under which a run is what it was before them.
 
 With that value, which must be the field's default for good, a field is left out of the spec's JSON and so of its hash:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..benchmarks import models
+from ..benchmarks.batch_sizes import Timeline, batch_phases
 from ..benchmarks.device import torch_threads
 from ..benchmarks.precision import autocast
 from ..benchmarks.spec import RunSpec
@@ -45,10 +46,14 @@ def train_labels(spec: RunSpec, source: Source | None, data_root: str | None) ->
     return dataset.shape, len(dataset.classes), dataset.train_labels
 
 
-def steps_per_epoch(spec: RunSpec, labels: Tensor, classes: int) -> int:
-    """Return the steps of an epoch, from the labels of the whole training set."""
-    count = len(train_ids(labels, classes, spec.split, spec.subset, spec.imbalance, spec.seed))
-    return max(1, count // spec.batch_size if spec.drop_last else -(-count // spec.batch_size))
+def train_count(spec: RunSpec, labels: Tensor, classes: int) -> int:
+    """Return the training samples of a run, from the labels of the whole training set."""
+    return len(train_ids(labels, classes, spec.split, spec.subset, spec.imbalance, spec.seed))
+
+
+def timeline(spec: RunSpec, count: int) -> Timeline:
+    """Return when the epochs of a run on so many samples begin."""
+    return Timeline(batch_phases(spec), lambda size: max(1, count // size if spec.drop_last else -(-count // size)))
 
 
 def recorded_speed(records: Iterable[RunRecord], device: torch.device) -> tuple[float, int] | None:

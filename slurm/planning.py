@@ -52,7 +52,7 @@ def make_plan(
         alike.setdefault(estimate.workload(ids[run_id]), []).append(run_id)
     speeds: dict[Workload, tuple[float, str]] = {}
     data: dict[str, tuple[estimate.Shape, int, Tensor]] = {}
-    epochs: dict[tuple[str, str, int | None, float, int, int, bool], int] = {}
+    counts: dict[tuple[str, str, int | None, float, int], int] = {}
     runs, checkpoints, records, kept = [], 0, 0, 0
     for run_id, spec in ids.items():
         if run_id in done or run_id in elsewhere:
@@ -67,19 +67,19 @@ def make_plan(
             speeds[key] = _speed(spec, shape, classes, device, _records(store, sorted(alike.get(key, []))))
         info, policy = get_info(spec.variant), SAMPLERS.get(spec.sampler)
         seed = spec.seed if spec.imbalance != 1 else 0  # which samples are drawn depends on it, their number does not
-        chosen = (spec.dataset, spec.split, spec.subset, spec.imbalance, seed, spec.batch_size, spec.drop_last)
-        if chosen not in epochs:
-            epochs[chosen] = estimate.steps_per_epoch(spec, labels, classes)
-        epoch = epochs[chosen]
-        steps = spec.epochs * epoch
-        gradients = steps * info.declared_gradients(spec.hyper)
-        forwards = steps * (info.declared_forwards(spec.hyper) + policy.declared_forwards(spec.hyper))
+        chosen = (spec.dataset, spec.split, spec.subset, spec.imbalance, seed)
+        if chosen not in counts:
+            counts[chosen] = estimate.train_count(spec, labels, classes)
+        timeline = estimate.timeline(spec, counts[chosen])
+        batches = timeline.in_first_batches()  # what evaluations are counted in
+        gradients = batches * info.declared_gradients(spec.hyper)
+        forwards = batches * (info.declared_forwards(spec.hyper) + policy.declared_forwards(spec.hyper))
         if spec.hook != info.hook:  # a variant's own hook is part of what the variant declares
-            forwards += steps * HOOKS.get(spec.hook).declared_forwards(spec.hyper)
+            forwards += batches * HOOKS.get(spec.hook).declared_forwards(spec.hyper)
         if AVERAGES.get(spec.average).statistics == "recomputed" and spec.norm == "batch":
-            forwards += epoch
+            forwards += timeline.steps[0]
         seconds = speeds[key][0] * (gradients + forwards / 3)
-        runs.append(Planned(spec, source, steps, gradients, forwards, seconds))
+        runs.append(Planned(spec, source, timeline.start(spec.epochs), gradients, forwards, seconds))
         checkpoints = max(checkpoints, estimate.checkpoint_bytes(spec, classes))
         records += estimate.record_bytes(spec)
         if keep is not None:

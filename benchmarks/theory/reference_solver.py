@@ -1,17 +1,18 @@
-"""The reference solver: runs a registered step rule, unchanged, on a theory problem, step by step."""
+"""The reference solver: runs a registered step rule, unchanged, on a problem or any function, step by step."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from ...variants import create, get_info
 from .batched_solver import Trajectories
 from .methods import Method, Stream, sample_stream
 from .problems import Problem
-from .sampling import Sampling
+from .sampling import Floats, Sampling
 
 
 def solve_with_variant(
@@ -82,3 +83,51 @@ def solve_with_variant(
         x.detach().numpy()[None, None],
         np.full((1, 1), farthest),
     )
+
+
+def follow(
+    variant: str,
+    loss: Callable[[Tensor, int], Tensor],
+    start: ArrayLike,
+    steps: int,
+    *,
+    lr: ArrayLike,
+    rho: ArrayLike | None = None,
+) -> Floats:
+    """Run a registered variant on a function and return every iterate.
+
+    Args:
+        variant: any registered variant that takes a plain closure.
+        loss: function from x (d,) and the number of the step to a scalar; a step may have a sample of its own.
+        start: first iterate, (d,).
+        steps: length of the run.
+        lr, rho: learning rate and radius, constant or one for each step, (steps,).
+
+    Returns:
+        The iterates, (steps + 1, d); once one is not finite, all later ones are not a number.
+
+    Example:
+        >>> follow("sgd", lambda x, t: x.square().sum() / 2, [1.0], 2, lr=0.5).ravel().tolist()
+        [1.0, 0.5, 0.25]
+    """
+    x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    optimizer = create(variant, [x], base="sgd", lr=1.0, momentum=0.0, weight_decay=0.0)
+    schedules = {"lr": lr} if rho is None else {"lr": lr, "rho": rho}
+    values = {name: np.broadcast_to(np.asarray(each, np.float64), (steps,)) for name, each in schedules.items()}
+    path = np.full((steps + 1, len(x)), np.nan)
+    path[0] = x.detach().numpy()
+    for t in range(steps):
+
+        def closure(t=t):
+            x.grad = None
+            value = loss(x, t)
+            value.backward()
+            return value
+
+        optimizer.param_groups[0].update({name: float(each[t]) for name, each in values.items()})
+        optimizer.step(closure)
+        path[t + 1] = x.detach().numpy()
+        if not np.isfinite(path[t + 1]).all():
+            path[t + 1] = np.nan
+            break
+    return path

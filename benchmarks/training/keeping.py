@@ -217,7 +217,7 @@ class Keeper:
             self._write(FINAL, model)
 
     def _point(self, run: TrainState) -> None:
-        if run.epoch in self.points and run.step == run.epoch * run.sampler.steps:
+        if run.epoch in self.points and run.step == run.timeline.start(run.epoch):
             with run.evaluated():
                 self._write(run.epoch, run.model)
 

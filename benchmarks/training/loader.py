@@ -20,7 +20,7 @@ class TrainLoader:
     """Batches of the training set.
 
     Args:
-        spec: spec of the run: batch size, augmentation, memory layout.
+        spec: spec of the run: first batch size, augmentation, memory layout.
         dataset: whose mean and deviation normalize the images.
         parts: what the run trains on.
         device: where the batches are needed.
@@ -33,21 +33,22 @@ class TrainLoader:
         self.augmentation = Augmentation.parse(spec.augment)
         self.layout = torch.channels_last if spec.channels_last else torch.contiguous_format
 
-    def begin_epoch(self, epoch: int, count: int) -> None:
-        """Draw the augmentation of an epoch of ``count`` samples."""
-        self.decisions = self._decide("augmentation", (epoch,), count)
+    def begin_epoch(self, epoch: int, steps: int, size: int) -> None:
+        """Draw the augmentation of an epoch of so many batches of this size."""
+        self.size = size
+        self.decisions = self._decide("augmentation", (epoch,), steps * size)
 
     def batch(self, draw: Draw, step: int) -> Batch:
         """Return the batch of a step of the epoch."""
         at = draw.positions.to(self.device)
-        first = step * self.spec.batch_size
+        first = step * self.size
         weights = None if draw.weights is None else draw.weights.to(self.device)
         images = self._images(at, self.decisions[first : first + len(at)])
         return Batch(images, self.labels[at], self.ids[at], weights)
 
     def fresh(self, step: int, number: int) -> Batch:
         """Return a further batch of a step of the run, drawn uniformly: number 1, 2, ..."""
-        at, decisions = self._uniform("fresh", (step, number), self.spec.batch_size)
+        at, decisions = self._uniform("fresh", (step, number), self.size)
         return Batch(self._images(at, decisions), self.labels[at], self.ids[at])
 
     def uniform(self, step: int) -> Iterator[Tensor]:

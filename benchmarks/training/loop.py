@@ -31,16 +31,17 @@ def train(run: TrainState, checkpoints: Checkpoints, *, advance: Advance = lambd
         Diverged: the loss is not finite.
         Interrupted: SIGINT or SIGTERM came, to one process of the run at least; the checkpoint is written.
     """
-    sampler, optimizer, oracle = run.sampler, run.optimizer, run.oracle
+    optimizer, oracle = run.optimizer, run.oracle
     run.model.train()
     with StopRequest(once=run.process_group.size > 1) as stop, torch.random.fork_rng(with_generator(run.device)):
         for epoch in range(run.epoch, run.spec.epochs):
             run.clock.start()
             run.begin_epoch(epoch)
-            for step in range(run.step - epoch * sampler.steps, sampler.steps):
+            sampler = run.sampler
+            for step in range(run.step - run.timeline.start(epoch), sampler.steps):
                 draw = sampler.draw(step, run.score)
                 oracle.bind(run.batch(draw, step), epoch=epoch, step=run.step, more=run.fresh)
-                run.set_lr()
+                run.set_schedules()
                 try:
                     run.loss_sum += optimizer.step(oracle)
                 except GradientOverflow:

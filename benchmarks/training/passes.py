@@ -75,6 +75,8 @@ class Passes:
         self.statistics = RunningStatistics(model)
         self.scale = LossScale(precision == "fp16")
         self.counters = RunningCounters()
+        self.batch_share = 1.0
+        """What a pass over the bound batch counts as: its size over the size that evaluations are counted in."""
         self._seen: Seen = []
 
     def _wrapped(self, model: DistributedDataParallel, precision: str) -> None:
@@ -133,7 +135,7 @@ class Passes:
         self._last = batch
         if asked is self.batch and self._outputs is not None:
             self.first.note(self.outputs, subset)
-        self.counters.gradient_evaluations += count / len(asked)
+        self.counters.gradient_evaluations += self.batch_share * count / len(asked)
         params = [p for p in self.params if p.grad is not None]
         gradients: list[Tensor] = [p.grad for p in params]  # pyright: ignore[reportAssignmentType]
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
@@ -152,7 +154,7 @@ class Passes:
         with self._same_masks(), torch.no_grad(), self.statistics.frozen():
             self.outputs = self.forward(self.batch.images)
         self._last = self.batch
-        self.counters.forward_evaluations += 1.0
+        self.counters.forward_evaluations += self.batch_share
         losses = self._losses(self.outputs, self.batch)
         self._seen.append((None, self.outputs, _weighted_mean(losses, self.batch)))
         return losses
@@ -170,7 +172,7 @@ class Passes:
                 logits = self.forward(images)
         finally:
             self.model.train(training)
-        self.counters.forward_evaluations += 1.0
+        self.counters.forward_evaluations += self.batch_share
         return wide(logits)
 
     def cotangent(self) -> Tensor:

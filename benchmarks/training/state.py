@@ -20,6 +20,7 @@ from ...results.records.fields import Amount, Frozen, Number, Whole
 from ...results.records.record import CurvePoint, Evaluated, Metrics, pack_bits
 from ...variants import StepRule, create
 from .. import models
+from ..batch_sizes import Timeline, batch_phases
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..m_sharpness import check_devices
 from ..spec import RunSpec, split_hyper
@@ -28,7 +29,7 @@ from .checkpoint import Checkpoints
 from .classification import ClassificationOracle
 from .evaluation import Measured, measure, predict
 from .loader import TrainLoader
-from .lr_schedule import learning_rate
+from .lr_schedule import learning_rate, rho_factor
 from .meters import Clock, PeakMemory
 from .weight_averaging import describe_average, evaluated
 
@@ -125,11 +126,16 @@ class TrainState:
             process_group=process_group,
             whole=self.whole,
         )
-        self.sampler = SAMPLERS.get(spec.sampler)(
-            len(self.labels), spec.batch_size, spec.seed, spec.drop_last, split_hyper(spec).sampler
-        )
-        self.sampler.device = device
-        self.oracle.total_steps = spec.epochs * self.sampler.steps
+        phases, policy = batch_phases(spec), SAMPLERS.get(spec.sampler)
+        self.samplers = {
+            phase.size: policy(len(self.labels), phase.size, spec.seed, spec.drop_last, split_hyper(spec).sampler)
+            for phase in phases
+        }
+        for sampler in self.samplers.values():
+            sampler.device = device
+        self.sampler = self.samplers[spec.batch_size]
+        self.timeline = Timeline(phases, lambda size: self.samplers[size].steps)
+        self.oracle.total_steps = self.timeline.start(spec.epochs)
         self.oracle.attach_plugins(
             self.optimizer.info,
             spec.hyper,
@@ -147,6 +153,7 @@ class TrainState:
         self.pass_sums = torch.zeros(4, dtype=torch.float64, device=device)
         """Of the epoch's steps of more than one pass: SAM gap, norms of the first and the last gradient, number."""
         self.lr = spec.lr
+        self.radii = self._radii() if spec.rho_schedule != "constant" else []
         self.curve: list[CurvePoint] = []
 
     # -- the verbs of the loop -------------------------------------------------------------------------------
@@ -154,8 +161,13 @@ class TrainState:
     def begin_epoch(self, epoch: int) -> None:
         """Draw the epoch's order and its augmentation decisions; the same ones when an epoch is taken up again."""
         self.epoch = epoch
-        self.sampler.begin_epoch(epoch, self.score)
-        self.loader.begin_epoch(epoch, self.sampler.steps * self.spec.batch_size)
+        sampler = self.samplers[self.timeline.size(epoch)]
+        if sampler is not self.sampler:
+            sampler.load_state_dict(self.sampler.state_dict())
+        self.sampler = sampler
+        self.oracle.batch_share = sampler.batch_size / self.spec.batch_size
+        sampler.begin_epoch(epoch, self.score)
+        self.loader.begin_epoch(epoch, sampler.steps, sampler.batch_size)
 
     def batch(self, draw: Draw, step: int) -> Batch:
         """Gather, augment and normalize the batch of a step of the epoch."""
@@ -165,15 +177,23 @@ class TrainState:
         """Return a further batch of the present step, for a rule that asks for more than one."""
         return self.loader.fresh(self.step, number)
 
-    def set_lr(self) -> None:
-        """Give the optimizer the learning rate of this step."""
+    def _radii(self) -> list[dict[str, float]]:
+        """Return the unscheduled radii of every group: rho, and what may not exceed it."""
+        names = [name for name, one in self.optimizer.info.hyper.items() if "rho" in (name, one.share_of)]
+        return [{name: group[name] for name in names} for group in self.optimizer.param_groups]
+
+    def set_schedules(self) -> None:
+        """Give the optimizer the learning rate of this step, and the radius where it has a schedule."""
         spec = self.spec
+        at = self.timeline.position(self.epoch, self.step)
+        epoch = self.timeline.steps[0]
         self.lr = learning_rate(
-            self.step,
-            self.oracle.total_steps,
+            at,
+            spec.epochs * epoch,
             lr=spec.lr,
             schedule=spec.schedule,
-            steps_per_epoch=self.sampler.steps,
+            steps_per_epoch=epoch,
+            power=spec.power,
             warmup_epochs=spec.warmup_epochs,
             milestones=spec.milestones,
             gamma=spec.gamma,
@@ -182,6 +202,11 @@ class TrainState:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
+        factor = rho_factor(
+            at, spec.epochs * epoch, schedule=spec.rho_schedule, steps_per_epoch=epoch, unit=spec.schedule_unit
+        )
+        for group, radii in zip(self.optimizer.param_groups, self.radii, strict=bool(self.radii)):
+            group.update({name: value * factor for name, value in radii.items()})
 
     def score(self, positions: Tensor, kind: str) -> Tensor:
         """Score training samples by a forward pass, without augmentation; counted as forward evaluations."""
@@ -275,7 +300,7 @@ class TrainState:
         self.evaluation_clock.start()
         done = self.epoch + 1
         self.process_group.check_same([*self.model.parameters(), *self.model.buffers()], "the weights")
-        loss = self.total_loss() / max(1, self.step - self.epoch * self.sampler.steps)
+        loss = self.total_loss() / max(1, self.step - self.timeline.start(self.epoch))
         due = done % self.spec.eval_every == 0 or done == self.spec.epochs
         held_out, fit = None, dict[str, float | None]()
         if due and (self.parts.validation is not None or self.spec.noise):
@@ -348,7 +373,8 @@ class TrainState:
             Exception: it is no state of this run. The run may have a part of it then, and must not be used.
         """
         at = Position.model_validate({key: state[key] for key in Position.model_fields})
-        if not at.epoch * self.sampler.steps <= at.step <= min(at.epoch + 1, self.spec.epochs) * self.sampler.steps:
+        start = self.timeline.start
+        if not start(at.epoch) <= at.step <= start(min(at.epoch + 1, self.spec.epochs)):
             raise ValueError(f"step {at.step} is not in epoch {at.epoch} of {self.spec.epochs}")
         if [point.epoch for point in at.curve] != list(range(1, at.epoch + 1)):
             raise ValueError(f"its curve does not have the {at.epoch} epochs that are done")

@@ -110,14 +110,27 @@ class SpecFields(BaseModel):
     norm: Literal["batch", "group"] = Field("batch", description="normalization layers of the model")
     epochs: _Count = Field(20, description="passes over the training set")
     batch_size: _Count = Field(128, description="samples of one step")
+    batch_schedule: Literal["constant", "doubling", "geometric"] = Field(
+        "constant",
+        description="doubling: at each of the milestones; geometric: every epoch, up to batch_growth",
+    )
+    batch_growth: float = Field(4.0, ge=1, le=1e6, description="last batch of a geometric schedule over the first")
     drop_last: bool = Field(True, description="leave out the last incomplete batch of an epoch")
     accumulate: _Count = Field(1, description="micro-batches that every pass is split into")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the training loss")
-    schedule: Literal["cosine", "multistep", "constant"] = Field("cosine", description="of the learning rate")
-    schedule_unit: Literal["step", "epoch"] = Field("step", description="whether lr changes every step or every epoch")
+    schedule: Literal["cosine", "multistep", "constant", "polynomial"] = Field(
+        "cosine", description="of the learning rate"
+    )
+    power: float = Field(1.0, gt=0, le=100, description="of the polynomial schedule; 1: linear")
+    rho_schedule: Literal["constant", "linear", "cosine", "inverse-sqrt"] = Field(
+        "constant", description="of the variant's rho, over the whole run"
+    )
+    schedule_unit: Literal["step", "epoch"] = Field(
+        "step", description="whether lr, and rho where it has a schedule, change every step or every epoch"
+    )
     warmup_epochs: float = Field(0.0, ge=0, le=1e9, description="linear warm-up")
     milestones: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False, max_length=1000)] = (
-        Field((0.5, 0.75), description="shares of the run at which multistep drops")
+        Field((0.5, 0.75), description="shares of the run at which multistep drops and doubling doubles")
     )
     gamma: float = Field(0.1, gt=0, le=1, description="factor of a multistep drop")
     clip: _Scale | None = Field(None, gt=0, description="largest norm of the final gradient")

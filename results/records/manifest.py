@@ -7,6 +7,7 @@ them are missing.
 
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from pydantic import AliasChoices, Field, ValidationError
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import StateError, explain
 from ...reading import read_bytes
+from .batch_size import batch_size_of
 from .fields import Amount, Digest, Frozen, Name, Text, Whole
 from .record import RunRecord
 from .retractions import RETRACTED, read_retractions, reasons
@@ -66,7 +68,16 @@ class Track(Frozen):
             return float(epochs)
         if self.name == "T":
             return record.timing.train_seconds
-        return epochs * record.counters.gradient_evaluations / max(1, record.counters.steps)
+        return epochs * record.counters.gradient_evaluations / max(1, _first_batches(record))
+
+
+def _first_batches(record: RunRecord) -> float:
+    """Return the steps of a run, each as the share that its batch is of the first: evaluations are counted in these."""
+    if record.spec.get("batch_schedule", "constant") == "constant":
+        return record.counters.steps
+    ends = [0, *(point.step for point in record.curve)]
+    sizes = [batch_size_of(record.spec, epoch) for epoch in range(len(record.curve))]
+    return sum(size * (end - start) / sizes[0] for size, (start, end) in zip(sizes, pairwise(ends), strict=True))
 
 
 class Tuning(Frozen):

@@ -25,6 +25,9 @@ METHOD = (
     "momentum",
     "nesterov",
     "weight_decay",
+    "batch_schedule",
+    "batch_growth",
+    "rho_schedule",
     "epochs",
 )
 """Spec keys that belong to the method. Epochs are among them: at equal cost a cheaper variant trains for more."""
@@ -39,7 +42,7 @@ _TITLE = ("dataset", "model")
 _NEUTRAL = {"accumulate": 1, "imbalance": 1, "norm": "batch", "sampler": "uniform", "split": "full"}
 _ONLY_WITH = {
     "noise_kind": lambda spec: spec.get("noise"),
-    "milestones": lambda spec: spec.get("schedule") == "multistep",
+    "milestones": lambda spec: spec.get("schedule") == "multistep" or spec.get("batch_schedule") == "doubling",
     "gamma": lambda spec: spec.get("schedule") == "multistep",
 }
 

@@ -41,11 +41,13 @@ def test_the_id_is_the_hash_of_everything():
         "norm": "group", "epochs": 3, "batch_size": 7, "drop_last": False, "accumulate": 2, "label_smoothing": 0.1,
         "schedule": "constant", "schedule_unit": "epoch", "warmup_epochs": 1.0, "milestones": [0.9], "gamma": 0.5,
         "clip": 1.0, "bn_update": "all", "precision": "fp16", "channels_last": False, "seed": 4, "eval_every": 2,
-        "hook": "saf", "average": "ema",
+        "hook": "saf", "average": "ema", "batch_schedule": "doubling", "batch_growth": 2.0, "power": 2.0,
+        "rho_schedule": "cosine",
     }  # fmt: skip
     assert set(changes) == set(RunSpec.model_fields) - {"hyper"}
-    ids = {make_spec({name: value}).run_id for name, value in changes.items()} | {spec.run_id}
-    assert len(ids) == len(changes) + 1
+    needed = {"rho_schedule": {"variant": "stable_sam"}}
+    specs = [make_spec({**needed.get(name, {}), name: value}) for name, value in changes.items()]
+    assert len({one.run_id for one in [*specs, spec]}) == len(changes) + 1
 
 
 def test_what_is_said_twice_is_one_run():
@@ -114,7 +116,7 @@ def test_all_wrong_hyper_parameters_come_at_once():
         ({"base": "adahessian"}, "second derivatives"),
         ({"model": "wrn17_1"}, "6n"),
         ({"model": "resnet19"}, "did you mean 'resnet18'"),
-        ({"schedule": "cosin"}, "'cosine', 'multistep' or 'constant'"),
+        ({"schedule": "cosin"}, "'cosine', 'multistep', 'constant' or 'polynomial'"),
     ],
 )
 def test_bad_values_say_what_is_valid(given, message):

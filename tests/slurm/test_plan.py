@@ -11,7 +11,7 @@ from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 from sambench.results.records.store import Store
 from sambench.slurm import estimate, executor
-from sambench.slurm.estimate import steps_per_epoch, train_labels
+from sambench.slurm.estimate import timeline, train_count, train_labels
 from sambench.slurm.plan import RUN_SECONDS, START_SECONDS, Plan, Planned
 from sambench.slurm.planning import make_plan
 from sambench.slurm.status import run_statuses
@@ -58,13 +58,16 @@ def test_what_is_done_is_not_planned_and_serves_the_estimate(tmp_path):
         {"drop_last": False, "subset": 100},
         {"imbalance": 4.0, "subset": None},
         {"imbalance": 100.0, "subset": None},
+        {"batch_schedule": "doubling", "epochs": 4, "batch_size": 16},
+        {"batch_schedule": "geometric", "epochs": 5, "batch_size": 16, "drop_last": False},
     ],
 )
 def test_planned_steps_are_those_of_the_run(fields):
     spec = make_spec({**TINY, **fields})
     run = TrainState(spec, load("digits"), CPU)
     _, classes, labels = train_labels(spec, None, None)
-    assert steps_per_epoch(spec, labels, classes) == run.sampler.steps
+    planned = timeline(spec, train_count(spec, labels, classes))
+    assert planned.start(spec.epochs) == run.oracle.total_steps
 
 
 def test_the_table_of_the_base_paper_needs_no_data(tmp_path, monkeypatch):

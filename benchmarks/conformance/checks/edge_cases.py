@@ -138,6 +138,28 @@ def several_groups(info: VariantInfo) -> None:
         raise Failed("a group's own rho has no effect")
 
 
+def scheduled_rho(info: VariantInfo) -> None:
+    if "rho" not in info.hyper:
+        return
+    twice = 2.0 * float(info.hyper["rho"].default)
+
+    def change(trial: Probe) -> Probe:
+        for group in trial.optimizer.param_groups:
+            group["rho"] = twice
+        return trial
+
+    made, changed = Probe(info, {**small(info), "rho": twice}), change(Probe(info, small(info)))
+    late, never = Probe(info, small(info)), Probe(info, small(info))
+    for trial in (made, changed, late, never):
+        trial.step(STEPS)
+    if not all_same_bits(made.tensors(), changed.tensors()):
+        raise Failed("a rho that is set in the groups makes other steps than one that is given at the start")
+    change(late).step(STEPS)
+    never.step(STEPS)
+    if torch.equal(late.weights(), never.weights()):
+        raise Failed("a rho that is set in the groups after some steps has no effect")
+
+
 def refusals(info: VariantInfo) -> None:
     def refused(what: str, attempt: Callable[[], Any], says: str) -> None:
         try:
@@ -169,6 +191,7 @@ EDGES = {
     "missing, frozen and 0-d parameters": odd_parameters,
     "mixed dtypes": mixed_dtypes,
     "groups with their own rho": several_groups,
+    "a rho that changes between steps": scheduled_rho,
     "complex, sparse and empty refused": refusals,
 }
 

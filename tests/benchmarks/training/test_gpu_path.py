@@ -104,7 +104,7 @@ def test_no_batch_waits_for_the_host(sampler: str, augment: str) -> None:
         run.sampler.weights = torch.rand(len(run.labels))
     loader = type(run.loader)(spec, run.dataset, run.parts, meta)
     run.sampler.device = meta
-    loader.begin_epoch(0, run.sampler.steps * spec.batch_size)
+    loader.begin_epoch(0, run.sampler.steps, spec.batch_size)
     loader.batch(run.sampler.draw(0, lambda at, kind: torch.rand(len(at))), 0)
     with Operations() as counted:
         batch = loader.batch(run.sampler.draw(1, lambda at, kind: torch.rand(len(at))), 1)
