@@ -1,9 +1,10 @@
-"""docs/measures.md: it says what the measures say, and its example works; corruptions do what their names say."""
+"""docs/measures.md: it says what measures and records say, its example works; corruptions do what their names say."""
 
 import re
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,13 +15,50 @@ from sambench.benchmarks.measuring.registry import ask, read_requests
 from sambench.datasets import load
 from sambench.errors import ConfigError
 from sambench.registry import load_plugin
+from sambench.results.records.manifest import read_manifest
+from sambench.results.records.measurement import Measurement, Measurements
+from sambench.results.records.store import Store
+from sambench.results.statistics.intervals import t_interval
 from sambench.seeding import generator
 
-TEXT = (Path(sambench.__file__).parent / "docs" / "measures.md").read_text()
+ROOT = Path(sambench.__file__).parent
+TEXT = (ROOT / "docs" / "measures.md").read_text()
 
 
 def test_the_page_is_up_to_date():
     assert not page.stale(), "run: python -m sambench.benchmarks.measuring.page"
+
+
+def test_the_numbers_of_the_page_are_those_of_the_records():
+    store, found = Store(ROOT / "results"), dict[float, dict[int, dict[str, float]]]()
+    for run in read_manifest(store.root / "suites" / "digits-sharpness.json").untracked:
+        spec = store.read(run).spec
+        found.setdefault(spec["hyper"].get("rho", 0.0), {})[spec["seed"]] = {
+            f"{one.label}.{name}": value
+            for one in Measurements(store).of(run)
+            if isinstance(one, Measurement)
+            for name, value in one.values.items()
+            if value is not None
+        }
+    tables = TEXT.partition(page.MARK)[0].split("Less that of SGD")
+    measured, compared = (re.findall(r"^\| `(\S+)` \| (.* ± .*) \|$", one, re.MULTILINE) for one in tables)
+    assert len(measured) > 8
+    assert len(compared) > 3
+    values = {
+        name: np.array([[found[rho][seed][name] for seed in range(10)] for rho in sorted(found)])
+        for name, _ in measured
+    }
+    for name, text in measured:
+        assert text == " | ".join(map(_mean, values[name]))
+    for name, text in compared:
+        assert text == " | ".join(map(_mean, values[name][1:] - values[name][0]))
+    assert (values["lambda_max.lambda_max"][1:] < values["lambda_max.lambda_max"][0]).all()
+
+
+def _mean(sample):
+    """Write the mean over seeds and half the length of its 95 % interval."""
+    mean, low, _ = t_interval(sample)
+    return f"{mean:.3g} ± {mean - low:.2g}".replace("-", "−")
 
 
 def test_what_the_page_asks_for_is_there():
