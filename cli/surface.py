@@ -1,7 +1,7 @@
 """``sambench surface``: the loss around a trained network, or between two."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,12 +49,16 @@ def surface(
     )
     given = {name: value for name, _, value in (text.partition("=") for text in settings or ())}
     found, store = measure(run, to, options=options, **given), Store(results)
-    ends = (found.run_id[:8], find_run(store, to)[:8]) if to else None
-    spec = store.read(found.run_id).spec
-    title = f"{spec['variant']} on {spec['dataset']}, seed {spec['seed']}"
+    ends = [found.run_id, *([find_run(store, to)] if to else [])]
+    title = "\nto ".join(map(_describe, [store.read(run).spec for run in ends]))
     stem = output or results / "figures" / f"{found.measure}-{found.run_id[:8]}-{found.measurement_id[:8]}"
     for path in (
         Measurements(store).path(found.run_id, found.measurement_id),
-        *save(surface_figure(found, title, ends), stem),
+        *save(surface_figure(found, title, [run[:8] for run in ends]), stem),
     ):
         say(str(path))
+
+
+def _describe(spec: dict[str, Any]) -> str:
+    hyper = "".join(f" {name}={value}" for name, value in spec["hyper"].items())
+    return f"{spec['variant']}{hyper} on {spec['dataset']}, seed {spec['seed']}"
