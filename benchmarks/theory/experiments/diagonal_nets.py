@@ -191,8 +191,8 @@ def _sparser(data: Frame) -> str:
     )
     return (
         f"{towards} {order}: at the largest ρ the distance is {single:.3f} of that without SAM on single samples, and "
-        f"{full:.3f} with the full batch. {least}: it is {norms['single samples']:.3f} and {norms['full batch']:.3f} of "
-        "that without SAM."
+        f"{full:.3f} with the full batch. {least}: it is {norms['single samples']:.3f} and {norms['full batch']:.3f} "
+        "of that without SAM."
     )
 
 

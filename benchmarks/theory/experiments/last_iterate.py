@@ -158,8 +158,8 @@ EXPERIMENTS.register(
         "last-iterate",
         "Which schedules bring the last iterate to a minimum",
         f"SAM from η = {ETA:g} (a third of it on samples) and ρ = {RHO:g}, each constant or falling (η as t to the "
-        "power -.75, ρ as t to the power -.5), on three functions of one variable. Khanh et al. (2024) and Nam et al. (2023) "
-        "let both fall. Dashed: the 2-cycle of the present η and ρ, and the floor of a constant ρ.",
+        "power -.75, ρ as t to the power -.5), on three functions of one variable. Khanh et al. (2024) and Nam et al. "
+        "(2023) let both fall. Dashed: the 2-cycle of the present η and ρ, and the floor of a constant ρ.",
         measure,
         draw,
         findings,
