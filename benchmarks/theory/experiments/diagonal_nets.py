@@ -163,24 +163,36 @@ def _law(data: Frame) -> str:
 
 def _sparser(data: Frame) -> str:
     by = {batch: line.sort_values("rho") for batch, line in data.groupby("batch", sort=False)}
-    falls = {batch: bool((line["away"].diff().dropna() < 0).all()) for batch, line in by.items()}
-    gain = {batch: float(line["away"].iloc[-1] / line["away"].iloc[0]) for batch, line in by.items()}
-    full, single = gain["full batch"], gain["single samples"]
+
+    def ratio(batch: str, column: str) -> float:
+        return float(by[batch][column].iloc[-1] / by[batch][column].iloc[0])
+
+    falls = [batch for batch, line in by.items() if (line["away"].diff().dropna() < 0).all()]
+    full, single = ratio("full batch", "away"), ratio("single samples", "away")
+    against = " and ".join(batch for batch in by if batch not in falls)
+    towards = verdict(
+        not against,
+        "With larger ρ the solution is closer to the sparse one, in both settings.",
+        f"Against what the paper leads one to expect, a larger ρ does not always bring the solution closer to the "
+        f"sparse one: it does with {', '.join(falls) or 'neither'}, and not with: {against}; yet uv is smaller at "
+        "the largest ρ with " + (" and ".join(batch for batch in by if ratio(batch, "scale") < 1) or "neither") + ".",
+    )
     order = verdict(
         None if abs(full - single) < 0.01 else single < full,
-        "Single samples gain more",
-        "Single samples do not gain more",
-        "full batch and single samples are too close to tell which gains more",
+        "Single samples end closer",
+        "Single samples do not end closer",
+        "full batch and single samples are too close to tell which ends closer",
     ).rstrip(".")
-    towards = verdict(
-        all(falls.values()),
-        "With larger ρ the solution is closer to the sparse one, in both settings.",
-        f"A larger ρ does not always bring the solution closer to the sparse one: it does with "
-        f"{', '.join(name for name, fall in falls.items() if fall) or 'neither'}.",
+    norms = {batch: ratio(batch, "norm") for batch in by}
+    least = verdict(
+        max(norms.values()) < 1,
+        "The l1 norm falls with both",
+        f"The l1 norm falls with {', '.join(batch for batch, norm in norms.items() if norm < 1) or 'neither'}",
     )
     return (
-        f"{towards} {order}: at the largest ρ the distance is {single:.2f} of that without SAM on single samples, and "
-        f"{full:.2f} with the full batch."
+        f"{towards} {order}: at the largest ρ the distance is {single:.3f} of that without SAM on single samples, and "
+        f"{full:.3f} with the full batch. {least}: it is {norms['single samples']:.3f} and {norms['full batch']:.3f} "
+        "of that without SAM."
     )
 
 

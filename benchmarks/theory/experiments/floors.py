@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from ..batched_solver import solve
 from ..figures import GUARANTEE, Frame, canvas, colors
@@ -141,6 +142,7 @@ def draw(data: Frame) -> Figure:
     ):
         part = data[(data["setting"] == setting) & (data["sweep"] == sweep)]
         axes.set(xscale="log", yscale="log", title=setting, xlabel={"rho": "ρ"}.get(sweep, sweep))
+        axes.xaxis.set_minor_formatter(NullFormatter())  # less than a decade apart, they overlap
         for kind, color in colors(CLASSES).items():
             line = part[part["kind"] == kind].sort_values("x")
             axes.plot(line["x"], line["value"], "o-", markersize=3.5, color=color, label=str(kind))
@@ -237,11 +239,10 @@ EXPERIMENTS.register(
         "floors",
         "What a constant radius leaves",
         "SAM with a constant ρ on functions of one variable, one of each class: first the horizon varies, then ρ. Si "
-        "and Yun (2023): deterministic SAM has no floor on convex functions, every "
-        "other case has one of order ρ². Measured is the gap, or ‖∇f‖² where f is not convex (and, deterministic, "
-        "where "
-        "it is convex only); on samples, the gap of the mean shift from SGD on the same ones. Dashed: the closed "
-        "form, and for deterministic steps on convex functions the bound.",
+        "and Yun (2023): deterministic SAM has no floor on convex functions, every other case has one of order ρ². "
+        "Measured is the gap, or ‖∇f‖² where f is not convex (and, deterministic, where it is convex only); on "
+        "samples, the gap of the mean shift from SGD on the same ones. Dashed: the closed form, and for deterministic "
+        "steps on convex functions the bound.",
         measure,
         draw,
         findings,

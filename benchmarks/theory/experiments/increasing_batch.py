@@ -144,9 +144,9 @@ def findings(data: Frame) -> list[str]:
     ratio = float(batch["gap"] / step["gap"])
     same = verdict(
         None if not width <= 0.5 else abs(ratio - 1) <= max(width, 0.1),
-        f"After the same {batch['samples']:,.0f} samples a batch that doubles and a step that halves end at the same "
-        "gap "
-        f"({batch['gap']:.1e} and {step['gap']:.1e}, ratio {ratio:.2f} ± {width:.2f}), the batch after "
+        f"After the same {batch['samples']:,.0f} samples the trials do not tell the gaps of a batch that doubles and a "
+        f"step that halves apart ({batch['gap']:.1e} and {step['gap']:.1e}, ratio {ratio:.2f} ± {width:.2f}, two "
+        f"standard errors): a difference of less than that is undecided. The batch gets there after "
         f"{batch['steps']:,.0f} steps instead of {step['steps']:,.0f}.",
         f"After the same {batch['samples']:,.0f} samples they end at different gaps: {batch['gap']:.1e} for the batch "
         f"that doubles, {step['gap']:.1e} for the step that halves (ratio {ratio:.2f} ± {width:.2f}).",
@@ -155,7 +155,7 @@ def findings(data: Frame) -> list[str]:
     better = float(constant["gap"] / max(batch["gap"], step["gap"]))
     gain = verdict(
         None if 0.8 < better < 1.25 else better > 1,
-        f"With both constant the gap is {better:.2g} times as large.",
+        f"With both constant the gap is at least {better:.2g} times as large.",
         f"With both constant the gap is smaller ({constant['gap']:.1e}).",
         "constant steps and batches end too close to the others",
     )

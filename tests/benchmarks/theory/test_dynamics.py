@@ -141,6 +141,7 @@ CASES = [
         None,
         "still falls",
     ),
+    ("last-iterate", lambda d: changed(d, "value", 1.0, method="both fall", step=10_000), None, "does not go to"),
     ("last-iterate", lambda d: changed(d, "floor", 1.0, case="wave"), "do not remove", "do not end at"),
     ("last-iterate", lambda d: changed(d, "closed", 1.0, case="parabola"), "gap follows", "does not follow"),
     ("diagonal-nets", lambda d: changed(d, "scale", lambda v: 2 * v), "uv ends where", "does not describe"),
@@ -149,14 +150,16 @@ CASES = [
     (
         "diagonal-nets",
         lambda d: changed(d, "away", lambda v: [4.0, 3, 2, 1], batch="full batch"),
-        "gain more",
-        "do not gain",
+        "samples end closer",
+        "samples do not end closer",
     ),
     ("diagonal-nets", lambda d: changed(d, "away", 1.0), None, "too close to tell"),
+    ("diagonal-nets", lambda d: changed(d, "away", lambda v: [4.0, 3, 2, 1] * 2), "Against what", "in both settings"),
+    ("diagonal-nets", lambda d: changed(d, "norm", lambda v: [4.0, 3, 2, 1] * 2), "falls with neither", "with both"),
     (
         "increasing-batch",
         lambda d: changed(d, "gap", lambda v: 9 * v, schedule="step halves"),
-        "at the same gap",
+        "do not tell the gaps",
         "different gaps",
     ),
     (

@@ -28,7 +28,12 @@ ROOT = Path(__file__).parents[3]
 DATA = ROOT / "docs" / "figures" / "theory"
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS.names())
+HEAVY = {"published-pictures"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in EXPERIMENTS.names()]
+)
 def test_a_small_run_leaves_data_and_figures(name, tmp_path):
     paths = run_experiment(name, tmp_path, quick=True)
     assert [path.suffix for path in paths] == [".parquet", ".png", ".svg"]
