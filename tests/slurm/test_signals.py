@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from sambench.benchmarks.suites.suite import Suite, load_suite
-from sambench.benchmarks.tuning.strategies import find_strategy
+from sambench.benchmarks.tuning.strategies import STRATEGIES
 from sambench.results.records.lease import lease_status
 from sambench.results.records.store import Store
 from sambench.results.records.trials import ledger_hash, read_ledger
@@ -129,7 +129,7 @@ def test_a_tuning_that_is_killed_at_any_moment_ends_in_the_same_ledger(tmp_path)
     path, rng = tmp_path / "trials.toml", random.Random(0)
     path.write_text(TO_TUNE)
     suite, whole = load_suite(str(path)), tmp_path / "whole"
-    made = tune_suite(suite, RunOptions(whole), find_strategy("halton", 3), DebugExecutor("cpu"), tell=str)
+    made = tune_suite(suite, RunOptions(whole), STRATEGIES.get("halton")(3), DebugExecutor("cpu"), tell=str)
     results = tmp_path / "killed"
     store, ledger = Store(results / TRIALS), results / "ledgers" / "trials.parquet"
     words = ["tune", path, "--workers", "2", "--device", "cpu", "--results", results]

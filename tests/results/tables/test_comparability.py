@@ -17,6 +17,9 @@ VARIATIONS = {"variant": "asam", "base": "adamw", "sampler": "importance", "aver
     "nesterov": True,
     "weight_decay": 1e-3,
     "epochs": 8,
+    "batch_schedule": "doubling",
+    "batch_growth": 2.0,
+    "rho_schedule": "linear",
 }
 
 

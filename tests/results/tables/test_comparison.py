@@ -129,6 +129,6 @@ def test_texts_say_the_same_numbers(store: Store) -> None:
 
 
 def test_latex_is_escaped() -> None:
-    assert texts._escape(r"a_b & 5% #$\~^{}") == (
+    assert texts.latex_text(r"a_b & 5% #$\~^{}") == (
         r"a\_b \& 5\% \#\$\textbackslash{}\textasciitilde{}\textasciicircum{}\{\}"
     )

@@ -114,7 +114,7 @@ def test_too_few_workloads_for_any_difference_are_said(
     make_record: Make, workloads: int, methods: int, few: bool
 ) -> None:
     """Holm's method gives at least 2 / 2^workloads, times the number of pairs: 1/32, 3/32, 3/64, 15/256."""
-    text = leaderboard.render(boards(records(make_record, workloads, {f"m{n}": 0.9 + n / 200 for n in range(methods)})))
+    text = pages_of(boards(records(make_record, workloads, {f"m{n}": 0.9 + n / 200 for n in range(methods)})))
     assert ("so few of them cannot tell any of" in text) == few
     assert f"of all pairs over the {workloads} workloads (Holm, 5 %)" in text
 
