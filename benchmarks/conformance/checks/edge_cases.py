@@ -16,7 +16,7 @@ from ...training.probe import CLASSES, HIDDEN, INPUTS, Net, Probe
 from ..check import Failed, check
 from ..testbed import all_same_bits, same_bits
 
-STEPS = 6
+STEPS, LONG = 6, 40
 
 
 class Odd(Net):
@@ -149,13 +149,13 @@ def scheduled_rho(info: VariantInfo) -> None:
         return trial
 
     made, changed = Probe(info, {**small(info), "rho": twice}), change(Probe(info, small(info)))
-    late, never = Probe(info, small(info)), Probe(info, small(info))
+    late, never = (Probe(info, small(info), total=LONG) for _ in range(2))
     for trial in (made, changed, late, never):
         trial.step(STEPS)
     if not all_same_bits(made.tensors(), changed.tensors()):
         raise Failed("a rho that is set in the groups makes other steps than one that is given at the start")
-    change(late).step(STEPS)
-    never.step(STEPS)
+    change(late).step(LONG - STEPS)  # to the end: some rules perturb in few steps, or in the last ones alone
+    never.step(LONG - STEPS)
     if torch.equal(late.weights(), never.weights()):
         raise Failed("a rho that is set in the groups after some steps has no effect")
 
