@@ -94,5 +94,6 @@ def _signed(tick: float) -> str:
 
 
 def _text(text: str, most: int) -> str:
-    text = printable(text, keep="")
-    return escape(text if len(text) <= most else f"{text[: most - 1]}…")
+    """Escape a text, without its middle where it is long: what tells workloads apart stands at their ends."""
+    text, head = printable(text, keep=""), most // 4
+    return escape(text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}")
