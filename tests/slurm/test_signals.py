@@ -1,24 +1,17 @@
 """A signal to a launch of this machine ends all its processes, with checkpoints; the next launch goes on."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 
 import pytest
 
 from sambench.benchmarks.suites.suite import Suite, load_suite
-from sambench.benchmarks.tuning.strategies import STRATEGIES
 from sambench.results.records.lease import lease_status
 from sambench.results.records.store import Store
-from sambench.results.records.trials import ledger_hash, read_ledger
-from sambench.slurm.executor import DebugExecutor
 from sambench.slurm.launch import launch_suite
-from sambench.slurm.options import RunOptions
-from sambench.slurm.tuning import TRIALS, tune_suite
 
 SUITE = """
 title = "Long runs"
@@ -49,26 +42,6 @@ def launched(tmp_path):
         until(lambda: len(holders(suite, store)) == 2)
         yield process, suite, store
         process.kill()
-
-
-TO_TUNE = """
-title = "Trials"
-tracks = ["E", "G"]
-seeds = [0]
-[spec]
-model = "mlp"
-subset = 96
-batch_size = 32
-epochs = 200
-[tuning]
-trials = 3
-finalists = 2
-seeds = [1000, 1001]
-[[runs]]
-variant = "sgd"
-[[runs]]
-variant = "sam"
-"""
 
 
 def until(condition):
@@ -121,47 +94,3 @@ def test_what_was_stopped_goes_on(launched, essence):
     whole = Store(store.root.parent / "whole")
     launch_suite(once, whole, "debug")
     assert essence(store.read(once.specs[0].run_id)) == essence(whole.read(once.specs[0].run_id))
-
-
-@pytest.mark.timeout(1200)
-def test_a_tuning_that_is_killed_at_any_moment_ends_in_the_same_ledger(tmp_path):
-    """By SIGKILL at random moments, in the search and among the finalists, and by each signal that asks."""
-    path, rng = tmp_path / "trials.toml", random.Random(0)
-    path.write_text(TO_TUNE)
-    suite, whole = load_suite(str(path)), tmp_path / "whole"
-    made = tune_suite(suite, RunOptions(whole), STRATEGIES.get("halton")(3), DebugExecutor("cpu"), tell=str)
-    results = tmp_path / "killed"
-    store, ledger = Store(results / TRIALS), results / "ledgers" / "trials.parquet"
-    words = ["tune", path, "--workers", "2", "--device", "cpu", "--results", results]
-    ended = []
-    for how in ["KILL", "TERM", "KILL", "HUP", "KILL", "INT", ""]:
-        with (
-            open(tmp_path / "log", "w") as log,
-            subprocess.Popen([sys.executable, "-m", "sambench", *map(str, words)], stdout=log, stderr=log) as process,
-        ):
-            try:
-                if how:
-                    due = len(store.run_ids()) + (rng.choice((0, 1, 2)) if how == "KILL" else 1)
-                    until(lambda due=due: process.poll() is not None or len(store.run_ids()) >= due)
-                    with suppress(subprocess.TimeoutExpired):
-                        process.wait(rng.uniform(0.0, 0.5))
-                    process.send_signal(getattr(signal, f"SIG{how}"))
-                ended.append(process.wait(LIMIT))
-            finally:
-                process.kill()
-        assert ended[-1] in (0, -signal.SIGKILL if how == "KILL" else 130), (tmp_path / "log").read_text()
-        folders = list((store.root / "checkpoints").glob("*"))
-        until(lambda folders=folders: not any(lease_status(folder)[0] for folder in folders))
-    assert ended[-1] == 0
-    assert len(ended) - ended.count(0) >= 2
-    assert [_timeless(trial) for trial in read_ledger(ledger)] == [_timeless(trial) for trial in made.trials]
-    text, expected = ((folder / "suites" / "trials.toml").read_text() for folder in (results, whole))
-    assert [*text.replace(ledger_hash(ledger), "").splitlines()] == [
-        *expected.replace(ledger_hash(made.ledger), "").splitlines()
-    ]
-    assert not list(results.rglob("*.tmp"))
-    assert not list(results.rglob("*.new"))
-
-
-def _timeless(trial):
-    return trial.model_copy(update={"train_seconds": 0.0})
