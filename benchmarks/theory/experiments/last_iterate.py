@@ -137,7 +137,7 @@ def _sentences(by: dict) -> list[str]:
     kept = [case for case in cases if by[case, "η falls"].floor]
     off = max(abs(by[case, "η falls"].end / by[case, "η falls"].floor - 1) for case in kept)
     stuck = verdict(
-        off <= 0.15,  # of the noise of samples, which shorter steps do remove, a part is left
+        off <= 0.1,
         f"Shorter steps alone do not remove the floor of a constant ρ where samples disagree or f is not convex: the "
         f"ends are within {100 * off:.2g} % of the closed form, on samples with the noise that is left at that step.",
         f"Shorter steps alone do not end at the closed form of the floor: off by {100 * off:.2g} %.",
