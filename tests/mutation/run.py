@@ -23,9 +23,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from mutants import Mutant, mutants
+from token_mutants import Mutant, mutants
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -85,6 +86,7 @@ def begin(tree: Path, tests: list[str], log: str | Path = os.devnull, *, compile
         for stream in range(3):
             os.dup2(told, stream)
         os.chdir(tree)
+        sys.modules["__main__"] = ModuleType("__main__")  # processes that tests spawn must not import this file
         sys.path[:] = [str(tree.parent), *(p for p in sys.path if Path(p) != HERE)]
         sys.dont_write_bytecode = not compiled
         os.environ.update({"PYTHONPATH": str(tree.parent)} | ({} if compiled else {"PYTHONDONTWRITEBYTECODE": "1"}))
