@@ -48,11 +48,11 @@ def load_cifar(official: Literal["CIFAR10", "CIFAR100"], name: str, root: Path, 
     return cached(name, root, [archive], cache, partial(_unpack, kind, name, archive))
 
 
-_OFFICIAL: tuple[tuple[Literal["CIFAR10", "CIFAR100"], int, str], ...] = (
-    ("CIFAR10", 10, "10 classes"),
-    ("CIFAR100", 100, "100 classes in 20 superclasses"),
+_OFFICIAL: tuple[tuple[Literal["CIFAR10", "CIFAR100"], int, str, str | None], ...] = (
+    ("CIFAR10", 10, "10 classes", "19c3f05c0c44f5fb846ff1394c20300df3b2e2172d8945adb0e9e5a365eca273"),
+    ("CIFAR100", 100, "100 classes in 20 superclasses", None),  # torchvision's checksums of the files hold it
 )
-for _name, _classes, _what in _OFFICIAL:
+for _name, _classes, _what, _fingerprint in _OFFICIAL:
     register_dataset(
         _name.lower(),
         f"60,000 photographs of {_what}, the official archive",
@@ -61,6 +61,7 @@ for _name, _classes, _what in _OFFICIAL:
         classes=_classes,
         train=50_000,
         test=10_000,
+        fingerprint=_fingerprint,
     )(partial(load_cifar, _name))
 
 
