@@ -25,7 +25,7 @@ seeds = [0]
 model = "mlp"
 subset = 96
 batch_size = 32
-epochs = 100
+epochs = 300
 [tuning]
 trials = 3
 finalists = 2
@@ -35,9 +35,9 @@ variant = "sgd"
 [[runs]]
 variant = "sam"
 """
-STORM = ["KILL", "TERM", "KILL", "HUP", "KILL", "INT", "KILL"]
+STORM = ["KILL", "TERM", "KILL", "HUP", "KILL", "INT"]
 LIMIT = 240.0
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # eight starts of Python, with two workers each
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # seven starts of Python, with two workers each
 
 
 def until(condition):
@@ -68,8 +68,7 @@ def test_a_storm_of_signals_changes_no_trial(tmp_path):
         ):
             try:
                 if how:
-                    more = len(store.run_ids()) + rng.choice((0, 1))
-                    until(lambda more=more: process.poll() is not None or (held() and len(store.run_ids()) >= more))
+                    until(lambda process=process: process.poll() is not None or held())
                     time.sleep(rng.uniform(0.0, 0.3))
                     process.send_signal(getattr(signal, f"SIG{how}"))
                 code = process.wait(LIMIT)
