@@ -2,10 +2,12 @@
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..benchmarks.suites.index import SuiteIndex
 from ..benchmarks.training.checkpoint import Checkpoints
+from ..results.records.epochs import EPOCHS, read_epochs
 from ..results.records.lease import filesystem_time, lease_status
 from ..results.records.store import Store
 from .cluster.queue import Queue, deciding_job, from_queue, last_jobs
@@ -69,11 +71,14 @@ def _started(store: Store) -> set[str]:
 def _unfinished(run_id: str, label: str, store: Store, now: float) -> RunStatus:
     folder = store.checkpoints(run_id)
     held, holder = lease_status(folder, now)
+    lines, others = read_epochs(folder)
     step = Checkpoints(folder, run_id, fingerprint="").newest_step()
-    total = holder.total if holder else 0
-    if held:
-        step = max(step, holder.step if holder else 0)
-        return RunStatus(
-            run_id, label, "running", step, total, holder and holder.remaining, holder.job if holder else "", alive=True
-        )
-    return RunStatus(run_id, label, "preempted" if step else "pending", step, total)
+    total = lines[-1].steps if lines else holder.total if holder else 0
+    text = f"{others} lines of its {EPOCHS} are none" if others else ""
+    state = "preempted" if step else "pending"
+    status = RunStatus(run_id, label, state, step, total, text=text, curve=tuple(lines))
+    if not held:
+        return status
+    made = max(step, holder.step if holder else 0, lines[-1].step if lines else 0)
+    status = replace(status, state="running", step=made, alive=True)
+    return replace(status, seconds=holder.remaining, job=holder.job) if holder else status

@@ -13,6 +13,7 @@ from ...datasets import Dataset, load
 from ...datasets.registry import check_name
 from ...datasets.source import Source
 from ...errors import SambenchError, StateError
+from ...results.records.epochs import EPOCHS, EpochWriter
 from ...results.records.lease import Lease
 from ...results.records.record import Counters, RunRecord, Timing
 from ...results.records.store import Store
@@ -109,6 +110,8 @@ def run_spec(
             if process_group.is_main_process:
                 checkpoints.verify()
                 store.write(make_record(run, dataset, location, "failed", reason))
+                with contextlib.suppress(OSError):  # the record has them
+                    (checkpoints.folder / EPOCHS).unlink(missing_ok=True)
             raise
 
         def end() -> RunRecord:
@@ -173,13 +176,19 @@ def _begun(checkpoints: Checkpoints, make: Callable[[], TrainState]) -> TrainSta
 
 
 def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
-    """Write into the lease, which the main process has, which step the run is at, and pass the step on to ``tell``."""
+    """Write which step the run is at into the lease, which the main process has, and a line an epoch beside it."""
     if lease is None:
         return tell
     lease.first, lease.total = run.step, run.oracle.total_steps
+    told = len(run.curve)
+    lines = EpochWriter(lease.folder, run.spec.label(), run.spec.epochs, lease.total, run.curve)
 
     def advance(state: TrainState) -> None:
+        nonlocal told
         lease.step = state.step
+        if told < len(state.curve):
+            lines.append(state.curve[-1])
+            told += 1
         tell(state)
 
     return advance
