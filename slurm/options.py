@@ -28,6 +28,7 @@ class RunOptions:
         checkpoint_seconds: least time between two checkpoints of a run.
         plugins: paths of Python files that register plug-ins.
         keep: what of the weights is kept, as ``--keep`` takes it; empty for nothing.
+        log_to: loggers that are told of the epochs, as ``--log`` takes them; empty for none.
         device_name: name of the only processor or GPU model that may make these runs; empty for any.
         host: hash of the only machine that may make them, where ``device_name`` is set.
     """
@@ -41,6 +42,7 @@ class RunOptions:
     checkpoint_seconds: float = 60.0
     plugins: tuple[str, ...] = ()
     keep: str = ""
+    log_to: str = ""
     device_name: str = ""
     host: str = ""
 

@@ -30,6 +30,7 @@ from .behaviour import behaviour_of
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .keeping import Keep, Keeper
+from .loggers import Loggers, open_loggers
 from .loop import Diverged, train
 from .made_with import WAY_OUT, changed_since, made_with, plugin_sources
 from .made_with import begin as begin_with
@@ -51,6 +52,7 @@ def run_spec(
     watch: Callable[[TrainState], Advance] = lambda run: lambda run: None,
     process_group: ProcessGroup = SINGLE_PROCESS,
     keep: Keep | None = None,
+    log_to: str = "",
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
@@ -67,6 +69,7 @@ def run_spec(
         watch: called with the fresh or resumed run; returns a function that is called after every step.
         process_group: the processes that make this run together.
         keep: what of its weights is kept beside the record.
+        log_to: loggers that are told of its epochs, with commas between them; see :mod:`.loggers`.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
@@ -96,8 +99,10 @@ def run_spec(
         claim.enter_context(arithmetic(spec.precision, device or torch.device("cpu")))
         run = _begun(checkpoints, lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group))
         keeper = Keeper(keep, store, run, checkpoints.verify)
+        about = (spec.model_dump(mode="json"), spec.label(), spec.run_id, store.root)
+        loggers = claim.enter_context(open_loggers(log_to if checkpoints.lease else "", *about, run.curve))
         try:
-            advance = keeper.watching(_reporting(run, checkpoints.lease, watch(run)))
+            advance = keeper.watching(_reporting(run, checkpoints.lease, loggers, watch(run)))
             train(run, checkpoints, advance=advance)
             record = make_record(run, dataset, location, "completed", measurement=run.final_measurement(keeper.final))
         except Diverged as error:
@@ -117,6 +122,7 @@ def run_spec(
         def end() -> RunRecord:
             checkpoints.verify()
             store.write(record)
+            loggers.finish(record)
             checkpoints.clear()
             return record
 
@@ -175,8 +181,8 @@ def _begun(checkpoints: Checkpoints, make: Callable[[], TrainState]) -> TrainSta
     return run
 
 
-def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
-    """Write which step the run is at into the lease, which the main process has, and a line an epoch beside it."""
+def _reporting(run: TrainState, lease: Lease | None, loggers: Loggers, tell: Advance) -> Advance:
+    """Write which step the run is at into the lease, which the main process has, and tell whoever is told of epochs."""
     if lease is None:
         return tell
     lease.first, lease.total = run.step, run.oracle.total_steps
@@ -188,6 +194,7 @@ def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
         lease.step = state.step
         if told < len(state.curve):
             lines.append(state.curve[-1])
+            loggers.epoch(state.curve[-1])
             told += 1
         tell(state)
 
