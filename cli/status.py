@@ -44,12 +44,12 @@ def status(
     if final := tuned_as(suite, results):
         say(f"the runs of {index.name} are those of its tuned suite: {command('status', str(final), results)}")
     if watch:
-        found = watch_runs(lambda: run_statuses(index, store), _counts)
+        found = watch_runs(lambda: run_statuses(index, store), counts)
     else:
         found = run_statuses(index, store)
         if (table := _status_table(found, all_)).row_count:
             out.print(table)
-        say(_counts(found))
+        say(counts(found))
     if any(s.state in ("failed", "lost") for s in found) and (full := tell_full(results)):
         say(full)
 
@@ -96,9 +96,10 @@ def _first_few(shown: list[RunStatus]) -> tuple[list[RunStatus], Counter[tuple[s
     )
 
 
-def _counts(found: Sequence[RunStatus]) -> str:
-    counts = {state: sum(s.state == state for s in found) for state in STATES}
-    text = "  ".join(f"{count} {state}" for state, count in counts.items() if count)
+def counts(found: Sequence[RunStatus]) -> str:
+    """Say how many runs are in which state, and about how long those that are left will take."""
+    numbers = {state: sum(s.state == state for s in found) for state in STATES}
+    text = "  ".join(f"{count} {state}" for state, count in numbers.items() if count)
     running = [s.seconds for s in found if s.state == "running" and s.seconds is not None]
     left = sum(s.state in ("pending", "preempted", "running") for s in found)
     to_go = ""

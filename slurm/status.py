@@ -80,5 +80,8 @@ def _unfinished(run_id: str, label: str, store: Store, now: float) -> RunStatus:
     if not held:
         return status
     made = max(step, holder.step if holder else 0, lines[-1].step if lines else 0)
-    status = replace(status, state="running", step=made, alive=True)
-    return replace(status, seconds=holder.remaining, job=holder.job) if holder else status
+    left = holder.remaining if holder else None
+    if lines and lines[-1].step:  # told every epoch, where leases are renewed every few seconds
+        left = lines[-1].seconds / lines[-1].step * max(0, total - made)
+    job = holder.job if holder else ""
+    return replace(status, state="running", step=made, seconds=left, job=job, alive=True)

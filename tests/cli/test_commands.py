@@ -17,9 +17,13 @@ import sambench.cli.status as status
 import sambench.cli.watch as watch
 from sambench import cli
 from sambench.benchmarks.spec import RunSpec
+from sambench.benchmarks.suites.preregistration import preregister
+from sambench.benchmarks.suites.suite import load_suite
+from sambench.benchmarks.training.run import run_spec
 from sambench.cli.describe import LISTS
 from sambench.errors import SambenchError
-from sambench.results.records.epochs import EpochLine
+from sambench.results.records.epochs import EpochLine, EpochWriter
+from sambench.results.records.lease import Lease
 from sambench.results.records.store import Store
 from sambench.slurm.run_status import RunStatus
 from sambench.variants import list_variants
@@ -246,6 +250,35 @@ def test_an_interrupted_watch_leaves_without_a_word(tmp_path, monkeypatch):
         assert "2 pending" in sambench("status", tmp_path / "two.toml", "--results", tmp_path, "--watch")
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("words", [[], ["two"]])
+def test_live_curves_are_drawn_until_the_runs_have_ended(words, tmp_path, monkeypatch):
+    (tmp_path / "two.toml").write_text(SUITE.replace("epochs = 1", "epochs = 2"))
+    suite, store = load_suite(str(tmp_path / "two.toml")), Store(tmp_path)
+    preregister(suite, store, "sambench launch two")
+    done, going = (run_spec(spec, Store(tmp_path / "made")) for spec in suite.specs)
+    store.write(done)
+    drawn = []
+    monkeypatch.setattr("sambench.results.plots.style.save", lambda figure, stem: drawn.append(figure) or (stem, stem))
+    with Lease(folder := store.checkpoints(going.run_id)) as lease:
+        lines = EpochWriter(folder, "sam seed 0", 2, 6, going.curve[:1])
+        turns = [lambda: lines.append(going.curve[1]), lambda: (store.write(going), lease.release())]
+        monkeypatch.setattr(watch.time, "sleep", lambda seconds: turns.pop(0)() if turns else None)
+        text = sambench("plot", *words, "--live", "--results", tmp_path)
+    titles = [figure.get_suptitle() for figure in drawn]
+    names = [{text.get_text() for text in figure.axes[0].texts} for figure in drawn]
+    assert text.startswith(f"{tmp_path / 'figures' / 'live'}\n")
+    assert [title.removeprefix("two: ")[:22] for title in titles] == 2 * ["2 runs: 1 done  1 runn"] + ["2 runs: 2 done"]
+    assert [{name.partition(" (")[2] for name in shown} for shown in names] == [
+        {"", "1 epochs so far)"}, {"", "2 epochs so far)"}, {""},
+    ]  # fmt: skip
+
+
+def test_live_curves_need_a_run_under_way_or_a_suite(tmp_path):
+    assert "no run is under way" in sambench("plot", "--live", "--results", tmp_path, code=2)
+    assert "unknown suite of these results 'two'" in sambench("plot", "two", "--live", "--results", tmp_path, code=2)
+    assert "--kind has no effect" in sambench("plot", "--live", "--kind", "error", "--results", tmp_path, code=2)
 
 
 # a shell starts what runs in its background deaf to SIGINT, and these tests may be run there
