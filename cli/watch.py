@@ -104,7 +104,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
     Example:
         >>> sparkline([4, 3, 2, 1], 8)
-        '█▅▃▁'
+        '█▆▃▁'
     """
     if len(values) > width:
         values = [values[(i + 1) * len(values) // width - 1] for i in range(width)]
