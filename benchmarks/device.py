@@ -47,6 +47,39 @@ def generator_of(device: "torch.device") -> "torch.Generator":
     return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
 
 
+def pick_gpus(wanted: "tuple[int, ...] | None" = None) -> tuple[int, ...]:
+    """Return the numbers of GPUs that this process sees, all or those wanted; ``CUDA_VISIBLE_DEVICES`` hides the rest.
+
+    Raises:
+        ConfigError: one that is wanted is not there, or is named twice.
+    """
+    import torch
+
+    seen = tuple(range(torch.cuda.device_count()))
+    if wanted is None:
+        return seen
+    if bad := [number for number in wanted if number not in seen]:
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        where = "here" if hidden is None else f"under CUDA_VISIBLE_DEVICES={hidden}"
+        raise ConfigError(f"there is no GPU {bad[0]} {where}; valid: {', '.join(map(str, seen)) or 'none'}")
+    if len({*wanted}) < len(wanted) or not wanted:
+        raise ConfigError(f"gpus={','.join(map(str, wanted))} is not valid: name each GPU once, as in 0,2")
+    return wanted
+
+
+@contextmanager
+def only_gpus(numbers: tuple[int, ...]) -> Iterator[None]:
+    """Let processes that this one starts inside the block see these GPUs only, of those that it sees itself."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = before.split(",") if before else [str(number) for number in range(max(numbers) + 1)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names[number] for number in numbers)
+    try:
+        yield
+    finally:
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+        os.environ.update({} if before is None else {"CUDA_VISIBLE_DEVICES": before})
+
+
 def cores() -> int:
     """Number of CPU cores that this process may use: those that ``taskset``, a container or SLURM left to it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

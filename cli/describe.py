@@ -90,6 +90,7 @@ KINDS = {
     "studies": Kind("benchmarks.studying.registry:STUDIES"),
     "strategies": Kind("benchmarks.tuning.strategies:STRATEGIES"),
     "executors": Kind("slurm.executor:EXECUTORS"),
+    "loggers": Kind("benchmarks.training.loggers:LOGGERS"),
 }
 """What is found by name through a registry."""
 

@@ -1,5 +1,6 @@
 """Options that say where the runs of a suite are made: here, or as the jobs of a cluster."""
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,8 +52,18 @@ def read_executor(
             read[key.strip().lstrip("-")] = value.strip() if equals else True
         asked = {**options, "extra": read} | ({} if device == "auto" else {"device": device})
         return make_executor(on, profile=load_profile(profile, asked), tell=say)
-    idle = [f"--{option.replace('_', '-')}" for option in options if option != "threads"]
+    here = {"threads", "gpus", "runs_per_gpu", "devices"}
+    idle = [f"--{option.replace('_', '-')}" for option in options if option not in here]
     idle += (["--profile"] if profile else []) + (["--extra"] if extra else [])
     if idle:
         raise ConfigError(f"{', '.join(idle)} means something on a cluster only; add --on slurm, or leave it out")
-    return make_executor(on, device_name=device, threads=options.get("threads", 1), workers=workers)
+    numbers = {name: _whole(name, text) for name, text in options.items() if name != "gpus"}
+    gpus = tuple(_whole("gpus", part, least=0) for part in options["gpus"].split(",")) if "gpus" in options else None
+    return make_executor(on, device_name=device, workers=workers, gpus=gpus, **numbers)
+
+
+def _whole(name: str, text: str, least: int = 1) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text.strip()) or int(text) < least:
+        form = "the numbers of GPUs, as in 0,2" if name == "gpus" else "a whole number from 1 on"
+        raise ConfigError(f"--{name.replace('_', '-')} {text!r} is not valid here: write {form}")
+    return int(text)

@@ -64,6 +64,15 @@ Keeping = Annotated[
     ),
 ]
 
+Logging = Annotated[
+    str,
+    typer.Option(
+        "--log",
+        metavar="NAMES",
+        help="tell the epochs to these loggers, with commas between them: tensorboard, wandb (offline), or a plug-in's",
+    ),
+]
+
 
 def open_suite(suite: SuiteName, source: Sources = None) -> "Suite":
     """Read a suite whose data sets lie where ``--source`` says."""

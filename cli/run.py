@@ -14,6 +14,7 @@ from ..benchmarks.precision import best_precision
 from ..benchmarks.resolve import make_spec
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.training.keeping import Keep, read_model
+from ..benchmarks.training.loggers import check_loggers
 from ..benchmarks.training.made_with import outdated
 from ..benchmarks.training.run import run_spec_in_group
 from ..benchmarks.training.signals import note_signals
@@ -24,7 +25,7 @@ from ..results.records.store import Store
 from .console import err, facts, out, say
 from .describe import outcome
 from .model_options import model_options, read_fields, read_settings
-from .options import RESULTS, Anew, DataRoot, Device, Every, Keeping, Plugins, Results
+from .options import RESULTS, Anew, DataRoot, Device, Every, Keeping, Logging, Plugins, Results
 from .progress import run_progress
 
 Settings = Annotated[
@@ -54,6 +55,7 @@ def run(
     checkpoint_seconds: Every = 60.0,
     anew: Anew = False,
     keep: Keeping = "",
+    log: Logging = "",
 ) -> None:
     """Train one run and write its record. A run that is in the store is shown; an interrupted one resumes.
 
@@ -77,6 +79,7 @@ def run(
     store, kept = Store(results), Keep.parse(keep) if keep else None
     if kept is not None:
         kept.epochs(spec.epochs)
+    check_loggers(log)
     if anew and environment is None:
         for run_id in outdated([(spec, source)], store):
             store.retire(run_id)
@@ -98,6 +101,7 @@ def run(
             checkpoint_seconds=checkpoint_seconds,
             watch=watch,
             keep=kept,
+            log_to=log,
         )
     if not is_main_process:
         return

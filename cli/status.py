@@ -1,12 +1,11 @@
 """``sambench status``: the state of every run of a suite."""
 
-import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.live import Live
 from rich.table import Table
 
 from .. import units
@@ -20,6 +19,7 @@ from ..slurm.run_status import STATES, RunStatus
 from ..slurm.status import run_statuses
 from .console import grid, out, say
 from .options import RESULTS, Plugins, Results, Sources, SuiteName
+from .watch import watch as watch_runs
 
 MAX_LISTED_PER_STATE = 40
 """Runs of one state, for one reason, that are listed one by one without ``--all``."""
@@ -30,30 +30,28 @@ def status(
     results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
-    watch: Annotated[bool, typer.Option("--watch", help="show it anew every few seconds until all have ended")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="a line a run, with its curve, until all have ended or none is made",
+        ),
+    ] = False,
     all_: Annotated[bool, typer.Option("--all", help="list every run, also those that are done or alike")] = False,
 ) -> None:
     """Show the state of every run of a suite."""
     index, store = suite_index(suite, source or (), plugin or ()), Store(results)
-    found = run_statuses(index, store)
     if final := tuned_as(suite, results):
         say(f"the runs of {index.name} are those of its tuned suite: {command('status', str(final), results)}")
-    if not watch:
+    if watch:
+        found = watch_runs(lambda: run_statuses(index, store), counts)
+    else:
+        found = run_statuses(index, store)
         if (table := _status_table(found, all_)).row_count:
             out.print(table)
-        say(_counts(found))
-        if any(s.state in ("failed", "lost") for s in found) and (full := tell_full(results)):
-            say(full)
-        return
-    with Live(console=out, auto_refresh=False) as live:
-        while True:
-            table = _status_table(found, all_, most=out.height - 4)
-            table.caption = _counts(found)
-            live.update(table, refresh=True)
-            if not any(s.alive for s in found):
-                return
-            time.sleep(3)
-            found = run_statuses(index, store)
+        say(counts(found))
+    if any(s.state in ("failed", "lost") for s in found) and (full := tell_full(results)):
+        say(full)
 
 
 def tuned_as(suite: str, results: Path) -> Path | None:
@@ -63,7 +61,7 @@ def tuned_as(suite: str, results: Path) -> Path | None:
     return final if "tuning" in content and final.is_file() else None
 
 
-def _status_table(found: list[RunStatus], all_: bool, most: int | None = None) -> Table:
+def _status_table(found: Sequence[RunStatus], all_: bool) -> Table:
     """Show the runs that ask for attention first; of runs that are alike, the first few and how many more there are."""
     order = {state: number for number, state in enumerate(("running", "preempted", "failed", "lost", "cancelled"))}
     shown = [s for s in found if all_ or s.state not in ("done", "pending") or s.text]
@@ -82,7 +80,7 @@ def _status_table(found: list[RunStatus], all_: bool, most: int | None = None) -
         for s in shown
     ]
     rows += [("", f"and {count:,} more", state, "", "", "", text) for (state, text), count in more.items()]
-    return grid(["run", "variant", "state", "step", "to go", "job", ""], rows[:most])
+    return grid(["run", "variant", "state", "step", "to go", "job", ""], rows)
 
 
 def _first_few(shown: list[RunStatus]) -> tuple[list[RunStatus], Counter[tuple[str, str]]]:
@@ -98,9 +96,10 @@ def _first_few(shown: list[RunStatus]) -> tuple[list[RunStatus], Counter[tuple[s
     )
 
 
-def _counts(found: list[RunStatus]) -> str:
-    counts = {state: sum(s.state == state for s in found) for state in STATES}
-    text = "  ".join(f"{count} {state}" for state, count in counts.items() if count)
+def counts(found: Sequence[RunStatus]) -> str:
+    """Say how many runs are in which state, and about how long those that are left will take."""
+    numbers = {state: sum(s.state == state for s in found) for state in STATES}
+    text = "  ".join(f"{count} {state}" for state, count in numbers.items() if count)
     running = [s.seconds for s in found if s.state == "running" and s.seconds is not None]
     left = sum(s.state in ("pending", "preempted", "running") for s in found)
     to_go = ""

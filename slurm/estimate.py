@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from ..datasets.source import Source
 from ..datasets.splits import train_ids
 from ..results.records.record import RunRecord
 from ..variants import get_info
+from .plan import Memory
 
 Shape = tuple[int, int, int]
 Workload = tuple[str, str, str, int, str, bool, int]
@@ -102,6 +104,26 @@ def checkpoint_bytes(spec: RunSpec, classes: int) -> int:
     """Estimate the size of two checkpoints of a run: weights, momentum, and what the variant keeps, in fp32."""
     copies = 2 + get_info(spec.variant).state
     return int(2 * 4 * copies * models.parameters_of(spec.model, classes=classes, norm=spec.norm))
+
+
+def memory_bytes(spec: RunSpec, shape: Shape, classes: int, count: int) -> Memory:
+    """Estimate what a run takes of the memory of a GPU, from shapes alone.
+
+    Args:
+        spec: the resolved spec of the run.
+        shape: channels, height and width of the images.
+        classes: number of classes.
+        count: training samples, which are on the GPU as uint8.
+    """
+    channels, size, _ = shape
+    network = {"classes": classes, "channels": channels, "image_size": size, "norm": spec.norm}
+    info = get_info(spec.variant)
+    copies = 3 + ("adam" in spec.base) + info.state + info.transient  # weights, gradients, momentum; second moments
+    fixed = 4 * copies * models.parameters_of(spec.model, **network) + count * channels * size * size
+    activations = 0
+    with suppress(Exception):  # a model of a plug-in that looks at values: its weights are counted
+        activations = models.activation_bytes_of(spec.model, batch=-(-spec.batch_size // spec.accumulate), **network)
+    return Memory(int(fixed), activations // (2 if spec.precision in ("bf16", "fp16") else 1))
 
 
 def model_bytes(spec: RunSpec, shape: Shape, classes: int) -> int:

@@ -6,16 +6,18 @@ knows nothing else of them.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import torch
 
 from .. import units
-from ..benchmarks.device import cores, pick_device
+from ..benchmarks.device import cores, pick_device, pick_gpus
 from ..benchmarks.precision import best_precision
 from ..benchmarks.suites.calibration import check_device
 from ..benchmarks.training.environment import describe_environment
+from ..errors import ConfigError
 from ..registry import Registry
 from .cluster import commands
 from .cluster.packing import Packed, pack
@@ -91,22 +93,53 @@ class _Here:
         device_name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         threads: CPU threads of one run; the same number gives the same bits.
         workers: runs at a time; None chooses, see ``at_once``.
+        gpus: numbers of the GPUs to use, of those that ``CUDA_VISIBLE_DEVICES`` leaves; None for all.
+        runs_per_gpu: runs at a time on one GPU.
+        devices: devices that train one run together, one process each.
+
+    Raises:
+        ConfigError: what is said of GPUs cannot be had here.
     """
 
     device_name: str = "auto"
     threads: int = 1
     workers: int | None = None
+    gpus: tuple[int, ...] | None = None
+    runs_per_gpu: int = 1
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        cards = self.cards
+        if not cards and (self.gpus or self.runs_per_gpu > 1):
+            raise ConfigError(
+                f"gpus and runs_per_gpu mean nothing on device {self.device_name!r}, which is no set of GPUs here; "
+                "--workers says how many runs are made at a time"
+            )
+        if self.devices > 1 and (self.runs_per_gpu > 1 or self.device_name not in ("auto", "cuda", "cpu")):
+            raise ConfigError(
+                f"a run on {self.devices} devices has them for itself: leave runs_per_gpu at 1, and device at auto, "
+                "cuda or cpu"
+            )
+        if cards and self.devices > len(cards):
+            raise ConfigError(f"a run on {self.devices} devices needs {self.devices} GPUs; there are {len(cards)}")
+
+    @cached_property
+    def cards(self) -> tuple[int, ...]:
+        """Numbers of the GPUs that runs are spread over: none on the CPU, or where one GPU is the device."""
+        return pick_gpus(self.gpus) if self.device_name in ("auto", "cuda") else ()
 
     @property
     def at_once(self) -> int:
-        """Runs at a time: one per core, at most four, as a small model uses one core well and memory is shared."""
-        return self.workers or min(4, cores())
+        """Runs at a time: on GPUs as many as there are, times ``runs_per_gpu``; else one per core, at most four, as a
+        small model uses one core well and memory is shared."""
+        places = len(self.cards) * self.runs_per_gpu or min(4, cores())
+        return self.workers or max(1, places // self.devices)
 
     def fit(self, options: RunOptions) -> RunOptions:
-        return replace(options, device=self.device_name, threads=self.threads)
+        return replace(options, device=self.device_name, threads=self.threads, devices=self.devices, gpus=self.cards)
 
     def alone(self, threads: int) -> Self:
-        return replace(self, workers=1, threads=threads)
+        return replace(self, workers=1, threads=threads, runs_per_gpu=1)
 
     def device(self) -> torch.device:
         return pick_device(self.device_name)
@@ -114,6 +147,8 @@ class _Here:
     def describe(self, plan: Plan) -> list[tuple[str, str]]:
         return [
             (f"with {self.at_once} at a time", f"about {units.duration(plan.wall_seconds(self.at_once))}"),
+            *([("GPUs", ", ".join(map(str, self.cards)))] if self.cards else []),
+            *_memory(plan, self.runs_per_gpu, self.devices),
             ("disk", units.size(disk_bytes(plan, self.at_once))),
             *self._emulated(plan),
         ]
@@ -129,6 +164,17 @@ class _Here:
     def check(self, plan: Plan, results: Path) -> None:
         check_device(plan.suite, describe_environment(self.device()), self.threads)
         check_room(results, disk_bytes(plan, self.at_once))
+
+
+def _memory(plan: Plan, runs_per_gpu: int, devices: int) -> list[tuple[str, str]]:
+    """Say what the largest run takes of a GPU, as far as shapes tell it."""
+    if plan.memory is None:
+        return []
+    fixed, activations = plan.memory.fixed, plan.memory.activations // devices
+    parts = f"{units.size(fixed)} weights, gradients, state and data, {units.size(activations)} activations"
+    times = f", {runs_per_gpu} runs at a time" if runs_per_gpu > 1 else ""
+    total = units.size(runs_per_gpu * (fixed + activations))
+    return [("memory of a GPU", f"about {total}{times} ({parts}), by shapes; CUDA and its workspaces come on top")]
 
 
 @EXECUTORS.register
@@ -199,6 +245,7 @@ class SlurmExecutor:
             ("GPU hours" if profile.charged_gpus else "job hours", f"{needs.device_hours:,.1f}"),
             ("wall-clock time", f"{units.duration(needs.seconds)} at best, {profile.array_parallelism} jobs at a time"),
             (f"time limit {profile.time}", fits),
+            *_memory(plan, profile.runs_per_gpu, profile.devices),
             ("disk", units.size(self._disk(plan))),
         ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..benchmarks.suites.preregistration import check_ready, preregister
 from ..benchmarks.suites.suite import Suite, load_suite
+from ..benchmarks.training.loggers import check_loggers
 from ..benchmarks.training.made_with import outdated
 from ..errors import Interrupted, SambenchError
 from ..results.records.lease import lease_status
@@ -42,6 +43,7 @@ def launch_suite(
     plugins: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
     keep: str = "",
+    log_to: str = "",
     command: str = "",
     anew: bool = False,
     watch: Watch = silent,
@@ -61,6 +63,7 @@ def launch_suite(
         checkpoint_seconds: least time between two checkpoints of a run.
         keep: what of the weights is kept: ``weights``, or ``weights@0,10,50%`` with points on the way; by default what
             the suite says.
+        log_to: loggers that are told of the epochs (``tensorboard``, ``wandb``), with commas between them.
         command: what a reader would type to make the runs, for the manifest.
         anew: make again what was made or begun with other code; see :meth:`.Store.retire`.
         watch: shows the plan and what becomes of it.
@@ -85,9 +88,15 @@ def launch_suite(
     """
     store = store if isinstance(store, Store) else Store(store)
     options = RunOptions(
-        store.root, data_root=data_root, checkpoint_seconds=checkpoint_seconds, plugins=tuple(plugins), keep=keep
+        store.root,
+        data_root=data_root,
+        checkpoint_seconds=checkpoint_seconds,
+        plugins=tuple(plugins),
+        keep=keep,
+        log_to=log_to,
     )
     options.load_plugins()
+    check_loggers(log_to)
     suite = suite if isinstance(suite, Suite) else load_suite(str(suite))
     check_ready(suite, store)
     store.check_writable()

@@ -24,10 +24,12 @@ class RunOptions:
         device: device of the runs: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         threads: CPU threads of one process.
         devices: number of processes, one per device, that train one run together.
+        gpus: numbers of the GPUs that the workers of this machine share evenly; all, unless some are named.
         data_root: folder of downloaded data sets.
         checkpoint_seconds: least time between two checkpoints of a run.
         plugins: paths of Python files that register plug-ins.
         keep: what of the weights is kept, as ``--keep`` takes it; empty for nothing.
+        log_to: loggers that are told of the epochs, as ``--log`` takes them; empty for none.
         device_name: name of the only processor or GPU model that may make these runs; empty for any.
         host: hash of the only machine that may make them, where ``device_name`` is set.
     """
@@ -37,10 +39,12 @@ class RunOptions:
     device: str = "auto"
     threads: int = 1
     devices: int = 1
+    gpus: tuple[int, ...] = ()
     data_root: str | None = None
     checkpoint_seconds: float = 60.0
     plugins: tuple[str, ...] = ()
     keep: str = ""
+    log_to: str = ""
     device_name: str = ""
     host: str = ""
 
@@ -73,11 +77,13 @@ class RunOptions:
         """Set threads and load plug-ins in this process; return the device of a worker (GPUs are shared evenly)."""
         import torch
 
-        from ..benchmarks.device import pick_device
+        from ..benchmarks.device import pick_device, pick_gpus
 
         torch.set_num_threads(self.threads)
         self.load_plugins()
         device = pick_device(self.device)
-        if device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1:
-            return torch.device("cuda", worker % torch.cuda.device_count())
+        if device.type == "cuda" and device.index is None:
+            gpus = self.gpus or pick_gpus()
+            device = torch.device("cuda", gpus[worker % len(gpus)])
+            torch.cuda.set_device(device)  # else what names no GPU would take some of the first one's memory
         return device

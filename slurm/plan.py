@@ -1,8 +1,9 @@
 """The plan of a suite: the runs that are missing, what they cost and how long they take. Pure data."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..datasets.source import Source
 
@@ -15,6 +16,18 @@ START_SECONDS = 8.0
 """What Python, torch and the data take until the first step of a process."""
 RUN_SECONDS = 1.0
 """What a run takes beside its training: model, measurements, checkpoint, record."""
+
+
+class Memory(NamedTuple):
+    """What a run takes of the memory of a GPU, in bytes, estimated from shapes; workspaces and CUDA's own come on top.
+
+    Attributes:
+        fixed: weights, gradients, the state of optimizer and variant, and the data.
+        activations: what a forward pass keeps for its backward pass.
+    """
+
+    fixed: int
+    activations: int
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,18 @@ class Planned:
     forward_evaluations: float
     seconds: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what :meth:`from_json` reads; a relative place of data is taken from the present folder."""
+        source = self.source and asdict(self.source.below(Path.cwd()))
+        return {**vars(self), "spec": self.spec.model_dump(mode="json"), "source": source}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Planned":
+        from ..benchmarks.spec import RunSpec  # torch, for what a spec refers to
+
+        spec, source = RunSpec.model_validate(content["spec"]), content["source"]
+        return cls(**{**content, "spec": spec, "source": Source(**source) if source else None})
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,6 +77,7 @@ class Plan:
         record_bytes: disk space of all records to come, in bytes.
         outdated: number of runs that were made or begun with other code than that of today.
         model_bytes: disk space of the models that will be kept, in bytes.
+        memory: of the run that takes most of a GPU; None where runs are made on no GPU.
     """
 
     suite: "Suite"
@@ -63,6 +89,7 @@ class Plan:
     record_bytes: int = 0
     outdated: int = 0
     model_bytes: int = 0
+    memory: Memory | None = None
 
     @cached_property
     def gradient_evaluations(self) -> float:

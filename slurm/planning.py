@@ -18,7 +18,7 @@ from ..results.records.store import Store
 from ..variants import AVERAGES, HOOKS, get_info
 from . import estimate
 from .estimate import Workload
-from .plan import Plan, Planned
+from .plan import Memory, Plan, Planned
 
 
 def make_plan(
@@ -54,6 +54,7 @@ def make_plan(
     data: dict[str, tuple[estimate.Shape, int, Tensor]] = {}
     counts: dict[tuple[str, str, int | None, float, int], int] = {}
     runs, checkpoints, records, kept = [], 0, 0, 0
+    memory: Memory | None = None
     for run_id, spec in ids.items():
         if run_id in done or run_id in elsewhere:
             continue
@@ -81,6 +82,8 @@ def make_plan(
         seconds = speeds[key][0] * (gradients + forwards / 3)
         runs.append(Planned(spec, source, timeline.start(spec.epochs), gradients, forwards, seconds))
         checkpoints = max(checkpoints, estimate.checkpoint_bytes(spec, classes))
+        if device.type == "cuda":
+            memory = max(memory or Memory(0, 0), estimate.memory_bytes(spec, shape, classes, counts[chosen]), key=sum)
         records += estimate.record_bytes(spec)
         if keep is not None:
             kept += (1 + len(keep.epochs(spec.epochs))) * estimate.model_bytes(spec, shape, classes)
@@ -94,6 +97,7 @@ def make_plan(
         record_bytes=records,
         outdated=len(outdated(((spec, suite.source(spec)) for spec in suite.specs), store)),
         model_bytes=kept,
+        memory=memory,
     )
 
 

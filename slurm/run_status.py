@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..results.records.epochs import EpochLine
+
 STATES = ("done", "diverged", "failed", "running", "preempted", "pending", "lost", "cancelled")
 
 
@@ -19,6 +21,7 @@ class RunStatus:
         job: SLURM's id of the job that makes it, or made it last.
         text: the reason of the state, for people.
         alive: whether a process makes it, or a job that waits or runs will.
+        curve: the epochs that it has made, while it has no record.
     """
 
     run_id: str
@@ -30,3 +33,4 @@ class RunStatus:
     job: str = ""
     text: str = ""
     alive: bool = False
+    curve: tuple[EpochLine, ...] = ()

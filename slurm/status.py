@@ -2,10 +2,12 @@
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..benchmarks.suites.index import SuiteIndex
 from ..benchmarks.training.checkpoint import Checkpoints
+from ..results.records.epochs import EPOCHS, read_epochs
 from ..results.records.lease import filesystem_time, lease_status
 from ..results.records.store import Store
 from .cluster.queue import Queue, deciding_job, from_queue, last_jobs
@@ -69,11 +71,17 @@ def _started(store: Store) -> set[str]:
 def _unfinished(run_id: str, label: str, store: Store, now: float) -> RunStatus:
     folder = store.checkpoints(run_id)
     held, holder = lease_status(folder, now)
+    lines, others = read_epochs(folder)
     step = Checkpoints(folder, run_id, fingerprint="").newest_step()
-    total = holder.total if holder else 0
-    if held:
-        step = max(step, holder.step if holder else 0)
-        return RunStatus(
-            run_id, label, "running", step, total, holder and holder.remaining, holder.job if holder else "", alive=True
-        )
-    return RunStatus(run_id, label, "preempted" if step else "pending", step, total)
+    total = lines[-1].steps if lines else holder.total if holder else 0
+    text = f"{others} lines of its {EPOCHS} are none" if others else ""
+    state = "preempted" if step else "pending"
+    status = RunStatus(run_id, label, state, step, total, text=text, curve=tuple(lines))
+    if not held:
+        return status
+    made = max(step, holder.step if holder else 0, lines[-1].step if lines else 0)
+    left = holder.remaining if holder else None
+    if lines and lines[-1].step:  # told every epoch, where leases are renewed every few seconds
+        left = lines[-1].seconds / lines[-1].step * max(0, total - made)
+    job = holder.job if holder else ""
+    return replace(status, state="running", step=made, seconds=left, job=job, alive=True)

@@ -7,6 +7,7 @@ from ..benchmarks.training.run import run_spec
 from ..errors import Interrupted, SambenchError
 from ..results.records.lease import Held, LeaseLost
 from ..results.records.store import Store
+from .device_group import run_on_devices
 from .events import Listen, RunEvent, report_steps
 from .options import RunOptions
 from .plan import Planned
@@ -17,6 +18,8 @@ def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Lis
     try:
         listen(RunEvent("started", worker, run))
         options.check(device)
+        if options.devices > 1:
+            return run_on_devices(run, options, listen, worker)
         record = run_spec(
             run.spec,
             Store(options.results),
@@ -26,6 +29,7 @@ def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Lis
             checkpoint_seconds=options.checkpoint_seconds,
             watch=report_steps(listen, worker, run),
             keep=options.what_to_keep(),
+            log_to=options.log_to,
         )
         return RunEvent(record.status, worker, run, record.counters.steps, record.error or "")
     except Interrupted as stop:

@@ -29,12 +29,13 @@ STOP_TIMEOUT_SECONDS = 300
 """Time for a step and a checkpoint after a signal; then a process is killed."""
 
 
-def run_under_torchrun(devices: int, arguments: Sequence[str]) -> None:
+def run_under_torchrun(devices: int, arguments: Sequence[str], module: str = "sambench") -> None:
     """Run ``python -m sambench`` with these arguments in a process for each device, until all have ended.
 
     Args:
         devices: number of processes; on the CPU they share the cores.
         arguments: of the command line, ``["run", "--variant", "sam", ...]``.
+        module: another module to run than the command line.
 
     Raises:
         SambenchError: what the processes refused.
@@ -49,7 +50,7 @@ def run_under_torchrun(devices: int, arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="sambench-") as folder:
         options = [f"--nproc-per-node={devices}", f"--log-dir={folder}", f"--signals-to-handle={','.join(heard)}"]
         try:
-            run(parse_args(["--standalone", "--local-addr=127.0.0.1", *options, "-m", "sambench", *arguments]))
+            run(parse_args(["--standalone", "--local-addr=127.0.0.1", *options, "-m", module, *arguments]))
         except (ChildFailedError, SignalException) as end:
             raise _reason(devices, getattr(end, "failures", {}), Path(folder)) from None
         finally:

@@ -157,6 +157,30 @@ def state_bytes_of(name: str, *, classes: int, channels: int = 3, image_size: in
     return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
 
 
+@cache
+def activation_bytes_of(
+    name: str, *, batch: int, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch"
+) -> int:
+    """Count the float32 bytes that a forward pass keeps for its backward pass, without computing it; as :func:`build`.
+
+    Args:
+        batch: number of images of the pass.
+    """
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage()
+        return tensor
+
+    with _private_stream(0), torch.device("meta"):
+        network = _construct(name, Task(classes, channels, image_size, norm))
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            logits = network(torch.zeros(batch, channels, image_size, image_size))
+            nn.functional.cross_entropy(logits, torch.zeros(batch, dtype=torch.long))
+    own = {tensor.untyped_storage()._cdata for tensor in (*network.parameters(), *network.buffers())}
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
+
+
 def _construct(name: str, task: Task) -> nn.Module:
     info, parameters = MODELS.resolve(name)
     if task.norm not in info.norms:

@@ -16,6 +16,7 @@ from ...atomic import atomic_write_bytes, remove_leftovers
 from ...errors import StateError
 from ...plain_text import printable
 from ...reading import read_bytes
+from ...results.records.epochs import EPOCHS
 from ...results.records.lease import Lease, lease_status
 
 MADE_WITH = "made_with.json"
@@ -55,7 +56,11 @@ class Checkpoints:
         with Lease(self.folder) as self.lease:
             remove_leftovers(self.folder)
             for name in sorted(os.listdir(self.folder)):
-                if not _NAME.fullmatch(name) and name != MADE_WITH and not name.startswith((".", "lease-")):
+                if (
+                    not _NAME.fullmatch(name)
+                    and name not in (MADE_WITH, EPOCHS)
+                    and not name.startswith((".", "lease-"))
+                ):
                     log.warning("%s is no checkpoint of a run: it is left alone", printable(str(self.folder / name)))
             yield self.lease
 
@@ -148,7 +153,9 @@ class Checkpoints:
         for path in self._files():
             with suppress(OSError):  # a folder of that name is nobody's checkpoint
                 path.unlink()
-        (self.folder / MADE_WITH).unlink(missing_ok=True)
+        for name in (MADE_WITH, EPOCHS):
+            with suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
         if self.lease is not None:
             self.lease.release()
 

@@ -13,6 +13,7 @@ from ...datasets import Dataset, load
 from ...datasets.registry import check_name
 from ...datasets.source import Source
 from ...errors import SambenchError, StateError
+from ...results.records.epochs import EPOCHS, EpochWriter
 from ...results.records.lease import Lease
 from ...results.records.record import Counters, RunRecord, Timing
 from ...results.records.store import Store
@@ -29,6 +30,7 @@ from .behaviour import behaviour_of
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .keeping import Keep, Keeper
+from .loggers import Loggers, open_loggers
 from .loop import Diverged, train
 from .made_with import WAY_OUT, changed_since, made_with, plugin_sources
 from .made_with import begin as begin_with
@@ -50,6 +52,7 @@ def run_spec(
     watch: Callable[[TrainState], Advance] = lambda run: lambda run: None,
     process_group: ProcessGroup = SINGLE_PROCESS,
     keep: Keep | None = None,
+    log_to: str = "",
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
@@ -66,6 +69,7 @@ def run_spec(
         watch: called with the fresh or resumed run; returns a function that is called after every step.
         process_group: the processes that make this run together.
         keep: what of its weights is kept beside the record.
+        log_to: loggers that are told of its epochs, with commas between them; see :mod:`.loggers`.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
@@ -95,8 +99,10 @@ def run_spec(
         claim.enter_context(arithmetic(spec.precision, device or torch.device("cpu")))
         run = _begun(checkpoints, lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group))
         keeper = Keeper(keep, store, run, checkpoints.verify)
+        about = (spec.model_dump(mode="json"), spec.label(), spec.run_id, store.root)
+        loggers = claim.enter_context(open_loggers(log_to if checkpoints.lease else "", *about, run.curve))
         try:
-            advance = keeper.watching(_reporting(run, checkpoints.lease, watch(run)))
+            advance = keeper.watching(_reporting(run, checkpoints.lease, loggers, watch(run)))
             train(run, checkpoints, advance=advance)
             record = make_record(run, dataset, location, "completed", measurement=run.final_measurement(keeper.final))
         except Diverged as error:
@@ -109,11 +115,14 @@ def run_spec(
             if process_group.is_main_process:
                 checkpoints.verify()
                 store.write(make_record(run, dataset, location, "failed", reason))
+                with contextlib.suppress(OSError):  # the record has them
+                    (checkpoints.folder / EPOCHS).unlink(missing_ok=True)
             raise
 
         def end() -> RunRecord:
             checkpoints.verify()
             store.write(record)
+            loggers.finish(record)
             checkpoints.clear()
             return record
 
@@ -172,14 +181,21 @@ def _begun(checkpoints: Checkpoints, make: Callable[[], TrainState]) -> TrainSta
     return run
 
 
-def _reporting(run: TrainState, lease: Lease | None, tell: Advance) -> Advance:
-    """Write into the lease, which the main process has, which step the run is at, and pass the step on to ``tell``."""
+def _reporting(run: TrainState, lease: Lease | None, loggers: Loggers, tell: Advance) -> Advance:
+    """Write which step the run is at into the lease, which the main process has, and tell whoever is told of epochs."""
     if lease is None:
         return tell
     lease.first, lease.total = run.step, run.oracle.total_steps
+    told = len(run.curve)
+    lines = EpochWriter(lease.folder, run.spec.label(), run.spec.epochs, lease.total, run.curve)
 
     def advance(state: TrainState) -> None:
+        nonlocal told
         lease.step = state.step
+        if told < len(state.curve):
+            lines.append(state.curve[-1])
+            loggers.epoch(state.curve[-1])
+            told += 1
         tell(state)
 
     return advance

@@ -13,6 +13,7 @@ from ...atomic import atomic_write_bytes, check_writable, make_folder, remove_le
 from ...errors import StateError, explain
 from ...plain_text import printable
 from ...reading import read_bytes
+from .epochs import EPOCHS
 from .lease import lease_status
 from .record import RunRecord
 
@@ -61,7 +62,7 @@ class Store:
     ======================================  ===========================================================
     ``root/runs/<run_id>.json``             the run's record, final: completed or diverged, never changed
     ``root/runs/<run_id>.failed.json``      its last failed attempt, until an attempt succeeds
-    ``root/checkpoints/<run_id>/``          leases and checkpoints of a run in progress
+    ``root/checkpoints/<run_id>/``          leases, checkpoints and epochs of a run in progress
     ``root/replaced/<run_id>-<n>.json``     records that a run had before it was made anew
     ======================================  ===========================================================
 
@@ -186,7 +187,7 @@ class Store:
         folder = self.checkpoints(run_id)
         if lease_status(folder)[0]:
             raise StateError(f"run {run_id[:12]} is being made; stop it, or wait for it, before it is made anew")
-        for path in (*folder.glob("step-*.pt"), folder / "made_with.json"):
+        for path in (*folder.glob("step-*.pt"), folder / "made_with.json", folder / EPOCHS):
             path.unlink(missing_ok=True)
         if self.has(run_id):
             make_folder(replaced := self.root / "replaced")

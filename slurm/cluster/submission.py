@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from ...atomic import atomic_write_bytes, make_folder, write_failure
-from ...datasets.source import Source
 from ...errors import StateError
 from ..options import RunOptions
 from ..plan import Planned
@@ -139,7 +138,7 @@ class Submission:
         with (self.folder / "runs.jsonl").open("rb") as file:
             for offset, length in spans:
                 file.seek(offset)
-                runs.append(_planned(json.loads(file.read(length))))
+                runs.append(Planned.from_json(json.loads(file.read(length))))
         return tuple(runs)
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
@@ -211,7 +210,7 @@ def write_submission(
     for job in jobs:
         places = []
         for run in job.runs:
-            line = json.dumps(_content(run)).encode() + b"\n"
+            line = json.dumps(run.to_json()).encode() + b"\n"
             places.append((offset, len(line)))
             lines.append(line)
             offset += len(line)
@@ -227,15 +226,3 @@ def write_submission(
     atomic_write_bytes(launch.folder / "jobs.json", json.dumps(ids).encode())
     atomic_write_bytes(launch.folder / "launch.json", json.dumps(about, indent=1).encode())
     return spans
-
-
-def _content(run: Planned) -> dict[str, Any]:
-    source = run.source and asdict(run.source.below(Path.cwd()))
-    return {**vars(run), "spec": run.spec.model_dump(mode="json"), "source": source}
-
-
-def _planned(content: dict[str, Any]) -> Planned:
-    from ...benchmarks.spec import RunSpec  # torch, for what a spec refers to
-
-    spec, source = RunSpec.model_validate(content.pop("spec")), content.pop("source")
-    return Planned(spec, Source(**source) if source else None, **content)

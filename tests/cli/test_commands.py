@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,18 @@ from synthetic import build_record
 from typer.testing import CliRunner
 
 import sambench.cli.status as status
+import sambench.cli.watch as watch
 from sambench import cli
 from sambench.benchmarks.spec import RunSpec
+from sambench.benchmarks.suites.preregistration import preregister
 from sambench.benchmarks.suites.suite import load_suite
+from sambench.benchmarks.training.run import run_spec
 from sambench.cli.describe import LISTS
 from sambench.errors import SambenchError
+from sambench.results.records.epochs import EpochLine, EpochWriter
+from sambench.results.records.lease import Lease
 from sambench.results.records.store import Store
-from sambench.slurm.status import RunStatus
+from sambench.slurm.run_status import RunStatus
 from sambench.variants import list_variants
 
 TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs", "1", "--device", "cpu"]
@@ -185,19 +191,94 @@ def test_files_that_are_not_what_they_should_be(tmp_path):
     assert "fails on import: SystemExit: 3" in sambench("list", "variants", "--plugin", leaves, code=2)
 
 
-def test_status_watches_until_nothing_is_under_way(tmp_path, monkeypatch):
+def look_by_look(tmp_path, monkeypatch, turns):
+    """Watch a suite of two runs whose states are these, look by look; return what it prints and how often it slept."""
     (tmp_path / "two.toml").write_text(SUITE)
-    suite, slept = load_suite(str(tmp_path / "two.toml")), []
-    sgd, sam = zip(suite.run_ids, suite.labels, strict=True)
-    running = RunStatus(*sgd, "running", step=1, total=3, seconds=60.0, alive=True)
-    turns = [[running, RunStatus(*sam, "pending")]]
-    turns.append([RunStatus(*sgd, "done"), RunStatus(*sam, "failed", text="no luck")])
-    monkeypatch.setattr(status, "run_statuses", lambda *_: turns.pop(0))
-    monkeypatch.setattr(status.time, "sleep", slept.append)
-    text = sambench("status", tmp_path / "two.toml", "--results", tmp_path, "--watch")
-    assert (len(slept), turns) == (1, [])
-    assert "no luck" in text
-    assert "2 runs: 1 done  1 failed" in text
+    slept = []
+    monkeypatch.setattr(status, "run_statuses", lambda *_: turns.pop(0) if len(turns) > 1 else turns[0])
+    monkeypatch.setattr(watch.time, "sleep", slept.append)
+    return sambench("status", tmp_path / "two.toml", "--results", tmp_path, "--watch"), len(slept)
+
+
+RUNNING = RunStatus("a" * 64, "sgd seed 0", "running", step=1, total=3, seconds=60.0, alive=True)
+WAITING = RunStatus("b" * 64, "sam seed 0", "pending")
+
+
+def test_status_watches_until_nothing_is_under_way(tmp_path, monkeypatch):
+    turns = [[RUNNING, WAITING], [replace(RUNNING, state="done"), replace(WAITING, state="failed", text="no luck")]]
+    text, looks = look_by_look(tmp_path, monkeypatch, turns)
+    assert looks == 1
+    assert [line.split() for line in text.splitlines()] == [
+        ["run", "variant", "state", "epoch", "loss", "acc", "curve"],
+        ["aaaaaaaa", "sgd", "seed", "0", "running", "step", "1/3", "60", "s"],
+        ["2", "runs:", "1", "running", "1", "pending;", "about", "2.5", "min", "to", "go", "at", "this", "pace"],
+        ["bbbbbbbb", "sam", "seed", "0", "failed", "no", "luck"],
+        ["2", "runs:", "1", "done", "1", "failed"],
+    ]
+
+
+def test_a_watch_gives_up_where_nobody_makes_the_runs(tmp_path, monkeypatch):
+    text, looks = look_by_look(tmp_path, monkeypatch, [[WAITING]])
+    assert looks == watch.IDLE_LOOKS
+    assert text.count("1 pending") == 1
+
+
+def test_a_watch_shows_a_line_a_run_in_eighty_columns():
+    lines = [
+        EpochLine(
+            epoch=epoch, step=epoch, gradient_evaluations=1.0, seconds=1.0, lr=0.1, train_loss=2.0 / epoch,
+            validation_loss=1.0 / epoch, validation_accuracy=1 - 0.5 / epoch, label="x", epochs=1000, steps=1000,
+        )
+        for epoch in range(1, 301)
+    ]  # fmt: skip
+    label = "unified_sam rho=0.1 lam=1-1/t + mesa seed 17"
+    runs = [replace(RUNNING, label=label, curve=tuple(lines), seconds=36000.0)] * 30
+    head, *shown, more = watch._view(runs, 80, 20)
+    assert head.split()[:3] == ["run", "variant", "state"]
+    assert (len(shown), more) == (18, "and 12 more")
+    assert max(map(len, shown)) <= 80
+    assert " 300/1000  0.007  99.8% █" in shown[0]
+    assert shown[0].endswith("▁ 10.0 h")
+    assert " seed 17 running" in shown[0]
+
+
+def test_an_interrupted_watch_leaves_without_a_word(tmp_path, monkeypatch):
+    (tmp_path / "two.toml").write_text(SUITE)
+    monkeypatch.setattr(watch.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert "2 pending" in sambench("status", tmp_path / "two.toml", "--results", tmp_path, "--watch")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("words", [[], ["two"]])
+def test_live_curves_are_drawn_until_the_runs_have_ended(words, tmp_path, monkeypatch):
+    (tmp_path / "two.toml").write_text(SUITE.replace("epochs = 1", "epochs = 2"))
+    suite, store = load_suite(str(tmp_path / "two.toml")), Store(tmp_path)
+    preregister(suite, store, "sambench launch two")
+    done, going = (run_spec(spec, Store(tmp_path / "made")) for spec in suite.specs)
+    store.write(done)
+    drawn = []
+    monkeypatch.setattr("sambench.results.plots.style.save", lambda figure, stem: drawn.append(figure) or (stem, stem))
+    with Lease(folder := store.checkpoints(going.run_id)) as lease:
+        lines = EpochWriter(folder, "sam seed 0", 2, 6, going.curve[:1])
+        turns = [lambda: lines.append(going.curve[1]), lambda: (store.write(going), lease.release())]
+        monkeypatch.setattr(watch.time, "sleep", lambda seconds: turns.pop(0)() if turns else None)
+        text = sambench("plot", *words, "--live", "--results", tmp_path)
+    titles = [figure.get_suptitle() for figure in drawn]
+    names = [{text.get_text() for text in figure.axes[0].texts} for figure in drawn]
+    assert text.startswith(f"{tmp_path / 'figures' / 'live'}\n")
+    assert [title.removeprefix("two: ")[:22] for title in titles] == 2 * ["2 runs: 1 done  1 runn"] + ["2 runs: 2 done"]
+    assert [{name.partition(" (")[2] for name in shown} for shown in names] == [
+        {"", "1 epochs so far)"}, {"", "2 epochs so far)"}, {""},
+    ]  # fmt: skip
+
+
+def test_live_curves_need_a_run_under_way_or_a_suite(tmp_path):
+    assert "no run is under way" in sambench("plot", "--live", "--results", tmp_path, code=2)
+    assert "unknown suite of these results 'two'" in sambench("plot", "two", "--live", "--results", tmp_path, code=2)
+    assert "--kind has no effect" in sambench("plot", "--live", "--kind", "error", "--results", tmp_path, code=2)
 
 
 # a shell starts what runs in its background deaf to SIGINT, and these tests may be run there

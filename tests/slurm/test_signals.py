@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,18 +29,19 @@ LIMIT = 120.0
 pytestmark = pytest.mark.slow  # each starts a launch with two workers
 
 
-@pytest.fixture
-def launched(tmp_path):
-    """Start a launch with two workers; wait until both train; return the process, the suite and its store."""
+@pytest.fixture(params=[["--workers", "2"]], ids=" ".join)
+def launched(request, tmp_path):
+    """Start a launch, of two workers; wait until all train; return the process, the suite and its store."""
     path, store = tmp_path / "long.toml", Store(tmp_path / "r")
     path.write_text(SUITE)
-    words = ["launch", path, "--workers", "2", "--device", "cpu", "--results", store.root]
+    words = ["launch", path, *request.param, "--device", "cpu", "--checkpoint-seconds", "1", "--results", store.root]
+    runs = 1 if "--devices" in request.param else 2
     suite = load_suite(str(path))
     with (
         open(tmp_path / "log", "w") as log,
         subprocess.Popen([sys.executable, "-m", "sambench", *map(str, words)], stdout=log, stderr=log) as process,
     ):
-        until(lambda: len(holders(suite, store)) == 2)
+        until(lambda: len(holders(suite, store)) == runs)
         yield process, suite, store
         process.kill()
 
@@ -83,6 +85,23 @@ def test_nothing_is_left_running(launched, how):
     begun = [run_id for run_id in suite.run_ids if any(store.checkpoints(run_id).glob("step-*.pt"))]
     assert len(begun) == 2
     assert not store.run_ids()
+
+
+@pytest.mark.parametrize("launched", [["--devices", "2", "--workers", "1"]], ids=" ".join, indirect=True)
+def test_a_killed_launch_leaves_no_process_of_a_run_on_several_devices(launched):
+    process, suite, store = launched
+    begun = descendants(process.pid)
+    assert len(begun) >= 3  # a worker, and a process for each device
+    process.kill()
+    until(lambda: not any(map(alive, begun)))
+    assert not any(lease_status(store.checkpoints(run_id))[0] for run_id in suite.run_ids)
+    assert len(list(store.root.glob("checkpoints/*/step-*.pt"))) >= 1
+
+
+def descendants(pid: int) -> set[int]:
+    """Return the processes that a process has started, and those that they have."""
+    children = {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    return children.union(*map(descendants, children))
 
 
 def test_what_was_stopped_goes_on(launched, essence):

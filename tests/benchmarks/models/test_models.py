@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sambench.benchmarks import models
 from sambench.benchmarks.models import MODELS, ModelInfo, build, parameters_of
 from sambench.benchmarks.models.layers import conv, group_count
 from sambench.benchmarks.models.resnet import ResNet
@@ -266,3 +267,14 @@ def test_timm_is_told_the_image_size_where_it_matters() -> None:
 def test_timm_models_that_cannot_take_the_images_are_refused_before_training() -> None:
     with pytest.raises(ConfigError, match=r"timm:vit_tiny_patch16_224' does not take 1x8x8 images"):
         build("timm:vit_tiny_patch16_224", classes=10, channels=1, image_size=8, seed=0)
+
+
+def test_activations_are_counted_as_a_pass_keeps_them():
+    network = models.build("wrn10_1", classes=10, channels=1, image_size=8, seed=0)
+    kept = {}
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.setdefault(t.data_ptr(), t), lambda t: t):
+        logits = network(torch.zeros(16, 1, 8, 8))
+        F.cross_entropy(logits, torch.zeros(16, dtype=torch.long))
+    own = {t.data_ptr() for t in (*network.parameters(), *network.buffers())}
+    expected = sum(t.untyped_storage().nbytes() for at, t in kept.items() if at not in own)
+    assert models.activation_bytes_of("wrn10_1", batch=16, classes=10, channels=1, image_size=8) == expected

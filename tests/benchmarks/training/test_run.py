@@ -15,6 +15,7 @@ from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.run import run_spec
 from sambench.datasets import load, prepare
 from sambench.errors import Interrupted, StateError
+from sambench.results.records.epochs import EpochLine, read_epochs
 from sambench.results.records.record import unpack_bits
 from sambench.results.records.store import Store
 from sambench.results.tables.dataframe import curves
@@ -312,3 +313,24 @@ def test_a_record_of_an_installed_package_names_its_source(monkeypatch, tmp_path
     assert (here.commit, here.dirty, here.source) == (None, None, environment.package_hash(tmp_path))
     (tmp_path / ".git").write_text("a checkout, which says nothing where git is missing")
     assert environment.describe_environment(torch.device("cpu")).source is None
+
+
+def test_a_run_leaves_a_line_an_epoch_until_it_has_a_record(tiny_spec, tmp_path):
+    spec, store = tiny_spec(variant="sam", split="holdout", epochs=3), Store(tmp_path)
+    folder, seen = store.checkpoints(spec.run_id), []
+
+    def stopping_at(step):
+        def watch(run):
+            stop = stop_at(step)(run)
+            return lambda state: (stop(state), seen.append(read_epochs(folder)[0]))
+
+        return watch
+
+    for step in (4, 8):
+        with pytest.raises(Interrupted):
+            run_spec(spec, store, watch=stopping_at(step), checkpoint_seconds=3600)
+    record = run_spec(spec, store, watch=stopping_at(99))
+    curve = [EpochLine(**p.model_dump(), label=spec.label(), epochs=3, steps=9) for p in record.curve]
+    assert all(lines == curve[: len(lines)] for lines in seen)
+    assert [len(lines) for lines in seen if lines][-1] == 3
+    assert not folder.exists()
