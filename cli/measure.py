@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import units
-from ..errors import SambenchError
+from ..errors import ConfigError, SambenchError
 from .console import err, facts, out, say, tell
-from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources, open_suite
+from .executor_options import read_executor
+from .model_options import made_of_options
+from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite
 from .progress import measuring_progress
 
 if TYPE_CHECKING:
-    from ..benchmarks.measuring.measurements import MeasuringPlan, RunMeasured
+    from ..benchmarks.measuring.measurements import MeasuringOptions, MeasuringPlan, RunMeasured
     from ..datasets.source import Source
+    from ..slurm.executor import Executor, SlurmExecutor
 
 What = Annotated[
     list[str],
@@ -26,7 +29,9 @@ What = Annotated[
 ]
 
 
+@made_of_options(executor=read_executor)
 def measure(
+    executor: "Executor",
     target: Annotated[str, typer.Argument(metavar="SUITE|RUN", help="a suite, or the first digits of a run's id")],
     what: What,
     results: Results = RESULTS,
@@ -40,24 +45,28 @@ def measure(
     source: Sources = None,
     plugin: Plugins = None,
     data: DataRoot = None,
-    device: Device = "cpu",
-    workers: Annotated[int, typer.Option("--workers", min=1, help="processes, of one thread each")] = 1,
 ) -> None:
     """Measure the kept models of a suite or of a run. What was measured before is not measured again.
 
     Every value is a record of its own beside those of the runs, with all settings; docs/measures.md says what each
-    means.
+    means. Here in one process, or in so many --workers; with --on slurm as job arrays.
     """
     from ..benchmarks.measuring.measurements import MeasuringOptions, measure_runs, plan_measurements
     from ..benchmarks.measuring.registry import read_requests
+    from ..slurm.executor import LocalExecutor, SlurmExecutor
+    from ..slurm.options import RunOptions
 
+    if isinstance(executor, LocalExecutor) and executor != LocalExecutor(
+        executor.device_name, workers=executor.workers
+    ):
+        raise ConfigError("measuring takes one thread a process here, and one device: leave out all but --workers")
     requests = read_requests(what)
     run_ids, sources = _runs(target, results, source)
     options = MeasuringOptions(
         results,
         epoch=epoch,
         rebuild=rebuild,
-        device=device,
+        device=executor.fit(RunOptions(results)).device,
         data_root=data,
         sources=sources,
         plugins=tuple(plugin or ()),
@@ -66,8 +75,11 @@ def measure(
     _print_plan(plan, len(run_ids), rebuild)
     if plan_only:
         return
+    if isinstance(executor, SlurmExecutor):
+        _submit(plan, target, options, executor)
+        return
     with measuring_progress(err, len(plan.todo)) as listen:
-        measured = measure_runs(run_ids, requests, options, workers=workers, listen=listen)
+        measured = measure_runs(run_ids, requests, options, workers=executor.at_once, listen=listen)
     _report(measured, plan, single=len(run_ids) == 1)
 
 
@@ -81,6 +93,15 @@ def _runs(target: str, results: Path, sources: "list[Source] | None") -> "tuple[
         return (find_run(Store(results), target),), tuple(sources or ())
     suite = open_suite(target, sources)
     return suite.run_ids, suite.sources
+
+
+def _submit(plan: "MeasuringPlan", target: str, options: "MeasuringOptions", executor: "SlurmExecutor") -> None:
+    from ..slurm.cluster.measuring import submit_measuring
+
+    if not plan.todo:
+        return
+    launch = submit_measuring(plan, Path(target).stem, options, executor.profile, say)
+    say(f"nothing depends on this terminal any more; logs in {launch.jobs_folder}; the same command with --plan counts")
 
 
 def _print_plan(plan: "MeasuringPlan", runs: int, rebuild: bool) -> None:

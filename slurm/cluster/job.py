@@ -49,7 +49,7 @@ class Job:
     def __call__(self) -> dict[str, str]:
         check_private(Path(self.folder))
         launch = Submission(Path(self.folder))
-        _remove_half_results()
+        remove_half_results()
         options, signals = launch.options, Signals()
         options.load_plugins()  # this process names runs, whichever makes them
         runs = launch.read_runs(self.spans)
@@ -110,7 +110,7 @@ def work(
     log, before, todo = JobLog(), _progress(runs, options), runs
     while todo:
         if signals.leave:
-            _requeue(_progress(runs, options) > before, notes)
+            requeue(_progress(runs, options) > before, notes)
         if len(runs) > 1:  # a run that dies takes its process along, and no other run
             ended |= run_pool(todo, options, at_a_time, log, lambda: signals.leave)
         else:
@@ -149,7 +149,7 @@ def run_as_task(
     if lease_status(store.checkpoints(run.spec.run_id))[0] and not _comes_free(run, options, signals):
         return {run.spec.run_id: "held"}
     return run_as_worker(
-        run, options, environment, JobLog(), lambda: _requeue(_progress((run,), options) > before, notes)
+        run, options, environment, JobLog(), lambda: requeue(_progress((run,), options) > before, notes)
     )
 
 
@@ -203,7 +203,7 @@ def _progress(runs: tuple[Planned, ...], options: RunOptions) -> tuple[int, int]
     return len(runs) - len(open_ids), steps
 
 
-def _requeue(progressed: bool, notes: Path) -> None:
+def requeue(progressed: bool, notes: Path) -> None:
     """Ask the scheduler to start this job again, and end.
 
     Raises:
@@ -229,7 +229,7 @@ def _requeue(progressed: bool, notes: Path) -> None:
     sys.exit(1)
 
 
-def _remove_half_results() -> None:
+def remove_half_results() -> None:
     """Remove what a killed write of submitit left: it refuses to write beside such a file, at every later start."""
     folder, job, task = (os.environ.get(key) for key in ("SUBMITIT_FOLDER", "SLURM_JOB_ID", "SLURM_PROCID"))
     if folder and job:

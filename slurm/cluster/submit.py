@@ -50,6 +50,7 @@ def submit(
     options: RunOptions,
     tell: Callable[[str], None],
     delay: int = 0,
+    payload: Callable[[str, tuple[tuple[int, int], ...]], object] = Job,
 ) -> Submission:
     """Write the folder of a submission, and submit its jobs as arrays.
 
@@ -61,6 +62,7 @@ def submit(
         options: how runs are made; device and threads are taken from the profile.
         tell: is given one line of text for every array that was submitted.
         delay: least seconds before the jobs start.
+        payload: makes what a job does of the folder and of where its runs lie in ``runs.jsonl``.
 
     Raises:
         ConfigError: SLURM or submitit is not here, or SLURM refuses the request.
@@ -83,7 +85,7 @@ def submit(
         )
         spans = write_submission(launch, suite, jobs, profile, there)
         _write_start(launch)
-        payloads = [Job(str(launch.folder), places) for places in spans]
+        payloads = [payload(str(launch.folder), places) for places in spans]
         arrays = chunks(len(jobs), most)
         parameters = _parameters(profile, delay, max(1, profile.array_parallelism // len(arrays)))
         with scheduler.clean_environment(_options(profile)):

@@ -1,0 +1,123 @@
+"""Measuring as jobs of a cluster: the payload, and its submission. Every measurement is a record, so jobs can be ended
+and started again at any moment, as those that train."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...benchmarks.measuring.measurements import (
+    MeasuringOptions,
+    MeasuringPlan,
+    RunMeasured,
+    measure_runs,
+    plan_measurements,
+)
+from ...benchmarks.measuring.registry import ask
+from ...benchmarks.spec import RunSpec
+from ...errors import Interrupted, SambenchError
+from ...results.records.lease import job_id
+from ...results.records.store import Store
+from ..options import RunOptions
+from ..plan import Planned
+from .job import remove_half_results, requeue
+from .packing import pack
+from .profile import Profile
+from .submission import Submission, check_private
+from .submit import submit
+
+
+@dataclass(frozen=True)
+class MeasuringJob:
+    """The payload of a job that measures.
+
+    Args:
+        folder: folder of the submission.
+        spans: where the runs that it measures lie in ``runs.jsonl``.
+        what: name and settings of every measure.
+        epoch: epochs after which the measured weights were kept; None for the final ones.
+        rebuild: whether a model that is not kept is made again.
+    """
+
+    folder: str
+    spans: tuple[tuple[int, int], ...]
+    what: tuple[tuple[str, dict[str, Any]], ...]
+    epoch: int | None
+    rebuild: bool
+
+    def __call__(self) -> int:
+        """Measure the runs of this job; return how many measurements were made.
+
+        Raises:
+            SambenchError: something could not be measured; all else is.
+            SystemExit: the job was requeued.
+        """
+        signal.signal(signal.SIGUSR2, signal.default_int_handler)  # the time limit, or a preemption, is near
+        check_private(Path(self.folder))
+        remove_half_results()
+        launch = Submission(Path(self.folder))
+        options, runs = launch.options, launch.read_runs(self.spans)
+        options.load_plugins()
+        sources = {run.source.name: run.source for run in runs if run.source}
+        measuring = MeasuringOptions(
+            launch.results,
+            epoch=self.epoch,
+            rebuild=self.rebuild,
+            device=options.device,
+            data_root=options.data_root,
+            sources=tuple(sources.values()),
+            plugins=options.plugins,
+        )
+        requests = [ask(name, settings) for name, settings in self.what]
+        measured: list[RunMeasured] = []
+
+        def listen(one: RunMeasured) -> None:
+            measured.append(one)
+            print(f"run {one.run_id[:12]}: {len(one.made)} measurements", *one.failed, sep="\n  ", flush=True)
+
+        ids = [run.spec.run_id for run in runs]
+        before = plan_measurements(ids, requests, measuring).done
+        try:
+            measure_runs(ids, requests, measuring, workers=launch.profile.at_a_time, listen=listen)
+        except Interrupted:
+            progressed = plan_measurements(ids, requests, measuring).done > before
+            requeue(progressed, launch.jobs_folder / f"{job_id()}_stalled.txt")
+        if failed := [line for one in measured for line in one.failed]:
+            raise SambenchError("; ".join(failed))
+        return sum(len(one.made) for one in measured)
+
+    def checkpoint(self) -> object:
+        """What submitit calls on a signal that comes before this job listens: start again."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def submit_measuring(
+    plan: MeasuringPlan, name: str, options: MeasuringOptions, profile: Profile, tell: Callable[[str], None]
+) -> Submission:
+    """Submit what a plan lacks as job arrays; nothing depends on this process afterwards.
+
+    Args:
+        plan: what is to be measured.
+        name: what was asked for: a suite, or a run.
+        options: results folder, data, plug-ins; the device is the profile's.
+        profile: resources of the jobs, and how many runs each measures.
+        tell: is given a line of text for every array that was submitted.
+
+    Raises:
+        ConfigError: SLURM or submitit is not here, or SLURM refuses the request.
+        StateError: a run has no record, or the folder cannot be written.
+    """
+    store, runs = Store(options.results), []
+    for run_id in plan.todo:
+        record = store.read(run_id)
+        spec, source = RunSpec.model_validate(record.spec), options.source(record.spec["dataset"])
+        runs.append(Planned(spec, source, 0, 0.0, 0.0, record.timing.train_seconds))
+    what = {one.label: (one.measure.name, dict(one.settings)) for requests in plan.todo.values() for one in requests}
+    there = RunOptions(options.results, data_root=options.data_root, plugins=options.plugins)
+    payload = partial(MeasuringJob, what=tuple(what.values()), epoch=options.epoch, rebuild=options.rebuild)
+    jobs = pack(tuple(runs), profile.runs_per_job, profile.at_a_time)
+    return submit(options.results, f"measure-{name}", jobs, profile, there, tell, payload=payload)
