@@ -200,7 +200,10 @@ def test_logs_by_the_start_of_an_id(suite, running, tmp_path, until):
     ("words", "message"),
     [
         (["--on", "moon"], "unknown executor 'moon'. Valid: debug, local, slurm"),
-        (["--gpus", "1"], "--gpus means something on a cluster only"),
+        (["--partition", "gpu"], "--partition means something on a cluster only"),
+        (["--gpus", "64"], "there is no GPU 64 here"),
+        (["--gpus", "all"], "--gpus 'all' is not valid here: write the numbers of GPUs, as in 0,2"),
+        (["--runs-per-gpu", "0"], "write a whole number from 1 on"),
         (["--profile", "gpu"], "--profile means something on a cluster only"),
         (["--on", "slurm", "--profile", "gpuu"], "did you mean 'gpu'"),
         (["--on", "slurm", "--partition", "nope"], "does not know partition 'nope'; valid: debug, gpu"),
