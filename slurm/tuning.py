@@ -12,8 +12,9 @@ from ..atomic import atomic_write_bytes, make_folder
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite, load_suite
 from ..benchmarks.training.behaviour import codes_today
+from ..benchmarks.tuning.optuna_study import ENDING, StudyFile
 from ..benchmarks.tuning.search import tune, tuned_entries
-from ..benchmarks.tuning.strategies import SearchStrategy
+from ..benchmarks.tuning.strategies import Optuna, SearchStrategy
 from ..benchmarks.tuning.tuned_suite import final_suite
 from ..errors import Interrupted, StateError
 from ..results.records.behaviour import code_of
@@ -92,7 +93,9 @@ def tune_suite(
     options = replace(options, results=store.root)
     ledger, final = results / LEDGERS / f"{suite.name}.parquet", results / SUITES / f"{suite.name}.toml"
     known = _known(ledger)
-    trials = tune(suite, store, strategy, _rounds(suite, options, executor, tell, watch, wait or wait_for_jobs), known)
+    rounds = _rounds(suite, options, executor, tell, watch, wait or wait_for_jobs)
+    study = StudyFile(ledger.with_suffix(ENDING)).keep if strategy.name == Optuna.name else None
+    trials = tune(suite, store, strategy, rounds, known, study)
     digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))
     text = final_suite(suite, trials, ledger.name, digest)
     _check_unseen(suite, results, final, text)
