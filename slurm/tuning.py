@@ -27,7 +27,7 @@ from ..results.records.trials import FOLDER as LEDGERS
 from ..results.records.trials import Trial, read_ledger, write_ledger
 from .events import Listen, RunEvent
 from .executor import Executor, SlurmExecutor
-from .launch import Watch, carry_out, silent
+from .launch import Watch, carry_out, plan_suite, silent
 from .options import RunOptions
 from .plan import Plan
 from .run_status import RunStatus
@@ -103,6 +103,27 @@ def tune_suite(
     make_folder(final.parent)
     atomic_write_bytes(final, text.encode())
     return TunedSuite(trials, ledger, final)
+
+
+def plan_trials(suite: Suite, options: RunOptions, executor: Executor) -> Plan:
+    """Return a plan of all trials of a suite, made ones included, each with the cost of its method's default setting.
+
+    A method that may search less epochs than its budget is planned with all of them. Writes nothing.
+
+    Raises:
+        ConfigError: the suite has no budget, or no track to tune on.
+    """
+    everyone, budget = tuned_entries(suite), suite.budget
+    assert budget is not None  # tuned_entries() refuses a suite without
+    number = budget.trials + budget.finalists * (len(budget.seeds) - 1)
+    # A seed that no trial has leaves all to do; trials of the first seed tell, where they are done, how fast it goes.
+    specs = [who.spec({}, seed) for who in everyone for seed in (max(budget.seeds) + 1, budget.seeds[0])]
+    options = executor.fit(replace(options, results=options.results / TRIALS, keep=""))
+    once = plan_suite(replace(suite, specs=tuple(specs), keep=""), options, executor)
+    cost = {run.spec.run_id: run for run in once.runs}
+    runs = [cost[who.spec({}, max(budget.seeds) + 1).run_id] for who in everyone for _ in range(number)]
+    bytes_ = once.record_bytes // max(1, len(once.runs)) * len(runs)
+    return replace(once, runs=tuple(runs), done=0, elsewhere=0, record_bytes=bytes_)
 
 
 def _known(ledger: Path) -> dict[str, Trial]:

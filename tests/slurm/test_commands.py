@@ -218,9 +218,13 @@ def test_what_cannot_be_is_told_and_nothing_is_submitted(suite, cluster, tmp_pat
 
 def test_without_slurm(suite, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    for command in ("launch", "plan"):
-        text = sambench(command, suite, "--on", "slurm", "--results", tmp_path / "r", code=2)
-        assert "SLURM is not here" in text
+    where = ["--on", "slurm", "--results", tmp_path / "r"]
+    assert "SLURM is not here" in sambench("launch", suite, *where, code=2)
+    text = " ".join(sambench("plan", suite, *where, "--gpus", 1, "--constraint", "a100").split())
+    assert "jobs 4 in 1 arrays" in text
+    assert "SLURM is not here: arrays of 1000 jobs" in text
+    assert "wrn10_1 on digits: not measured: 25% of the 19.5 TFLOPS that are published for a100 in fp32" in text
+    assert "memory of a GPU about" in text
     assert "4 runs: 4 pending" in sambench("status", suite, "--results", tmp_path / "r")
 
 

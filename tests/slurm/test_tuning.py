@@ -121,3 +121,17 @@ def test_the_command_waits_with_the_view_of_status_on_a_terminal(suite, cluster,
     result = CliRunner().invoke(cli.app, ["tune", str(suite), "--on", "slurm", "--results", str(tmp_path / "r")])
     assert "4 of 4 trials have no result yet" in str(result.exception)
     assert seen == ["4 runs: 4 pending"]
+
+
+def test_a_plan_counts_the_trials(suite, tmp_path, monkeypatch):
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
+    here = ["--results", tmp_path / "r", "--device", "cpu", "--workers", 1]
+    text = " ".join(sambench("plan", suite, *here).split())
+    assert "runs in the suite 2 " in text
+    assert f"Its tuning, which comes first: sambench tune {suite} --results {tmp_path / 'r'}" in text
+    assert "trials 6: 2 settings of every method on every track, and its best 1 at 1 more seeds" in text
+    assert "gradient evaluations about 27, at default settings" in text  # three steps, of one and of two evaluations
+    assert "training time, one after the other 27 s" in text
+    assert not (tmp_path / "r").exists()
+    cluster = sambench("plan", suite, "--on", "slurm", "--runs-per-job", 3, "--results", tmp_path / "r")
+    assert "2 in 1 arrays, 1 runs at a time" in cluster  # six trials, three a job
