@@ -9,7 +9,7 @@ from ..results.records.record import canonical_json
 from .console import facts, out, say
 from .executor_options import read_executor
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Keeping, Plugins, Results, open_suite, run_options
+from .options import RESULTS, DataRoot, Keeping, Plugins, Results, open_suite, results_option, run_options
 
 if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
@@ -31,6 +31,26 @@ def plan(
 
     options = executor.fit(run_options(results, data, plugin, keep=keep))
     print_plan(plan_suite(suite, options, executor), executor)
+    if suite.budget:
+        from ..slurm.tuning import plan_trials
+
+        _print_trials(plan_trials(suite, options, executor), executor, f"{suite.place}{results_option(results)}")
+
+
+def _print_trials(made: "Plan", executor: "Executor", shown: str) -> None:
+    """Say what the trials of a suite take that is tuned before its runs are made."""
+    budget = made.suite.budget
+    assert budget is not None  # it has trials
+    say()
+    say((f"Its tuning, which comes first: sambench tune {shown}", "bold"))
+    more = f" and its best {budget.finalists} at {len(budget.seeds) - 1} more seeds" if len(budget.seeds) > 1 else ""
+    rows = [
+        ("trials", f"{len(made.runs):,}: {budget.trials} settings of every method on every track,{more}".rstrip(",")),
+        ("gradient evaluations", f"about {made.gradient_evaluations:,.0f}, at default settings and full budgets"),
+        ("training time, one after the other", units.duration(made.seconds)),
+        *executor.describe(made),
+    ]
+    out.print(facts(rows))
 
 
 def print_plan(made: "Plan", executor: "Executor") -> None:

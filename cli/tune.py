@@ -1,47 +1,52 @@
 """``sambench tune``: choose the settings of a suite under one budget for all methods."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from .console import err, grid, out, say
+from .executor_options import read_executor
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Device, Plugins, Results, Workers, open_suite, results_option, run_options
+from .options import RESULTS, DataRoot, Plugins, Results, open_suite, results_option, run_options
 from .progress import pool_progress
+from .status import counts
+from .watch import watch
 
 if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
     from ..results.records.trials import Trial
+    from ..slurm.executor import Executor
 
 
-@made_of_options(suite=open_suite)
+@made_of_options(suite=open_suite, executor=read_executor)
 def tune(
     suite: "Suite",
+    executor: "Executor",
     strategy: Annotated[
         str, typer.Option("--strategy", help="how settings are proposed; see `sambench list strategies`")
     ] = "halton",
     results: Results = RESULTS,
     plugin: Plugins = None,
     data: DataRoot = None,
-    device: Device = "auto",
-    workers: Workers = None,
 ) -> None:
     """Choose hyper-parameters for every method of a suite under one budget; write the ledger and the suite to launch.
 
     Every method gets the trials of the table [tuning]: settings from its own search space, a shared range of learning
     rate and weight decay, one seed; its best ones again at further seeds. Trials train on nine tenths of the training
-    set and are measured on the last one. An interrupted tuning goes on where it stopped.
+    set and are measured on the last one. An interrupted tuning goes on where it stopped. With --on slurm each round of
+    trials is submitted as job arrays, and this command waits for it.
     """
     from ..benchmarks.device import cores
     from ..benchmarks.tuning.strategies import STRATEGIES
     from ..slurm.executor import LocalExecutor
-    from ..slurm.tuning import tune_suite
+    from ..slurm.tuning import tune_suite, wait_for_jobs
 
     picked = STRATEGIES.get(strategy)(suite.budget.trials if suite.budget else 1)
-    executor = LocalExecutor(device, workers=workers)
-    executor = LocalExecutor(device, max(1, cores() // executor.at_once), workers)
+    if isinstance(executor, LocalExecutor) and executor.threads == 1 and not executor.cards:
+        executor = replace(executor, threads=max(1, cores() // executor.at_once))
     made = tune_suite(
         suite,
         run_options(results, data, plugin),
@@ -49,10 +54,11 @@ def tune(
         executor,
         tell=say,
         watch=lambda plan, _: pool_progress(err, len(plan.runs)),
+        wait=(lambda look: watch(look, counts)) if out.is_terminal else wait_for_jobs,
     )
     out.print(_chosen(made.trials))
-    counts = {kind: sum(trial.status == kind for trial in made.trials) for kind in ("completed", "diverged", "failed")}
-    say("trials: " + ", ".join(f"{count} {status}" for status, count in counts.items() if count))
+    ended = {kind: sum(trial.status == kind for trial in made.trials) for kind in ("completed", "diverged", "failed")}
+    say("trials: " + ", ".join(f"{count} {status}" for status, count in ended.items() if count))
     say(f"ledger: {made.ledger}\nsuite: {made.suite}; next: sambench launch {made.suite}{results_option(results)}")
 
 

@@ -1,8 +1,12 @@
 """How long runs take and how much room they need, from the records there are, or from a short measurement."""
 
+import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +20,7 @@ from ..benchmarks.spec import RunSpec
 from ..datasets import Augmentation, list_datasets, load
 from ..datasets.source import Source
 from ..datasets.splits import train_ids
+from ..reading import parse_toml
 from ..results.records.record import RunRecord
 from ..variants import get_info
 from .plan import Memory
@@ -24,6 +29,10 @@ Shape = tuple[int, int, int]
 Workload = tuple[str, str, str, int, str, bool, int]
 ENOUGH = 20
 """Records of one workload that an estimate rests on, at most."""
+ASSUMED_SHARE = 0.25
+"""Share of its published peak that a GPU is taken to reach; large networks come near, small ones stay far below."""
+LEAST_SECONDS = 0.001
+"""Time of a gradient evaluation on a GPU below which no estimate goes: its kernels have to be launched."""
 _SAMPLES = 16
 """Samples of the first, short measurement."""
 
@@ -98,6 +107,42 @@ def measured_speed(spec: RunSpec, shape: Shape, classes: int, device: torch.devi
         if short > 0.5:
             return short
         return min(evaluate(spec.batch_size) for _ in range(5))
+
+
+@cache
+def _published() -> dict[str, dict[str, Any]]:
+    return parse_toml((Path(__file__).parent / "gpus.toml").read_text())
+
+
+def known_gpu(text: str) -> str:
+    """Return the GPU model that a text names, of those whose peak is known; empty for none.
+
+    Example:
+        >>> known_gpu("gpu:a100:2"), known_gpu("constraint=A100-SXM4-80GB"), known_gpu("gpu:a1000"), known_gpu("gpu")
+        ('a100', 'a100', '', '')
+    """
+    words = re.findall("[a-z0-9]+", text.lower())
+    return next((name for name in _published() if name in words), "")
+
+
+def published_speed(spec: RunSpec, shape: Shape, classes: int, gpu: str) -> tuple[float, str]:
+    """Return the seconds of a gradient evaluation by the published peak of a GPU, and a clause that says so.
+
+    A gradient takes three times the operations of the forward pass; :data:`ASSUMED_SHARE` of the peak is assumed, and
+    :data:`LEAST_SECONDS` at least.
+
+    Args:
+        spec: the resolved spec of a run.
+        shape: channels, height and width of the images.
+        classes: number of classes.
+        gpu: name of the model, from :func:`known_gpu`.
+    """
+    channels, size, _ = shape
+    network = {"classes": classes, "channels": channels, "image_size": size, "norm": spec.norm}
+    peak = _published()[gpu].get(spec.precision, _published()[gpu]["fp32"])
+    operations = 3 * spec.batch_size * models.forward_flops_of(spec.model, **network)
+    said = f"not measured: {ASSUMED_SHARE:.0%} of the {peak:g} TFLOPS that are published for {gpu} in {spec.precision}"
+    return max(LEAST_SECONDS, operations / (ASSUMED_SHARE * peak * 1e12)), said
 
 
 def checkpoint_bytes(spec: RunSpec, classes: int) -> int:

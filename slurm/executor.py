@@ -17,12 +17,13 @@ from ..benchmarks.device import cores, pick_device, pick_gpus
 from ..benchmarks.precision import best_precision
 from ..benchmarks.suites.calibration import check_device
 from ..benchmarks.training.environment import describe_environment
-from ..errors import ConfigError
+from ..errors import ConfigError, SambenchError
 from ..registry import Registry
 from .cluster import commands
 from .cluster.packing import Packed, pack
 from .cluster.profile import Profile
 from .cluster.submit import submit
+from .estimate import known_gpu
 from .events import Listen
 from .local import run_pool
 from .options import RunOptions
@@ -32,6 +33,9 @@ from .worker import run_here
 
 EXECUTORS: "Registry[type[Executor]]" = Registry("executor")
 """The places where suites can be run, by name: ``@EXECUTORS.register`` adds a class."""
+
+USUAL_ARRAY = 1000
+"""Jobs of an array where nobody can be asked: SLURM's default ``MaxArraySize``, less the one that it counts from 0."""
 
 
 class Executor(Protocol):
@@ -232,9 +236,19 @@ class SlurmExecutor:
         kind = self.profile.job_device
         return torch.device("cuda" if self.profile.charged_gpus and kind == "auto" else kind.replace("auto", "cpu"))
 
+    @property
+    def gpu_model(self) -> str:
+        """The GPU model that the profile names, if its published speed is known."""
+        profile = self.profile
+        return known_gpu(" ".join(filter(None, (profile.gres, profile.constraint, profile.partition, profile.title))))
+
     def describe(self, plan: Plan) -> list[tuple[str, str]]:
         profile, jobs = self.profile, self._jobs(plan)
-        needs = resources(jobs, profile, commands.max_array_size())
+        try:
+            most, here = commands.max_array_size(), []
+        except SambenchError:  # off the cluster a plan is an estimate like all else
+            most, here = USUAL_ARRAY, [("cluster", f"SLURM is not here: arrays of {USUAL_ARRAY} jobs, its usual limit")]
+        needs = resources(jobs, profile, most)
         fits = (
             f"{needs.requeued} of {needs.jobs} jobs are checkpointed and requeued at it, {needs.starts} starts in all"
             if needs.requeued
@@ -245,6 +259,7 @@ class SlurmExecutor:
             ("GPU hours" if profile.charged_gpus else "job hours", f"{needs.device_hours:,.1f}"),
             ("wall-clock time", f"{units.duration(needs.seconds)} at best, {profile.array_parallelism} jobs at a time"),
             (f"time limit {profile.time}", fits),
+            *here,
             *_memory(plan, profile.runs_per_gpu, profile.devices),
             ("disk", units.size(self._disk(plan))),
         ]

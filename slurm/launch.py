@@ -113,7 +113,8 @@ def plan_suite(suite: Suite, options: RunOptions, executor: Executor) -> Plan:
     store = Store(options.results)
     alive = {status.run_id for status in run_statuses(suite, store, time.time()) if status.alive}
     keep = replace(options, keep=options.keep or suite.keep).what_to_keep()
-    return make_plan(suite, store, executor.device(), options.data_root, alive, keep)
+    gpu = getattr(executor, "gpu_model", "")
+    return make_plan(suite, store, executor.device(), options.data_root, alive, keep, gpu)
 
 
 def carry_out(suite: Suite, options: RunOptions, executor: Executor, watch: Watch = silent) -> dict[str, str]:

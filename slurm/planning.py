@@ -28,11 +28,13 @@ def make_plan(
     data_root: str | None = None,
     elsewhere: Set[str] = frozenset(),
     keep: Keep | None = None,
+    gpu: str = "",
 ) -> Plan:
     """Compare a suite with a store.
 
     Time per gradient evaluation is taken from the store's records of the same workload on this kind of device; where
-    there is none, one gradient evaluation of the model is timed here. A forward evaluation counts as a third.
+    there is none, one gradient evaluation of the model is timed here, or, for a GPU that is not here, computed from its
+    published peak. A forward evaluation counts as a third.
 
     Args:
         suite: the runs that are wanted.
@@ -41,6 +43,7 @@ def make_plan(
         data_root: folder of downloaded data sets.
         elsewhere: run ids that another process or job is making.
         keep: what of the weights of every run will be kept.
+        gpu: model of the GPU that runs will be made on, if it is one of :func:`.estimate.known_gpu`.
 
     Raises:
         ConfigError: a point at which weights are to be kept lies behind the end of a run.
@@ -65,7 +68,7 @@ def make_plan(
         shape = Augmentation.parse(spec.augment).shape(shape)
         key = estimate.workload(spec)
         if key not in speeds:
-            speeds[key] = _speed(spec, shape, classes, device, _records(store, sorted(alike.get(key, []))))
+            speeds[key] = _speed(spec, shape, classes, device, _records(store, sorted(alike.get(key, []))), gpu)
         info, policy = get_info(spec.variant), SAMPLERS.get(spec.sampler)
         seed = spec.seed if spec.imbalance != 1 else 0  # which samples are drawn depends on it, their number does not
         chosen = (spec.dataset, spec.split, spec.subset, spec.imbalance, seed)
@@ -102,12 +105,15 @@ def make_plan(
 
 
 def _speed(
-    spec: RunSpec, shape: estimate.Shape, classes: int, device: torch.device, records: Iterator[RunRecord]
+    spec: RunSpec, shape: estimate.Shape, classes: int, device: torch.device, records: Iterator[RunRecord], gpu: str
 ) -> tuple[float, str]:
     """Return the seconds of a gradient evaluation, and a sentence on how they were found."""
     what = f"{spec.model} on {spec.dataset}"
     if known := estimate.recorded_speed(records, device):
         return known[0], f"{what}: {known[1]} records of this suite"
+    if gpu and device.type == "cuda" and not torch.cuda.is_available():
+        seconds, said = estimate.published_speed(spec, shape, classes, gpu)
+        return seconds, f"{what}: {said}"
     if device.type == "cuda" and not torch.cuda.is_available():
         seconds = estimate.measured_speed(spec, shape, classes, torch.device("cpu"))
         return seconds, f"{what}: timed on this CPU, as there is no GPU here; a GPU will be many times faster"

@@ -1,7 +1,8 @@
 """Tuning a suite: the search of ``benchmarks/tuning`` with its trials made by an executor, and what is kept of it."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,25 +12,37 @@ from ..atomic import atomic_write_bytes, make_folder
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite, load_suite
 from ..benchmarks.training.behaviour import codes_today
+from ..benchmarks.tuning.optuna_study import ENDING, StudyFile
 from ..benchmarks.tuning.search import tune, tuned_entries
-from ..benchmarks.tuning.strategies import SearchStrategy
+from ..benchmarks.tuning.strategies import Optuna, SearchStrategy
 from ..benchmarks.tuning.tuned_suite import final_suite
-from ..errors import StateError
+from ..errors import Interrupted, StateError
 from ..results.records.behaviour import code_of
 from ..results.records.manifest import FOLDER as SUITES
 from ..results.records.manifest import read_manifest
+from ..results.records.place import command, results_option
 from ..results.records.retractions import RETRACTED, read_retractions, reasons
 from ..results.records.store import Store
 from ..results.records.trials import FOLDER as LEDGERS
 from ..results.records.trials import Trial, read_ledger, write_ledger
 from .events import Listen, RunEvent
-from .executor import Executor
-from .launch import Watch, carry_out, silent
+from .executor import Executor, SlurmExecutor
+from .launch import Watch, carry_out, plan_suite, silent
 from .options import RunOptions
 from .plan import Plan
+from .run_status import RunStatus
+from .status import run_statuses
 
 TRIALS = "tuning"
 """Folder of the trials' records and checkpoints, beside the final ones: their ledger is what is kept."""
+
+Look = Callable[[], Sequence[RunStatus]]
+Wait = Callable[[Look], Sequence[RunStatus]]
+"""Waits for jobs: looks at their runs until none is being made any more, and returns what the last look found."""
+POLL_SECONDS = 5.0
+"""Seconds between two looks at what jobs have made of the trials of a round."""
+MOST_ATTEMPTS = 3
+"""How often trials are submitted whose jobs ended without a result: a dead node is no fault of a setting."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ def tune_suite(
     *,
     tell: Callable[[str], None] = print,
     watch: Watch = silent,
+    wait: Wait | None = None,
 ) -> TunedSuite:
     """Choose hyper-parameters for every method of a suite under one budget; write the ledger and the suite to launch.
 
@@ -65,6 +79,7 @@ def tune_suite(
         executor: where the trials are run.
         tell: is given a line of text about every round of trials.
         watch: is given the plan of every round; as in :func:`~sambench.slurm.launch.launch_suite`.
+        wait: waits for the jobs of a round on a cluster, and may show them; by default :func:`wait_for_jobs`.
 
     Raises:
         ConfigError: the suite has no budget, or no track to tune on.
@@ -78,7 +93,9 @@ def tune_suite(
     options = replace(options, results=store.root)
     ledger, final = results / LEDGERS / f"{suite.name}.parquet", results / SUITES / f"{suite.name}.toml"
     known = _known(ledger)
-    trials = tune(suite, store, strategy, _rounds(suite, options, executor, tell, watch), known)
+    rounds = _rounds(suite, options, executor, tell, watch, wait or wait_for_jobs)
+    study = StudyFile(ledger.with_suffix(ENDING)).keep if strategy.name == Optuna.name else None
+    trials = tune(suite, store, strategy, rounds, known, study)
     digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))
     text = final_suite(suite, trials, ledger.name, digest)
     _check_unseen(suite, results, final, text)
@@ -86,6 +103,27 @@ def tune_suite(
     make_folder(final.parent)
     atomic_write_bytes(final, text.encode())
     return TunedSuite(trials, ledger, final)
+
+
+def plan_trials(suite: Suite, options: RunOptions, executor: Executor) -> Plan:
+    """Return a plan of all trials of a suite, made ones included, each with the cost of its method's default setting.
+
+    A method that may search less epochs than its budget is planned with all of them. Writes nothing.
+
+    Raises:
+        ConfigError: the suite has no budget, or no track to tune on.
+    """
+    everyone, budget = tuned_entries(suite), suite.budget
+    assert budget is not None  # tuned_entries() refuses a suite without
+    number = budget.trials + budget.finalists * (len(budget.seeds) - 1)
+    # A seed that no trial has leaves all to do; trials of the first seed tell, where they are done, how fast it goes.
+    specs = [who.spec({}, seed) for who in everyone for seed in (max(budget.seeds) + 1, budget.seeds[0])]
+    options = executor.fit(replace(options, results=options.results / TRIALS, keep=""))
+    once = plan_suite(replace(suite, specs=tuple(specs), keep=""), options, executor)
+    cost = {run.spec.run_id: run for run in once.runs}
+    runs = [cost[who.spec({}, max(budget.seeds) + 1).run_id] for who in everyone for _ in range(number)]
+    bytes_ = once.record_bytes // max(1, len(once.runs)) * len(runs)
+    return replace(once, runs=tuple(runs), done=0, elsewhere=0, record_bytes=bytes_)
 
 
 def _known(ledger: Path) -> dict[str, Trial]:
@@ -100,7 +138,7 @@ def _known(ledger: Path) -> dict[str, Trial]:
 
 
 def _rounds(
-    suite: Suite, options: RunOptions, executor: Executor, tell: Callable[[str], None], watch: Watch
+    suite: Suite, options: RunOptions, executor: Executor, tell: Callable[[str], None], watch: Watch, wait: Wait
 ) -> Callable[[Sequence[RunSpec]], Mapping[str, str]]:
     """Return the function that runs the trials of one round; it returns the error texts of failed ones by run id."""
 
@@ -120,14 +158,49 @@ def _rounds(
 
                 yield hear
 
-        carry_out(replace(suite, specs=tuple(specs), keep=""), options, executor, watched)
-        store = Store(options.results)
+        store, round_ = Store(options.results), replace(suite, specs=tuple(specs), keep="")
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            carry_out(round_, options, executor, watched)
+            left = [] if executor.name != SlurmExecutor.name else _left_by_jobs(round_, store, wait)
+            errors |= {s.run_id: s.text for s in left if s.state == "failed"}
+            lost = [s for s in left if s.state not in ("failed", "cancelled")]
+            if not lost:
+                break
+            what = f"{len(lost)} of {len(specs)} trials were lost: {lost[0].text or 'without a job'}"
+            if attempt == MOST_ATTEMPTS:
+                log = f"`sambench logs {lost[0].run_id[:12]}{results_option(options.results)}`"
+                raise StateError(f"{what}, {attempt} times now; {log} shows why, and the same command resumes")
+            tell(f"{what}; submitting them again")
         impossible = [text for run_id, text in errors.items() if not store.failed_path(run_id).is_file()]
         if impossible:  # no fault of a setting: the data are not there, say, and no setting may lose for it
             raise StateError(f"{len(impossible)} of {len(specs)} trials cannot be made: {impossible[0]}")
         return errors
 
     return make
+
+
+def wait_for_jobs(look: Look) -> Sequence[RunStatus]:
+    """Wait until no job makes or will make a run, or an interrupt; return what the last look found."""
+    found: Sequence[RunStatus] = ()
+    with suppress(KeyboardInterrupt):
+        found = look()
+        while any(s.alive for s in found):
+            time.sleep(POLL_SECONDS)
+            found = look()
+    return found
+
+
+def _left_by_jobs(round_: Suite, store: Store, wait: Wait) -> list[RunStatus]:
+    """Wait for the jobs of a round; return the trials that they left without a result.
+
+    Raises:
+        Interrupted: waiting was; the jobs go on.
+    """
+    found = wait(lambda: run_statuses(round_, store))
+    if alive := sum(s.alive for s in found):
+        take_back = command("cancel", round_.place, store.root)
+        raise Interrupted(f"the jobs of {alive} trials go on without this command, `{take_back}` ends them")
+    return [s for s in found if s.state not in ("done", "diverged")]
 
 
 def _check_unseen(suite: Suite, results: Path, final: Path, text: str) -> None:

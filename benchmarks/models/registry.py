@@ -181,6 +181,16 @@ def activation_bytes_of(
     return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
 
 
+@cache
+def forward_flops_of(name: str, *, classes: int, channels: int = 3, image_size: int = 32, norm: str = "batch") -> int:
+    """Count the floating-point operations of matrix products and convolutions in a forward pass over one image."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with _private_stream(0), torch.device("meta"), FlopCounterMode(display=False) as counter:
+        _construct(name, Task(classes, channels, image_size, norm))(torch.zeros(2, channels, image_size, image_size))
+    return counter.get_total_flops() // 2
+
+
 def _construct(name: str, task: Task) -> nn.Module:
     info, parameters = MODELS.resolve(name)
     if task.norm not in info.norms:

@@ -20,6 +20,9 @@ from .strategies import SearchStrategy, Settings, Tried
 RunSpecs = Callable[[Sequence[RunSpec]], Mapping[str, str]]
 """Makes the runs that the store lacks; returns, by run id, what went wrong with those that failed."""
 
+Keep = Callable[[str, str, Sequence[Axis], Sequence[tuple[Trial, Settings]]], None]
+"""Takes a method, a track, the axes of the method's space, and its trials with their settings."""
+
 Ledger = dict[tuple[str, str], list[Trial]]
 
 
@@ -77,7 +80,12 @@ def tuned_entries(suite: Suite) -> list[TunedEntry]:
 
 
 def tune(
-    suite: Suite, store: Store, strategy: SearchStrategy, run: RunSpecs, known: Mapping[str, Trial] | None = None
+    suite: Suite,
+    store: Store,
+    strategy: SearchStrategy,
+    run: RunSpecs,
+    known: Mapping[str, Trial] | None = None,
+    keep: Keep | None = None,
 ) -> list[Trial]:
     """Spend the budget of a suite and choose a setting for every method on every track.
 
@@ -90,6 +98,7 @@ def tune(
         strategy: what proposes settings. Setting 0 is the default one, for every method.
         run: trains the runs that it is given and returns the error texts of failed ones.
         known: run id -> trial that was made before, by the code of today.
+        keep: is given the trials of every method after each round, with their settings.
 
     Returns:
         Every trial: screened ones, then those of the finalists at the other seeds; the chosen ones are marked.
@@ -104,12 +113,20 @@ def tune(
     for some in ([n] for n in numbers) if strategy.sequential else [numbers]:
         attempts = [attempt for who in everyone for attempt in _screen(who, some, screened[who.key], strategy, budget)]
         _make(suite, store, strategy, run, attempts, screened, known or {})
+        _keep(everyone, screened, budget, keep)
     confirmed: Ledger = {who.key: [] for who in everyone}
     attempts = [attempt for who in everyone for attempt in _confirm(who, screened[who.key], budget)]
     _make(suite, store, strategy, run, attempts, confirmed, known or {})
+    _keep(everyone, confirmed, budget, keep)
     trials = [trial for who in everyone for trial in _mark(who, screened[who.key] + confirmed[who.key], budget)]
     check_budgets(trials)
     return trials
+
+
+def _keep(everyone: Sequence[TunedEntry], made: Ledger, budget: Budget, keep: Keep | None) -> None:
+    for who in everyone if keep else ():
+        axes = space_of(who.one, budget)
+        keep(*who.key, axes, [(trial, _settings(who, trial, axes)) for trial in made[who.key]])
 
 
 def finalists(screened: Sequence[Trial], count: int) -> list[int]:

@@ -200,7 +200,10 @@ def test_logs_by_the_start_of_an_id(suite, running, tmp_path, until):
     ("words", "message"),
     [
         (["--on", "moon"], "unknown executor 'moon'. Valid: debug, local, slurm"),
-        (["--gpus", "1"], "--gpus means something on a cluster only"),
+        (["--partition", "gpu"], "--partition means something on a cluster only"),
+        (["--gpus", "64"], "there is no GPU 64 here"),
+        (["--gpus", "all"], "--gpus 'all' is not valid here: write the numbers of GPUs, as in 0,2"),
+        (["--runs-per-gpu", "0"], "write a whole number from 1 on"),
         (["--profile", "gpu"], "--profile means something on a cluster only"),
         (["--on", "slurm", "--profile", "gpuu"], "did you mean 'gpu'"),
         (["--on", "slurm", "--partition", "nope"], "does not know partition 'nope'; valid: debug, gpu"),
@@ -215,9 +218,13 @@ def test_what_cannot_be_is_told_and_nothing_is_submitted(suite, cluster, tmp_pat
 
 def test_without_slurm(suite, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    for command in ("launch", "plan"):
-        text = sambench(command, suite, "--on", "slurm", "--results", tmp_path / "r", code=2)
-        assert "SLURM is not here" in text
+    where = ["--on", "slurm", "--results", tmp_path / "r"]
+    assert "SLURM is not here" in sambench("launch", suite, *where, code=2)
+    text = " ".join(sambench("plan", suite, *where, "--gpus", 1, "--constraint", "a100").split())
+    assert "jobs 4 in 1 arrays" in text
+    assert "SLURM is not here: arrays of 1000 jobs" in text
+    assert "wrn10_1 on digits: not measured: 25% of the 19.5 TFLOPS that are published for a100 in fp32" in text
+    assert "memory of a GPU about" in text
     assert "4 runs: 4 pending" in sambench("status", suite, "--results", tmp_path / "r")
 
 

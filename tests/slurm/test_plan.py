@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from sambench.benchmarks import models
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import Suite, load_suite
 from sambench.benchmarks.training.keeping import Keep
@@ -11,6 +12,7 @@ from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 from sambench.results.records.store import Store
 from sambench.slurm import estimate, executor
+from sambench.slurm.cluster.profile import Profile
 from sambench.slurm.estimate import timeline, train_count, train_labels
 from sambench.slurm.plan import RUN_SECONDS, START_SECONDS, Plan, Planned
 from sambench.slurm.planning import make_plan
@@ -144,3 +146,32 @@ def test_a_precision_that_is_emulated_is_said(tiny_suite, monkeypatch, native, s
     plan = Plan(suite, (Planned(suite.specs[0], None, 6, 6.0, 0.0, 1.0),), done=0, elsewhere=0, basis=())
     told = dict(executor.LocalExecutor("cpu").describe(plan))
     assert ("bf16 is emulated on this cpu" in told.get("precision", "")) == said
+
+
+@pytest.mark.parametrize("gpu", sorted(estimate._published()))
+def test_the_published_peak_of_a_gpu_stands_in_for_a_measurement_and_says_so(gpu, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    facts = estimate._published()[gpu]
+    assert facts["source"]
+    assert 0 < facts["fp32"] < facts["fp16"] < 2000
+    large = {"model": "wrn16_4", "batch_size": 4096, "subset": None, "drop_last": False}
+    wanted = suite({"precision": "fp16", **large}, {"precision": "bf16", "model": "mlp"})
+    made = make_plan(wanted, Store(tmp_path), torch.device("cuda"), gpu=gpu)
+    assert f"not measured: 25% of the {facts['fp16']:g} TFLOPS that are published for {gpu} in fp16" in made.basis[0]
+    assert f"{facts.get('bf16', facts['fp32']):g} TFLOPS" in made.basis[1]
+    flops = models.forward_flops_of("wrn16_4", classes=10, channels=1, image_size=8)
+    assert made.runs[0].seconds == pytest.approx(2 * 3 * 4096 * flops / (0.25 * facts["fp16"] * 1e12))
+    assert made.runs[1].seconds == pytest.approx(6 * estimate.LEAST_SECONDS)
+
+
+def test_operations_are_those_of_the_layers():
+    layers = 64 * 128 + 128 * 128 + 128 * 10
+    assert models.forward_flops_of("mlp", classes=10, channels=1, image_size=8) == 2 * layers
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [({"gres": "gpu:a100:2"}, "a100"), ({"gpus": 1, "title": "our cluster: H100 nodes"}, "h100"), ({"gpus": 1}, "")],
+)
+def test_the_gpu_of_a_profile_is_read_from_what_it_asks_for(fields, found):
+    assert executor.SlurmExecutor(Profile.model_validate(fields)).gpu_model == found

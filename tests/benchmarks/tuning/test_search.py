@@ -5,9 +5,13 @@ import tomllib
 from collections import Counter
 from dataclasses import replace
 
+import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend
+from synthetic import build_trial
 
 from sambench.benchmarks.suites.suite import load_suite
+from sambench.benchmarks.tuning.optuna_study import ENDING, StudyFile
 from sambench.benchmarks.tuning.search import finalists, tune, tuned_entries
 from sambench.benchmarks.tuning.space import Axis
 from sambench.benchmarks.tuning.strategies import STRATEGIES, Tried
@@ -268,11 +272,51 @@ def test_optuna_proposes_on_the_scale_of_the_range(scale, median):
 def test_optuna_tunes_a_suite_in_rounds(small_suite, runner, tmp_path):
     store = Store(tmp_path)
     suite = small_suite(small_suite.text.replace('["E", "G"]', '["E"]'))
-    trials = tune(suite, store, STRATEGIES.get("optuna")(3), runner(store))
+    path = tmp_path / "ledgers" / f"small{ENDING}"
+    trials = tune(suite, store, STRATEGIES.get("optuna")(3), runner(store), keep=StudyFile(path).keep)
     assert {trial.search for trial in trials} == {"optuna"}
+    found = studies(path)
     again = runner(store)
-    assert tune(suite, store, STRATEGIES.get("optuna")(3), again) == trials
+    assert tune(suite, store, STRATEGIES.get("optuna")(3), again, keep=StudyFile(path).keep) == trials
     assert again.made == []
+    assert studies(path) == found
+    assert found == {
+        f"{method}, track E": {
+            trial.run_id: (trial.accuracy, trial.lr, trial.seed) for trial in trials if trial.method == method
+        }
+        for method in {trial.method for trial in trials}
+    }
+    path.write_bytes(path.read_bytes()[:-20] + b"{no json\n")
+    tune(suite, store, STRATEGIES.get("optuna")(3), again, keep=StudyFile(path).keep)
+    assert studies(path) == found
+
+
+def studies(path):
+    """Read a kept file as Optuna's dashboard does: study -> run -> value, learning rate and seed of its trial."""
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    return {
+        name: {
+            trial.user_attrs["run"]: (trial.value, trial.params["lr"], trial.user_attrs["seed"])
+            for trial in optuna.load_study(study_name=name, storage=storage).trials
+        }
+        for name in optuna.get_all_study_names(storage)
+    }
+
+
+def test_a_default_outside_of_its_range_and_a_failed_trial_are_kept(tmp_path, caplog):
+    axes = (Axis("lr", 0.01, 1.0, "log"), Axis("k", values=(1, 2)), Axis("rho", 0.0, 1.0, "linear"))
+    trials = [build_trial("sam", 0), build_trial("sam", 1, status="failed", accuracy=None, loss=None, error="e")]
+    settings = [{"lr": 3.0, "k": 9, "rho": 0.5}, {"lr": 0.0, "k": 1, "rho": 0.0}]
+    made = list(zip(trials, settings, strict=True))
+    StudyFile(tmp_path / "x.log").keep("sam", "E", axes, made)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "x.log")))
+    first, second = optuna.load_study(study_name="sam, track E", storage=storage).trials
+    assert first.params == settings[0]
+    assert second.params == {"k": 1, "rho": 0.0}
+    assert (second.state.name, second.value) == ("FAIL", None)
+    (tmp_path / "folder.log").mkdir()
+    StudyFile(tmp_path / "folder.log").keep("sam", "E", axes, made)
+    assert "folder.log is not written" in caplog.text
 
 
 def test_a_missing_package_and_an_unknown_method_are_named(monkeypatch):

@@ -135,8 +135,7 @@ class Lab:
 
     def jobs(self, states: str = "all") -> list[Job]:
         """Return the jobs of the launches of this results folder."""
-        submissions = self.results / "launches"
-        names = [entry.name for entry in submissions.iterdir()] if submissions.is_dir() else []
+        names = [entry.name for entry in self.results.rglob("launches/*")]  # those of a tuning have a folder of theirs
         return [job for job in self.cluster.queue(states) if any(name in job.name for name in names)]
 
     def alive(self) -> list[Job]:
@@ -189,5 +188,5 @@ class Lab:
 
     def logs(self) -> str:
         """Return the ends of the logs of all jobs."""
-        paths = sorted(self.results.glob("launches/*/jobs/*.out"))
+        paths = sorted(self.results.rglob("launches/*/jobs/*.out"))
         return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-600:]}" for path in paths)
