@@ -11,7 +11,7 @@ Each check is a function of the variant's metadata; a new file in ``checks/`` is
 from .check import CHECKS, Check, CheckResult, Failed, NotApplicable, list_checks
 from .check import check as register_check
 from .runner import check, judge, report, run
-from .scaffold import new_variant
+from .scaffold import new_package, new_variant
 
 __all__ = [
     "CHECKS",
@@ -22,6 +22,7 @@ __all__ = [
     "check",
     "judge",
     "list_checks",
+    "new_package",
     "new_variant",
     "register_check",
     "report",
