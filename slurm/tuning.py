@@ -21,15 +21,12 @@ from ..results.records.manifest import read_manifest
 from ..results.records.retractions import RETRACTED, read_retractions, reasons
 from ..results.records.store import Store
 from ..results.records.trials import FOLDER as LEDGERS
-from ..results.records.trials import Trial, read_ledger, write_ledger
+from ..results.records.trials import TRIALS, Trial, read_ledger, write_ledger
 from .events import Listen, RunEvent
 from .executor import Executor
 from .launch import Watch, carry_out, silent
 from .options import RunOptions
 from .plan import Plan
-
-TRIALS = "tuning"
-"""Folder of the trials' records and checkpoints, beside the final ones: their ledger is what is kept."""
 
 
 @dataclass(frozen=True)
