@@ -10,7 +10,7 @@ Each check is a function of the variant's metadata; a new file in ``checks/`` is
 
 from .check import CHECKS, Check, CheckResult, Failed, NotApplicable, list_checks
 from .check import check as register_check
-from .runner import check, judge, report, run
+from .runner import check, findings, judge, report, run
 from .scaffold import new_package, new_variant
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Failed",
     "NotApplicable",
     "check",
+    "findings",
     "judge",
     "list_checks",
     "new_package",

@@ -9,10 +9,9 @@ import shutil
 from pathlib import Path
 
 from ...atomic import make_folder, write_failure
-from ...benchmarks.training.environment import package_files, source_state
+from ...benchmarks.training.environment import SOURCE, file_state, package_files, source_state
 from ...registry import module_of_plugin
 
-SOURCE = "SOURCE.json"
 PACKAGE = Path(__file__).resolve().parents[2]
 
 
@@ -47,6 +46,8 @@ def take_snapshot(folder: Path, plugins: tuple[str, ...], package: Path = PACKAG
                 continue
             place = make_folder(folder / "plugins" / str(number)) / Path(plugin).name
             shutil.copyfile(plugin, place)
+            commit, dirty = file_state(Path(plugin).resolve())
+            (place.parent / SOURCE).write_text(json.dumps({"commit": commit, "dirty": dirty}))
             copies.append(str(place))
     except OSError as error:
         raise write_failure(error, folder) from error
