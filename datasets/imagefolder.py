@@ -1,4 +1,4 @@
-"""Data sets as folders of image files: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png, or val for test as in ImageNet."""
+"""Data sets as folders of image files: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png, or val/CLASS as in ImageNet."""
 
 import os
 from collections.abc import Iterator
@@ -27,7 +27,8 @@ Classes = dict[str, list[Path]]
 def load_imagefolder(name: str, directory: Path, cache: Path) -> Dataset:
     """Read a folder of image files; the classes are the sorted names of the subfolders of ``train``.
 
-    Where there is no ``test``, ``val`` is the test part, as in the layout of ImageNet. Hidden files and folders, and files that are no images, are left out. Subfolders of a class belong to it.
+    Where there is no ``test``, ``val`` is the test part, as in the layout of ImageNet. Hidden files and folders, and
+    files that are no images, are left out. Subfolders of a class belong to it.
 
     Raises:
         DataError: if a folder is missing or empty, the classes of the two parts differ, there is a link, an image

@@ -55,8 +55,8 @@ def _read(path: Path) -> tuple[Tensor, Tensor]:
         raise DataError(f"{path} is not a file of MATLAB that holds X and y: {error!s:.200}; replace it") from error
     if images.dtype != np.uint8 or images.ndim != 4 or not np.isin(labels, np.arange(1, 11)).all():
         raise DataError(
-            f"{path} holds X of {images.dtype} {images.shape} and y of {labels.dtype}; expected are uint8 (32, 32, 3, N) "
-            "and the digits 1 to 10; replace it"
+            f"{path} holds X of {images.dtype} {images.shape} and y of {labels.dtype}; expected are uint8 "
+            "(32, 32, 3, N) and the digits 1 to 10; replace it"
         )
     pixels = np.ascontiguousarray(images.transpose(3, 2, 0, 1))
     return torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64) % 10)

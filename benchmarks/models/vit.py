@@ -49,5 +49,5 @@ def vit_small(task: Task, patch: str) -> "VisionTransformer":
     )
     for module in network.modules():
         if isinstance(module, Attention):
-            module.fused_attn = False
+            module.__dict__["fused_attn"] = False  # final for TorchScript, which nobody uses here
     return network

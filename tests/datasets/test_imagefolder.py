@@ -97,7 +97,8 @@ def test_the_layout_of_imagenet_is_brought_to_one_size(tmp_path: Path) -> None:
         for label, name in enumerate(("n01", "n02")):
             subfolder = tmp_path / part / name
             subfolder.mkdir(parents=True)
-            for index, image in enumerate(pixels(count, (8 + index, 8, 3), seed=10 * label + count)):
+            for index in range(count):
+                image = pixels(1, (8 + index, 8, 3), seed=10 * label + index)[0]
                 (subfolder / f"{index}.png").write_bytes(encode(image))
     (tmp_path / "train" / "n01" / "0.png").write_bytes(encode(big))
     with pytest.raises(DataError, match="imagefolder64:DIR brings them"):
@@ -106,7 +107,7 @@ def test_the_layout_of_imagenet_is_brought_to_one_size(tmp_path: Path) -> None:
     assert dataset.shape == (3, 4, 4)
     assert dataset.test_labels.tolist() == [0, 0, 1, 1]
     square = torch.from_numpy(big[:, 4:16].astype("float64")).view(4, 3, 4, 3, 3).mean((1, 3))
-    assert (dataset.train_images[0].permute(1, 2, 0).double() - square).abs().max() <= 0.5
+    assert (dataset.train_images[0].permute(1, 2, 0).double() - square).abs().max() < 1  # Pillow rounds twice
     assert load(f"imagefolder2:{tmp_path}").shape == (3, 2, 2)
     assert load(f"imagefolder4:{tmp_path}").fingerprint == dataset.fingerprint
 

@@ -41,9 +41,10 @@ def test_the_official_files_are_read_as_torchvision_reads_them(tmp_path, monkeyp
     assert load("svhn").fingerprint == ours.fingerprint
 
 
-@pytest.mark.parametrize(
-    "change", [{"y": np.arange(40)}, {"X": np.zeros((32, 32, 3, 40))}, {"X": np.zeros((3, 4), "u1")}]
-)
+OTHERS = ({"y": np.arange(40)}, {"X": np.zeros((32, 32, 3, 40))}, {"X": np.zeros((3, 4), "u1")})
+
+
+@pytest.mark.parametrize("change", OTHERS)
 def test_a_file_that_holds_something_else_is_refused(tmp_path, monkeypatch, change):
     write(tmp_path / "data", monkeypatch, **change)
     with pytest.raises(DataError, match=r"expected are uint8 \(32, 32, 3, N\) and the digits 1 to 10"):
