@@ -243,17 +243,20 @@ def load_entry_points() -> None:
 
 
 def load_plugin(path: str | Path) -> list[str]:
-    """Import a file that registers plug-ins of any kind, and return the names it added.
+    """Import a file that registers plug-ins of any kind, or a module by its name, and return the names it added.
 
     Raises:
-        ConfigError: the file does not exist, fails on import, or registers nothing.
+        ConfigError: the file or module does not exist, fails on import, or registers nothing.
     """
     load_entry_points()
-    file = Path(os.path.realpath(path)) if "\0" not in str(path) else Path()
-    if not file.is_file() or file.suffix != ".py":
-        problem = "is no Python file" if file.is_file() else "does not exist"
-        raise ConfigError(f"plugin {str(path)!r} {problem}; give the path of a Python file, NAME.py")
-    module_name = f"sambench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    if module_of_plugin(str(path)):
+        file, module_name = None, str(path)
+    else:
+        file = Path(os.path.realpath(path)) if "\0" not in str(path) else Path()
+        if not file.is_file() or file.suffix != ".py":
+            problem = "is no Python file" if file.is_file() else "does not exist"
+            raise ConfigError(f"plugin {str(path)!r} {problem}; give the path of a Python file, NAME.py")
+        module_name = f"sambench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if module_name in _loaded:
         return _loaded[module_name]
     start = len(ADDED)
@@ -265,8 +268,12 @@ def load_plugin(path: str | Path) -> list[str]:
         del ADDED[start:]
         raise
     names = sorted({name for _, name in ADDED[start:]})
+    if not names and file is None:  # it was imported before, by its entry point say
+        own = [(name, definition_of(kind.members.get(name))) for kind, name in ADDED]
+        names = sorted({name for name, one in own if f"{one.__module__}.".startswith(f"{module_name}.")})
     if not names:
-        del sys.modules[module_name]
+        if file is not None:
+            del sys.modules[module_name]
         raise ConfigError(
             f"plugin {str(path)!r} registers nothing; decorate a StepRule with @register(...), a function with "
             "@register_model(...) or @register_dataset(...), or what the other registries take with their decorators "
@@ -276,15 +283,29 @@ def load_plugin(path: str | Path) -> list[str]:
     return names
 
 
-def _import(path: str | Path, file: Path, module_name: str) -> None:
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"plugin {str(path)!r} is not a Python file")
+def module_of_plugin(path: str) -> bool:
+    """Tell whether a plug-in is named by its module and not by its file.
+
+    Example:
+        >>> module_of_plugin("my_rules.sam"), module_of_plugin("my_rules.py"), module_of_plugin("./rules")
+        (True, False, False)
+    """
+    return re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", path) is not None and not path.endswith(".py")
+
+
+def _import(path: str | Path, file: Path | None, module_name: str) -> None:
     try:
+        if file is None:
+            importlib.import_module(module_name)
+            return
+        spec = importlib.util.spec_from_file_location(module_name, file)
+        if spec is None or spec.loader is None:
+            raise ConfigError(f"plugin {str(path)!r} is not a Python file")
         module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     except BaseException as error:
-        sys.modules.pop(module_name, None)
+        if file is not None:
+            sys.modules.pop(module_name, None)
         if isinstance(error, ConfigError | KeyboardInterrupt):
             raise
         raise ConfigError(f"plugin {str(path)!r} fails on import: {type(error).__name__}: {error}") from error

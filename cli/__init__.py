@@ -27,8 +27,14 @@ from ..version import __version__
 from .console import LogHandler, say, tell
 
 COMMANDS = {
-    "Look": {"list": "describe:list_", "describe": "describe:describe", "theory": "theory:app", "study": "study:app"},
-    "Run": {"run": "run:run"},
+    "Look": {
+        "list": "describe:list_",
+        "describe": "describe:describe",
+        "theory": "theory:app",
+        "study": "study:app",
+        "doctor": "doctor:doctor",
+    },
+    "Run": {"run": "run:run", "fetch": "fetch:fetch"},
     "Suites": {
         "quickstart": "quickstart:quickstart",
         "plan": "plan:plan",
@@ -39,6 +45,7 @@ COMMANDS = {
         "logs": "logs:logs",
         "cancel": "cancel:cancel",
         "retry": "retry:retry",
+        "clean": "clean:clean",
     },
     "Models": {"models": "models:models", "measure": "measure:measure", "surface": "surface:surface"},
     "Results": {

@@ -4,7 +4,9 @@ import importlib
 import inspect
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Annotated, Any, NamedTuple
 
@@ -14,12 +16,13 @@ from rich.text import Text
 from ..benchmarks.suites.files import SUITES  # reads no spec, and so no torch
 from ..errors import ConfigError, nearest, unknown
 from ..hyper import Hyper
-from ..registry import Registry, definition_of, summary_of
+from ..registry import Registry, definition_of, has_parameters, summary_of
 from ..results.records.models import find_run
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import Part, facts, grid, out, say, styled, tell
-from .options import RESULTS, Plugins, Results
+from .formulas import prose
+from .options import RESULTS, Plugins, Results, results_option
 
 Row = dict[str, Any]
 
@@ -163,7 +166,7 @@ def describe(
         registry = KINDS[kind].registry
         if kind != "variants":
             say((f"{registry.noun} ", "dim"), end="")
-        SHOW.get(kind, _other)(name, registry.get(name), KINDS[kind].about)
+        SHOW.get(kind, _other)(name, registry.members.get(name) or registry.get(name), KINDS[kind].about)
     if suite:
         _suite(name)
     elif not found and name in _names("bases"):
@@ -177,7 +180,8 @@ OF_RUNS = ("variants", "hooks", "averages", "samplers", "datasets", "models")
 
 
 def _found(name: str, kinds: Iterable[str]) -> list[str]:
-    return [kind for kind in kinds if name in KINDS[kind].registry]
+    registries = [(kind, KINDS[kind].registry) for kind in kinds]
+    return [kind for kind, registry in registries if name in registry or name in registry.members]
 
 
 def _names(kind: str) -> list[str]:
@@ -188,11 +192,10 @@ def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
     say((info.name, "bold"), f"  {info.summary}")
     if info.status != "reference":
         say((info.status, "yellow"))
-    say(inspect.getdoc(info.cls) or "")
+    say(_doc(info.cls))
     for kind, own in (("hooks", info.hook), ("averages", info.average)):
         if own != "none":
-            say(f"\n{own}: {inspect.getdoc(KINDS[kind].registry.get(own)) or ''}")
-    say()
+            say(f"\n{own}: {_doc(KINDS[kind].registry.get(own))}")
     declared = [
         ("paper", str(info.paper or "none")),
         ("gradient evaluations per step", f"{info.declared_gradients(_defaults(info.hyper)):g}"),
@@ -211,6 +214,22 @@ def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
         said = [(one.accuracy(), one.dataset, one.network, _pairs(one.hyper), one.source) for one in info.published]
         say("\npublished accuracies, quoted and not measured here:")
         out.print(grid(["test accuracy, %", "data set", "network", "setting", "source"], said))
+    say(f"next: sambench run --variant {info.name}")
+
+
+def _model_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
+    """Describe a model or, under a name with parameters, a family of them."""
+    own = info if has_parameters(info.name) is None or name == info.name else replace(info, examples=(name,))
+    _other(name, own, about)
+    say(f"next: sambench run --model {own.examples[0]}")
+
+
+def _dataset_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
+    """Describe a data set, or a format of them, which takes a folder."""
+    known = {"shape": info.shape and " x ".join(map(str, info.shape)), "fingerprint": info.fingerprint}
+    _other(name, info, lambda one: {**about(one), **known})
+    if not has_parameters(name):
+        say(f"next: sambench fetch {name}")
 
 
 def _other(name: str, member: Any, about: Callable[[Any], Row]) -> None:
@@ -220,16 +239,20 @@ def _other(name: str, member: Any, about: Callable[[Any], Row]) -> None:
     declared = {key: value for key, value in known.items() if value and key not in ("defaults", "status")}
     if declared:
         out.print(facts([(key, _value(value)) for key, value in declared.items()]))
-    text = inspect.getdoc(definition_of(member)) or ""
+    text = _doc(definition_of(member))
     if text not in ("", summary_of(member)):
         say(f"\n{text}")
     _hyper(getattr(member, "hyper", {}))
 
 
+def _doc(definition: Any) -> str:
+    """Return the docstring of a class or function, as a terminal shows it."""
+    return prose(inspect.getdoc(definition) or "", min(out.width, 120))
+
+
 def _measure_page(name: str, one: Any, about: Callable[[Any], Row]) -> None:
     say((name, "bold"), f"  {one.summary} (group {one.group}, version {one.version})")
-    say(inspect.getdoc(one.function) or "")
-    say()
+    say(_doc(one.function))
     out.print(facts([("paper", one.paper or "none")]))
     out.print(grid(["value", "meaning"], list(one.values.items())))
     _hyper(one.settings, "setting")
@@ -253,6 +276,7 @@ def _suite(name: str) -> None:
     if suite.budget is not None:
         rows.append(("tuning", f"{suite.budget.trials} trials a method, then `sambench tune {name}` names the suite"))
     out.print(facts(rows))
+    say(f"next: sambench plan {shlex.quote(name)}")
 
 
 def _run(name: str, store: Store) -> None:
@@ -279,6 +303,7 @@ def _run(name: str, store: Store) -> None:
         ("made with", f"sambench {made.sambench}, torch {made.torch}, on {made.device_name}"),
     ]
     out.print(facts(rows))
+    say(f"next: sambench leaderboard{results_option(store.root)}")
 
 
 def outcome(record: RunRecord) -> list[tuple[str, str]]:
@@ -298,7 +323,7 @@ def outcome(record: RunRecord) -> list[tuple[str, str]]:
     ]
 
 
-SHOW = {"variants": _variant_page, "measures": _measure_page}
+SHOW = {"variants": _variant_page, "measures": _measure_page, "models": _model_page, "datasets": _dataset_page}
 """How the members of a kind are described; the others by what lists say of them."""
 
 

@@ -1,27 +1,46 @@
 """``sambench launch``: make the runs of a suite, here or on a cluster."""
 
+import shlex
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..benchmarks.suites.draft import Changes
+from ..results.records.store import Store
 from .console import err, say
 from .executor_options import read_executor
 from .model_options import made_of_options
-from .options import RESULTS, Anew, DataRoot, Every, Keeping, Logging, Plugins, Results, open_suite, results_option
+from .options import (
+    RESULTS,
+    Anew,
+    DataRoot,
+    Every,
+    Keeping,
+    Logging,
+    Plugins,
+    Results,
+    Sources,
+    SuiteOrVariants,
+    open_drafted,
+    read_changes,
+    results_option,
+)
 from .plan import print_plan
 from .progress import pool_progress
 
 if TYPE_CHECKING:
-    from ..benchmarks.suites.suite import Suite
     from ..slurm.events import Listen
     from ..slurm.executor import Executor
     from ..slurm.plan import Plan
 
 
-@made_of_options(suite=open_suite, executor=read_executor)
+@made_of_options(changes=read_changes, executor=read_executor)
 def launch(
-    suite: "Suite",
+    changes: Changes,
     executor: "Executor",
+    suite: SuiteOrVariants = None,
+    source: Sources = None,
     results: Results = RESULTS,
     plugin: Plugins = None,
     data: DataRoot = None,
@@ -34,12 +53,22 @@ def launch(
 
     Runs in the store are skipped, those that somebody makes already too; interrupted ones resume, and one that fails
     never stops another. On a cluster nothing depends on this command after it returns.
+
+    Without a file: --variants sgd,sam --dataset cifar10 --model wrn16_4 --epochs 200 --seeds 0-4 --track G. What is put
+    together or changed here is written to the folder suites of the results, and may be launched from there, too.
     """
+    from ..benchmarks.suites.preregistration import check_ready
     from ..slurm.launch import launch_suite
 
-    named = Path(suite.place).name if Path(suite.place).is_absolute() else suite.place
+    opened, made = open_drafted(suite, changes, source)
+    named = Path(opened.place).name if Path(opened.place).is_absolute() else opened.place
+    if made is not None:
+        check_ready(opened, Store(results))
+        Store(results).check_writable()
+        opened = replace(opened, place=str(made.write(results)))
+        say(f"suite: {opened.place}")
     ended = launch_suite(
-        suite,
+        opened,
         results,
         executor,
         data_root=data,
@@ -47,13 +76,13 @@ def launch(
         checkpoint_seconds=checkpoint_seconds,
         keep=keep,
         log_to=log,
-        command=f"sambench launch {named}",
+        command=made.command if made else f"sambench launch {named}",
         anew=anew,
         watch=show,
     )
-    report(ended, f"{suite.place}{results_option(results)}", executor.name)
+    report(ended, f"{shlex.quote(opened.place)}{results_option(results)}", executor.name)
     if executor.name != "slurm":
-        say(f"site: `sambench site{results_option(results)}` writes {results / 'html' / 'index.html'}")
+        say(f"next: sambench leaderboard{results_option(results)}")
 
 
 def show(plan: "Plan", executor: "Executor") -> "AbstractContextManager[Listen]":

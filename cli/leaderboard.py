@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.table import Table
 
 from ..errors import StateError
-from ..results.records.conformance import conformance_checks
+from ..results.records.conformance import Checks, checks_of
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from ..variants import published_results
@@ -48,7 +48,7 @@ def leaderboard(
     found = gather(_filled(results), codes_today())
     if not published:
         numbers = on_workloads(numbers, [section.workload.shared for section in found.sections])
-    pages = boards.render(found, conformance_checks(), numbers, place)
+    pages = boards.render(found, shown_checks(results, found), numbers, place)
     if check:
         named = (f" --output {shlex.quote(str(output))}" if output else "") + " --published" * published
         boards.check(pages, f"{boards.COMMAND}{results_option(results)}{named}")
@@ -56,6 +56,11 @@ def leaderboard(
     else:
         boards.write(pages)
         say(f"wrote {place.front}, and what it links to in {place.folder}")
+
+
+def shown_checks(results: Path, found: "Boards") -> Checks:
+    """Return what the conformance suite found about the variants of boards; see :func:`checks_of`."""
+    return checks_of(results, ((row.variant, row.codes) for one in found.sections for row in one.workload.rows))
 
 
 def _filled(results: Path) -> Store:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..benchmarks.suites.draft import Changes, Draft, draft
 from ..datasets.source import Source
 from ..registry import load_plugin
 from ..results.records.place import RESULTS as RESULTS
@@ -26,6 +27,9 @@ def _load(plugins: list[str] | None) -> list[str] | None:
 
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file")]
+SuiteOrVariants = Annotated[
+    str | None, typer.Argument(metavar="SUITE", help="a shipped suite or a TOML file; or give --variants")
+]
 Results = Annotated[Path, typer.Option("--results", envvar=RESULTS_VARIABLE, help="folder of records and checkpoints")]
 Plugins = Annotated[
     list[str] | None,
@@ -33,7 +37,7 @@ Plugins = Annotated[
         "--plugin",
         metavar="FILE",
         callback=_load,
-        help="Python file with plug-ins of any kind; may be repeated",
+        help="Python file (or module) with plug-ins of any kind; may be repeated",
     ),
 ]
 Sources = Annotated[
@@ -79,6 +83,56 @@ def open_suite(suite: SuiteName, source: Sources = None) -> "Suite":
     from ..benchmarks.suites.suite import load_suite  # torch, for the step rules
 
     return load_suite(suite, tuple(source or ()))
+
+
+PANEL = "The suite, put together or changed here"
+
+
+def read_changes(
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="of all runs; with tracks, of SAM", rich_help_panel=PANEL)
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="such as 0-4 or 0,2,7", metavar="SEEDS", rich_help_panel=PANEL)
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option("--only", help="variants that stay, such as sgd,'is_*'", metavar="NAMES", rich_help_panel=PANEL),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="of all runs", rich_help_panel=PANEL)] = None,
+    model: Annotated[str | None, typer.Option("--model", help="of all runs", rich_help_panel=PANEL)] = None,
+    track: Annotated[
+        str | None,
+        typer.Option("--track", help="what is held equal: E, G, or E,G", metavar="TRACKS", rich_help_panel=PANEL),
+    ] = None,
+    variants: Annotated[
+        str | None,
+        typer.Option("--variants", help="a suite of these, and no SUITE", metavar="NAMES", rich_help_panel=PANEL),
+    ] = None,
+) -> Changes:
+    """Say what of a suite is to be otherwise than in its file."""
+    return Changes(variants, dataset, model, epochs, seeds, only, track)
+
+
+def open_drafted(suite: str | None, changes: Changes, source: list[Source] | None) -> "tuple[Suite, Draft | None]":
+    """Read a suite that may be put together or changed here; the draft is None where it is read as it is.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    from ..benchmarks.models import MODELS  # torch, here and for the step rules
+    from ..benchmarks.suites.suite import expand_suite, load_suite
+    from ..datasets import DATASETS
+
+    made = draft(suite, changes)
+    if made is None:
+        return load_suite(str(suite), tuple(source or ())), None
+    opened = expand_suite(made.name, made.content, Path.cwd(), tuple(source or ()), suite or "")
+    for name in {spec.dataset for spec in opened.specs} - {one.name for one in opened.sources}:
+        DATASETS.get(name)
+    for name in {spec.model for spec in opened.specs}:
+        MODELS.get(name)
+    return opened, made
 
 
 def run_options(

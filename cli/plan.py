@@ -1,15 +1,29 @@
 """``sambench plan``: what a suite would run, as it is printed before anything starts."""
 
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from .. import units
+from ..benchmarks.suites.draft import Changes
 from ..markdown import count
 from ..results.records.record import canonical_json
 from .console import facts, out, say
 from .executor_options import read_executor
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Keeping, Plugins, Results, open_suite, results_option, run_options
+from .options import (
+    RESULTS,
+    DataRoot,
+    Keeping,
+    Plugins,
+    Results,
+    Sources,
+    SuiteOrVariants,
+    open_drafted,
+    read_changes,
+    results_option,
+    run_options,
+)
 
 if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
@@ -17,10 +31,12 @@ if TYPE_CHECKING:
     from ..slurm.plan import Plan
 
 
-@made_of_options(suite=open_suite, executor=read_executor)
+@made_of_options(changes=read_changes, executor=read_executor)
 def plan(
-    suite: "Suite",
+    changes: Changes,
     executor: "Executor",
+    suite: SuiteOrVariants = None,
+    source: Sources = None,
     results: Results = RESULTS,
     plugin: Plugins = None,
     data: DataRoot = None,
@@ -29,12 +45,16 @@ def plan(
     """Print what a suite would run, what it costs and about how long it takes. Starts nothing."""
     from ..slurm.launch import plan_suite
 
+    opened, made = open_drafted(suite, changes, source)
     options = executor.fit(run_options(results, data, plugin, keep=keep))
-    print_plan(plan_suite(suite, options, executor), executor)
-    if suite.budget:
+    print_plan(plan_suite(opened, options, executor), executor)
+    words = made.words if made else shlex.quote(opened.place)
+    if opened.budget:
         from ..slurm.tuning import plan_trials
 
-        _print_trials(plan_trials(suite, options, executor), executor, f"{suite.place}{results_option(results)}")
+        _print_trials(plan_trials(opened, options, executor), executor, f"{words}{results_option(results)}")
+    verb = "tune" if opened.budget else "launch"
+    say(f"next: sambench {verb} {words}{results_option(results)}")
 
 
 def _print_trials(made: "Plan", executor: "Executor", shown: str) -> None:

@@ -3,7 +3,7 @@
 from ..errors import ConfigError
 from .console import say, tell
 from .launch import report, show
-from .leaderboard import conformance_checks, good_records, print_board
+from .leaderboard import good_records, print_board, shown_checks
 from .options import RESULTS, Device, Results, Workers
 from .site import write_site
 from .theory import quick_figure
@@ -30,7 +30,7 @@ def quickstart(
     )
     store, board, figures = Store(results), Place.of(results), results / "figures"
     found = gather(store, codes_today())
-    boards.write(boards.render(found, conformance_checks(), place=board))
+    boards.write(boards.render(found, shown_checks(results, found), place=board))
     print_board(found)
     for path in plots.draw(found, good_records(store), figures):
         tell(f"figure: {path}")

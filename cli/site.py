@@ -48,15 +48,17 @@ def write_site(
     """
     from ..benchmarks.conformance.variant_pages import describe
     from ..benchmarks.training.behaviour import codes_today
-    from ..results.records.conformance import conformance_checks
     from ..results.records.store import Store
     from ..results.site.write import FOLDER, write_pages
     from ..results.tables.boards import gather
     from ..variants import list_variants
+    from .leaderboard import shown_checks
 
     results = Path(results)
     output = Path(output) if output else results / (f"{FOLDER}.html" if single else FOLDER)
-    checks, store, known = conformance_checks(), Store(results), {info.name for info in list_variants()}
+    store, known = Store(results), {info.name for info in list_variants()}
+    found = gather(store, codes_today())
+    checks = shown_checks(results, found)
     page = output if single else output / "index.html"
     if records is None:
         inside = page.resolve().is_relative_to(results.resolve())
@@ -67,7 +69,7 @@ def write_site(
         beside["Theory"] = own
     return write_pages(
         store,
-        gather(store, codes_today()),
+        found,
         output,
         single=single,
         records=records,

@@ -9,8 +9,10 @@ import typer
 from rich.table import Table
 
 from .. import units
+from ..benchmarks.suites.draft import Changes, draft
 from ..benchmarks.suites.files import SUITES
 from ..benchmarks.suites.index import suite_index
+from ..errors import StateError
 from ..results.records.manifest import FOLDER
 from ..results.records.place import command
 from ..results.records.store import Store
@@ -18,15 +20,18 @@ from ..slurm.resources import tell_full
 from ..slurm.run_status import STATES, RunStatus
 from ..slurm.status import run_statuses
 from .console import grid, out, say
-from .options import RESULTS, Plugins, Results, Sources, SuiteName
+from .model_options import made_of_options
+from .options import RESULTS, Plugins, Results, Sources, SuiteOrVariants, read_changes, results_option
 from .watch import watch as watch_runs
 
 MAX_LISTED_PER_STATE = 40
 """Runs of one state, for one reason, that are listed one by one without ``--all``."""
 
 
+@made_of_options(changes=read_changes)
 def status(
-    suite: SuiteName,
+    changes: Changes,
+    suite: SuiteOrVariants = None,
     results: Results = RESULTS,
     source: Sources = None,
     plugin: Plugins = None,
@@ -39,7 +44,12 @@ def status(
     ] = False,
     all_: Annotated[bool, typer.Option("--all", help="list every run, also those that are done or alike")] = False,
 ) -> None:
-    """Show the state of every run of a suite."""
+    """Show the state of every run of a suite, also of one that `launch` put together from the same options."""
+    if (made := draft(suite, changes)) is not None:
+        suite = str(made.path(results))
+        if not Path(suite).is_file():
+            raise StateError(f"nothing was launched of it yet: `{made.command}{results_option(results)}`")
+    assert suite is not None  # or there would be a draft
     index, store = suite_index(suite, source or (), plugin or ()), Store(results)
     if final := tuned_as(suite, results):
         say(f"the runs of {index.name} are those of its tuned suite: {command('status', str(final), results)}")

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -66,7 +65,7 @@ class DatasetInfo:
 
     name: str
     summary: str
-    function: Callable[[str, Path, Path], Dataset]
+    function: Callable[..., Dataset]
     augment: str
     shape: tuple[int, int, int] | None = None
     classes: int | None = None

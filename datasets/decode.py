@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..errors import DataError
@@ -26,13 +27,17 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 _MOST_PIXELS = 4096 * 4096
 
 
-def decode(sources: Sequence[bytes | Path], names: Sequence[str], collection: str) -> Tensor:
-    """Decode images of one size.
+def decode(sources: Sequence[bytes | Path], names: Sequence[str], collection: str, side: int | None = None) -> Tensor:
+    """Decode images of one size, or bring them to one.
+
+    With a side, the central square of an image is averaged down to so many pixels, or enlarged to them; a JPEG is read
+    at a half, a quarter or an eighth of its size where that is still twice what is asked for.
 
     Args:
         sources: the N encoded images, or their files.
         names: name of each image in error messages, such as its path.
         collection: name of all images together in error messages, such as their folder.
+        side: height and width that every image is brought to; None to take them as they are.
 
     Returns:
         uint8 (N, C, H, W). C is 1 if every image is gray, else 3: gray images among colored ones get three equal
@@ -45,9 +50,13 @@ def decode(sources: Sequence[bytes | Path], names: Sequence[str], collection: st
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(sources), _BLOCK)]
     with ThreadPoolExecutor(_THREADS) as pool, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        headers = pool.map(lambda block: list(map(_size, sources[block], names[block])), blocks)
-        _check_sizes([one for block in headers for one in block], names, collection)
-        decoded = pool.map(lambda block: list(map(_decode_one, sources[block], names[block])), blocks)
+        if side is None:
+            headers = pool.map(lambda block: list(map(_size, sources[block], names[block])), blocks)
+            _check_sizes([one for block in headers for one in block], names, collection)
+        else:
+            _check_room(len(sources), (side, side), collection)
+        one = partial(_decode_one, side=side)
+        decoded = pool.map(lambda block: list(map(one, sources[block], names[block])), blocks)
         arrays = [array for block in decoded for array in block]
     channels = max(array.shape[0] for array in arrays)
     return torch.from_numpy(np.stack([np.broadcast_to(array, (channels, *array.shape[1:])) for array in arrays]))
@@ -62,12 +71,17 @@ def _check_sizes(found: Sequence[tuple[int, int]], names: Sequence[str], collect
         listed = ", ".join(f"{h}x{w} ({n})" for (h, w), n in sizes.most_common(4))
         raise DataError(
             f"{collection}: the images have {len(sizes)} different sizes, as height x width (count): {listed}; the "
-            f"first that is not {usual[0]}x{usual[1]} is {names[odd]}. Resize them to one size first"
+            f"first that is not {usual[0]}x{usual[1]} is {names[odd]}. Resize them to one size first; of folders, "
+            "imagefolder64:DIR brings them to 64x64 pixels, and likewise"
         )
-    needed, memory = len(found) * usual[0] * usual[1], os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    _check_room(len(found), usual, collection)
+
+
+def _check_room(count: int, shape: tuple[int, int], collection: str) -> None:
+    needed, memory = count * shape[0] * shape[1], os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > memory:
         raise DataError(
-            f"{collection}: {len(found):,} images of {usual[0]}x{usual[1]} pixels need {size(needed)} and more, this "
+            f"{collection}: {count:,} images of {shape[0]}x{shape[1]} pixels need {size(needed)} and more, this "
             f"machine has {size(memory)}. Make them smaller first"
         )
 
@@ -98,13 +112,18 @@ def _size(source: bytes | Path, name: str) -> tuple[int, int]:
     return height, width
 
 
-def _decode_one(source: bytes | Path, name: str) -> np.ndarray:
+def _decode_one(source: bytes | Path, name: str, side: int | None) -> np.ndarray:
     """Return uint8 (1, H, W) for a gray image and (3, H, W) for any other."""
     with _opened(source, name) as image:
+        if side is not None:
+            image.draft(None, (2 * side, 2 * side))
         if image.mode.startswith(("I", "F")):
             raise DataError(
                 f"{name} has more than 8 bits a channel (Pillow mode {image.mode!r}); convert it to 8 bits first"
             )
         mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
-        pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+        plain = image if image.mode == mode else image.convert(mode)
+        if side is not None:
+            plain = ImageOps.fit(plain, (side, side), Image.Resampling.BOX)
+        pixels = np.asarray(plain)
     return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)

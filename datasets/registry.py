@@ -14,13 +14,14 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 DATASETS: Registry[DatasetInfo] = Registry("data set", __name__.rpartition(".")[0])
 
-Function = TypeVar("Function", bound=Callable[[str, Path, Path], Dataset])
+Function = TypeVar("Function", bound=Callable[..., Dataset])
 
 
 def register_dataset(name: str, summary: str, *, augment: str, **known: Any) -> Callable[[Function], Function]:
     """Register the loader below, ``(name, folder, cache) -> data set``; see :class:`DatasetInfo` for the arguments.
 
-    A loader of a format is registered as ``NAME:DIR``.
+    A loader of a format is registered as ``NAME:DIR``; a number in it, ``NAME{size}:DIR``, is a further argument, as
+    text.
 
     Raises:
         ConfigError: the name is taken or invalid.
@@ -71,7 +72,7 @@ def load(
     info, parameters = DATASETS.resolve(source)
     if not parameters:
         return info.check(info.function(name or source, folder, decoded))
-    kind, (place,) = source.partition(":")[0], parameters
+    kind, (*numbers, place) = source.partition(":")[0], parameters
     if not place:
         raise ConfigError(f"data set {source!r} names no folder; write {kind}:DIR")
     directory = user_folder(place)
@@ -80,7 +81,7 @@ def load(
     except (OSError, ValueError) as error:  # a ValueError is a NUL character
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"nothing is read from {place!r:.200}: the folder does not exist ({reason})") from error
-    return info.function(name or _default_name(directory, kind), directory, decoded)
+    return info.function(name or _default_name(directory, kind), directory, decoded, *numbers)
 
 
 def check_name(name: str, source: str) -> None:

@@ -120,6 +120,7 @@ def plan_suite(suite: Suite, options: RunOptions, executor: Executor) -> Plan:
 def carry_out(suite: Suite, options: RunOptions, executor: Executor, watch: Watch = silent) -> dict[str, str]:
     """Make the missing runs of a suite whose manifest is written, and return how they ended, by run id."""
     timed = next((track.calibration for track in suite.resolved_tracks if track.calibration), None)
+    options = replace(options, plugins=tuple(dict.fromkeys((*options.plugins, *suite.plugins))))
     if timed is not None:  # track T: one run at a time, as it was calibrated
         executor = executor.alone(timed.threads)
         options = replace(options, device_name=timed.device_name, host=timed.host)

@@ -71,7 +71,7 @@ def check_room(results: Path, needed: int) -> None:
     Raises:
         ConfigError: there is less room than records and checkpoints need.
     """
-    if (free := _free(results)) < needed:
+    if (free := free_bytes(results)) < needed:
         raise ConfigError(
             f"{results} has room for {size(free)}, and the plan needs about {size(needed)}: free some space, choose "
             "another folder with --results DIR, or let fewer runs go on at the same time"
@@ -80,14 +80,14 @@ def check_room(results: Path, needed: int) -> None:
 
 def tell_full(results: Path) -> str:
     """Say that the file system of a folder is full, which runs that fail for it cannot write down; else nothing."""
-    free = _free(results)
+    free = free_bytes(results)
     if free >= FULL:
         return ""
     again = command("retry", "SUITE", results)
     return f"no space left where {results} lies ({size(free)} free): free some, then `{again}`"
 
 
-def _free(folder: Path) -> int:
+def free_bytes(folder: Path) -> int:
     """Return the bytes that a folder, which need not be there yet, has room for."""
     there = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_dir())
     return shutil.disk_usage(there).free

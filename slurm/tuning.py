@@ -24,7 +24,7 @@ from ..results.records.place import command, results_option
 from ..results.records.retractions import RETRACTED, read_retractions, reasons
 from ..results.records.store import Store
 from ..results.records.trials import FOLDER as LEDGERS
-from ..results.records.trials import Trial, read_ledger, write_ledger
+from ..results.records.trials import TRIALS, Trial, read_ledger, write_ledger
 from .events import Listen, RunEvent
 from .executor import Executor, SlurmExecutor
 from .launch import Watch, carry_out, plan_suite, silent
@@ -32,9 +32,6 @@ from .options import RunOptions
 from .plan import Plan
 from .run_status import RunStatus
 from .status import run_statuses
-
-TRIALS = "tuning"
-"""Folder of the trials' records and checkpoints, beside the final ones: their ledger is what is kept."""
 
 Look = Callable[[], Sequence[RunStatus]]
 Wait = Callable[[Look], Sequence[RunStatus]]

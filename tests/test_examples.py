@@ -43,7 +43,7 @@ def test_a_script_runs(name, tmp_path):
 
 def test_the_variant_passes_the_conformance_suite_and_trains(tmp_path):
     plugin = str(EXAMPLES / "own_variant.py")
-    checked = CliRunner().invoke(cli.app, ["check", "half_sam", "--plugin", plugin])
+    checked = CliRunner().invoke(cli.app, ["check", "half_sam", "--plugin", plugin, "--results", str(tmp_path)])
     assert checked.exit_code == 0, checked.output
     words = ["--epochs", "1", "--subset", "96", "--batch-size", "32", "--results", str(tmp_path)]
     made = CliRunner().invoke(cli.app, ["run", "--plugin", plugin, "--variant", "half_sam", *words])

@@ -10,8 +10,8 @@ Each check is a function of the variant's metadata; a new file in ``checks/`` is
 
 from .check import CHECKS, Check, CheckResult, Failed, NotApplicable, list_checks
 from .check import check as register_check
-from .runner import check, judge, report, run
-from .scaffold import new_variant
+from .runner import check, findings, judge, report, run
+from .scaffold import new_package, new_variant
 
 __all__ = [
     "CHECKS",
@@ -20,8 +20,10 @@ __all__ = [
     "Failed",
     "NotApplicable",
     "check",
+    "findings",
     "judge",
     "list_checks",
+    "new_package",
     "new_variant",
     "register_check",
     "report",

@@ -11,7 +11,10 @@ from rich.text import Text
 
 from ...errors import unknown
 from ...plain_text import printable
+from ...results.records.conformance import Findings
 from ...variants import VariantInfo, get_info, list_variants
+from ...version import __version__
+from ..training.behaviour import behaviour_of
 from .check import Check, CheckResult, Failed, NotApplicable, Verdict, list_checks
 
 MARKS: dict[Verdict, tuple[str, str]] = {"pass": ("✓", "green"), "fail": ("✗", "bold red"), "n/a": ("–", "dim")}
@@ -95,8 +98,8 @@ def report(results: Sequence[CheckResult]) -> Group | Table:
     return Group(overview(results), reasons(result for result in results if result.verdict != "pass"))
 
 
-def check(names: Iterable[str], console: Console) -> bool:
-    """Check variants (names or patterns), print the outcome, and tell whether no check failed."""
+def check(names: Iterable[str], console: Console) -> list[CheckResult]:
+    """Check variants (names or patterns), print the outcome, and return it."""
     chosen = expand(names)
     start = time.perf_counter()
     with console.status(f"checking {len(chosen)} variants"):
@@ -108,4 +111,16 @@ def check(names: Iterable[str], console: Console) -> bool:
         f"{held} of {len(results)} checks hold, {len(failed)} fail, {len(results) - held - len(failed)} do not apply; "
         f"{time.perf_counter() - start:.0f} s"
     )
-    return not failed
+    return results
+
+
+def findings(results: Iterable[CheckResult], name: str) -> Findings:
+    """Put together what was found about a variant as it is, for the board to show."""
+    info = get_info(name)
+    return Findings(
+        variant=name,
+        source=info.source_hash(),
+        behaviour=behaviour_of(info),
+        sambench=__version__,
+        checks={one.check: one.verdict for one in results if one.variant == name},
+    )

@@ -1,7 +1,8 @@
-"""Start a new variant: a commented file that passes every check as it stands, and its transcription."""
+"""Start a new variant: a commented file that passes every check as it stands, its transcription, and a package."""
 
 import keyword
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -25,21 +26,39 @@ def new_variant(name: str, folder: Path) -> Path:
         raise ConfigError(f"variant {name!r} exists already; choose another name (see `sambench list variants`)")
     title = "".join(word.capitalize() if word != "sam" else "SAM" for word in name.split("_"))
     paths = {"variant": folder / f"{name}.py", "transcription": folder / TRANSCRIPTIONS / f"{name}.py"}
-    for path in paths.values():
+    _write({path: f"template_{kind}.txt" for kind, path in paths.items()}, name=name, title=title, cls=title)
+    return paths["variant"]
+
+
+def new_package(name: str, folder: Path) -> Path:
+    """Write a package with a variant in it: pyproject.toml with the entry point, and a test that holds it to the suite.
+
+    Returns:
+        The folder of the package.
+
+    Raises:
+        ConfigError: as :func:`new_variant`.
+    """
+    root = folder / name
+    if root.exists():
+        raise ConfigError(f"{root} exists already; choose another name or another folder")
+    new_variant(name, root / name)
+    parts = {"pyproject.toml": "pyproject", f"{name}/__init__.py": "package", f"tests/test_{name}.py": "test"}
+    _write({root / path: f"template_{kind}.txt" for path, kind in parts.items()}, name=name)
+    return root
+
+
+def _write(paths: Mapping[Path, str], **words: str) -> None:
+    """Write files from templates of this package; what is there stays."""
+    for path in paths:
         if path.exists():
             raise ConfigError(f"{path} exists already; choose another name or another folder")
-    for kind, path in paths.items():
-        template = (
-            files(__package__ or "sambench.benchmarks.conformance")
-            .joinpath(f"template_{kind}.txt")
-            .read_text(encoding="utf-8")
-        )
-        text = Template(template).safe_substitute(name=name, title=title, cls=title)
+    for path, template in paths.items():
+        text = files(__package__ or "sambench.benchmarks.conformance").joinpath(template).read_text(encoding="utf-8")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(Template(text).safe_substitute(words), encoding="utf-8")
         except OSError as error:
             raise ConfigError(
                 f"cannot write {path}: {error.strerror}; choose another folder with --folder DIR"
             ) from error
-    return paths["variant"]

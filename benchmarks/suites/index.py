@@ -43,13 +43,13 @@ def suite_index(name_or_path: str, sources: Sequence[Source] = (), plugins: Sequ
     Args:
         name_or_path: a shipped suite or the path of a TOML file.
         sources: data sets whose place differs from what the suite says; with any, the suite is read anew.
-        plugins: files that were loaded; with any, or with a plug-in that is installed, the suite is read anew.
+        plugins: files that were loaded; with any, of the suite too, or with one that is installed, it is read anew.
 
     Raises:
         ConfigError: as :func:`~sambench.benchmarks.suites.suite.load_suite`.
     """
     name, text, _ = SUITES.read(name_or_path)
-    if sources or plugins or entry_points(group=ENTRY_POINTS):
+    if sources or plugins or "plugins" in text or entry_points(group=ENTRY_POINTS):
         return _read(name_or_path, sources)
     key = hashlib.sha256("\n".join([__version__, name, text, *_code()]).encode()).hexdigest()
     with suppress(SambenchError, OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -3,6 +3,7 @@
 title = "What the suite answers"
 tracks = ["E", "G"]              # what is held equal; without, epochs are as each run says
 seeds = [0, 1, 2]
+plugins = ["mine.py"]            # code that it needs: files, relative to this one, or modules; they are imported
 
 [sources]                        # where data sets come from that are not known by name
 cifar10-jpeg = "parquet:data"    # relative to the folder of the suite
@@ -34,6 +35,7 @@ reference = true
 epochs = 2
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,6 +47,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...datasets.registry import check_name
 from ...datasets.source import Source
 from ...errors import ConfigError, explain, unknown
+from ...registry import load_plugin
 from ...results.records.fields import Distinct, Name, Text, Whole
 from ...results.records.manifest import Calibration, Seconds, Tuning
 from ..spec import RunSpec
@@ -52,6 +55,8 @@ from ..training.keeping import Keep
 from .entries import Entry, ResolvedTrack, expand_entries, resolved_tracks, specs_without_tracks
 from .files import SUITES
 from .tuning_budget import Budget, read_budget
+
+_log = logging.getLogger(__name__)
 
 
 class _Keep(BaseModel):
@@ -94,6 +99,7 @@ class _File(BaseModel):
     description: Text = ""
     tracks: Distinct[Name] = []
     seeds: Distinct[Whole] = []
+    plugins: Distinct[Name] = []
     sources: dict[Name, str] = {}
     spec: dict[str, Any] = {}
     tuning: dict[str, Any] = {}
@@ -125,6 +131,7 @@ class Suite:
         tuned: the ledger that its settings come from, or None.
         seconds: time budget of track T, or None.
         keep: what of the weights of its runs is kept, as ``--keep`` takes it; empty for nothing.
+        plugins: paths of the files, and names of the modules, that register what it names.
         place: how it was named, for commands: a shipped suite, or the path of its file; empty for one made in Python.
         references: runs of its reference rows, which are on no track.
         predictions: study -> what it predicts of the runs; the manifest has it before the first of them.
@@ -143,6 +150,7 @@ class Suite:
     tuned: Tuning | None = None
     seconds: float | None = None
     keep: str = ""
+    plugins: tuple[str, ...] = ()
     place: str = ""
     references: tuple[RunSpec, ...] = ()
     predictions: Mapping[str, str] = field(default_factory=dict)
@@ -163,7 +171,7 @@ class Suite:
 
 
 def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
-    """Read a suite by name or from a file.
+    """Read a suite by name or from a file. Plug-ins that it names are imported: such a suite is code.
 
     Args:
         name_or_path: a shipped suite (``quickstart``) or the path of a TOML file.
@@ -173,10 +181,24 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
         ConfigError: an unknown suite, or all that is wrong in the file, each with the nearest valid name.
     """
     name, content, folder = SUITES.parse(name_or_path)
-    return _expand(name, content, folder, sources, name_or_path)
+    return expand_suite(name, content, folder, sources, name_or_path)
 
 
-def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[Source, ...], given_as: str) -> Suite:
+def expand_suite(
+    name: str, content: Mapping[str, Any], folder: Path, overrides: tuple[Source, ...] = (), given_as: str = ""
+) -> Suite:
+    """Make a suite of what its file holds.
+
+    Args:
+        name: of the suite.
+        content: of its file.
+        folder: what places in it are relative to.
+        overrides: data sets whose place differs from what the suite says.
+        given_as: how it was named, for commands.
+
+    Raises:
+        ConfigError: all that is wrong in it.
+    """
     problems = [str(unknown("key", key, _TOP)) for key in content if key not in _TOP]
     try:
         file = _File.model_validate(content)
@@ -184,6 +206,7 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems, *explain(error)])) from error
     if not content.get("runs"):
         problems.append(f"suite {name!r} has no [[runs]]")
+    plugins = _load_plugins(name, file.plugins, folder)
     seeds = tuple(content.get("seeds", [0]))
     common = content.get("spec", {})
     entries: tuple[Entry, ...] = ()
@@ -234,11 +257,21 @@ def _expand(name: str, content: dict[str, Any], folder: Path, overrides: tuple[S
         tuned=file.tuned,
         seconds=file.time.seconds,
         predictions=file.predictions,
+        plugins=plugins,
         place=given_as,
         **found,
     )
     suite.__dict__["run_ids"] = tuple(unique)  # the cached property: 10,000 hashes take half a second
     return suite
+
+
+def _load_plugins(name: str, plugins: list[str], folder: Path) -> tuple[str, ...]:
+    """Import the code that a suite names, and say so: who runs a suite of somebody else runs their code."""
+    places = tuple(str(folder / one) if one.endswith(".py") else one for one in plugins)
+    for place in places:
+        added = load_plugin(place)
+        _log.info("suite %s loads the code of %s: %s", name, place, ", ".join(added))
+    return places
 
 
 def _read_keep(table: _Keep) -> str:

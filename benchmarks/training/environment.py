@@ -18,6 +18,8 @@ from ...version import __version__
 from ..precision import describe_arithmetic
 
 PACKAGE = Path(__file__).resolve().parents[2]
+SOURCE = "SOURCE.json"
+"""Beside code that was copied for a cluster: what git says about the original."""
 
 
 def describe_environment(device: torch.device, devices: int = 1) -> Environment:
@@ -60,21 +62,40 @@ def source_state(root: Path) -> tuple[str | None, bool | None]:
     carries what was true of its original (``SOURCE.json``). Outside a checkout there is neither.
     """
     with suppress(OSError, ValueError, KeyError):
-        content = json.loads((root / "SOURCE.json").read_text())
-        return content["commit"], content["dirty"]
+        return _noted(root)
     if not (root / ".git").exists():
         return None, None
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=20
-        ).stdout.strip()
-
     try:
-        changed = git("status", "--porcelain", "--", "*.py", "benchmarks/suites", "pyproject.toml")
-        return git("rev-parse", "HEAD"), bool(changed)
+        changed = _git(root, "status", "--porcelain", "--", "*.py", "benchmarks/suites", "pyproject.toml")
+        return _git(root, "rev-parse", "HEAD"), bool(changed)
     except (OSError, subprocess.SubprocessError):
         return None, None
+
+
+@cache
+def file_state(path: Path) -> tuple[str | None, bool | None]:
+    """Return the commit of the checkout that a file is tracked in, and whether the file has changes since.
+
+    A copy that was made for a cluster carries what was true of its original (``SOURCE.json``).
+    """
+    with suppress(OSError, ValueError, KeyError):
+        return _noted(path.parent)
+    try:
+        _git(path.parent, "ls-files", "--error-unmatch", "--", path.name)
+        changed = _git(path.parent, "status", "--porcelain", "--", path.name)
+        return _git(path.parent, "rev-parse", "HEAD"), bool(changed)
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+def _noted(folder: Path) -> tuple[str | None, bool | None]:
+    content = json.loads((folder / SOURCE).read_text())
+    return content["commit"], content["dirty"]
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
 
 def package_files(root: Path) -> Iterator[Path]:

@@ -5,12 +5,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ...datasets import DATASETS
 from ...datasets.samplers import SAMPLERS
 from ...datasets.source import Source
 from ...errors import StateError
-from ...registry import is_built_in, source_hash
+from ...registry import file_of, is_built_in, source_hash
 from ...results.records.behaviour import code_of
 from ...results.records.record import RunRecord
 from ...results.records.store import Store
@@ -22,6 +23,7 @@ from ..models import MODELS
 from ..spec import RunSpec
 from .behaviour import code_today
 from .checkpoint import MADE_WITH
+from .environment import file_state
 
 log = logging.getLogger("sambench")
 VERSION = "sambench"
@@ -36,14 +38,33 @@ def plugin_sources(spec: RunSpec, location: str, *, built_in: bool = True) -> di
         location: what its data set was loaded by: a name, or a format with a folder.
         built_in: whether hooks and averages of this package are among them.
     """
-    used = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
-    others = {"sampler": SAMPLERS.get(spec.sampler), "model": MODELS.get(spec.model), "dataset": DATASETS.get(location)}
-    used = {kind: one for kind, one in used.items() if one.name != "none"}
+    used, others = _used(spec), _others(spec, location)
     return {
         kind: source_hash(one)
         for kind, one in (used | others).items()
         if (built_in and kind in used) or not is_built_in(one)
     }
+
+
+def plugin_commits(spec: RunSpec, location: str) -> dict[str, str]:
+    """Return the commits of what of a run is not part of this package, where its file is tracked in a checkout.
+
+    Args:
+        spec: the resolved spec of the run.
+        location: what its data set was loaded by.
+    """
+    used = {"variant": get_info(spec.variant), **_used(spec), **_others(spec, location)}
+    states = {kind: file_state(Path(file_of(one)).resolve()) for kind, one in used.items() if not is_built_in(one)}
+    return {kind: f"{commit}{'+' * bool(dirty)}" for kind, (commit, dirty) in states.items() if commit}
+
+
+def _used(spec: RunSpec) -> dict[str, Any]:
+    used = {"hook": HOOKS.get(spec.hook), "average": AVERAGES.get(spec.average)}
+    return {kind: one for kind, one in used.items() if one.name != "none"}
+
+
+def _others(spec: RunSpec, location: str) -> dict[str, Any]:
+    return {"sampler": SAMPLERS.get(spec.sampler), "model": MODELS.get(spec.model), "dataset": DATASETS.get(location)}
 
 
 def made_with(spec: RunSpec, location: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ from .environment import describe_environment
 from .keeping import Keep, Keeper
 from .loggers import Loggers, open_loggers
 from .loop import Diverged, train
-from .made_with import WAY_OUT, changed_since, made_with, plugin_sources
+from .made_with import WAY_OUT, changed_since, made_with, plugin_commits, plugin_sources
 from .made_with import begin as begin_with
 from .state import Advance, Measurement, TrainState
 
@@ -251,7 +251,7 @@ def make_record(
             ),
             "peak_memory": run.memory.bytes(),
             "environment": describe_environment(run.device, run.process_group.size).model_copy(
-                update={"behaviour": behaviour_of(info)}
+                update={"behaviour": behaviour_of(info), "plugin_commits": plugin_commits(spec, location)}
             ),
         }
     )

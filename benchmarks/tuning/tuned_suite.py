@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ...results.records.trials import Trial
 from ..suites.entries import Entry
 from ..suites.suite import Suite
+from ..suites.writing import table
 from ..training.keeping import Keep
 
 
@@ -24,23 +24,24 @@ def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str)
     """
     tracks = [track.name for track in suite.resolved_tracks]
     top = {"title": suite.title, "description": suite.description, "tracks": tracks, "seeds": list(suite.seeds)}
+    top |= {"plugins": suite.plugins} if suite.plugins else {}
     parts = [
-        f"# Written by `sambench tune {suite.name}`; the trials are in the ledger.\n{_table(top)}",
-        f"[spec]\n{_table(suite.common)}",
-        f"[tuned]\n{_table({'ledger': ledger, 'sha256': sha256})}",
+        f"# Written by `sambench tune {suite.name}`; the trials are in the ledger.\n{table(top)}",
+        f"[spec]\n{table(suite.common)}",
+        f"[tuned]\n{table({'ledger': ledger, 'sha256': sha256})}",
     ]
     if suite.seconds is not None:
-        parts.append(f"[time]\n{_table({'seconds': suite.seconds})}")
+        parts.append(f"[time]\n{table({'seconds': suite.seconds})}")
     if suite.keep:
         points = [point if point.endswith("%") else int(point) for point in Keep.parse(suite.keep).points]
-        parts.append(f"[keep]\n{_table({'weights': True, 'at': points})}")
+        parts.append(f"[keep]\n{table({'weights': True, 'at': points})}")
     if suite.predictions:
-        parts.append(f"[predictions]\n{_table(suite.predictions)}")
+        parts.append(f"[predictions]\n{table(suite.predictions)}")
     chosen = {(trial.method, trial.track): trial for trial in trials if trial.chosen}
     epochs = suite.budget is not None and suite.budget.epochs is not None
     for one in suite.entries:
         if one.reference:
-            parts.append(f"[[runs]]\n{_table({'reference': True, **one.own})}")
+            parts.append(f"[[runs]]\n{table({'reference': True, **one.own})}")
         else:
             parts += _entries(one, tracks, chosen, epochs)
     return "\n".join(parts)
@@ -56,7 +57,7 @@ def _entries(one: Entry, tracks: Sequence[str], chosen: Mapping[tuple[str, str],
     entries = []
     for text, of in texts.items():
         for track in [None] if of == tracks else of:
-            only = "" if track is None else _table({"track": track})
+            only = "" if track is None else table({"track": track})
             entries.append(f"[[runs]]\n{only}{text}")
     return entries
 
@@ -68,19 +69,4 @@ def _settings(one: Entry, trial: Trial, epochs: bool) -> str:
     values |= {"epochs": trial.epochs} if epochs else {}
     values |= {"hyper": hyper} if hyper else {}
     note = f"# at the edge of its range: {trial.edges}\n" if trial.edges else ""
-    return note + _table(values)
-
-
-def _table(values: Mapping[str, Any]) -> str:
-    return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
-
-
-def _value(value: Any) -> str:
-    """Write a value as TOML, of which JSON's numbers, booleans and escaped strings are a part."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_value(inner)}" for key, inner in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    if isinstance(value, str) and "\n" in value and '"""' not in value and "\\" not in value:
-        return f'"""\n{value}\n"""'
-    return json.dumps(value)
+    return note + table(values)

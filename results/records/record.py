@@ -157,6 +157,11 @@ class Environment(Frozen):
         default=None, description="on CUDA: what float32 means and which algorithms may be taken; else absent"
     )
     libraries: dict[Text, Text] = Field(default_factory=dict, description="versions of what results may depend on")
+    plugin_commits: dict[Text, Text] = Field(
+        default_factory=dict,
+        description="kind of a plug-in (variant, model, ...) -> commit of the checkout that its file is tracked in, "
+        "with a + if the file had changes since",
+    )
 
 
 class RunRecord(Frozen):

@@ -24,6 +24,8 @@ from .store import Damaged, DamagedError
 
 FOLDER = "ledgers"
 """Folder of the ledgers, beside the records of a store."""
+TRIALS = "tuning"
+"""Folder of the trials' records and checkpoints, beside the final ones: their ledger is what is kept."""
 
 
 class Trial(Frozen):

@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 from ...atomic import make_folder, write_failure
-from ...benchmarks.training.environment import package_files, source_state
+from ...benchmarks.training.environment import SOURCE, file_state, package_files, source_state
+from ...registry import module_of_plugin
 
-SOURCE = "SOURCE.json"
 PACKAGE = Path(__file__).resolve().parents[2]
 
 
@@ -22,11 +22,11 @@ def take_snapshot(folder: Path, plugins: tuple[str, ...], package: Path = PACKAG
 
     Args:
         folder: where; it is put on ``PYTHONPATH``.
-        plugins: Python files that register plug-ins of any kind.
+        plugins: Python files that register plug-ins of any kind; or modules, which stay where they are installed.
         package: the folder of the package.
 
     Returns:
-        The paths of the copied plug-ins.
+        The paths of the copied plug-ins, and the modules.
 
     Raises:
         StateError: the folder cannot be written.
@@ -41,8 +41,13 @@ def take_snapshot(folder: Path, plugins: tuple[str, ...], package: Path = PACKAG
         (target / SOURCE).write_text(json.dumps({"commit": commit, "dirty": dirty}))
         copies = []
         for number, plugin in enumerate(plugins):
+            if module_of_plugin(plugin):
+                copies.append(plugin)
+                continue
             place = make_folder(folder / "plugins" / str(number)) / Path(plugin).name
             shutil.copyfile(plugin, place)
+            commit, dirty = file_state(Path(plugin).resolve())
+            (place.parent / SOURCE).write_text(json.dumps({"commit": commit, "dirty": dirty}))
             copies.append(str(place))
     except OSError as error:
         raise write_failure(error, folder) from error

@@ -88,3 +88,32 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DataError, match=r"test/ant/0\.png is not an image that Pillow can decode"):
         load(source)
+
+
+def test_the_layout_of_imagenet_is_brought_to_one_size(tmp_path: Path) -> None:
+    """Of images of several sizes the central squares, averaged; val stands for test."""
+    big = pixels(1, (12, 20, 3))[0]
+    for part, count in (("train", 3), ("val", 2)):
+        for label, name in enumerate(("n01", "n02")):
+            subfolder = tmp_path / part / name
+            subfolder.mkdir(parents=True)
+            for index in range(count):
+                image = pixels(1, (8 + index, 8, 3), seed=10 * label + index)[0]
+                (subfolder / f"{index}.png").write_bytes(encode(image))
+    (tmp_path / "train" / "n01" / "0.png").write_bytes(encode(big))
+    with pytest.raises(DataError, match="imagefolder64:DIR brings them"):
+        load(f"imagefolder:{tmp_path}")
+    dataset = load(f"imagefolder4:{tmp_path}")
+    assert dataset.shape == (3, 4, 4)
+    assert dataset.test_labels.tolist() == [0, 0, 1, 1]
+    square = torch.from_numpy(big[:, 4:16].astype("float64")).view(4, 3, 4, 3, 3).mean((1, 3))
+    assert (dataset.train_images[0].permute(1, 2, 0).double() - square).abs().max() < 1  # Pillow rounds twice
+    assert load(f"imagefolder2:{tmp_path}").shape == (3, 2, 2)
+    assert load(f"imagefolder4:{tmp_path}").fingerprint == dataset.fingerprint
+
+
+def test_a_size_that_fits_into_no_memory_is_refused(tmp_path: Path) -> None:
+    source = write(tmp_path)
+    for size in ("999999", "9" * 5000):
+        with pytest.raises(DataError, match="fit into no memory"):
+            load(source.replace("imagefolder", f"imagefolder{size}"))

@@ -30,7 +30,10 @@ def small_parquet(folder: Path) -> Path:
 
 def test_every_source_is_described() -> None:
     names = [info.name for info in list_datasets()]
-    assert names == ["cifar10", "cifar100", "digits", "fashion_mnist", "imagefolder:DIR", "parquet:DIR"]
+    assert names == [
+        *("cifar10", "cifar100", "digits", "fashion_mnist", "imagefolder:DIR", "imagefolder{size}:DIR"),
+        *("parquet:DIR", "svhn", "tiny_imagenet"),
+    ]
 
 
 @pytest.mark.parametrize("info", list_datasets(), ids=lambda info: info.name)
@@ -123,7 +126,7 @@ def test_a_folder_is_found_by_any_spelling_of_its_path(tmp_path: Path, monkeypat
     [
         ("cifar-10", "unknown data set 'cifar-10'; did you mean 'cifar10'"),
         ("digit", "did you mean 'digits'"),
-        ("imagenet", "Valid: cifar10, cifar100, digits, fashion_mnist, imagefolder:DIR, parquet:DIR"),
+        ("imagenet", "Valid: cifar10, cifar100, digits, fashion_mnist, imagefolder:DIR, "),
         ("parquet", "unknown data set 'parquet'; did you mean 'parquet:DIR'"),
         ("parquet:", "names no folder; write parquet:DIR"),
         ("", "unknown data set ''"),

@@ -5,15 +5,18 @@ import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models import vgg16_bn
 
 from sambench.benchmarks import models
 from sambench.benchmarks.models import MODELS, ModelInfo, build, parameters_of
 from sambench.benchmarks.models.layers import conv, group_count
+from sambench.benchmarks.models.pyramidnet import PyramidBlock
 from sambench.benchmarks.models.resnet import ResNet
 from sambench.errors import ConfigError
 
 FAMILIES = pytest.mark.parametrize("info", MODELS.all(), ids=lambda info: info.name)
 SMALL = ("wrn10_1", "resnet8", "preactresnet18", "resnet18", "mlp", "timm:test_vit")
+SMALL += ("pyramidnet8_12", "pyramidnet11_9_bottleneck", "vgg16_bn", "vit_s8")
 SMALL_MODELS = pytest.mark.parametrize("name", SMALL)
 
 
@@ -42,6 +45,68 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 )
 def test_the_size_is_the_published_one(name: str, millions: float, digits: int) -> None:
     assert round(parameters_of(name, classes=10) / 1e6, digits) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [  # osmr/imgclsmob lists the counts of its networks for CIFAR-10; the papers round them
+        ("pyramidnet110_48", 1_772_706),
+        ("pyramidnet110_84", 3_904_446),
+        ("pyramidnet110_270", 28_485_477),
+        ("pyramidnet164_270_bottleneck", 27_216_021),
+        ("pyramidnet272_200_bottleneck", 26_210_842),
+    ],
+)
+def test_pyramidnets_have_the_published_sizes(name: str, count: int) -> None:
+    assert parameters_of(name, classes=10) == count
+
+
+def test_pyramidnet_computes_the_published_graph() -> None:
+    """Written out from the definition, a block with a wider and smaller output than its input."""
+    block = PyramidBlock(3, 5, 2, bottleneck=False).double()
+    x = torch.randn(4, 3, 5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def norm(x: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(x, None, None, training=True)
+
+    first, second = (F.conv2d for _ in range(2))
+    inner = norm(first(norm(x), block.convs[0].weight, stride=2, padding=1)).clamp(min=0)
+    expected = norm(second(inner, block.convs[1].weight, padding=1))
+    expected[:, :3] += F.avg_pool2d(x, 2, ceil_mode=True)
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_vgg_has_the_convolutions_of_torchvisions_and_one_linear_layer() -> None:
+    with torch.device("meta"):
+        theirs = sum(p.numel() for p in vgg16_bn(num_classes=10).features.parameters())
+    assert parameters_of("vgg16_bn", classes=10) == theirs + 512 * 10 + 10 == 14_728_266
+
+
+def test_vit_small_has_the_published_size_and_computes_attention_in_the_open() -> None:
+    """22 million parameters at 224 pixels and 1,000 classes: table 1 of the paper (timm counts 22,050,664)."""
+    assert parameters_of("vit_s16", classes=1000, image_size=224) == 22_050_664
+    model = build("vit_s4", classes=10, seed=0).eval()
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    ours = model(images)
+    for module in model.modules():
+        if hasattr(module, "fused_attn"):
+            assert not module.fused_attn
+            module.fused_attn = True
+    torch.testing.assert_close(ours, model(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("pyramidnet111_84", "nearest valid: 110 and 116"),
+        ("pyramidnet4_84_bottleneck", "nearest valid: 11 and 20"),
+        ("vit_s5", "patches that divide them: 1, 2, 4, 8, 16, 32"),
+        ("vit_s64", "patches that divide them: 1, 2, 4, 8, 16, 32"),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_what_does(name: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        parameters_of(name, classes=10)
 
 
 @pytest.mark.parametrize(("blocks", "millions"), [(3, 0.27), (5, 0.46), (7, 0.66), (9, 0.85), (18, 1.7)])
