@@ -24,7 +24,7 @@ from ..errors import ConfigError, StateError
 from ..hyper import Value
 from ..seeding import generator
 from ._evaluation import Evaluations, SkipStep, forget_casts
-from ._gradient import TINY, Gradient, global_norm, tensor_norms
+from ._gradient import TINY, Gradient, copied, global_norm, tensor_norms
 from ._oracle import Closure, GradientOracle
 from ._param_groups import Owner, check_owners, read_parameters
 from ._reserved_names import STATE, check_assignment
@@ -125,7 +125,7 @@ class StepRule(Optimizer):
         ``ascent``: where the caller keeps none, its memory is free during the passes inside.
         """
         params = local(at.params)
-        stored = [p.clone() for p in params]
+        stored = copied(params)
         try:
             if ascent:
                 torch._foreach_add_(params, local(cut_like(ascent, at.params)))

@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 
 from ...datasets import Augmentation, Dataset, Decisions, Parts, take
+from ...datasets.augment import send
 from ...datasets.samplers import Draw
 from ...seeding import derive_seed, generator
 from ..spec import RunSpec
 from .batch import Batch
+
+BATCHES_AT_ONCE = 16
+"""Batches that a GPU augments in one go: what it is asked for is decided for each sample, and a batch is small."""
 
 
 class TrainLoader:
@@ -32,19 +36,39 @@ class TrainLoader:
         self.labels, self.ids = parts.train_labels.to(device), parts.train_ids.to(device)
         self.augmentation = Augmentation.parse(spec.augment)
         self.layout = torch.channels_last if spec.channels_last else torch.contiguous_format
+        self.at_once = BATCHES_AT_ONCE if device.type == "cuda" else 1
 
-    def begin_epoch(self, epoch: int, steps: int, size: int) -> None:
-        """Draw the augmentation of an epoch of so many batches of this size."""
+    def begin_epoch(self, epoch: int, steps: int, size: int, order: Tensor | None = None) -> None:
+        """Draw the augmentation of an epoch of so many batches of this size.
+
+        Args:
+            epoch: epochs completed.
+            steps: batches of the epoch.
+            size: samples of a batch.
+            order: positions of the samples of all batches, where they are known, int64 (n,).
+        """
         self.size = size
         self.decisions = self._decide("augmentation", (epoch,), steps * size)
+        self.order, self._ready = order, (-1, torch.empty(0))
 
     def batch(self, draw: Draw, step: int) -> Batch:
         """Return the batch of a step of the epoch."""
         at = draw.positions.to(self.device)
-        first = step * self.size
         weights = None if draw.weights is None else draw.weights.to(self.device)
-        images = self._images(at, self.decisions[first : first + len(at)])
-        return Batch(images, self.labels[at], self.ids[at], weights)
+        return Batch(self._images_of_step(at, step), self.labels[at], self.ids[at], weights)
+
+    def _images_of_step(self, at: Tensor, step: int) -> Tensor:
+        """Return the images of a batch: alone, or a part of those that are augmented with it, which have its bits."""
+        first = step * self.size
+        if self.order is None or self.at_once == 1:
+            return self._images(at, self.decisions[first : first + len(at)])
+        block, place = divmod(step, self.at_once)
+        if self._ready[0] != block:
+            part = slice(first - place * self.size, first + (self.at_once - place) * self.size)
+            decisions = self.decisions[part]  # none for what a whole last batch would have left over
+            positions = self.order[part][: len(decisions)]
+            self._ready = block, self._images(positions, decisions[: len(positions)])
+        return self._ready[1][place * self.size :][: len(at)]
 
     def fresh(self, step: int, number: int) -> Batch:
         """Return a further batch of a step of the run, drawn uniformly: number 1, 2, ..."""
@@ -61,7 +85,7 @@ class TrainLoader:
     def _uniform(self, purpose: str, index: tuple[int, ...], count: int) -> tuple[Tensor, Decisions]:
         """Draw that many samples without repetition, and their augmentation."""
         stream = generator(f"{purpose} order", self.spec.seed, *index)
-        at = torch.randperm(len(self.labels), generator=stream)[:count].to(self.device)
+        at = send(torch.randperm(len(self.labels), generator=stream)[:count], self.device)
         return at, self._decide(f"{purpose} augmentation", index, len(at))
 
     def _decide(self, purpose: str, index: tuple[int, ...], count: int) -> Decisions:

@@ -167,7 +167,7 @@ class TrainState:
         self.sampler = sampler
         self.oracle.batch_share = sampler.batch_size / self.spec.batch_size
         sampler.begin_epoch(epoch, self.score)
-        self.loader.begin_epoch(epoch, sampler.steps, sampler.batch_size)
+        self.loader.begin_epoch(epoch, sampler.steps, sampler.batch_size, sampler.known())
 
     def batch(self, draw: Draw, step: int) -> Batch:
         """Gather, augment and normalize the batch of a step of the epoch."""
