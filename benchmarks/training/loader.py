@@ -16,8 +16,10 @@ from ...seeding import derive_seed, generator
 from ..spec import RunSpec
 from .batch import Batch
 
-BATCHES_AT_ONCE = 16
-"""Batches that a GPU augments in one go: what it is asked for is decided for each sample, and a batch is small."""
+MOST_AT_ONCE = 16
+"""Batches that are made in one go: what augments an image is decided for each, so they are the same as one by one."""
+PIXELS_OF_A_CACHE = 2**18
+"""On a CPU, what is made in one go has no more than this."""
 
 
 class TrainLoader:
@@ -36,7 +38,10 @@ class TrainLoader:
         self.labels, self.ids = parts.train_labels.to(device), parts.train_ids.to(device)
         self.augmentation = Augmentation.parse(spec.augment)
         self.layout = torch.channels_last if spec.channels_last else torch.contiguous_format
-        self.at_once = BATCHES_AT_ONCE if device.type == "cuda" else 1
+        room = (
+            MOST_AT_ONCE if device.type == "cuda" else PIXELS_OF_A_CACHE // (self.images[0].numel() * spec.batch_size)
+        )
+        self.at_once = max(1, min(MOST_AT_ONCE, room))
 
     def begin_epoch(self, epoch: int, steps: int, size: int, order: Tensor | None = None) -> None:
         """Draw the augmentation of an epoch of so many batches of this size.
@@ -49,26 +54,26 @@ class TrainLoader:
         """
         self.size = size
         self.decisions = self._decide("augmentation", (epoch,), steps * size)
-        self.order, self._ready = order, (-1, torch.empty(0))
+        self.order, self._block = order, -1
 
     def batch(self, draw: Draw, step: int) -> Batch:
-        """Return the batch of a step of the epoch."""
-        at = draw.positions.to(self.device)
-        weights = None if draw.weights is None else draw.weights.to(self.device)
-        return Batch(self._images_of_step(at, step), self.labels[at], self.ids[at], weights)
-
-    def _images_of_step(self, at: Tensor, step: int) -> Tensor:
-        """Return the images of a batch: alone, or a part of those that are augmented with it, which have its bits."""
-        first = step * self.size
+        """Return the batch of a step of the epoch, which may have been made together with its neighbours."""
+        at, weights = draw.positions.to(self.device), None if draw.weights is None else draw.weights.to(self.device)
         if self.order is None or self.at_once == 1:
-            return self._images(at, self.decisions[first : first + len(at)])
+            first = step * self.size
+            return Batch(*self._gathered(at, self.decisions[first : first + len(at)]), weights)
         block, place = divmod(step, self.at_once)
-        if self._ready[0] != block:
-            part = slice(first - place * self.size, first + (self.at_once - place) * self.size)
+        if block != self._block:
+            part = slice(block * self.at_once * self.size, (block + 1) * self.at_once * self.size)
             decisions = self.decisions[part]  # none for what a whole last batch would have left over
             positions = self.order[part][: len(decisions)]
-            self._ready = block, self._images(positions, decisions[: len(positions)])
-        return self._ready[1][place * self.size :][: len(at)]
+            self._block, self._ready = block, self._gathered(positions, decisions[: len(positions)])
+        mine = slice(place * self.size, place * self.size + len(at))
+        return Batch(*[tensor[mine] for tensor in self._ready], weights)
+
+    def _gathered(self, at: Tensor, decisions: Decisions) -> tuple[Tensor, Tensor, Tensor]:
+        """Return augmented images, labels and ids at some positions (B,)."""
+        return self._images(at, decisions), self.labels[at], self.ids[at]
 
     def fresh(self, step: int, number: int) -> Batch:
         """Return a further batch of a step of the run, drawn uniformly: number 1, 2, ..."""

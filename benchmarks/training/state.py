@@ -273,8 +273,8 @@ class TrainState:
 
     def note_passes(self) -> None:
         """Add what the passes of a step tell of it, on the device: nothing is evaluated or waited for."""
-        gap, norms = self.oracle.sam_gap, self.oracle.gradient_norms
-        if gap is not None and norms and len(norms) > 1:
+        norms = self.oracle.gradient_norms or ()
+        if len(norms) > 1 and (gap := self.oracle.sam_gap) is not None:
             self.pass_sums += torch.stack([gap, norms[0], norms[-1], torch.ones_like(gap)])
 
     def total_loss(self) -> float:
