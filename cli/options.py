@@ -55,6 +55,10 @@ Anew = Annotated[
 ]
 Every = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="least time between two checkpoints")]
 
+Graph = Annotated[
+    bool, typer.Option("--cuda-graph", help="record steps as CUDA graphs where that is possible: the same bits, sooner")
+]
+
 Keeping = Annotated[
     str,
     typer.Option(

@@ -24,7 +24,7 @@ from ..results.records.store import Store
 from .console import err, facts, out, say
 from .describe import outcome
 from .model_options import model_options, read_fields, read_settings
-from .options import RESULTS, Anew, DataRoot, Device, Every, Keeping, Plugins, Results
+from .options import RESULTS, Anew, DataRoot, Device, Every, Graph, Keeping, Plugins, Results
 from .progress import run_progress
 
 Settings = Annotated[
@@ -54,6 +54,7 @@ def run(
     checkpoint_seconds: Every = 60.0,
     anew: Anew = False,
     keep: Keeping = "",
+    cuda_graph: Graph = False,
 ) -> None:
     """Train one run and write its record. A run that is in the store is shown; an interrupted one resumes.
 
@@ -98,6 +99,7 @@ def run(
             checkpoint_seconds=checkpoint_seconds,
             watch=watch,
             keep=kept,
+            cuda_graph=cuda_graph,
         )
     if not is_main_process:
         return

@@ -69,7 +69,8 @@ class TrainLoader:
             positions = self.order[part][: len(decisions)]
             self._block, self._ready = block, self._gathered(positions, decisions[: len(positions)])
         mine = slice(place * self.size, place * self.size + len(at))
-        return Batch(*[tensor[mine] for tensor in self._ready], weights)
+        images, labels, ids = self._ready
+        return Batch(images[mine], labels[mine], ids[mine], weights)
 
     def _gathered(self, at: Tensor, decisions: Decisions) -> tuple[Tensor, Tensor, Tensor]:
         """Return augmented images, labels and ids at some positions (B,)."""

@@ -43,6 +43,8 @@ class Passes:
     gradient_norms: list[Tensor] | None
     """Norm of the gradient of each pass of the last step, 0-d tensors; None where they are not taken."""
     step = 0
+    draws = True
+    """Whether a pass may draw from the device's generator; False while a step that does not is recorded."""
     _hook: LossHook | None
 
     def __init__(
@@ -78,6 +80,7 @@ class Passes:
         self.batch_share = 1.0
         """What a pass over the bound batch counts as: its size over the size that evaluations are counted in."""
         self._seen: Seen = []
+        self.at_start = []
 
     def _wrapped(self, model: DistributedDataParallel, precision: str) -> None:
         """Leave the exchange of gradients to the model's wrapper."""
@@ -232,6 +235,9 @@ class Passes:
     @contextmanager
     def _same_masks(self) -> Iterator[None]:
         """Seed the generator that dropout draws from, the one of the model's own device, and put it back."""
+        if not self.draws:
+            yield
+            return
         rank = [self.devices.rank] if self.devices.size > 1 else []
         drawn_from = generator_of(self.device)
         others = [torch.default_generator] if drawn_from is not torch.default_generator else []

@@ -50,6 +50,7 @@ def run_spec(
     watch: Callable[[TrainState], Advance] = lambda run: lambda run: None,
     process_group: ProcessGroup = SINGLE_PROCESS,
     keep: Keep | None = None,
+    cuda_graph: bool = False,
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
@@ -66,6 +67,7 @@ def run_spec(
         watch: called with the fresh or resumed run; returns a function that is called after every step.
         process_group: the processes that make this run together.
         keep: what of its weights is kept beside the record.
+        cuda_graph: whether to record steps as CUDA graphs, where that is possible; they have the same bits.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
@@ -93,7 +95,10 @@ def run_spec(
         if (record := process_group.broadcast_from_main(begin)) is not None:
             return record
         claim.enter_context(arithmetic(spec.precision, device or torch.device("cpu")))
-        run = _begun(checkpoints, lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group))
+        run = _begun(
+            checkpoints,
+            lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group, cuda_graph=cuda_graph),
+        )
         keeper = Keeper(keep, store, run, checkpoints.verify)
         try:
             advance = keeper.watching(_reporting(run, checkpoints.lease, watch(run)))
@@ -235,7 +240,7 @@ def make_record(
             ),
             "peak_memory": run.memory.bytes(),
             "environment": describe_environment(run.device, run.process_group.size).model_copy(
-                update={"behaviour": behaviour_of(info)}
+                update={"behaviour": behaviour_of(info), "graph": run.graph and run.graph.describe()}
             ),
         }
     )

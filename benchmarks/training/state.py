@@ -31,6 +31,7 @@ from .evaluation import Measured, measure, predict
 from .loader import TrainLoader
 from .lr_schedule import learning_rate, rho_factor
 from .meters import Clock, PeakMemory
+from .step_graph import step_graph
 from .weight_averaging import describe_average, evaluated
 
 
@@ -82,13 +83,19 @@ class TrainState:
         dataset: the whole data set of the run.
         device: device that this process trains on.
         process_group: the processes that train this run together.
+        cuda_graph: whether to record steps as CUDA graphs, where that is possible; they have the same bits.
 
     Raises:
-        ConfigError: the spec asks for another number of devices.
+        ConfigError: the spec asks for another number of devices, or this device has no graphs.
     """
 
     def __init__(
-        self, spec: RunSpec, dataset: Dataset, device: torch.device, process_group: ProcessGroup = SINGLE_PROCESS
+        self,
+        spec: RunSpec,
+        dataset: Dataset,
+        device: torch.device,
+        process_group: ProcessGroup = SINGLE_PROCESS,
+        cuda_graph: bool = False,
     ):
         check_devices(spec.m, spec.batch_size, process_group.size)
         dataset = Augmentation.parse(spec.augment).prepare(dataset)
@@ -146,6 +153,7 @@ class TrainState:
             steps_per_epoch=self.sampler.steps,
         )
         self.average = self.oracle.average
+        self.graph = step_graph(self.optimizer, self.oracle) if cuda_graph else None
         self.began = time.time()
         self.clock, self.evaluation_clock = Clock(device), Clock(device)
         self.epoch = self.step = 0
@@ -176,6 +184,10 @@ class TrainState:
     def fresh(self, number: int) -> Batch:
         """Return a further batch of the present step, for a rule that asks for more than one."""
         return self.loader.fresh(self.step, number)
+
+    def make_step(self) -> Tensor:
+        """Make the step of the batch that is bound, and return its loss."""
+        return self.graph.step() if self.graph else self.optimizer.step(self.oracle)
 
     def _radii(self) -> list[dict[str, float]]:
         """Return the unscheduled radii of every group: rho, and what may not exceed it."""
