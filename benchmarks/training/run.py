@@ -51,6 +51,7 @@ def run_spec(
     process_group: ProcessGroup = SINGLE_PROCESS,
     keep: Keep | None = None,
     cuda_graph: bool = False,
+    compiler: str | None = None,
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
@@ -68,6 +69,7 @@ def run_spec(
         process_group: the processes that make this run together.
         keep: what of its weights is kept beside the record.
         cuda_graph: whether to record steps as CUDA graphs, where that is possible; they have the same bits.
+        compiler: backend of ``torch.compile`` for the passes of training, as the record says; its bits are others.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
@@ -97,7 +99,7 @@ def run_spec(
         claim.enter_context(arithmetic(spec.precision, device or torch.device("cpu")))
         run = _begun(
             checkpoints,
-            lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group, cuda_graph=cuda_graph),
+            lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group, cuda_graph, compiler),
         )
         keeper = Keeper(keep, store, run, checkpoints.verify)
         try:
@@ -240,7 +242,11 @@ def make_record(
             ),
             "peak_memory": run.memory.bytes(),
             "environment": describe_environment(run.device, run.process_group.size).model_copy(
-                update={"behaviour": behaviour_of(info), "graph": run.graph and run.graph.describe()}
+                update={
+                    "behaviour": behaviour_of(info),
+                    "graph": run.graph and run.graph.describe(),
+                    "compiler": run.compiler,
+                }
             ),
         }
     )

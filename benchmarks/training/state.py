@@ -84,6 +84,8 @@ class TrainState:
         device: device that this process trains on.
         process_group: the processes that train this run together.
         cuda_graph: whether to record steps as CUDA graphs, where that is possible; they have the same bits.
+        compiler: backend of ``torch.compile`` for the passes of training; its bits are others. Measurements take the
+            model as it is.
 
     Raises:
         ConfigError: the spec asks for another number of devices, or this device has no graphs.
@@ -96,6 +98,7 @@ class TrainState:
         device: torch.device,
         process_group: ProcessGroup = SINGLE_PROCESS,
         cuda_graph: bool = False,
+        compiler: str | None = None,
     ):
         check_devices(spec.m, spec.batch_size, process_group.size)
         dataset = Augmentation.parse(spec.augment).prepare(dataset)
@@ -117,6 +120,7 @@ class TrainState:
         self.optimizer: StepRule = create(
             spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
         )
+        self.compiler = compiler
         self.whole = spec.m is None
         if not self.whole:
             self.optimizer.mean_over_devices = process_group.mean_
@@ -129,6 +133,7 @@ class TrainState:
             weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
             accumulate=spec.accumulate,
             clip=spec.clip,
+            forward=torch.compile(self.model, dynamic=False, backend=compiler) if compiler else None,
             gradient_norms=self.optimizer.info.declared_gradients(spec.hyper) > 1,
             process_group=process_group,
             whole=self.whole,
@@ -366,6 +371,7 @@ class TrainState:
             "seconds": self.clock.seconds,
             "evaluation_seconds": self.evaluation_clock.seconds,
             "devices": self.process_group.size,
+            "compiler": self.compiler,
             "apart": [] if self.whole else self.process_group.gather_objects(self._apart()),
         }
 
@@ -381,7 +387,7 @@ class TrainState:
         """Take up a saved state; what follows has the bits of a run that was never interrupted.
 
         Raises:
-            StateError: it was saved on another number of devices.
+            StateError: it was saved on another number of devices, or by passes that were compiled otherwise.
             Exception: it is no state of this run. The run may have a part of it then, and must not be used.
         """
         at = Position.model_validate({key: state[key] for key in Position.model_fields})
@@ -395,6 +401,11 @@ class TrainState:
                 f"run {self.spec.run_id[:12]} was begun on {state['devices']} device(s) and would go on to other bits "
                 f"on {self.process_group.size}: finish it with --devices {state['devices']}, or remove its "
                 "checkpoints to begin anew"
+            )
+        if state.get("compiler") != self.compiler:
+            raise StateError(
+                f"run {self.spec.run_id[:12]} was begun {'with' if state.get('compiler') else 'without'} --compile and "
+                "would go on to other bits: finish it as it was begun, or remove its checkpoints to begin anew"
             )
         apart = state["apart"][self.process_group.rank] if state["apart"] else {}
         variant = apart.get("variant", state["optimizer"]["variant"])

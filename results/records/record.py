@@ -159,6 +159,9 @@ class Environment(Frozen):
     graph: Text | None = Field(
         default=None, description="with --cuda-graph: whether steps were recorded, and if not, why; else absent"
     )
+    compiler: Text | None = Field(
+        default=None, description="with --compile: backend that compiled the passes of training; else absent"
+    )
     libraries: dict[Text, Text] = Field(default_factory=dict, description="versions of what results may depend on")
 
 
