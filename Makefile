@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-browser test-slurm mutation lint install board benchmark clean
+.PHONY: quickstart test test-all test-browser test-slurm mutation lint install board benchmark benchmark-gpu clean
 
 quickstart: .venv/installed
 	$(BIN)/sambench quickstart
@@ -35,6 +35,9 @@ lint: .venv/installed
 board: .venv/installed
 	$(BIN)/sambench leaderboard --results results --output LEADERBOARD.md --check
 	$(BIN)/sambench study page --results results --output STUDIES.md --check
+
+benchmark-gpu: .venv/installed
+	$(BIN)/python benchmarks/speed/gpu.py --output gpu.json
 
 benchmark: .venv/installed
 	$(BIN)/pytest benchmarks/speed --benchmark-only -s

@@ -104,6 +104,10 @@ class LossScale:
         self.enabled, self.scale, self.interval = enabled, 2.0**16 if enabled else 1.0, 2000
         self.good = 0
 
+    def times(self, value: Tensor) -> Tensor:
+        """Return a value multiplied by the scale."""
+        return value * self.scale if self.enabled else value
+
     def unscale(self, gradients: list[Tensor]) -> None:
         """Divide gradients by the scale in place.
 

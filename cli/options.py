@@ -59,6 +59,14 @@ Anew = Annotated[
 ]
 Every = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="least time between two checkpoints")]
 
+Graph = Annotated[
+    bool, typer.Option("--cuda-graph", help="record steps as CUDA graphs where that is possible: the same bits, sooner")
+]
+
+Compile = Annotated[
+    bool,
+    typer.Option("--compile", help="train by code of torch.compile, which has other bits; the record says so"),
+]
 Keeping = Annotated[
     str,
     typer.Option(

@@ -25,7 +25,7 @@ from ..results.records.store import Store
 from .console import err, facts, out, say
 from .describe import outcome
 from .model_options import model_options, read_fields, read_settings
-from .options import RESULTS, Anew, DataRoot, Device, Every, Keeping, Logging, Plugins, Results
+from .options import RESULTS, Anew, Compile, DataRoot, Device, Every, Graph, Keeping, Logging, Plugins, Results
 from .progress import run_progress
 
 Settings = Annotated[
@@ -56,6 +56,8 @@ def run(
     anew: Anew = False,
     keep: Keeping = "",
     log: Logging = "",
+    cuda_graph: Graph = False,
+    compiled: Compile = False,
 ) -> None:
     """Train one run and write its record. A run that is in the store is shown; an interrupted one resumes.
 
@@ -102,6 +104,8 @@ def run(
             watch=watch,
             keep=kept,
             log_to=log,
+            cuda_graph=cuda_graph,
+            compiler="inductor" if compiled else None,
         )
     if not is_main_process:
         return

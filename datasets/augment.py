@@ -46,7 +46,7 @@ class Decisions:
 
     def to(self, device: torch.device | str) -> "Decisions":
         """Move the decisions to a device, except the seeds of policies, which are used on the CPU."""
-        return replace(self, **{key: value.to(device) for key, value in self._tensors() if key != "policy"})
+        return replace(self, **{key: send(value, device) for key, value in self._tensors() if key != "policy"})
 
     def _tensors(self) -> list[tuple[str, Tensor]]:
         pairs = [(field.name, getattr(self, field.name)) for field in fields(self)[1:]]
@@ -200,6 +200,13 @@ class Augmentation:
         train, test = (_resized(part, self.resize) for part in (dataset.train_images, dataset.test_images))
         mean, std = channel_statistics(train)
         return replace(dataset, train_images=train, test_images=test, mean=mean, std=std)
+
+
+def send(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor on a device; a GPU copies it from pinned memory of the host, and nobody waits for that."""
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def take(images: Tensor, index: Tensor) -> Tensor:

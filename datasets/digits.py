@@ -1,13 +1,24 @@
 """The 8x8 handwritten digits of scikit-learn: real data without a download."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ..errors import DataError
 from .dataset import Dataset, build
 from .registry import register_dataset
 from .splits import ranked
+
+
+def _file() -> Path:
+    """Return the table in scikit-learn's folder; to import it takes longer than a small run."""
+    found = find_spec("sklearn")
+    for folder in (found and found.submodule_search_locations) or ():
+        if (file := Path(folder, "datasets", "data", "digits.csv.gz")).is_file():
+            return file
+    raise DataError("the digits of scikit-learn are not there: install it, pip install 'scikit-learn>=1.5'")
 
 
 @register_dataset(
@@ -29,13 +40,10 @@ def load_digits(name: str, folder: Path, cache: Path) -> Dataset:
     References:
         E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
     """
-    # Imported here, because it takes a second that other data sets need not pay.
-    from sklearn.datasets import load_digits as read
-
-    levels, digits = read(return_X_y=True)
-    pixels = np.rint(levels * (255 / 16)).astype(np.uint8)
+    table = np.loadtxt(_file(), delimiter=",")
+    pixels = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8)
     images = torch.from_numpy(pixels).view(-1, 1, 8, 8)
-    labels = torch.from_numpy(digits.astype(np.int64))
+    labels = torch.from_numpy(table[:, -1].astype(np.int64))
     order = ranked(len(images))
     test, train = order[: len(images) // 5].sort().values, order[len(images) // 5 :].sort().values
     classes = tuple(str(digit) for digit in range(10))

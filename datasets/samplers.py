@@ -111,11 +111,19 @@ class SamplingPolicy:
 
     def draw(self, step: int, score: Score) -> Draw:
         """Return the batch of a step of the epoch; the same step always gives the same batch."""
-        if self._placed is None or self._placed[0] is not self.order:  # once an epoch, so that no step waits for it
+        whole, part = self._epoch(), slice(step * self.batch_size, (step + 1) * self.batch_size)
+        return Draw(whole.positions[part], None if whole.weights is None else whole.weights[part])
+
+    def known(self) -> Tensor | None:
+        """Return the positions of the whole epoch, in the order of its batches; None where steps decide on them."""
+        return self._epoch().positions
+
+    def _epoch(self) -> Draw:
+        """All draws of the epoch, which go to the device once, so that no step waits for them."""
+        if self._placed is None or self._placed[0] is not self.order:
             weights = None if self.weights is None else self.weights[self.order].to(self.device)
             self._placed = self.order, Draw(self.order.to(self.device), weights)
-        whole, part = self._placed[1], slice(step * self.batch_size, (step + 1) * self.batch_size)
-        return Draw(whole.positions[part], None if whole.weights is None else whole.weights[part])
+        return self._placed[1]
 
     def observe(self, draw: Draw, score_of_batch: Callable[[str], Tensor]) -> None:
         """Update scores after a step: ``score_of_batch(kind)`` returns scores (B,) at no further cost.
@@ -240,6 +248,9 @@ class Presample(SamplingPolicy):
     @staticmethod
     def declared_forwards(hyper: Mapping[str, Any]) -> float:
         return float(hyper["presample"])
+
+    def known(self) -> None:
+        return None
 
     def draw(self, step: int, score: Score) -> Draw:
         count = int(self.settings["presample"]) * self.batch_size

@@ -28,6 +28,14 @@ from sambench.benchmarks.suites.suite import load_suite
 load_suite("cifar10-smoke")
 print(*sys.modules)
 """
+TRAINED = """
+import sys, tempfile
+from sambench.benchmarks.resolve import make_spec
+from sambench.benchmarks.training.run import run_spec
+from sambench.results.records.store import Store
+run_spec(make_spec({"dataset": "digits", "model": "mlp", "epochs": 1}), Store(tempfile.mkdtemp()))
+print(*sys.modules)
+"""
 LIGHT = {
     "import sambench": "import sambench",
     "--help": "sys.argv = ['sambench', '--help']",
@@ -80,9 +88,10 @@ def test_every_file_of_a_package_is_in_a_wheel():
     assert not (ROOT / "variants" / "transcriptions" / "__init__.py").exists()  # no modules of the registry
 
 
-def test_what_takes_seconds_to_import_is_imported_where_it_is_needed():
-    """Every job and every command starts with these imports, and reads a suite."""
-    ended = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("program", [STARTED, TRAINED], ids=["started", "trained"])
+def test_what_takes_seconds_to_import_is_imported_where_it_is_needed(program):
+    """Every job and every command starts so, and reads a suite; a small run is over before slow imports would be."""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "torch" in ended.stdout.split()
     assert not SLOW_IMPORTS & set(ended.stdout.split())
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from ..errors import ConfigError, unknown
+from ._sgd import SGD
 
 Base = str | Callable[..., Optimizer]
 """A name, or a class or function that makes an optimizer of parameter groups (``torch.optim.SGD``, a partial of it)."""

@@ -28,6 +28,14 @@ class Gradient:
         return Gradient(self.loss, self.params, values)
 
 
+def copied(tensors: list[Tensor]) -> list[Tensor]:
+    """Return copies of tensors: on a GPU one launch for many, where ``clone`` takes one for each."""
+    copies = [torch.empty_like(t) for t in tensors]
+    if copies:
+        torch._foreach_copy_(copies, tensors)
+    return copies
+
+
 def tensor_norms(tensors: list[Tensor]) -> list[Tensor]:
     """Return the L2 norm of each tensor, 0-d on its device, accumulated in at least float32."""
     if not tensors:

@@ -24,10 +24,11 @@ from ..errors import ConfigError, StateError
 from ..hyper import Value
 from ..seeding import generator
 from ._evaluation import Evaluations, SkipStep, forget_casts
-from ._gradient import TINY, Gradient, global_norm, tensor_norms
+from ._gradient import TINY, Gradient, copied, global_norm, tensor_norms
 from ._oracle import Closure, GradientOracle
 from ._param_groups import Owner, check_owners, read_parameters
 from ._reserved_names import STATE, check_assignment
+from ._sgd import add_param_group
 from ._shards import cut_like, local
 from ._state import FLATTENED, Nothing, is_asked_to_fill, pack, placed, unpack
 from .info import VariantInfo
@@ -125,7 +126,7 @@ class StepRule(Optimizer):
         ``ascent``: where the caller keeps none, its memory is free during the passes inside.
         """
         params = local(at.params)
-        stored = [p.clone() for p in params]
+        stored = copied(params)
         try:
             if ascent:
                 torch._foreach_add_(params, local(cut_like(ascent, at.params)))
@@ -246,7 +247,7 @@ class StepRule(Optimizer):
                 none (a parameter may come with its name, as ``(name, parameter)``).
         """
         if "base" not in self.__dict__:  # called by Optimizer.__init__ with the groups that the base already completed
-            super().add_param_group(param_group)
+            add_param_group(self, param_group)
             return
         layout = read_parameters([param_group])
         (group,) = layout.groups

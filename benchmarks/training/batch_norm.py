@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from ...variants._gradient import copied
+
 POLICIES = ("first", "all", "last")
 
 
@@ -27,17 +29,22 @@ class RunningStatistics:
         buffers = [buffer for module in moved for buffer in module.buffers(recurse=False)]
         kinds = dict.fromkeys((buffer.dtype, buffer.device) for buffer in buffers)
         self.buffers = [[b for b in buffers if (b.dtype, b.device) == kind] for kind in kinds]
+        self._spare: list[list[list[Tensor]]] = []
+        """Copies that no open block of :meth:`frozen` holds, for the next one to write into."""
 
     @contextmanager
     def frozen(self, freeze: bool = True) -> Iterator[None]:
         """Put back after the block what was before; blocks may nest, and hold backward passes with their forward ones:
         autograd refuses buffers that change in between."""
-        before = self.copy() if freeze else []
+        if not freeze:
+            yield
+            return
+        before = self.copy(self._spare.pop() if self._spare else None)
         try:
             yield
         finally:
-            if freeze:
-                self.put_back(before)
+            self.put_back(before)
+            self._spare.append(before)
 
     @torch.no_grad()
     def recompute(self, model: nn.Module, passes: Iterable[Callable[[], object]]) -> int:
@@ -65,12 +72,17 @@ class RunningStatistics:
                 layer.momentum = momentum
             model.train(training)
 
-    def copy(self) -> list[list[Tensor]]:
-        """Return copies of all running statistics, in groups that one launch copies: of one type on one device."""
-        copies = [[torch.empty_like(buffer) for buffer in group] for group in self.buffers]
-        for group, copy in zip(self.buffers, copies, strict=True):
+    def copy(self, into: list[list[Tensor]] | None = None) -> list[list[Tensor]]:
+        """Return copies of all running statistics, in groups that one launch copies: of one type on one device.
+
+        Args:
+            into: copies that are of no use any more, to write into; by default new ones are made.
+        """
+        if into is None:
+            return [copied(group) for group in self.buffers]
+        for group, copy in zip(self.buffers, into, strict=True):
             torch._foreach_copy_(copy, group)
-        return copies
+        return into
 
     def put_back(self, copies: list[list[Tensor]]) -> None:
         """Write copies back in place."""

@@ -22,6 +22,7 @@ class ClassificationOracle(Oracle):
     Args:
         model: in training mode, on its device.
         label_smoothing: of the cross-entropy.
+        forward: what a pass calls in place of the model: the same function, compiled.
         gradient_norms: whether to take the norm of every pass's gradient.
         **settings: as for :class:`.oracle.Oracle`.
     """
@@ -35,12 +36,13 @@ class ClassificationOracle(Oracle):
         label_smoothing: float = 0.0,
         total_steps: int = 1,
         gradient_norms: bool = False,
+        forward: Callable[[Tensor], Tensor] | None = None,
         **settings: Any,
     ):
         super().__init__(
             model,
             loss=self._cross_entropy,
-            logits=lambda model, images: model(images),
+            logits=lambda model, images: (model if forward is None else forward)(images),
             hook=LossHook(model, torch.empty(0), 0, {}),
             average=WeightAverage(model, {}),
             total_steps=total_steps,

@@ -10,10 +10,16 @@ import torch
 from torch import Tensor
 
 from ...datasets import Augmentation, Dataset, Decisions, Parts, take
+from ...datasets.augment import send
 from ...datasets.samplers import Draw
 from ...seeding import derive_seed, generator
 from ..spec import RunSpec
 from .batch import Batch
+
+MOST_AT_ONCE = 16
+"""Batches that are made in one go: what augments an image is decided for each, so they are the same as one by one."""
+PIXELS_OF_A_CACHE = 2**18
+"""On a CPU, what is made in one go has no more than this."""
 
 
 class TrainLoader:
@@ -32,19 +38,43 @@ class TrainLoader:
         self.labels, self.ids = parts.train_labels.to(device), parts.train_ids.to(device)
         self.augmentation = Augmentation.parse(spec.augment)
         self.layout = torch.channels_last if spec.channels_last else torch.contiguous_format
+        room = (
+            MOST_AT_ONCE if device.type == "cuda" else PIXELS_OF_A_CACHE // (self.images[0].numel() * spec.batch_size)
+        )
+        self.at_once = max(1, min(MOST_AT_ONCE, room))
 
-    def begin_epoch(self, epoch: int, steps: int, size: int) -> None:
-        """Draw the augmentation of an epoch of so many batches of this size."""
+    def begin_epoch(self, epoch: int, steps: int, size: int, order: Tensor | None = None) -> None:
+        """Draw the augmentation of an epoch of so many batches of this size.
+
+        Args:
+            epoch: epochs completed.
+            steps: batches of the epoch.
+            size: samples of a batch.
+            order: positions of the samples of all batches, where they are known, int64 (n,).
+        """
         self.size = size
         self.decisions = self._decide("augmentation", (epoch,), steps * size)
+        self.order, self._block = order, -1
 
     def batch(self, draw: Draw, step: int) -> Batch:
-        """Return the batch of a step of the epoch."""
-        at = draw.positions.to(self.device)
-        first = step * self.size
-        weights = None if draw.weights is None else draw.weights.to(self.device)
-        images = self._images(at, self.decisions[first : first + len(at)])
-        return Batch(images, self.labels[at], self.ids[at], weights)
+        """Return the batch of a step of the epoch, which may have been made together with its neighbours."""
+        at, weights = draw.positions.to(self.device), None if draw.weights is None else draw.weights.to(self.device)
+        if self.order is None or self.at_once == 1:
+            first = step * self.size
+            return Batch(*self._gathered(at, self.decisions[first : first + len(at)]), weights)
+        block, place = divmod(step, self.at_once)
+        if block != self._block:
+            part = slice(block * self.at_once * self.size, (block + 1) * self.at_once * self.size)
+            decisions = self.decisions[part]  # none for what a whole last batch would have left over
+            positions = self.order[part][: len(decisions)]
+            self._block, self._ready = block, self._gathered(positions, decisions[: len(positions)])
+        mine = slice(place * self.size, place * self.size + len(at))
+        images, labels, ids = self._ready
+        return Batch(images[mine], labels[mine], ids[mine], weights)
+
+    def _gathered(self, at: Tensor, decisions: Decisions) -> tuple[Tensor, Tensor, Tensor]:
+        """Return augmented images, labels and ids at some positions (B,)."""
+        return self._images(at, decisions), self.labels[at], self.ids[at]
 
     def fresh(self, step: int, number: int) -> Batch:
         """Return a further batch of a step of the run, drawn uniformly: number 1, 2, ..."""
@@ -61,7 +91,7 @@ class TrainLoader:
     def _uniform(self, purpose: str, index: tuple[int, ...], count: int) -> tuple[Tensor, Decisions]:
         """Draw that many samples without repetition, and their augmentation."""
         stream = generator(f"{purpose} order", self.spec.seed, *index)
-        at = torch.randperm(len(self.labels), generator=stream)[:count].to(self.device)
+        at = send(torch.randperm(len(self.labels), generator=stream)[:count], self.device)
         return at, self._decide(f"{purpose} augmentation", index, len(at))
 
     def _decide(self, purpose: str, index: tuple[int, ...], count: int) -> Decisions:

@@ -31,7 +31,7 @@ def train(run: TrainState, checkpoints: Checkpoints, *, advance: Advance = lambd
         Diverged: the loss is not finite.
         Interrupted: SIGINT or SIGTERM came, to one process of the run at least; the checkpoint is written.
     """
-    optimizer, oracle = run.optimizer, run.oracle
+    oracle = run.oracle
     run.model.train()
     with StopRequest(once=run.process_group.size > 1) as stop, torch.random.fork_rng(with_generator(run.device)):
         for epoch in range(run.epoch, run.spec.epochs):
@@ -43,7 +43,7 @@ def train(run: TrainState, checkpoints: Checkpoints, *, advance: Advance = lambd
                 oracle.bind(run.batch(draw, step), epoch=epoch, step=run.step, more=run.fresh)
                 run.set_schedules()
                 try:
-                    run.loss_sum += optimizer.step(oracle)
+                    run.loss_sum += run.make_step()
                 except GradientOverflow:
                     oracle.skip_step()
                 else:

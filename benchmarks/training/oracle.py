@@ -159,15 +159,18 @@ class Oracle(Passes):
         self.counters.samples += len(batch)
         self._epoch, self.step, self._more = epoch, step, more
         self.bound, self.batch = batch, self._own(batch)
-        self.passes = 0
         self._open, self._overflowed, self._averaged = True, False, False
         if self.clipping is not None:
             self.clipping.start()
-        self._seen = []
+        self.forget_passes()
+        self.at_start = self.statistics.copy(self.at_start or None) if self.bn_update == "last" else []
+
+    def forget_passes(self) -> None:
+        """Be where no pass of the step was made."""
+        self.passes, self._seen = 0, []
         if self.gradient_norms is not None:
             self.gradient_norms = []
         self.first = FirstPasses(len(self.batch))
-        self.at_start = self.statistics.copy() if self.bn_update == "last" else []
 
     def finish_step(self) -> None:
         """Close a step that was made: now its plug-ins may learn from it."""

@@ -15,7 +15,7 @@ from ...variants import global_norm
 from ...variants._evaluation import forget_casts
 from ...variants._shards import in_shards
 from ...variants.hooks import LossHook
-from ..device import generator_of, with_generator
+from ..device import generator_of
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..distributed.sync_batch_norm import SynchronizedBatchNorm
 from ..precision import LossScale, autocast
@@ -43,6 +43,8 @@ class Passes:
     gradient_norms: list[Tensor] | None
     """Norm of the gradient of each pass of the last step, 0-d tensors; None where they are not taken."""
     step = 0
+    draws = True
+    """Whether a pass may draw from the device's generator; False while a step that does not is recorded."""
     _hook: LossHook | None
 
     def __init__(
@@ -78,6 +80,7 @@ class Passes:
         self.batch_share = 1.0
         """What a pass over the bound batch counts as: its size over the size that evaluations are counted in."""
         self._seen: Seen = []
+        self.at_start = []
 
     def _wrapped(self, model: DistributedDataParallel, precision: str) -> None:
         """Leave the exchange of gradients to the model's wrapper."""
@@ -110,28 +113,30 @@ class Passes:
         """
         if cotangent is not None:
             self._check_logits()
-        self.model.zero_grad(set_to_none=True)
+        for p in self.params:
+            p.grad = None
         asked = self._asked_for(previous, fresh)
         batch = asked if subset is None else asked[subset]
         count, process_group = len(batch), self.process_group if self.whole else SINGLE_PROCESS
+        alone = count > 0 and self.accumulate == process_group.size == 1
         losses, outputs, rows = [], [], []
         with self._pass():
-            parts = torch.arange(count, device=self.device).chunk(self.accumulate)
+            parts = [None] if alone else torch.arange(count, device=self.device).chunk(self.accumulate)
             for part in parts:
-                mine = part[process_group.shard(len(part))]
-                micro = batch if len(mine) == count else batch[mine]
+                mine = None if part is None else part[process_group.shard(len(part))]
+                micro = batch if mine is None or len(mine) == count else batch[mine]
                 with self._exchange(last=part is parts[-1]):
                     found = self._forward(micro.images)
-                    # a device without samples takes part in the messages, with gradients of zero
-                    loss = self._mean_loss(found, micro) * (len(mine) / count) if len(mine) else wide(found).sum()
+                    loss = self._share_of_loss(found, micro, count)
                     if cotangent is None:
-                        (loss * self.scale.scale).backward()
+                        self.scale.times(loss).backward()
                     else:
-                        found.backward(cotangent[mine].to(found.dtype) * self.scale.scale)
+                        own = cotangent if mine is None else cotangent[mine]
+                        found.backward(self.scale.times(own.to(found.dtype)))
                 losses.append(loss.detach())
                 outputs.append(found.detach())
                 rows.append(mine)
-        self.outputs = self._together(outputs, rows, count)
+        self.outputs = outputs[0] if alone else self._together(outputs, rows, count)
         self._last = batch
         if asked is self.batch and self._outputs is not None:
             self.first.note(self.outputs, subset)
@@ -230,10 +235,19 @@ class Passes:
     @contextmanager
     def _same_masks(self) -> Iterator[None]:
         """Seed the generator that dropout draws from, the one of the model's own device, and put it back."""
-        seed = derive_seed("dropout", self.seed, self.step, *([self.devices.rank] if self.devices.size > 1 else []))
-        with torch.random.fork_rng(with_generator(self.device)):
-            generator_of(self.device).manual_seed(seed)
+        if not self.draws:
             yield
+            return
+        rank = [self.devices.rank] if self.devices.size > 1 else []
+        drawn_from = generator_of(self.device)
+        others = [torch.default_generator] if drawn_from is not torch.default_generator else []
+        before = [(one, one.get_state()) for one in (drawn_from, *others)]
+        try:
+            drawn_from.manual_seed(derive_seed("dropout", self.seed, self.step, *rank))
+            yield
+        finally:
+            for one, state in before:
+                one.set_state(state)
 
     def _exchange(self, last: bool) -> AbstractContextManager[Any]:
         """Let the model's wrapper average gradients after the last micro-batch of a synchronized pass alone."""
@@ -277,6 +291,14 @@ class Passes:
         if batch.targets is None or self._hook is None:
             return losses
         return losses + self._hook.term(wide(outputs), batch.targets)
+
+    def _share_of_loss(self, outputs: Tensor, micro: Any, count: int) -> Tensor:
+        """Return what some samples add to the mean loss of ``count``."""
+        if len(micro) == count > 0:
+            return self._mean_loss(outputs, micro)
+        if not len(micro):  # a device without samples takes part in the messages, with gradients of zero
+            return wide(outputs).sum()
+        return self._mean_loss(outputs, micro) * (len(micro) / count)
 
     def _mean_loss(self, outputs: Tensor, batch: Any) -> Tensor:
         return _weighted_mean(self._losses(outputs, batch), batch)

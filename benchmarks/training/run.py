@@ -53,6 +53,8 @@ def run_spec(
     process_group: ProcessGroup = SINGLE_PROCESS,
     keep: Keep | None = None,
     log_to: str = "",
+    cuda_graph: bool = False,
+    compiler: str | None = None,
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
@@ -70,6 +72,8 @@ def run_spec(
         process_group: the processes that make this run together.
         keep: what of its weights is kept beside the record.
         log_to: loggers that are told of its epochs, with commas between them; see :mod:`.loggers`.
+        cuda_graph: whether to record steps as CUDA graphs, where that is possible; they have the same bits.
+        compiler: backend of ``torch.compile`` for the passes of training, as the record says; its bits are others.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
@@ -97,7 +101,10 @@ def run_spec(
         if (record := process_group.broadcast_from_main(begin)) is not None:
             return record
         claim.enter_context(arithmetic(spec.precision, device or torch.device("cpu")))
-        run = _begun(checkpoints, lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group))
+        run = _begun(
+            checkpoints,
+            lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group, cuda_graph, compiler),
+        )
         keeper = Keeper(keep, store, run, checkpoints.verify)
         about = (spec.model_dump(mode="json"), spec.label(), spec.run_id, store.root)
         loggers = claim.enter_context(open_loggers(log_to if checkpoints.lease else "", *about, run.curve))
@@ -251,7 +258,12 @@ def make_record(
             ),
             "peak_memory": run.memory.bytes(),
             "environment": describe_environment(run.device, run.process_group.size).model_copy(
-                update={"behaviour": behaviour_of(info), "plugin_commits": plugin_commits(spec, location)}
+                update={
+                    "behaviour": behaviour_of(info),
+                    "plugin_commits": plugin_commits(spec, location),
+                    "graph": run.graph and run.graph.describe(),
+                    "compiler": run.compiler,
+                }
             ),
         }
     )

@@ -31,6 +31,7 @@ from .evaluation import Measured, measure, predict
 from .loader import TrainLoader
 from .lr_schedule import learning_rate, rho_factor
 from .meters import Clock, PeakMemory
+from .step_graph import step_graph
 from .weight_averaging import describe_average, evaluated
 
 
@@ -82,13 +83,22 @@ class TrainState:
         dataset: the whole data set of the run.
         device: device that this process trains on.
         process_group: the processes that train this run together.
+        cuda_graph: whether to record steps as CUDA graphs, where that is possible; they have the same bits.
+        compiler: backend of ``torch.compile`` for the passes of training; its bits are others. Measurements take the
+            model as it is.
 
     Raises:
-        ConfigError: the spec asks for another number of devices.
+        ConfigError: the spec asks for another number of devices, or this device has no graphs.
     """
 
     def __init__(
-        self, spec: RunSpec, dataset: Dataset, device: torch.device, process_group: ProcessGroup = SINGLE_PROCESS
+        self,
+        spec: RunSpec,
+        dataset: Dataset,
+        device: torch.device,
+        process_group: ProcessGroup = SINGLE_PROCESS,
+        cuda_graph: bool = False,
+        compiler: str | None = None,
     ):
         check_devices(spec.m, spec.batch_size, process_group.size)
         dataset = Augmentation.parse(spec.augment).prepare(dataset)
@@ -110,6 +120,7 @@ class TrainState:
         self.optimizer: StepRule = create(
             spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
         )
+        self.compiler = compiler
         self.whole = spec.m is None
         if not self.whole:
             self.optimizer.mean_over_devices = process_group.mean_
@@ -122,6 +133,7 @@ class TrainState:
             weight_decay=spec.weight_decay if spec.weight_decay_mode == "in_loss" else 0.0,
             accumulate=spec.accumulate,
             clip=spec.clip,
+            forward=torch.compile(self.model, dynamic=False, backend=compiler) if compiler else None,
             gradient_norms=self.optimizer.info.declared_gradients(spec.hyper) > 1,
             process_group=process_group,
             whole=self.whole,
@@ -146,6 +158,7 @@ class TrainState:
             steps_per_epoch=self.sampler.steps,
         )
         self.average = self.oracle.average
+        self.graph = step_graph(self.optimizer, self.oracle) if cuda_graph else None
         self.began = time.time()
         self.clock, self.evaluation_clock = Clock(device), Clock(device)
         self.epoch = self.step = 0
@@ -167,7 +180,7 @@ class TrainState:
         self.sampler = sampler
         self.oracle.batch_share = sampler.batch_size / self.spec.batch_size
         sampler.begin_epoch(epoch, self.score)
-        self.loader.begin_epoch(epoch, sampler.steps, sampler.batch_size)
+        self.loader.begin_epoch(epoch, sampler.steps, sampler.batch_size, sampler.known())
 
     def batch(self, draw: Draw, step: int) -> Batch:
         """Gather, augment and normalize the batch of a step of the epoch."""
@@ -176,6 +189,10 @@ class TrainState:
     def fresh(self, number: int) -> Batch:
         """Return a further batch of the present step, for a rule that asks for more than one."""
         return self.loader.fresh(self.step, number)
+
+    def make_step(self) -> Tensor:
+        """Make the step of the batch that is bound, and return its loss."""
+        return self.graph.step() if self.graph else self.optimizer.step(self.oracle)
 
     def _radii(self) -> list[dict[str, float]]:
         """Return the unscheduled radii of every group: rho, and what may not exceed it."""
@@ -273,8 +290,8 @@ class TrainState:
 
     def note_passes(self) -> None:
         """Add what the passes of a step tell of it, on the device: nothing is evaluated or waited for."""
-        gap, norms = self.oracle.sam_gap, self.oracle.gradient_norms
-        if gap is not None and norms and len(norms) > 1:
+        norms = self.oracle.gradient_norms or ()
+        if len(norms) > 1 and (gap := self.oracle.sam_gap) is not None:
             self.pass_sums += torch.stack([gap, norms[0], norms[-1], torch.ones_like(gap)])
 
     def total_loss(self) -> float:
@@ -354,6 +371,7 @@ class TrainState:
             "seconds": self.clock.seconds,
             "evaluation_seconds": self.evaluation_clock.seconds,
             "devices": self.process_group.size,
+            "compiler": self.compiler,
             "apart": [] if self.whole else self.process_group.gather_objects(self._apart()),
         }
 
@@ -369,7 +387,7 @@ class TrainState:
         """Take up a saved state; what follows has the bits of a run that was never interrupted.
 
         Raises:
-            StateError: it was saved on another number of devices.
+            StateError: it was saved on another number of devices, or by passes that were compiled otherwise.
             Exception: it is no state of this run. The run may have a part of it then, and must not be used.
         """
         at = Position.model_validate({key: state[key] for key in Position.model_fields})
@@ -383,6 +401,11 @@ class TrainState:
                 f"run {self.spec.run_id[:12]} was begun on {state['devices']} device(s) and would go on to other bits "
                 f"on {self.process_group.size}: finish it with --devices {state['devices']}, or remove its "
                 "checkpoints to begin anew"
+            )
+        if state.get("compiler") != self.compiler:
+            raise StateError(
+                f"run {self.spec.run_id[:12]} was begun {'with' if state.get('compiler') else 'without'} --compile and "
+                "would go on to other bits: finish it as it was begun, or remove its checkpoints to begin anew"
             )
         apart = state["apart"][self.process_group.rank] if state["apart"] else {}
         variant = apart.get("variant", state["optimizer"]["variant"])

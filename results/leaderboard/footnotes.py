@@ -130,9 +130,11 @@ def _forward_passes(rows: Sequence[Row]) -> list[str]:
 def _codes(section: Section) -> list[str]:
     rows = section.workload.rows
     mixed = [escape(row.label) for row in rows if len(row.codes) > 1]
+    compiled = [escape(row.label) for row in rows if len(row.compilers) > 1]
     old = [escape(row.label) for row in rows if section.tiers.get(row.label) == STALE]
     return [
         *([f"**More than one version** of the variant's code: {', '.join(mixed)}."] if mixed else []),
+        *([f"**Compiled and not compiled** runs in one row: {', '.join(compiled)}."] if compiled else []),
         *([f"**Stale**, as the variant behaves otherwise today: {', '.join(old)}."] if old else []),
     ]
 

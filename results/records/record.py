@@ -156,6 +156,12 @@ class Environment(Frozen):
     arithmetic: Text | None = Field(
         default=None, description="on CUDA: what float32 means and which algorithms may be taken; else absent"
     )
+    graph: Text | None = Field(
+        default=None, description="with --cuda-graph: whether steps were recorded, and if not, why; else absent"
+    )
+    compiler: Text | None = Field(
+        default=None, description="with --compile: backend that compiled the passes of training; else absent"
+    )
     libraries: dict[Text, Text] = Field(default_factory=dict, description="versions of what results may depend on")
     plugin_commits: dict[Text, Text] = Field(
         default_factory=dict,

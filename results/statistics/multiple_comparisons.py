@@ -31,6 +31,7 @@ from scipy import stats
 
 from ...errors import ConfigError
 from .intervals import Floats, as_sample, noncentrality
+from .studentized_range import quantile, tail
 
 Bools = NDArray[np.bool_]
 
@@ -229,10 +230,10 @@ def _exceeds(means: Floats, squares: Floats, degrees: ArrayLike, alpha: float) -
     limits = np.array([_quantile(k, int(whole), alpha) for whole in wholes])[positions].reshape(2, k, k)
     result = q > limits[0]
     for i, j in zip(*np.nonzero((q > limits[1]) & ~result), strict=True):
-        result[i, j] = stats.studentized_range.sf(q[i, j], k, degrees[i, j]) < alpha
+        result[i, j] = tail(float(q[i, j]), k, float(degrees[i, j])) < alpha
     return result
 
 
 @lru_cache(maxsize=4096)
 def _quantile(k: int, degrees: int, alpha: float) -> float:
-    return float(stats.studentized_range.ppf(1 - alpha, k, degrees))
+    return quantile(k, degrees, alpha)

@@ -78,6 +78,8 @@ COLUMNS: dict[str, str] = {
     "source": "sha256 of the modules of an installed package, which has no commit",
     "behaviour": "hash of a short training of the variant: equal where its rule is",
     "arithmetic": "on CUDA: what float32 means, and which algorithms may be taken",
+    "graph": "with --cuda-graph: whether steps were recorded, and if not, why",
+    "compiler": "with --compile: what compiled the passes of training",
     "libraries": "versions of libraries that results may depend on, as JSON",
     "plugin_commits": "commits of the checkouts that plug-ins lie in, as JSON",
     "MEASURE.VALUE": "a value of a measure of the kept model (docs/measures.md), with the settings that are not at "

@@ -32,6 +32,7 @@ class RunSummary(NamedTuple):
         host: hash that identifies the machine.
         commit: commit of the code, with a ``+`` if it had uncommitted changes; or the release of the
             package; empty if neither is known.
+        compiler: what compiled its passes; empty where nothing did.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class RunSummary(NamedTuple):
     hardware: str
     host: str
     commit: str
+    compiler: str = ""
 
 
 class Collection:
@@ -122,6 +124,7 @@ def reduce(record: RunRecord) -> RunSummary:
         else f"{environment.device_name}{threads}",
         host=environment.host,
         commit=_code(environment),
+        compiler=environment.compiler or "",
     )
 
 

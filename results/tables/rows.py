@@ -49,6 +49,7 @@ class Row:
         unsteadiness: time for a gradient evaluation in the slowest run over that in the fastest, at least 1.
         memory: largest peak memory of a run in bytes, ``None`` if none was measured.
         codes: the codes of the variant that made the runs, none twice that do the same.
+        compilers: what compiled the passes of the runs, each once; empty for runs whose passes nothing compiled.
     """
 
     group: str
@@ -73,6 +74,7 @@ class Row:
     unsteadiness: float | None
     memory: int | None
     codes: tuple[Code, ...]
+    compilers: tuple[str, ...] = ("",)
 
     @property
     def n(self) -> int:
@@ -242,6 +244,7 @@ def _row(group: str, counted: CountedRow, differing: set[str], baselines: Mappin
         unsteadiness=max(paces) / min(paces) if paces else None,
         memory=max((run.memory for run in done if run.memory is not None), default=None),
         codes=_codes(runs),
+        compilers=tuple(sorted({run.compiler for run in runs})),
     )
 
 

@@ -11,9 +11,28 @@ from sambench.variants._bases import base_hyper, make_base
 
 def test_sgd_is_torch_sgd_without_nesterov():
     base = create("sam", nn.Linear(2, 2), lr=0.1, momentum=0.9).base
-    assert type(base) is torch.optim.SGD
+    assert isinstance(base, torch.optim.SGD)
     assert base.param_groups[0]["nesterov"] is False
     assert create("sam", nn.Linear(2, 2), lr=0.1, momentum=0.9, nesterov=True).param_groups[0]["nesterov"] is True
+
+
+@pytest.mark.parametrize("more", [{}, {"nesterov": True}, {"foreach": True}, {"maximize": True, "momentum": 0.0}])
+def test_sgd_has_the_bits_and_hooks_of_torch_sgd(more):
+    ours, theirs = (nn.Linear(3, 2) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    hyper = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, **more}
+    mine, base = create("sgd", ours, **hyper).base, torch.optim.SGD(theirs.parameters(), **hyper)
+    seen = []
+    for optimizer in (mine, base):
+        optimizer.register_step_pre_hook(lambda optimizer, *_: seen.append(optimizer))
+    for step in range(3):
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            p.grad = q.grad = torch.full_like(p, 0.3 + step)
+        mine.step()
+        base.step()
+        mine.load_state_dict(mine.state_dict())
+    assert seen == [mine, base] * 3
+    assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
 def test_weight_decay_reaches_biases_and_norms():
