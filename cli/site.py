@@ -21,7 +21,12 @@ def site(
 
 
 def write_site(
-    results: str | Path, output: str | Path | None = None, *, single: bool = False, records: str | None = None
+    results: str | Path,
+    output: str | Path | None = None,
+    *,
+    single: bool = False,
+    records: str | None = None,
+    documentation: str = "",
 ) -> Path:
     """Write the site of a results folder: ``index.html`` with what it needs beside it, or one file.
 
@@ -34,6 +39,7 @@ def write_site(
         single: whether everything goes into one file.
         records: address of the folder of records as the page sees it; by default the relative path, for a folder within
             the results.
+        documentation: address of the documentation as the page sees it; empty where there is none.
 
     Returns:
         The page.
@@ -71,6 +77,7 @@ def write_site(
         output,
         single=single,
         records=records,
+        documentation=documentation,
         card=lambda name: describe(name, checks) if name in known else "",
         checks=checks,
         pages={name: path for name, path in beside.items() if path.is_file()},

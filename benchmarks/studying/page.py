@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ...errors import ConfigError
-from ...markdown import escape, table
+from ...markdown import escape, link, table
 from ...results.records.store import Store
 from ...results.statistics.verdicts import Verdict
 from ...results.tables.boards import gather
@@ -71,7 +71,7 @@ def headline(one: Study, finding: Finding | None) -> str:
 
 def page(found: list[tuple[Study, Finding | None]]) -> str:
     """Write the page: an overview, then a section a study."""
-    overview = [[f"[{one.name}](#{one.name})", one.claim, WORDS[f.outcome] if f else NOT_RUN] for one, f in found]
+    overview = [[link(one.name, "", one.name), one.claim, WORDS[f.outcome] if f else NOT_RUN] for one, f in found]
     columns = ["study", "claim", "verdict"]
     parts = [
         "# Studies",

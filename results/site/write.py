@@ -43,6 +43,7 @@ def write_pages(
     *,
     single: bool = False,
     records: str = "",
+    documentation: str = "",
     card: Callable[[str], str] = lambda _: "",
     checks: Checks | None = None,
     pages: Mapping[str, Path] = MappingProxyType({}),
@@ -55,6 +56,7 @@ def write_pages(
         output: the folder to write to, or with ``single`` the file.
         single: whether everything goes into one file.
         records: address of the folder of records as seen from the page, with a slash; empty where there is none.
+        documentation: address of the documentation in the same way.
         card: name of a variant -> its page in Markdown, empty for one that is not known here.
         checks: variant -> conformance check -> result.
         pages: name of a section -> a page in Markdown, whose images lie beside it.
@@ -89,6 +91,7 @@ def write_pages(
     text = jinja.get_template("page.html").render(
         version=__version__,
         policy=_policy(scripts, style, single),
+        documentation=documentation,
         style=style if single else "",
         scripts=scripts if single else {},
         columns=[(name, name in LEFT) for name in COLUMNS],
