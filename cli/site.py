@@ -53,10 +53,11 @@ def write_site(
         PosixPath('public/index.html')
     """
     from ..benchmarks.conformance.variant_pages import describe
+    from ..benchmarks.studying.page import findings, headline, section
     from ..benchmarks.training.behaviour import codes_today
     from ..results.records.conformance import conformance_checks
     from ..results.records.store import Store
-    from ..results.site.write import FOLDER, write_pages
+    from ..results.site.write import FOLDER, StudyText, write_pages
     from ..results.tables.boards import gather
     from ..variants import list_variants
 
@@ -67,13 +68,18 @@ def write_site(
     if records is None:
         inside = page.resolve().is_relative_to(results.resolve())
         records = "../" * (len(page.resolve().relative_to(results.resolve()).parts) - 1) + "runs/" if inside else ""
+    found = gather(store, codes_today())
+    studies = [
+        StudyText(one.name, one.claim, judged.outcome if judged else "", headline(one, judged), section(one, judged))
+        for one, judged in findings(found)
+    ]
     docs = results.parent / "docs"
-    beside = {"Studies": docs / "studies.md", "Theory": docs / "theory.md"}
+    beside = {"Theory": docs / "theory.md"}
     if (own := results / "theory" / "theory.md").is_file():  # of `sambench theory all`
         beside["Theory"] = own
     return write_pages(
         store,
-        gather(store, codes_today()),
+        found,
         output,
         single=single,
         records=records,
@@ -81,4 +87,5 @@ def write_site(
         card=lambda name: describe(name, checks) if name in known else "",
         checks=checks,
         pages={name: path for name, path in beside.items() if path.is_file()},
+        studies=studies,
     )
