@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all test-browser test-slurm mutation lint install board benchmark benchmark-gpu clean
+.PHONY: quickstart test test-all test-browser test-slurm mutation lint docs install board benchmark benchmark-gpu clean
 
 quickstart: .venv/installed
 	$(BIN)/sambench quickstart
@@ -14,8 +14,8 @@ test: .venv/installed
 test-all: .venv/installed
 	$(BIN)/pytest -q
 
-# the site in Debian's chromium: apt-get install chromium
-test-browser: .venv/installed
+# the site and the documentation in Debian's chromium: apt-get install chromium
+test-browser: .venv/installed-docs
 	$(BIN)/pytest -q -m browser tests/browser
 
 # as root, on Debian or a relative: brings up a SLURM cluster of four nodes on this machine, and takes it down again
@@ -39,6 +39,10 @@ board: .venv/installed
 benchmark-gpu: .venv/installed
 	$(BIN)/python benchmarks/speed/gpu.py --output gpu.json
 
+# the documentation with the API and the page of the results, in build/docs; warnings are errors
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 benchmark: .venv/installed
 	$(BIN)/pytest benchmarks/speed --benchmark-only -s
 
@@ -47,6 +51,10 @@ install: .venv/installed
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -e '.[test,dev]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install -q -e '.[docs]'
 	touch $@
 
 clean:

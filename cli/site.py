@@ -21,7 +21,12 @@ def site(
 
 
 def write_site(
-    results: str | Path, output: str | Path | None = None, *, single: bool = False, records: str | None = None
+    results: str | Path,
+    output: str | Path | None = None,
+    *,
+    single: bool = False,
+    records: str | None = None,
+    documentation: str = "",
 ) -> Path:
     """Write the site of a results folder: ``index.html`` with what it needs beside it, or one file.
 
@@ -34,6 +39,7 @@ def write_site(
         single: whether everything goes into one file.
         records: address of the folder of records as the page sees it; by default the relative path, for a folder within
             the results.
+        documentation: address of the documentation as the page sees it; empty where there is none.
 
     Returns:
         The page.
@@ -47,9 +53,10 @@ def write_site(
         PosixPath('public/index.html')
     """
     from ..benchmarks.conformance.variant_pages import describe
+    from ..benchmarks.studying.page import findings, headline, section
     from ..benchmarks.training.behaviour import codes_today
     from ..results.records.store import Store
-    from ..results.site.write import FOLDER, write_pages
+    from ..results.site.write import FOLDER, StudyText, write_pages
     from ..results.tables.boards import gather
     from ..variants import list_variants
     from .leaderboard import shown_checks
@@ -63,8 +70,13 @@ def write_site(
     if records is None:
         inside = page.resolve().is_relative_to(results.resolve())
         records = "../" * (len(page.resolve().relative_to(results.resolve()).parts) - 1) + "runs/" if inside else ""
+    found = gather(store, codes_today())
+    studies = [
+        StudyText(one.name, one.claim, judged.outcome if judged else "", headline(one, judged), section(one, judged))
+        for one, judged in findings(found)
+    ]
     docs = results.parent / "docs"
-    beside = {"Studies": docs / "studies.md", "Theory": docs / "theory.md"}
+    beside = {"Theory": docs / "theory.md"}
     if (own := results / "theory" / "theory.md").is_file():  # of `sambench theory all`
         beside["Theory"] = own
     return write_pages(
@@ -73,7 +85,9 @@ def write_site(
         output,
         single=single,
         records=records,
+        documentation=documentation,
         card=lambda name: describe(name, checks) if name in known else "",
         checks=checks,
         pages={name: path for name, path in beside.items() if path.is_file()},
+        studies=studies,
     )

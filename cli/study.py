@@ -28,8 +28,10 @@ Scale = Annotated[
 def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
     """List the claims with what the runs in a results folder say of them."""
     from ..benchmarks.studying.page import NOT_RUN, WORDS, findings
+    from ..results.records.store import Store
+    from ..results.tables.boards import gather
 
-    rows = [(one.name, WORDS[f.outcome] if f else NOT_RUN, one.claim) for one, f in findings(results)]
+    rows = [(one.name, WORDS[f.outcome] if f else NOT_RUN, one.claim) for one, f in findings(gather(Store(results)))]
     out.print(grid(["study", "verdict", "claim"], rows))
 
 
@@ -112,8 +114,10 @@ def page(
     from ..benchmarks.studying.page import COMMAND, findings
     from ..benchmarks.studying.page import page as written
     from ..results.leaderboard import render as boards
+    from ..results.records.store import Store
+    from ..results.tables.boards import gather
 
-    text, path = written(findings(results)), output or results / "STUDIES.md"
+    text, path = written(findings(gather(Store(results)))), output or results / "STUDIES.md"
     if check:
         named = f" --output {output}" if output else ""
         boards.check({path: text}, f"{COMMAND}{results_option(results)}{named}")

@@ -1,12 +1,9 @@
 """STUDIES.md: every claim with what the committed runs say of it, the same bytes for the same records."""
 
-from pathlib import Path
-
 from ...errors import ConfigError
-from ...markdown import escape, table
-from ...results.records.store import Store
+from ...markdown import escape, link, table
 from ...results.statistics.verdicts import Verdict
-from ...results.tables.boards import gather
+from ...results.tables.boards import Boards
 from ..suites.suite import load_suite
 from .evidence import Evidence, MissingError
 from .registry import STUDIES, Finding, Study
@@ -20,13 +17,8 @@ WORDS = {
 NOT_RUN = "not run yet"
 
 
-def findings(results: str | Path) -> list[tuple[Study, Finding | None]]:
-    """Judge all studies by the runs of a results folder, in the order of their names; ``None`` for runs to be made.
-
-    Args:
-        results: the results folder.
-    """
-    boards = gather(Store(results))
+def findings(boards: Boards) -> list[tuple[Study, Finding | None]]:
+    """Judge all studies by the tables of a store, in the order of their names; ``None`` for runs to be made."""
     return [(one, judge(one, Evidence(boards, one.suite))) for one in STUDIES.all()]
 
 
@@ -71,7 +63,7 @@ def headline(one: Study, finding: Finding | None) -> str:
 
 def page(found: list[tuple[Study, Finding | None]]) -> str:
     """Write the page: an overview, then a section a study."""
-    overview = [[f"[{one.name}](#{one.name})", one.claim, WORDS[f.outcome] if f else NOT_RUN] for one, f in found]
+    overview = [[link(one.name, "", one.name), one.claim, WORDS[f.outcome] if f else NOT_RUN] for one, f in found]
     columns = ["study", "claim", "verdict"]
     parts = [
         "# Studies",
@@ -80,12 +72,13 @@ def page(found: list[tuple[Study, Finding | None]]) -> str:
         "*supported* where the whole 95 % interval lies beyond the margin that the prediction names, *contradicted* "
         "where all of it lies short of the margin, else *undecided*.",
         table(columns, overview, columns),
-        *(_section(one, finding) for one, finding in found),
+        *(section(one, finding) for one, finding in found),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(one: Study, finding: Finding | None) -> str:
+def section(one: Study, finding: Finding | None) -> str:
+    """Write what a study asks, predicted and found."""
     facts = [
         f"- **Claim**: {escape(one.claim)} ({escape('; '.join(one.papers))}).",
         f"- **Tested here**: {escape(one.setting)}",

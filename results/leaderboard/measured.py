@@ -1,6 +1,6 @@
 """What was measured of the trained networks of a table: beside the error, and how far it orders the methods as that."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import numpy as np
@@ -33,10 +33,8 @@ def measured(section: Section) -> list[str]:
     Args:
         section: the table, with what was measured of its runs.
     """
-    labels = sorted({label for values in section.measured.values() for label in values})
-    rows = {label: [row for row in section.workload.rows if _of(section, row, label)] for label in labels}
-    labels = [label for label in labels if len(rows[label]) > 1]
-    if not labels:
+    rows = measured_rows(section)
+    if not (labels := list(rows)):
         return []
     parts = [
         "**Measured of the trained networks** (`docs/measures.md`): mean ± half the 95 % t-interval over the runs that "
@@ -57,20 +55,28 @@ def measured(section: Section) -> list[str]:
     return parts
 
 
-def _of(section: Section, row: Row, label: str) -> dict[str, float]:
+def measured_rows(section: Section) -> dict[str, list[Row]]:
+    """Return the rows that have a measure, for each that two rows have or more."""
+    labels = sorted({label for values in section.measured.values() for label in values})
+    rows = {label: [row for row in section.workload.rows if values_of(section, row, label)] for label in labels}
+    return {label: found for label, found in rows.items() if len(found) > 1}
+
+
+def values_of(section: Section, row: Row, label: str) -> dict[str, float]:
     """Return the values of a measure, by run."""
     values = {run: section.measured.get(run, {}).get(label) for run in row.runs}
     return {run: value for run, value in values.items() if value is not None}
 
 
-def _errors(row: Row, runs: Sequence[str]) -> list[float]:
+def errors_of(row: Row, runs: Collection[str]) -> list[float]:
+    """Return the errors of those runs of a row."""
     return [1 - accuracy for run, accuracy in zip(row.runs, row.accuracies, strict=True) if run in runs]
 
 
 def _cells(section: Section, row: Row, labels: Sequence[str]) -> list[str]:
-    found = [_of(section, row, label) for label in labels]
+    found = [values_of(section, row, label) for label in labels]
     runs = {run for values in found for run in values}
-    errors = [100 * error for error in _errors(row, sorted(runs))]
+    errors = [100 * error for error in errors_of(row, sorted(runs))]
     return [row.label, _mean(errors), *(_mean(list(values.values())) for values in found)]
 
 
@@ -84,9 +90,9 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def _rank(section: Section, label: str, rows: Sequence[Row]) -> list[str]:
-    values = [_of(section, row, label) for row in rows]
+    values = [values_of(section, row, label) for row in rows]
     samples = [list(one.values()) for one in values]
-    errors = [_errors(row, list(one)) for row, one in zip(rows, values, strict=True)]
+    errors = [errors_of(row, list(one)) for row, one in zip(rows, values, strict=True)]
     groups = one_setting_apart([{key: write(value) for key, value in _settings(row).items()} for row in rows])
     found = [rank_correlation(samples, errors, np.random.default_rng(0), kendall_tau)]
     granulated = partial(granulated_tau, groups=groups)

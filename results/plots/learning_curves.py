@@ -6,10 +6,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from ...errors import ConfigError
 from ..records.record import RunRecord
-from ..statistics.intervals import Floats, Interval, t_interval
+from ..statistics.intervals import Interval, t_interval
 from ..tables.comparability import key_of, labels, method_of
 from .line_chart import Curve, line_figure
 
@@ -61,12 +62,14 @@ def mean_curves(records: Sequence[RunRecord], against: Against, validated: bool)
     result = []
     for label, part in table.groupby("label"):
         steps = [step for _, step in part.groupby("epoch")]
-        ends = np.array([_interval(step["value"].to_numpy()) for step in steps])
+        ends = np.array([interval_of(step["value"].to_numpy()) for step in steps])
         result.append(Curve(str(label), np.array([step["x"].mean() for step in steps]), *ends.T))
     return sorted(result, key=lambda curve: (curve.mean[-1], curve.label))
 
 
-def _interval(values: Floats) -> Interval:
+def interval_of(values: ArrayLike) -> Interval:
+    """Return the mean with its 95 % t-interval, which for a single value is that value."""
+    values = np.asarray(values, dtype=np.float64)
     return t_interval(values) if len(values) > 1 else Interval(*3 * [float(values[0])])
 
 

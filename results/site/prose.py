@@ -1,7 +1,7 @@
 """Markdown of our own pages -> HTML that may stand among texts of others: no markup passes, formulas become MathML."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 
 from markdown_it import MarkdownIt
@@ -13,7 +13,8 @@ from .mathml import mathml
 
 _FORMULA = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|(?<![\\$])\$([^$\n]+)\$", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->\n*", re.DOTALL)
-_NO_HEAD = re.compile(r"<thead>\s*<tr>(?:\s*<th[^>]*></th>)*\s*</tr>\s*</thead>")
+NO_HEAD = re.compile(r"<thead>\s*<tr>(?:\s*<th[^>]*></th>)*\s*</tr>\s*</thead>")
+"""The head of a table without headings, which Markdown cannot leave out."""
 _HELD = re.compile("\ue000(\\d+)\ue001")
 
 
@@ -30,6 +31,18 @@ def html(text: str, link: Callable[[str], str] = str, image: Callable[[str], str
         >>> print(html("a *b* <i> $x_1$", deeper=1).partition("<annotation")[0])
         <p>a <em>b</em> &lt;i&gt; <math><semantics><mrow><msub><mi>x</mi><mn>1</mn></msub></mrow>
     """
+    page, formulas = hold_formulas(_COMMENT.sub("", text))
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = reader.parse(page)
+    for token in tokens:
+        _adapt(token, link, image, deeper)
+    shown = NO_HEAD.sub("", reader.renderer.render(tokens, reader.options, {}))
+    shown = shown.replace("<table>", '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>')
+    return Markup(put_formulas(shown.replace("</table>", "</table></div>"), formulas))
+
+
+def hold_formulas(text: str) -> tuple[str, list[str]]:
+    """Take the formulas out of Markdown, so that nothing in them acts as such: the text to render, and the MathML."""
     formulas: list[str] = []
 
     def hold(found: re.Match[str]) -> str:
@@ -41,16 +54,13 @@ def html(text: str, link: Callable[[str], str] = str, image: Callable[[str], str
             formulas.append(f"<code>{escape(found[2] or found[3])}</code>")
         return f"\ue000{len(formulas) - 1}\ue001"
 
-    page = _FORMULA.sub(hold, _COMMENT.sub("", text.replace("\ue000", "").replace("\ue001", "")))
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = reader.parse(page)
-    for token in tokens:
-        _adapt(token, link, image, deeper)
-    shown = reader.renderer.render(tokens, reader.options, {})
-    shown = re.sub("<p>\ue000(\\d+)\ue001</p>", "\ue000\\1\ue001", shown)  # a display is a block of its own
-    shown = _NO_HEAD.sub("", shown)
-    shown = shown.replace("<table>", '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>')
-    return Markup(_HELD.sub(lambda one: formulas[int(one[1])], shown.replace("</table>", "</table></div>")))
+    return _FORMULA.sub(hold, text.replace("\ue000", "").replace("\ue001", "")), formulas
+
+
+def put_formulas(html: str, formulas: Sequence[str]) -> str:
+    """Put formulas into what was rendered without them; a display is a block of its own."""
+    html = re.sub("<p>\ue000(\\d+)\ue001</p>", "\ue000\\1\ue001", html)
+    return _HELD.sub(lambda one: formulas[int(one[1])], html)
 
 
 def _adapt(token: Token, link: Callable[[str], str], image: Callable[[str], str], deeper: int) -> None:

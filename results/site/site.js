@@ -246,26 +246,71 @@
     };
   }
 
+  function measures(table, wanted) {
+    const names = Object.keys(table.measures), name = wanted ?? names[0];
+    const values = table.measures[name].map(([at, value, low, high, error]) => ({ row: table.rows[at].label, value, low, high, error }));
+    const x = { field: "value", type: "quantitative", title: name, scale: { zero: false }, axis: { tickCount: 5 } };
+    const y = { field: "error", type: "quantitative", title: "Test error, %", scale: { zero: false } };
+    return {
+      caption: "Measures of the trained networks against the error of the same runs; means with 95 % t-intervals of the measure",
+      choices: Object.fromEntries(names.map((one) => [one, one])), chosen: name,
+      spec: { height: 280, data: { values }, encoding: { y },
+        layer: [{ mark: { type: "rule", opacity: 0.5 }, encoding: { x: { ...x, field: "low" }, x2: { field: "high" } } },
+          { mark: { type: "point", size: 70, filled: true }, encoding: { x, tooltip: [{ field: "row" }, { field: "value", title: name }, { field: "low", title: "from" }, { field: "high", title: "to" }, { field: "error", title: "error, %" }] } },
+          { mark: { type: "text", dy: -9, fontSize: 11 }, encoding: { x, text: { field: "row" } } }] },
+    };
+  }
+
+  function curve(slice) {
+    const values = ["train", "test"].flatMap((part) => slice.x.map((x, i) => ({ x, loss: slice[part][i], part })));
+    return {
+      caption: `${slice.title}, ${slice.about}`,
+      spec: { height: 280, data: { values }, mark: { type: "line", tooltip: { content: "data" } }, encoding: {
+        x: { field: "x", type: "quantitative", title: "Coordinate", scale: { nice: false } }, y: { field: "loss", type: "quantitative", title: "Loss, nats" },
+        color: { field: "part", type: "nominal", title: null, sort: null, legend: { orient: "bottom" } }, strokeDash: { field: "part", type: "nominal", sort: null } } },
+    };
+  }
+
+  function surface(figure, slice) {
+    const here = (losses) => losses.filter((loss) => loss > 0), every = here([...slice.train, ...slice.test]);
+    const part = figure.dataset.against ?? "train", losses = slice[part].map((loss) => (loss > 0 ? loss : null));
+    const ends = [Math.min(...every), Math.max(...every)], own = losses[(losses.length - 1) / 2];
+    const caption = `${slice.title}, ${slice.about}: ${part === "train" ? "training" : "test"} loss from ${Math.min(...here(losses))} to ${Math.max(...here(losses))} nats`;
+    const canvas = make("canvas", { class: "surface", role: "img", tabindex: "0", "aria-label": `${caption}${own ? `, ${own} at the network` : ""}; arrow keys turn it` });
+    const place = make("output", { class: "small" });
+    const head = make("figcaption", {}, make("span", {}, caption), chooser(figure, "Loss", { Training: "train", Test: "test" }, part), place);
+    figure.replaceChildren(head, canvas);
+    turnable(canvas, slice.points, losses, ends, (at) => {
+      place.textContent = at === null ? "" : `${losses[at]} at ${slice.x[at]}, ${slice.x[Math.floor(at / slice.points)]}`;
+    })();
+    figure.dataset.drawn = "surface";
+  }
+
   function built(figure) {
+    if (figure.dataset.slice) return curve(data.slices[figure.dataset.slice]);
     const table = data.tables[figure.dataset.table], kind = figure.dataset.plot;
     if (kind.startsWith("grid")) return heat(table.grids[Number(kind.slice(4))]);
-    return { cost, curves, pairs }[kind](table, figure.dataset.against);
+    return { cost, curves, pairs, measures }[kind](table, figure.dataset.against);
+  }
+
+  function chooser(figure, label, choices, chosen) {
+    const select = make("select", { "aria-label": label }, ...Object.entries(choices).map(([text, value]) =>
+      make("option", { value, selected: value === chosen ? "" : null }, text)));
+    select.addEventListener("change", () => { figure.dataset.against = select.value; draw(figure).then(() => figure.querySelector("select").focus()); });
+    return select;
   }
 
   async function draw(figure) {
-    const { caption, choices, spec } = built(figure), canvas = make("div", { class: "canvas" });
+    const slice = data.slices[figure.dataset.slice];
+    if (slice?.points) return surface(figure, slice);
+    const { caption, choices, chosen, spec } = built(figure), canvas = make("div", { class: "canvas" });
     const head = make("figcaption", {}, make("span", {}, caption));
-    if (choices) {
-      const select = make("select", { "aria-label": "Horizontal axis" }, ...Object.entries(choices).map(([text, value]) =>
-        make("option", { value, selected: value === figure.dataset.against ? "" : null }, text)));
-      select.addEventListener("change", () => { figure.dataset.against = select.value; draw(figure).then(() => figure.querySelector("select").focus()); });
-      head.append(select);
-    }
+    if (choices) head.append(chooser(figure, "Horizontal axis", choices, chosen ?? figure.dataset.against));
     figure.replaceChildren(head, canvas);
     const whole = { $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container", autosize: { type: "fit-x", contains: "padding" },
-      description: `${caption}: ${data.tables[figure.dataset.table].title}`, ...spec };
+      description: slice ? caption : `${caption}: ${data.tables[figure.dataset.table].title}`, ...spec };
     await vegaEmbed(canvas, whole, { ast: true, actions: false, renderer: "canvas", defaultStyle: false, config: theme(), tooltip: { disableDefaultStyle: true } });
-    figure.dataset.drawn = figure.dataset.plot;
+    figure.dataset.drawn = figure.dataset.plot ?? "curve";
   }
 
   // ---- downloads of a page that is one file
@@ -312,6 +357,6 @@
       draw(entry.target);
     }
   }, { rootMargin: "200px" });
-  for (const figure of all("figure[data-plot]")) seen.observe(figure);
+  for (const figure of all("figure[data-plot], figure[data-slice]")) seen.observe(figure);
   dark.addEventListener("change", () => all("figure[data-drawn]").forEach(draw));
 })();

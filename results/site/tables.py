@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..leaderboard.cells import COLUMNS, cells
 from ..leaderboard.footnotes import exclusions, notes, origin, track_text
 from ..leaderboard.front import in_order
-from ..leaderboard.measured import measured
+from ..leaderboard.measured import errors_of, measured, measured_rows, values_of
 from ..leaderboard.suite_page import REFERENCE, title_of
 from ..plots.heatmap import grids
-from ..plots.learning_curves import mean_curves
+from ..plots.learning_curves import interval_of, mean_curves
 from ..records.conformance import Checks
 from ..records.record import RunRecord
 from ..tables.boards import Board, Boards, Section
@@ -172,10 +174,12 @@ def _table(name: str, section: Section, command: str, runs: Runs, checks: Checks
         "pairs": [] if section.reference else [_pair(*two) for two in combinations(rows, 2)],
         "grids": [_grid(grid) for grid in grids(rows)],
         "curves": _curves(records),
+        "measures": _measures(section),
     }
     plots = ["cost"] if any(row.gradient_evaluations is not None for row in rows) else []
     plots += ["curves"] if data["curves"] else []
     plots += ["pairs"] if any(data["pairs"]) else []
+    plots += ["measures"] if data["measures"] else []
     plots += [f"grid{at}" for at in range(len(data["grids"]))]
     about = track_text(track, rows) if track else REFERENCE * section.reference
     return Table(
@@ -246,6 +250,19 @@ def _grid(grid: Any) -> Json:
     spreads = [[None if cell != cell else round(cell, 3) for cell in line] for line in grid.spreads.tolist()]
     return {"variant": grid.variant, "names": grid.names, "down": grid.down, "across": grid.across,
             "errors": numbers, "spreads": spreads}  # fmt: skip
+
+
+def _measures(section: Section) -> Json:
+    """Return for each measure its rows: number, mean with its interval, and mean error of the same runs."""
+    at = {row.label: number for number, row in enumerate(section.workload.rows)}
+    found: Json = {}
+    for label, rows in measured_rows(section).items():
+        for row in rows:
+            values = values_of(section, row, label)
+            mean, low, high = interval_of(list(values.values()))
+            error = 100 * float(np.mean(errors_of(row, values)))
+            found.setdefault(label, []).append([at[row.label], *map(_short, (mean, low, high, error))])
+    return found
 
 
 def _curves(records: Sequence[RunRecord]) -> Json | None:

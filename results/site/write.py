@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...atomic import atomic_write_bytes, make_folder
 from ...errors import ConfigError, StateError
@@ -27,6 +27,7 @@ from ..tables.cross_workload import across_workloads, nothing_across
 from ..tables.dataframe import curves, frame
 from ..tables.measured import good_measurements, with_measurements
 from .plotting import plotting_library
+from .slices import slices
 from .tables import ENVIRONMENT, Part, Runs, parts_of
 
 FOLDER = "html"
@@ -36,6 +37,24 @@ HERE = Path(__file__).parent
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
+class StudyText(NamedTuple):
+    """A study as a page shows it.
+
+    Attributes:
+        name: its name.
+        claim: what is claimed.
+        outcome: ``supported``, ``contradicted``, ``undecided``, or empty where its runs are not made yet.
+        headline: the verdict with the numbers that decide.
+        text: everything, as Markdown.
+    """
+
+    name: str
+    claim: str
+    outcome: str
+    headline: str
+    text: str
+
+
 def write_pages(
     store: Store,
     found: Boards,
@@ -43,9 +62,11 @@ def write_pages(
     *,
     single: bool = False,
     records: str = "",
+    documentation: str = "",
     card: Callable[[str], str] = lambda _: "",
     checks: Checks | None = None,
     pages: Mapping[str, Path] = MappingProxyType({}),
+    studies: Sequence[StudyText] = (),
 ) -> Path:
     """Write the site of a store, and return its page.
 
@@ -55,9 +76,11 @@ def write_pages(
         output: the folder to write to, or with ``single`` the file.
         single: whether everything goes into one file.
         records: address of the folder of records as seen from the page, with a slash; empty where there is none.
+        documentation: address of the documentation in the same way.
         card: name of a variant -> its page in Markdown, empty for one that is not known here.
         checks: variant -> conformance check -> result.
         pages: name of a section -> a page in Markdown, whose images lie beside it.
+        studies: the claims that were put to a test.
 
     Raises:
         ConfigError: a package that a site takes is not installed.
@@ -77,7 +100,8 @@ def write_pages(
     runs = Runs(good)
     parts = parts_of(found, runs, checks or {})
     files = _downloads(good, measurements)
-    scripts = {"plots.js": plotting_library(), "site.js": (HERE / "site.js").read_text(encoding="utf-8")}
+    own = {name: (HERE / name).read_text(encoding="utf-8") for name in ("surface.js", "site.js")}
+    scripts, laid = {"plots.js": plotting_library(), **own}, slices(measurements, good)
     style = (HERE / "site.css").read_text(encoding="utf-8")
     images = _Images(single)
     compared = [section for section in found.sections if not section.reference]
@@ -89,19 +113,23 @@ def write_pages(
     text = jinja.get_template("page.html").render(
         version=__version__,
         policy=_policy(scripts, style, single),
+        documentation=documentation,
         style=style if single else "",
-        scripts=scripts if single else {},
+        scripts=scripts,
+        single=single,
         columns=[(name, name in LEFT) for name in COLUMNS],
         tracks=TRACKS,
         parts=parts,
         tables=[table for part in parts for table in part.tables],
         found=found,
+        slices=laid,
+        studies=studies,
         gains=_address("gains.svg", drawn.encode()) if (drawn := figure(found)) else "",
         across="\n\n".join(across_workloads(compared)) or nothing_across(compared),
         cards={name: html(page, link=_link, deeper=1) for name in sorted(shown) if (page := card(name))},
         pages={name: html(path.read_text(encoding="utf-8"), _link, images.of(path), 1) for name, path in pages.items()},
         files={name: (len(data), _packed(data) if single else "") for name, data in files.items()},
-        data=_in_script(_data(parts, runs, records)),
+        data=_in_script(_data(parts, runs, records) | {"slices": laid}),
     )
     if single:
         make_folder(output.parent)

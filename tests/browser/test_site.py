@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from site_store import HOSTILE, add_suite, fill, fill_grid
+from site_store import HOSTILE, add_suite, fill, fill_grid, fill_measured
 from synthetic import build_record
 
 from sambench.cli.site import write_site
@@ -27,6 +27,7 @@ def root(tmp_path_factory):
     root = folder / "results"
     store = fill(root, workloads=2, methods=6)
     fill_grid(store)
+    fill_measured(store)
     bad = [build_record(variant="<b>sgd</b>", model=HOSTILE.replace("\u2028", ""), seed=seed) for seed in range(3)]
     bad.append(build_record(variant="sam", model=HOSTILE.replace("\u2028", ""), seed=7, status="diverged"))
     for record in bad:
@@ -60,6 +61,16 @@ def column(page, name, board=BOARD):
     return page.locator(f"{board} tbody tr:not([hidden])").evaluate_all(
         "(rows, at) => rows.map((row) => row.cells[at].textContent.trim())", at
     )
+
+
+def draw_all(page):
+    for figure in page.locator("figure").all():
+        figure.scroll_into_view_if_needed()
+        figure.locator("canvas").wait_for()
+
+
+def pixels(canvas):
+    return canvas.evaluate("(one) => one.toDataURL()")
 
 
 def head(page, name):
@@ -113,11 +124,9 @@ def test_columns_come_and_go(visit, folder):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_figures_are_drawn_and_answer_the_pointer(visit, site, scheme):
     page = visit(site, scheme=scheme)
-    for figure in page.locator("figure").all():
-        figure.scroll_into_view_if_needed()
-        figure.locator("canvas").wait_for()
-    kinds = {figure.get_attribute("data-plot") for figure in page.locator("figure").all()}
-    assert kinds == {"cost", "curves", "pairs", "grid0"}
+    draw_all(page)
+    kinds = {figure.get_attribute("data-plot") for figure in page.locator("figure[data-plot]").all()}
+    assert kinds == {"cost", "curves", "pairs", "measures", "grid0"}
     curves = page.locator(f"{TABLE} figure[data-plot=curves]")
     curves.scroll_into_view_if_needed()
     curves.locator("canvas").hover(position={"x": 200, "y": 100})
@@ -128,6 +137,34 @@ def test_figures_are_drawn_and_answer_the_pointer(visit, site, scheme):
     curves.get_by_label("Horizontal axis").select_option("Gradient evaluations")
     curves.locator("canvas").wait_for()
     assert curves.get_attribute("data-against") == "cost"
+
+
+def test_surfaces_turn_together_by_pointer_and_keys(visit, site):
+    page = visit(site)
+    page.locator("#surfaces").scroll_into_view_if_needed()
+    surfaces = page.locator("#surfaces canvas.surface")
+    surfaces.nth(1).wait_for()
+    first, second = surfaces.nth(0), surfaces.nth(1)
+    before = pixels(first), pixels(second)
+    first.scroll_into_view_if_needed()
+    box = first.bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 160, box["y"] + 110, steps=4)
+    page.mouse.up()
+    turned = pixels(first), pixels(second)
+    assert all(a != b for a, b in zip(before, turned, strict=True))
+    first.press("ArrowLeft")
+    assert pixels(second) != turned[1]
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert " at " in page.locator("#surfaces output").first.inner_text()
+    page.locator("#surfaces").get_by_label("Loss").first.select_option("Test")
+    assert "test loss from 0.02 to 1.32" in page.locator("#surfaces figcaption").first.inner_text()
+    assert "0.02 at the network" in surfaces.first.get_attribute("aria-label")
+    lines = page.locator("#surfaces figure:not(:has(.surface))")
+    lines.scroll_into_view_if_needed()
+    lines.locator("canvas").wait_for()
+    assert "on the line to" in lines.inner_text()
 
 
 def test_a_row_tells_its_runs_and_a_card_its_rule(visit, folder):
@@ -172,9 +209,7 @@ def test_no_text_of_others_acts(visit, site):
 @pytest.mark.parametrize(("width", "scheme"), [*((width, "light") for width in WIDTHS), (390, "dark")])
 def test_no_barrier_and_nothing_cut(visit, folder, width, scheme):
     page = visit(folder, width, scheme)
-    for figure in page.locator("figure").all():
-        figure.scroll_into_view_if_needed()
-        figure.locator("canvas").wait_for()
+    draw_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     scrolled = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)"
     assert page.locator("section.table .scroll:visible").evaluate_all(scrolled) == []

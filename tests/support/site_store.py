@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from synthetic import build_record
+from synthetic import build_measurement, build_record
 
-from sambench.results.records.manifest import SuiteManifest, Track, write_manifest
+from sambench.results.records.manifest import SuiteManifest, Track, read_manifest, write_manifest
+from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028{{7*7}}'\"`${1}"
@@ -55,6 +56,34 @@ def fill_grid(store: Store) -> None:
                 store.path(record.run_id).write_text(f"{record.model_dump_json()}\n")
                 runs.append(record.run_id)
     add_suite(store, "grid", runs)
+
+
+def fill_measured(store: Store) -> None:
+    """Measure the first suite's runs: a measure of all, a surface of two, and a line between these."""
+    runs = read_manifest(store.root / "suites" / "suite-0.json").tracks[0].runs
+    for number, run in enumerate(runs):
+        path = store.path(run)
+        record = store.read(run).model_copy(update={"weights": "1" * 64})
+        path.write_text(f"{record.model_dump_json()}\n")
+        found = [build_measurement(record, value=1 + 0.1 * number)]
+        if number in (0, len(runs) - 1):
+            found.append(build_measurement(record, measure="surface", series=_bowl(9), **_SURFACE))
+        if number == 0:
+            line = {"x": [0.0, 0.5, 1.0], "train": [0.1, 0.9, 0.2], "test": [0.3, 1.1, None]}
+            found.append(build_measurement(record, measure="line", series=line, to=runs[-1], points=3))
+        for one in found:
+            Measurements(store).write(one)
+
+
+_SURFACE = {"directions": "random", "dimensions": 2, "points": 9, "radius": 1.0}
+
+
+def _bowl(points: int) -> dict[str, list[float | None]]:
+    """Return a loss that rises from the middle, with a corner where it is not finite."""
+    at = [2 * i / (points - 1) - 1 for i in range(points)]
+    grid = [(x, y) for y in at for x in at]
+    train = [0.02 + x * x + 0.3 * y * y for x, y in grid]
+    return {"x": [x for x, _ in grid], "y": [y for _, y in grid], "train": [*train[:-1], None], "test": train}
 
 
 def add_suite(store: Store, name: str, runs: list[str], track: str = "G", title: str = "", text: str = "") -> None:

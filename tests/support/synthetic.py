@@ -168,21 +168,26 @@ def read_manifests(root: Path) -> list[SuiteManifest]:
 
 
 def build_measurement(
-    record: RunRecord, epoch: int | None = None, value: float | None = 1.5, **settings: Any
+    record: RunRecord,
+    epoch: int | None = None,
+    value: float | None = 1.5,
+    measure: str = "sam_gap",
+    series: dict[str, list[float | None]] | None = None,
+    **settings: Any,
 ) -> Measurement:
     """Build a measurement of a run: the SAM gap at rho 0.1 if nothing else is said."""
     settings = {"rho": 0.1, **settings}
     return Measurement(
-        measurement_id=measurement_id(record.run_id, epoch, "sam_gap", 1, settings),
+        measurement_id=measurement_id(record.run_id, epoch, measure, 1, settings),
         run_id=record.run_id,
         epoch=epoch,
-        measure="sam_gap",
+        measure=measure,
         version=1,
         settings=settings,
-        label="sam_gap" + ("[rho=0.2]" if settings["rho"] == 0.2 else ""),
+        label=measure + ("[rho=0.2]" if settings["rho"] == 0.2 else ""),
         weights=record.weights,
         values={"gap": value},
-        series={"all": (1.0, None)},
+        series={"all": (1.0, None)} if series is None else series,
         seconds=0.1,
         source="2" * 64,
         environment=record.environment,

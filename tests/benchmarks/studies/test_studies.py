@@ -18,6 +18,7 @@ from sambench.benchmarks.suites.suite import Suite, load_suite
 from sambench.errors import StateError
 from sambench.results.records.manifest import read_manifest
 from sambench.results.records.store import Store
+from sambench.results.tables.boards import gather
 from sambench.results.validation import validate
 
 Spec = dict[str, Any]
@@ -118,13 +119,13 @@ def test_the_verdict_is_what_is_known(one: Study, truth: int, evidence: Callable
 def test_the_page_has_every_study_and_its_numbers(tmp_path: Path) -> None:
     one = STUDIES.get("m_sharpness")
     made_up(one.suite, Store(tmp_path), 1, spread=0.05)
-    text = page(findings(tmp_path))
+    text = page(findings(gather(Store(tmp_path))))
     assert all(f"## {study.name}" in text for study in STUDIES.all())
     assert "not run yet" in text
     finding = one.function(Evidence.of(tmp_path, one.suite))
     assert f"{finding.parts[0].verdict.low:+.2f}".replace("-", "−") in text
     assert "**supported here**" in text
-    assert page(findings(tmp_path)) == text
+    assert page(findings(gather(Store(tmp_path)))) == text
 
 
 def test_predictions_are_written_first_and_stay_as_they_were(tmp_path: Path) -> None:
