@@ -79,7 +79,7 @@ def measure(
         _submit(plan, target, options, executor)
         return
     with measuring_progress(err, len(plan.todo)) as listen:
-        measured = measure_runs(run_ids, requests, options, workers=executor.at_once, listen=listen)
+        measured = measure_runs(run_ids, requests, options, workers=getattr(executor, "at_once", 1), listen=listen)
     _report(measured, plan, single=len(run_ids) == 1)
 
 

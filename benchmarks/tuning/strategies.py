@@ -67,7 +67,7 @@ class Optuna:
     """The tree-structured Parzen estimator of Optuna: after some settings at random, the neighbourhood of good ones.
 
     The study is built anew for every proposal from what was tried, with a seed of its own: a search that was
-    interrupted goes on as if it had not been. For Optuna's dashboard trials are kept by :mod:`.optuna_study`.
+    interrupted goes on as if it had not been. For Optuna's dashboard trials are kept by ``optuna_study``.
 
     References:
         Bergstra et al., NeurIPS 2011; Akiba et al., KDD 2019, arXiv 1907.10902.

@@ -53,4 +53,4 @@ def quantile(k: int, degrees: float, alpha: float) -> float:
     def excess(x: float) -> float:
         return tail(math.exp(x), k, degrees) - alpha
 
-    return math.exp(optimize.brentq(excess, math.log(1e-3), math.log(1e6), xtol=1e-11, full_output=False))
+    return math.exp(optimize.root_scalar(excess, bracket=(math.log(1e-3), math.log(1e6)), xtol=1e-11).root)
