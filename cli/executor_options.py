@@ -52,18 +52,20 @@ def read_executor(
             read[key.strip().lstrip("-")] = value.strip() if equals else True
         asked = {**options, "extra": read} | ({} if device == "auto" else {"device": device})
         return make_executor(on, profile=load_profile(profile, asked), tell=say)
-    here = {"threads", "gpus", "runs_per_gpu", "devices"}
-    idle = [f"--{option.replace('_', '-')}" for option in options if option not in here]
+    known = {"threads", "gpus", "runs_per_gpu", "devices"}
+    idle = [f"--{option.replace('_', '-')}" for option in options if option not in known]
     idle += (["--profile"] if profile else []) + (["--extra"] if extra else [])
     if idle:
         raise ConfigError(f"{', '.join(idle)} means something on a cluster only; add --on slurm, or leave it out")
-    numbers = {name: _whole(name, text) for name, text in options.items() if name != "gpus"}
-    gpus = tuple(_whole("gpus", part, least=0) for part in options["gpus"].split(",")) if "gpus" in options else None
-    return make_executor(on, device_name=device, workers=workers, gpus=gpus, **numbers)
+    settings: dict[str, Any] = {"threads": 1} | {name: _here(name, text) for name, text in options.items()}
+    return make_executor(on, device_name=device, workers=workers, **settings)
 
 
-def _whole(name: str, text: str, least: int = 1) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text.strip()) or int(text) < least:
-        form = "the numbers of GPUs, as in 0,2" if name == "gpus" else "a whole number from 1 on"
-        raise ConfigError(f"--{name.replace('_', '-')} {text!r} is not valid here: write {form}")
-    return int(text)
+def _here(name: str, text: str) -> int | tuple[int, ...]:
+    """Read what an option says of this machine: the numbers of its GPUs, or how many there are of something."""
+    if name == "gpus" and re.fullmatch("[0-9]{1,9}(,[0-9]{1,9})*", text):
+        return tuple(map(int, text.split(",")))
+    if name != "gpus" and re.fullmatch("[1-9][0-9]{0,8}", text):
+        return int(text)
+    form = "the numbers of GPUs, as in 0,2" if name == "gpus" else "a whole number from 1 on"
+    raise ConfigError(f"--{name.replace('_', '-')} {text!r} is not valid here: write {form}")

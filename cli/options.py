@@ -53,7 +53,10 @@ DataRoot = Annotated[str | None, typer.Option("--data", envvar="SAMBENCH_DATA", 
 Device = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ... [dim](slurm: as the profile says)[/]")
 ]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes \\[default: one per core, at most 4]")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="processes \\[default: one per GPU, else one per core, at most 4]"),
+]
 Anew = Annotated[
     bool, typer.Option("--anew", help="make again what other code made; its old record moves to the folder replaced")
 ]

@@ -97,6 +97,27 @@ def test_a_plan_says_all_that_matters_and_submits_nothing(suite, cluster, tmp_pa
     assert not (cluster / "jobs.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("visible", "words", "lines"),
+    [
+        (None, [], ("with 8 at a time", "GPUs 0, 1, 2, 3, 4, 5, 6, 7")),
+        (None, ["--gpus", "0,2", "--runs-per-gpu", 3], ("with 6 at a time", "GPUs 0, 2", ", 3 runs at a time (")),
+        ("1,3", [], ("with 2 at a time", "GPUs 0, 1")),
+        (None, ["--devices", 4], ("with 2 at a time",)),
+    ],
+)
+def test_a_plan_for_the_gpus_of_this_machine(suite, tmp_path, monkeypatch, visible, words, lines):
+    count = 8
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        count = len(visible.split(","))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr("sambench.slurm.executor.pick_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
+    text = " ".join(sambench("plan", suite, "--results", tmp_path / "r", *words).split())
+    assert all(line in text for line in (*lines, "memory of a GPU about"))
+
+
 def test_a_plan_writes_nothing_where_runs_are_under_way(suite, tmp_path, monkeypatch):
     store = Store(tmp_path / "r")
     monkeypatch.setattr(status, "filesystem_time", lambda folder: pytest.fail("it writes"))

@@ -1,5 +1,6 @@
 """Arrays over four nodes, launches that meet, code that is edited after submission, ten thousand runs."""
 
+import re
 import shutil
 import subprocess
 import time
@@ -42,6 +43,11 @@ def test_two_launches_at_once_and_one_later(lab, reference, measured):
     assert [process.wait(300) for process in both] == [0, 0]
     bench.wait_for_training()
     said = bench.launch()  # during the arrays of the first two
+    watched_lines = bench.sambench("status", "--watch").splitlines()  # ends by itself
+    assert any(
+        re.search(r"watched .* seed \d running +\d+/10 +\d\.\d+ +\d+\.\d% [▁-█]{2,}", line) for line in watched_lines
+    )
+    assert watched_lines[-1] == "8 runs: 8 done"
     bench.finish()
     assert_same_runs(bench.results, reference(bench.suite))
     went = courses(bench.journal())
