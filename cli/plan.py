@@ -23,6 +23,7 @@ from .options import (
     read_changes,
     results_option,
     run_options,
+    typed,
 )
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ def plan(
     opened, made = open_drafted(suite, changes, source)
     options = executor.fit(run_options(results, data, plugin, keep=keep))
     print_plan(plan_suite(opened, options, executor), executor)
-    words = made.words if made else shlex.quote(opened.place)
-    verb = "tune" if opened.budget else "launch"
-    say(f"next: sambench {verb} {words}{results_option(results)}")
+    if executor.name != "slurm":  # there the profile and its options belong to the command, too
+        words = made.words if made else shlex.quote(opened.place)
+        verb = "tune" if opened.budget else "launch"
+        say(f"next: sambench {verb} {words}{typed(plugin, source, data)}{results_option(results)}")
 
 
 def print_plan(made: "Plan", executor: "Executor") -> None:
