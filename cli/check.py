@@ -1,6 +1,5 @@
 """``sambench check``: for the author of a variant."""
 
-import shlex
 from typing import Annotated
 
 import typer
@@ -9,7 +8,7 @@ from ..errors import SambenchError
 from ..registry import is_built_in
 from ..variants import get_info
 from .console import out, say
-from .options import RESULTS, Plugins, Results, results_option
+from .options import RESULTS, Plugins, Results, results_option, typed
 
 
 def check(
@@ -30,5 +29,4 @@ def check(
             say(f"verdict on {name}: {conformance.findings(found, name).write(results)}")
     if any(one.verdict == "fail" for one in found):
         raise SambenchError("not every check holds")
-    loaded = "".join(f" --plugin {shlex.quote(path)}" for path in plugin or ())
-    say(f"next: sambench run --variant {next(iter(checked))}{loaded}{results_option(results)}")
+    say(f"next: sambench run --variant {next(iter(checked))}{typed(plugin)}{results_option(results)}")

@@ -22,7 +22,7 @@ from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import Part, facts, grid, out, say, styled, tell
 from .formulas import prose
-from .options import RESULTS, Plugins, Results, results_option
+from .options import RESULTS, Plugins, Results, results_option, typed
 
 Row = dict[str, Any]
 
@@ -167,8 +167,10 @@ def describe(
         if kind != "variants":
             say((f"{registry.noun} ", "dim"), end="")
         SHOW.get(kind, _other)(name, registry.members.get(name) or registry.get(name), KINDS[kind].about)
+        if kind in NEXT:
+            say(f"next: sambench {NEXT[kind](name, registry)}{typed(plugin)}")
     if suite:
-        _suite(name)
+        _suite(name, plugin)
     elif not found and name in _names("bases"):
         say((name, "bold"), "  base optimizer of timm; its settings are --lr, --momentum, ... and --set NAME=VALUE")
     elif not found:
@@ -214,22 +216,18 @@ def _variant_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
         said = [(one.accuracy(), one.dataset, one.network, _pairs(one.hyper), one.source) for one in info.published]
         say("\npublished accuracies, quoted and not measured here:")
         out.print(grid(["test accuracy, %", "data set", "network", "setting", "source"], said))
-    say(f"next: sambench run --variant {info.name}")
 
 
 def _model_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
     """Describe a model or, under a name with parameters, a family of them."""
     own = info if has_parameters(info.name) is None or name == info.name else replace(info, examples=(name,))
     _other(name, own, about)
-    say(f"next: sambench run --model {own.examples[0]}")
 
 
 def _dataset_page(name: str, info: Any, about: Callable[[Any], Row]) -> None:
     """Describe a data set, or a format of them, which takes a folder."""
     known = {"shape": info.shape and " x ".join(map(str, info.shape)), "fingerprint": info.fingerprint}
     _other(name, info, lambda one: {**about(one), **known})
-    if not has_parameters(name):
-        say(f"next: sambench fetch {name}")
 
 
 def _other(name: str, member: Any, about: Callable[[Any], Row]) -> None:
@@ -258,7 +256,7 @@ def _measure_page(name: str, one: Any, about: Callable[[Any], Row]) -> None:
     _hyper(one.settings, "setting")
 
 
-def _suite(name: str) -> None:
+def _suite(name: str, plugin: list[str] | None) -> None:
     """Describe a suite, one that ships or a file: what it compares, on what, and how much that is."""
     from ..benchmarks.suites.suite import load_suite
 
@@ -276,7 +274,7 @@ def _suite(name: str) -> None:
     if suite.budget is not None:
         rows.append(("tuning", f"{suite.budget.trials} trials a method, then `sambench tune {name}` names the suite"))
     out.print(facts(rows))
-    say(f"next: sambench plan {shlex.quote(name)}")
+    say(f"next: sambench plan {shlex.quote(name)}{typed(plugin)}")
 
 
 def _run(name: str, store: Store) -> None:
@@ -325,6 +323,18 @@ def outcome(record: RunRecord) -> list[tuple[str, str]]:
 
 SHOW = {"variants": _variant_page, "measures": _measure_page, "models": _model_page, "datasets": _dataset_page}
 """How the members of a kind are described; the others by what lists say of them."""
+
+
+def _next_of_model(name: str, registry: Registry[Any]) -> str:
+    return f"run --model {registry.members[name].examples[0] if name in registry.members else name}"
+
+
+NEXT: dict[str, Callable[[str, Registry[Any]], str]] = {
+    "variants": lambda name, registry: f"run --variant {name}",
+    "models": _next_of_model,
+    "datasets": lambda name, registry: "list datasets" if has_parameters(name) else f"fetch {name}",
+}
+"""What is done next with a member of a kind."""
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

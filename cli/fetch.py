@@ -6,7 +6,7 @@ import typer
 
 from ..errors import DataError
 from .console import say, tell
-from .options import DataRoot, Plugins
+from .options import DataRoot, Plugins, typed
 
 
 def fetch(
@@ -35,4 +35,4 @@ def fetch(
         say(f"{name}: {sizes}, {len(found.classes)} classes, fingerprint {found.fingerprint[:12]}")
     if failed:
         raise DataError(f"{failed} of {len(set(names))} data sets are not here; the lines above say what to do")
-    say(f"next: sambench describe {names[0]}")
+    say(f"next: sambench describe {names[0]}{typed(plugin)}")

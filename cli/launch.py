@@ -25,6 +25,7 @@ from .options import (
     open_drafted,
     read_changes,
     results_option,
+    typed,
 )
 from .plan import print_plan
 from .progress import pool_progress
@@ -80,7 +81,7 @@ def launch(
         anew=anew,
         watch=show,
     )
-    report(ended, f"{shlex.quote(opened.place)}{results_option(results)}", executor.name)
+    report(ended, f"{shlex.quote(opened.place)}{typed(plugin, source)}{results_option(results)}", executor.name)
     if executor.name != "slurm":
         say(f"next: sambench leaderboard{results_option(results)}")
 

@@ -56,6 +56,7 @@ def leaderboard(
     else:
         boards.write(pages)
         say(f"wrote {place.front}, and what it links to in {place.folder}")
+        say(f"next: sambench site{results_option(results)}")
 
 
 def shown_checks(results: Path, found: "Boards") -> Checks:

@@ -61,7 +61,7 @@ def measure(
     ):
         raise ConfigError("measuring takes one thread a process here, and one device: leave out all but --workers")
     requests = read_requests(what)
-    run_ids, sources = _runs(target, results, source)
+    run_ids, sources, plugins = _runs(target, results, source)
     options = MeasuringOptions(
         results,
         epoch=epoch,
@@ -69,7 +69,7 @@ def measure(
         device=executor.fit(RunOptions(results)).device,
         data_root=data,
         sources=sources,
-        plugins=tuple(plugin or ()),
+        plugins=(*(plugin or ()), *plugins),
     )
     plan = plan_measurements(run_ids, requests, options)
     _print_plan(plan, len(run_ids), rebuild)
@@ -83,16 +83,18 @@ def measure(
     _report(measured, plan, single=len(run_ids) == 1)
 
 
-def _runs(target: str, results: Path, sources: "list[Source] | None") -> "tuple[tuple[str, ...], tuple[Source, ...]]":
-    """Return the ids of the runs that are meant, and where their data sets lie."""
+def _runs(
+    target: str, results: Path, sources: "list[Source] | None"
+) -> "tuple[tuple[str, ...], tuple[Source, ...], tuple[str, ...]]":
+    """Return the ids of the runs that are meant, where their data sets lie, and the plug-ins of their suite."""
     from ..benchmarks.suites.files import list_suites
     from ..results.records.models import find_run
     from ..results.records.store import Store
 
     if re.fullmatch("[0-9a-f]{6,64}", target) and target not in list_suites():
-        return (find_run(Store(results), target),), tuple(sources or ())
+        return (find_run(Store(results), target),), tuple(sources or ()), ()
     suite = open_suite(target, sources)
-    return suite.run_ids, suite.sources
+    return suite.run_ids, suite.sources, suite.plugins
 
 
 def _submit(plan: "MeasuringPlan", target: str, options: "MeasuringOptions", executor: "SlurmExecutor") -> None:

@@ -3,6 +3,8 @@
 An option that may be repeated is None where it was not given: no command has a list as its default.
 """
 
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -144,6 +146,14 @@ def open_drafted(suite: str | None, changes: Changes, source: list[Source] | Non
     for name in {spec.model for spec in opened.specs}:
         MODELS.get(name)
     return opened, made
+
+
+def typed(plugin: list[str] | None, source: list[Source] | None = None, data: str | None = None) -> str:
+    """Return what a printed command needs of the options that were given: without them it would fail, pasted."""
+    words = [("--plugin", path) for path in plugin or ()]
+    words += [("--source", f"{one.name}={one.location}") for one in source or ()]
+    words += [("--data", data)] if data and data != os.environ.get("SAMBENCH_DATA") else []
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in words)
 
 
 def run_options(

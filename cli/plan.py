@@ -23,6 +23,7 @@ from .options import (
     read_changes,
     results_option,
     run_options,
+    typed,
 )
 
 if TYPE_CHECKING:
@@ -48,13 +49,13 @@ def plan(
     opened, made = open_drafted(suite, changes, source)
     options = executor.fit(run_options(results, data, plugin, keep=keep))
     print_plan(plan_suite(opened, options, executor), executor)
-    words = made.words if made else shlex.quote(opened.place)
+    words = (made.words if made else shlex.quote(opened.place)) + typed(plugin, source, data) + results_option(results)
     if opened.budget:
         from ..slurm.tuning import plan_trials
 
-        _print_trials(plan_trials(opened, options, executor), executor, f"{words}{results_option(results)}")
-    verb = "tune" if opened.budget else "launch"
-    say(f"next: sambench {verb} {words}{results_option(results)}")
+        _print_trials(plan_trials(opened, options, executor), executor, words)
+    if executor.name != "slurm":  # there the profile and its options belong to the command, too
+        say(f"next: sambench {'tune' if opened.budget else 'launch'} {words}")
 
 
 def _print_trials(made: "Plan", executor: "Executor", shown: str) -> None:

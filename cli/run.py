@@ -25,7 +25,20 @@ from ..results.records.store import Store
 from .console import err, facts, out, say
 from .describe import outcome
 from .model_options import model_options, read_fields, read_settings
-from .options import RESULTS, Anew, Compile, DataRoot, Device, Every, Graph, Keeping, Logging, Plugins, Results
+from .options import (
+    RESULTS,
+    Anew,
+    Compile,
+    DataRoot,
+    Device,
+    Every,
+    Graph,
+    Keeping,
+    Logging,
+    Plugins,
+    Results,
+    results_option,
+)
 from .progress import run_progress
 
 Settings = Annotated[
@@ -115,6 +128,7 @@ def run(
         say(f"model: {path}")
     elif keep and record.weights is not None:
         read_model(store, spec.run_id)  # the run was done before: says how its model is made again
+    say(f"next: sambench leaderboard{results_option(results)}")
 
 
 def _count(devices: int | None, environment: DistributedEnvironment | None) -> int:

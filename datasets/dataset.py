@@ -74,6 +74,11 @@ class DatasetInfo:
     balanced: bool = True
     fingerprint: str | None = None
 
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """A name that it is found by: its own, with a number in place of a parameter."""
+        return (self.name.replace("{size}", "64"),)
+
     def check(self, dataset: Dataset) -> Dataset:
         """Return a data set that is what this description says.
 

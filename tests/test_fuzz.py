@@ -19,8 +19,8 @@ from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.suites.files import SUITES as SHIPPED
 from sambench.benchmarks.suites.suite import load_suite
+from sambench.benchmarks.suites.writing import table
 from sambench.benchmarks.training.checkpoint import MAGIC, Checkpoints
-from sambench.benchmarks.tuning.tuned_suite import _table
 from sambench.cli.model_options import read_fields, read_settings
 from sambench.errors import SambenchError
 from sambench.reading import parse_toml
@@ -80,7 +80,7 @@ def suites(draw):
 
 
 def json_to_toml(content):
-    return _table(content).replace("NaN", "nan").replace("Infinity", "inf").replace("= null", '= "null"')
+    return table(content).replace("NaN", "nan").replace("Infinity", "inf").replace("= null", '= "null"')
 
 
 @fed(suites())

@@ -101,7 +101,8 @@ def test_any_suite_is_launched_with_other_epochs_and_seeds_and_some_of_its_varia
     assert suite.run_ids == expand_suite("same", same, tmp_path).run_ids
 
 
-def test_what_a_changed_suite_names_is_found_from_where_it_is_written(tmp_path):
+@pytest.mark.parametrize("on", ["debug", pytest.param("local", marks=pytest.mark.slow)])  # the latter: in workers
+def test_what_a_changed_suite_names_is_found_from_where_it_is_written(on, tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "mine.py").write_text(
@@ -116,7 +117,7 @@ def test_what_a_changed_suite_names_is_found_from_where_it_is_written(tmp_path):
     )
     text = 'plugins = ["mine.py"]\n' + FILE.replace('"sam"', '"mine"') + '[sources]\nown = "imagefolder:images"\n'
     (folder / "own.toml").write_text(text)
-    printed = sambench("launch elsewhere/own.toml --seeds 0 --device cpu --workers 2")
+    printed = sambench(f"launch elsewhere/own.toml --seeds 0 --device cpu --on {on}")
     assert "2 completed" in printed
     (written,) = (tmp_path / "sambench-results" / "suites").glob("*.toml")
     content = parse_toml(written.read_text())

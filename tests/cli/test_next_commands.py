@@ -26,7 +26,7 @@ FIRST = (
     "plan digits",
     "plan --variants sgd,sam --dataset digits --model mlp --epochs 1 --seeds 0",
     "launch --variants sgd,sam --dataset digits --model mlp --epochs 1 --seeds 0-1 --device cpu --on debug",
-    "launch --variants sgd --dataset digits --model mlp --epochs 1 --seeds 0 --results 'a folder'",
+    "launch --variants sgd --dataset digits --model mlp --epochs 1 --device cpu --on debug --results 'a folder'",
     "clean",
     "clean --checkpoints",
     "doctor",
@@ -50,6 +50,7 @@ def _here(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMBENCH_DATA", str(tmp_path / "data"))
 
 
+@pytest.mark.slow  # some thirty commands
 @pytest.mark.usefixtures("_here")
 def test_the_next_command_of_every_command_works(monkeypatch):
     printed = [run(first) for first in FIRST]

@@ -126,7 +126,7 @@ def test_a_folder_is_found_by_any_spelling_of_its_path(tmp_path: Path, monkeypat
     [
         ("cifar-10", "unknown data set 'cifar-10'; did you mean 'cifar10'"),
         ("digit", "did you mean 'digits'"),
-        ("imagenet", "Valid: cifar10, cifar100, digits, fashion_mnist, imagefolder:DIR, "),
+        ("imagenet", "Valid: cifar10, cifar100, digits, fashion_mnist, imagefolder64:DIR, imagefolder:DIR, "),
         ("parquet", "unknown data set 'parquet'; did you mean 'parquet:DIR'"),
         ("parquet:", "names no folder; write parquet:DIR"),
         ("", "unknown data set ''"),
