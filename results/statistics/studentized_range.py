@@ -9,6 +9,7 @@ degrees of freedom are, agrees with ``scipy.stats.studentized_range`` to 1e-10 o
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,4 +54,5 @@ def quantile(k: int, degrees: float, alpha: float) -> float:
     def excess(x: float) -> float:
         return tail(math.exp(x), k, degrees) - alpha
 
-    return math.exp(optimize.brentq(excess, math.log(1e-3), math.log(1e6), xtol=1e-11, full_output=False))
+    found: Any = optimize.brentq(excess, math.log(1e-3), math.log(1e6), xtol=1e-11)
+    return math.exp(found)
