@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 from .console import err, say
 from .executor_options import read_executor
 from .model_options import made_of_options
-from .options import RESULTS, Anew, DataRoot, Every, Keeping, Plugins, Results, open_suite, results_option
+from .options import (
+    COMPILER,
+    RESULTS,
+    Anew,
+    Compile,
+    DataRoot,
+    Every,
+    Graph,
+    Keeping,
+    Plugins,
+    Results,
+    open_suite,
+    results_option,
+)
 from .plan import print_plan
 from .progress import pool_progress
 
@@ -28,6 +41,8 @@ def launch(
     checkpoint_seconds: Every = 60.0,
     anew: Anew = False,
     keep: Keeping = "",
+    cuda_graph: Graph = False,
+    compiled: Compile = False,
 ) -> None:
     """Run what is missing of a suite: here, several processes at a time, or as job arrays of a cluster.
 
@@ -45,6 +60,8 @@ def launch(
         plugins=plugin or (),
         checkpoint_seconds=checkpoint_seconds,
         keep=keep,
+        cuda_graph=cuda_graph,
+        compiler=COMPILER if compiled else None,
         command=f"sambench launch {named}",
         anew=anew,
         watch=show,

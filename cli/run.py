@@ -24,7 +24,7 @@ from ..results.records.store import Store
 from .console import err, facts, out, say
 from .describe import outcome
 from .model_options import model_options, read_fields, read_settings
-from .options import RESULTS, Anew, Compile, DataRoot, Device, Every, Graph, Keeping, Plugins, Results
+from .options import COMPILER, RESULTS, Anew, Compile, DataRoot, Device, Every, Graph, Keeping, Plugins, Results
 from .progress import run_progress
 
 Settings = Annotated[
@@ -101,7 +101,7 @@ def run(
             watch=watch,
             keep=kept,
             cuda_graph=cuda_graph,
-            compiler="inductor" if compiled else None,
+            compiler=COMPILER if compiled else None,
         )
     if not is_main_process:
         return

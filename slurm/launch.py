@@ -42,6 +42,8 @@ def launch_suite(
     plugins: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
     keep: str = "",
+    cuda_graph: bool = False,
+    compiler: str | None = None,
     command: str = "",
     anew: bool = False,
     watch: Watch = silent,
@@ -61,6 +63,8 @@ def launch_suite(
         checkpoint_seconds: least time between two checkpoints of a run.
         keep: what of the weights is kept: ``weights``, or ``weights@0,10,50%`` with points on the way; by default what
             the suite says.
+        cuda_graph: record steps as CUDA graphs, where that is possible.
+        compiler: backend of ``torch.compile`` for the passes of training, such as ``inductor``; None for none.
         command: what a reader would type to make the runs, for the manifest.
         anew: make again what was made or begun with other code; see :meth:`.Store.retire`.
         watch: shows the plan and what becomes of it.
@@ -85,7 +89,13 @@ def launch_suite(
     """
     store = store if isinstance(store, Store) else Store(store)
     options = RunOptions(
-        store.root, data_root=data_root, checkpoint_seconds=checkpoint_seconds, plugins=tuple(plugins), keep=keep
+        store.root,
+        data_root=data_root,
+        checkpoint_seconds=checkpoint_seconds,
+        plugins=tuple(plugins),
+        keep=keep,
+        cuda_graph=cuda_graph,
+        compiler=compiler,
     )
     options.load_plugins()
     suite = suite if isinstance(suite, Suite) else load_suite(str(suite))

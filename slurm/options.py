@@ -28,6 +28,8 @@ class RunOptions:
         checkpoint_seconds: least time between two checkpoints of a run.
         plugins: paths of Python files that register plug-ins.
         keep: what of the weights is kept, as ``--keep`` takes it; empty for nothing.
+        cuda_graph: whether to record steps as CUDA graphs, where that is possible.
+        compiler: backend of ``torch.compile`` for the passes of training; None leaves them as they are.
         device_name: name of the only processor or GPU model that may make these runs; empty for any.
         host: hash of the only machine that may make them, where ``device_name`` is set.
     """
@@ -41,6 +43,8 @@ class RunOptions:
     checkpoint_seconds: float = 60.0
     plugins: tuple[str, ...] = ()
     keep: str = ""
+    cuda_graph: bool = False
+    compiler: str | None = None
     device_name: str = ""
     host: str = ""
 

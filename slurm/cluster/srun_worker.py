@@ -46,6 +46,8 @@ def run_as_worker(
             checkpoint_seconds=options.checkpoint_seconds,
             watch=report_steps(tell, 0, run),
             keep=options.what_to_keep(),
+            cuda_graph=options.cuda_graph,
+            compiler=options.compiler,
         )
         event = RunEvent(record.status, 0, run, record.counters.steps, record.error or "")
     except Interrupted as stop:
