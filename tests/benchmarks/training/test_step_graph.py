@@ -85,6 +85,7 @@ def test_a_recorded_step_has_the_bits_of_a_step(name: str) -> None:
         {"base": "adamw", "lr": 0.01},
         {"sampler": "importance", "drop_last": False},
         {"variant": "gsam", "schedule": "constant"},
+        {"variant": "fsam", "drop_last": False, "subset": 200},
         {"rho_schedule": "cosine", "schedule_unit": "epoch"},
         {"batch_schedule": "doubling", "milestones": (0.5,)},
     ],
