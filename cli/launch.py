@@ -12,10 +12,13 @@ from .console import err, say
 from .executor_options import read_executor
 from .model_options import made_of_options
 from .options import (
+    COMPILER,
     RESULTS,
     Anew,
+    Compile,
     DataRoot,
     Every,
+    Graph,
     Keeping,
     Logging,
     Plugins,
@@ -49,6 +52,8 @@ def launch(
     anew: Anew = False,
     keep: Keeping = "",
     log: Logging = "",
+    cuda_graph: Graph = False,
+    compiled: Compile = False,
 ) -> None:
     """Run what is missing of a suite: here, several processes at a time, or as job arrays of a cluster.
 
@@ -77,6 +82,8 @@ def launch(
         checkpoint_seconds=checkpoint_seconds,
         keep=keep,
         log_to=log,
+        cuda_graph=cuda_graph,
+        compiler=COMPILER if compiled else None,
         command=made.command if made else f"sambench launch {named}",
         anew=anew,
         watch=show,

@@ -68,6 +68,7 @@ Graph = Annotated[
     bool, typer.Option("--cuda-graph", help="record steps as CUDA graphs where that is possible: the same bits, sooner")
 ]
 
+COMPILER = "inductor"
 Compile = Annotated[
     bool,
     typer.Option("--compile", help="train by code of torch.compile, which has other bits; the record says so"),

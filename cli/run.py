@@ -26,6 +26,7 @@ from .console import err, facts, out, say
 from .describe import outcome
 from .model_options import model_options, read_fields, read_settings
 from .options import (
+    COMPILER,
     RESULTS,
     Anew,
     Compile,
@@ -118,7 +119,7 @@ def run(
             keep=kept,
             log_to=log,
             cuda_graph=cuda_graph,
-            compiler="inductor" if compiled else None,
+            compiler=COMPILER if compiled else None,
         )
     if not is_main_process:
         return

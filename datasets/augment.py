@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import ConfigError, unknown
 from ..seeding import generator
 from .augment_policies import POLICIES, apply_policy
-from .dataset import Dataset, channel_statistics
+from .dataset import Dataset, channel_statistics, send
 
 MOST_PIXELS = 512
 _SYNTAX = ("none", "resize:SIZE", "crop:PAD", "crop:PAD:reflect", "flip", "cutout:SIZE", *POLICIES)
@@ -200,13 +200,6 @@ class Augmentation:
         train, test = (_resized(part, self.resize) for part in (dataset.train_images, dataset.test_images))
         mean, std = channel_statistics(train)
         return replace(dataset, train_images=train, test_images=test, mean=mean, std=std)
-
-
-def send(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Return a tensor on a device; a GPU copies it from pinned memory of the host, and nobody waits for that."""
-    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
 
 
 def take(images: Tensor, index: Tensor) -> Tensor:

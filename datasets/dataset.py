@@ -206,3 +206,10 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
         means.append(first / (255 * n))
         deviations.append((n * second - first * first) ** 0.5 / (255 * n))
     return tuple(means), tuple(deviations)
+
+
+def send(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor on a device; a GPU copies it from pinned memory of the host, and nobody waits for that."""
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -44,6 +44,8 @@ def launch_suite(
     checkpoint_seconds: float = 60.0,
     keep: str = "",
     log_to: str = "",
+    cuda_graph: bool = False,
+    compiler: str | None = None,
     command: str = "",
     anew: bool = False,
     watch: Watch = silent,
@@ -64,6 +66,8 @@ def launch_suite(
         keep: what of the weights is kept: ``weights``, or ``weights@0,10,50%`` with points on the way; by default what
             the suite says.
         log_to: loggers that are told of the epochs (``tensorboard``, ``wandb``), with commas between them.
+        cuda_graph: record steps as CUDA graphs, where that is possible.
+        compiler: backend of ``torch.compile`` for the passes of training, such as ``inductor``; None for none.
         command: what a reader would type to make the runs, for the manifest.
         anew: make again what was made or begun with other code; see :meth:`.Store.retire`.
         watch: shows the plan and what becomes of it.
@@ -94,6 +98,8 @@ def launch_suite(
         plugins=tuple(plugins),
         keep=keep,
         log_to=log_to,
+        cuda_graph=cuda_graph,
+        compiler=compiler,
     )
     options.load_plugins()
     check_loggers(log_to)

@@ -30,6 +30,8 @@ class RunOptions:
         plugins: paths of Python files that register plug-ins.
         keep: what of the weights is kept, as ``--keep`` takes it; empty for nothing.
         log_to: loggers that are told of the epochs, as ``--log`` takes them; empty for none.
+        cuda_graph: whether to record steps as CUDA graphs, where that is possible.
+        compiler: backend of ``torch.compile`` for the passes of training; None leaves them as they are.
         device_name: name of the only processor or GPU model that may make these runs; empty for any.
         host: hash of the only machine that may make them, where ``device_name`` is set.
     """
@@ -45,6 +47,8 @@ class RunOptions:
     plugins: tuple[str, ...] = ()
     keep: str = ""
     log_to: str = ""
+    cuda_graph: bool = False
+    compiler: str | None = None
     device_name: str = ""
     host: str = ""
 

@@ -30,6 +30,8 @@ def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Lis
             watch=report_steps(listen, worker, run),
             keep=options.what_to_keep(),
             log_to=options.log_to,
+            cuda_graph=options.cuda_graph,
+            compiler=options.compiler,
         )
         return RunEvent(record.status, worker, run, record.counters.steps, record.error or "")
     except Interrupted as stop:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...datasets import Augmentation, Dataset, Decisions, Parts, take
-from ...datasets.augment import send
+from ...datasets.dataset import send
 from ...datasets.samplers import Draw
 from ...seeding import derive_seed, generator
 from ..spec import RunSpec
@@ -18,8 +18,8 @@ from .batch import Batch
 
 MOST_AT_ONCE = 16
 """Batches that are made in one go: what augments an image is decided for each, so they are the same as one by one."""
-PIXELS_OF_A_CACHE = 2**18
-"""On a CPU, what is made in one go has no more than this."""
+PIXELS_OF_A_CACHE, MANY_PIXELS = 2**18, 2**23
+"""What is made in one go has no more: on a CPU; where each launch, or each kind of change of a policy, has a price."""
 
 
 class TrainLoader:
@@ -38,10 +38,8 @@ class TrainLoader:
         self.labels, self.ids = parts.train_labels.to(device), parts.train_ids.to(device)
         self.augmentation = Augmentation.parse(spec.augment)
         self.layout = torch.channels_last if spec.channels_last else torch.contiguous_format
-        room = (
-            MOST_AT_ONCE if device.type == "cuda" else PIXELS_OF_A_CACHE // (self.images[0].numel() * spec.batch_size)
-        )
-        self.at_once = max(1, min(MOST_AT_ONCE, room))
+        room = MANY_PIXELS if device.type == "cuda" or self.augmentation.policy else PIXELS_OF_A_CACHE
+        self.at_once = max(1, min(MOST_AT_ONCE, room // (self.images[0].numel() * spec.batch_size)))
 
     def begin_epoch(self, epoch: int, steps: int, size: int, order: Tensor | None = None) -> None:
         """Draw the augmentation of an epoch of so many batches of this size.

@@ -99,10 +99,14 @@ class _CudaGraph:
         self.replay = self.graph.replay
 
     def start(self) -> None:
+        self.outside = torch.cuda.current_stream()
         self.context.__enter__()
 
     def stop(self) -> None:
-        self.context.__exit__(None, None, None)
+        try:
+            self.context.__exit__(None, None, None)
+        finally:
+            torch.cuda.set_stream(self.outside)  # where the recording has failed, nobody else does
         self.graph.replay()
 
 
@@ -155,6 +159,10 @@ class StepGraph:
         known = self._by_shape.setdefault(_shape(self.oracle.batch), _Shape())
         if not known.settled():
             return self._watched(known)
+        if not known.warm:  # what is compiled or planned at first use is there before it is recorded
+            known.warm = True
+            with self.recorder.aside():
+                return self.rule.step(self.oracle)
         values = tuple(_read(self.rule, name) for name in known.seen[-1])
         if recorded := known.steps.get(values):
             self.replayed += 1
@@ -206,6 +214,7 @@ class _Shape:
         """Numbers of parameter groups that watched steps read, by group and name."""
         self.steps: dict[tuple[Any, ...], RecordedStep] = {}
         self.static: Batch | None = None
+        self.warm = False
 
     def settled(self) -> bool:
         """Whether the last two watched steps read the same numbers, be their values what they may."""
@@ -233,6 +242,9 @@ class RecordedStep:
         self.generator = torch.Generator(oracle.device)
         self.parts: list[tuple[Recording, list[tuple[Tensor, Tensor | None]] | None]] = []
         """Recordings, and the gradients of the step of the base optimizer that follows, if one does."""
+        self.places: dict[tuple[Tensor, str], Tensor] = {}
+        """Where the recordings find what the rule remembers."""
+        self.mark = torch.zeros((), device=oracle.device)
         self.begun, self.why = False, ""
         self.counted: tuple[float, ...] = ()
         self.after: dict[str, Any] = {}
@@ -243,6 +255,9 @@ class RecordedStep:
         for mine, given in zip(_tensors(self.batch), _tensors(self.oracle.batch), strict=True):
             mine.copy_(given)
         self.oracle.batch = self.batch
+        for (p, name), place in self.places.items():
+            if (present := rule.own[p][name]) is not place:  # a step that was not recorded came between
+                rule.own[p][name] = place.copy_(present)
         self.generator.manual_seed(derive_seed(f"variant:{rule.info.name}", rule.seed, rule.steps))
 
     def record(self, recorder: Recorder) -> Tensor:
@@ -252,12 +267,11 @@ class RecordedStep:
         before, counted = _memory(rule), astuple(oracle.counters)
         state = _state(base)
         make, params = recorder.recordings(self.generator), [p for group in rule.param_groups for p in group["params"]]
-        mark = torch.zeros((), device=oracle.device)
 
         def begin() -> Recording:
             recording = make()
             recording.start()
-            mark.add_(1)  # a recording of nothing would be an error
+            self.mark.add_(1)  # a recording of nothing would be an error
             return recording
 
         def end(recording: Recording, gradients: list[tuple[Tensor, Tensor | None]] | None) -> None:
@@ -281,6 +295,10 @@ class RecordedStep:
         except BaseException:
             with suppress(RuntimeError):
                 open_.stop()
+            if not self.begun:  # nothing was carried out
+                rule.own.clear()
+                for (p, name), tensor in before.items():
+                    rule.own.setdefault(p, {})[name] = tensor
             raise
         finally:
             del vars(base)["step"], vars(rule)["noise"]
@@ -302,6 +320,7 @@ class RecordedStep:
         for p, name in changed:
             old = before[p, name]
             self.rule.own[p][name] = old.copy_(after[p, name])
+        self.places = before
 
     def replay(self) -> Tensor:
         """Make the step on the batch that is bound; its loss is overwritten by the next one."""

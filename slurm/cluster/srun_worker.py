@@ -47,6 +47,8 @@ def run_as_worker(
             watch=report_steps(tell, 0, run),
             keep=options.what_to_keep(),
             log_to=options.log_to,
+            cuda_graph=options.cuda_graph,
+            compiler=options.compiler,
         )
         event = RunEvent(record.status, 0, run, record.counters.steps, record.error or "")
     except Interrupted as stop:

@@ -1,5 +1,6 @@
 """Steps that are recorded and replayed, emulated on the CPU: the bits of steps that are not, or a reason."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,12 +8,14 @@ import torch
 from tape import TapeRecorder
 
 from sambench.benchmarks.resolve import make_spec
+from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.training import state, step_graph
 from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
 from sambench.errors import ConfigError, Interrupted
 from sambench.results.records.store import Store
+from sambench.slurm.launch import launch_suite
 from sambench.variants import list_variants
 
 STEPS = 12
@@ -82,6 +85,7 @@ def test_a_recorded_step_has_the_bits_of_a_step(name: str) -> None:
         {"base": "adamw", "lr": 0.01},
         {"sampler": "importance", "drop_last": False},
         {"variant": "gsam", "schedule": "constant"},
+        {"variant": "fsam", "drop_last": False, "subset": 200},
         {"rho_schedule": "cosine", "schedule_unit": "epoch"},
         {"batch_schedule": "doubling", "milestones": (0.5,)},
     ],
@@ -119,6 +123,16 @@ def test_a_run_that_is_stopped_goes_on_with_the_same_bits(tmp_path: Any) -> None
     assert record.weights == plain.weights
     assert record.counters == plain.counters
     assert (record.environment.graph, plain.environment.graph) == ("graph", None)
+
+
+def test_a_launch_records_too(tmp_path: Any) -> None:
+    fields = {"variant": "sam", "dataset": "digits", "model": "mlp", "subset": 256, "batch_size": 32, "epochs": 1}
+    suite = load_suite("quickstart")
+    suite = replace(suite, specs=(make_spec(fields),), resolved_tracks=())
+    store = Store(tmp_path)
+    launch_suite(suite, store, "debug", cuda_graph=True, compiler="eager")
+    (record,) = store.scan()
+    assert (record.environment.graph, record.environment.compiler) == ("graph", "eager")
 
 
 def test_a_device_without_graphs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
