@@ -18,7 +18,7 @@ from ..results.records.store import Store
 from ..slurm.resources import tell_full
 from ..slurm.run_status import STATES, RunStatus
 from ..slurm.status import run_statuses
-from .console import grid, out, say
+from .console import listing, out, say
 from .options import RESULTS, Plugins, Results, Sources, SuiteName
 
 MAX_LISTED_PER_STATE = 40
@@ -82,7 +82,7 @@ def _status_table(found: list[RunStatus], all_: bool, most: int | None = None) -
         for s in shown
     ]
     rows += [("", f"and {count:,} more", state, "", "", "", text) for (state, text), count in more.items()]
-    return grid(["run", "variant", "state", "step", "to go", "job", ""], rows[:most])
+    return listing(["run", "variant", "state", "step", "to go", "job", ""], rows[:most], keys=3)
 
 
 def _first_few(shown: list[RunStatus]) -> tuple[list[RunStatus], Counter[tuple[str, str]]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
-from .console import facts, grid, out, say
+from .console import facts, listing, out, say
 from .executor_options import read_executor
 from .model_options import made_of_options
 from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option, run_options
@@ -32,7 +32,7 @@ def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
     from ..results.tables.boards import gather
 
     rows = [(one.name, WORDS[f.outcome] if f else NOT_RUN, one.claim) for one, f in findings(gather(Store(results)))]
-    out.print(grid(["study", "verdict", "claim"], rows))
+    out.print(listing(["study", "verdict", "claim"], rows))
 
 
 @app.command()
