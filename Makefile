@@ -34,7 +34,7 @@ lint: .venv/installed
 
 board: .venv/installed
 	$(BIN)/sambench leaderboard --results results --output LEADERBOARD.md --check
-	$(BIN)/sambench study page --results results --output STUDIES.md --check
+	$(BIN)/sambench study page --results results --output STUDIES.md --summary README.md --check
 
 # the documentation with the API and the page of the results, in build/docs; warnings are errors
 docs: .venv/installed-docs
