@@ -34,7 +34,7 @@ lint: .venv/installed
 
 board: .venv/installed
 	$(BIN)/sambench leaderboard --results results --output LEADERBOARD.md --check
-	$(BIN)/sambench study page --results results --output STUDIES.md --check
+	$(BIN)/sambench study page --results results --output STUDIES.md --summary README.md --check
 
 benchmark-gpu: .venv/installed
 	$(BIN)/python benchmarks/speed/gpu.py --output gpu.json

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .console import say
+from .console import out, say
 from .options import RESULTS, Results
 
 
@@ -28,4 +28,8 @@ def compare(
     if len(wanted) > 1:
         raise ConfigError("only one of --markdown, --latex and --json can be printed at a time")
     write = wanted[0] if wanted else texts.text
-    say(write(comparison.compare(*names, results=results)))
+    found = write(comparison.compare(*names, results=results))
+    if wanted:
+        say(found)
+    else:
+        out.print(found)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 from rich.table import Table
 from rich.text import Text
@@ -70,10 +71,53 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
     """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0)
+        table.add_column(column, no_wrap=number == 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
+
+
+PROSE = 24
+"""Characters that a screen keeps for the last column of a list."""
+
+
+def listing(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], keys: int = 1) -> Table:
+    """Lay texts out in columns, one line a row however narrow the screen.
+
+    The last column, prose, is cut to what is left; those between it and the first ones are shown as far as they fit.
+
+    Args:
+        columns: headings, one a column.
+        rows: one text a column each.
+        keys: number of columns that tell rows apart, which are always shown; the widest gives way in its middle.
+    """
+    cells = [[one if isinstance(one, Text) else styled(one) for one in row] for row in rows]
+    widths = [max(map(cell_len, [name, *(row[at].plain for row in cells)])) for at, name in enumerate(columns)]
+    last, shown = len(columns) - 1, list(range(min(keys, len(columns))))
+    prose = min(widths[last], PROSE) if last not in shown and any(row[last].plain for row in cells) else 0
+    left = out.width - sum(widths[at] + 2 for at in shown) - prose
+    if left < 0:
+        wide = max(shown, key=lambda at: widths[at])
+        widths[wide], left = max(PROSE, widths[wide] + left), 0
+        for row in cells:
+            row[wide] = styled(_middle_cut(row[wide].plain, widths[wide]))
+    for at in range(len(shown), last):
+        if widths[at] + 2 <= left:
+            shown.append(at)
+            left -= widths[at] + 2
+    if prose:
+        shown.append(last)
+        widths[last] = min(widths[last], left + prose)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for at in shown:
+        table.add_column(columns[at], no_wrap=True, overflow="ellipsis", width=widths[at])
+    for row in cells:
+        table.add_row(*(row[at] for at in shown))
+    return table
+
+
+def _middle_cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - most // 2 - 1]}…{text[-(most // 2) :]}"
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Table:

@@ -20,7 +20,7 @@ from ..registry import Registry, definition_of, has_parameters, summary_of
 from ..results.records.models import find_run
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
-from .console import Part, facts, grid, out, say, styled, tell
+from .console import Part, facts, grid, listing, out, say, styled, tell
 from .formulas import prose
 from .options import RESULTS, Plugins, Results, results_option, typed
 
@@ -131,7 +131,7 @@ def list_(
         typer.echo(json.dumps(rows, indent=2))
     elif rows:
         columns = [column for column in rows[0] if column not in ("status", "asks")]
-        out.print(grid(columns, [[_text(row, column) for column in columns] for row in rows]))
+        out.print(listing(columns, [[_text(row, column) for column in columns] for row in rows]))
     if not rows:
         tell(f"no name matches {pattern!r}; sambench list {kind} shows all")
 

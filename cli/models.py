@@ -8,7 +8,7 @@ from .. import units
 from ..errors import StateError
 from ..results.records.models import FINAL, ModelFile, list_models
 from ..results.records.store import Store
-from .console import grid, out, say
+from .console import listing, out, say
 from .options import RESULTS, Plugins, Results
 
 
@@ -27,7 +27,7 @@ def models(
         (file.run_id[:12], _label(store, file), _point(file), units.size(file.size), state)
         for file, state in zip(found, states, strict=True)
     ]
-    out.print(grid(["run", "variant", "weights", "size", "state" if check else ""], rows))
+    out.print(listing(["run", "variant", "weights", "size", "state" if check else ""], rows, keys=3))
     total = units.size(sum(file.size for file in found))
     say(f"{len(found)} models of {len({file.run_id for file in found})} runs, {total}")
     if bad := [state for state in states if state not in ("", "good")]:

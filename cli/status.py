@@ -19,7 +19,7 @@ from ..results.records.store import Store
 from ..slurm.resources import tell_full
 from ..slurm.run_status import STATES, RunStatus
 from ..slurm.status import run_statuses
-from .console import grid, out, say
+from .console import listing, out, say
 from .model_options import made_of_options
 from .options import RESULTS, Plugins, Results, Sources, SuiteOrVariants, read_changes, results_option
 from .watch import watch as watch_runs
@@ -90,7 +90,7 @@ def _status_table(found: Sequence[RunStatus], all_: bool) -> Table:
         for s in shown
     ]
     rows += [("", f"and {count:,} more", state, "", "", "", text) for (state, text), count in more.items()]
-    return grid(["run", "variant", "state", "step", "to go", "job", ""], rows)
+    return listing(["run", "variant", "state", "step", "to go", "job", ""], rows, keys=3)
 
 
 def _first_few(shown: list[RunStatus]) -> tuple[list[RunStatus], Counter[tuple[str, str]]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
-from .console import facts, grid, out, say
+from .console import facts, listing, out, say
 from .executor_options import read_executor
 from .model_options import made_of_options
 from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option, run_options
@@ -32,7 +32,7 @@ def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
     from ..results.tables.boards import gather
 
     rows = [(one.name, WORDS[f.outcome] if f else NOT_RUN, one.claim) for one, f in findings(gather(Store(results)))]
-    out.print(grid(["study", "verdict", "claim"], rows))
+    out.print(listing(["study", "verdict", "claim"], rows))
 
 
 @app.command()
@@ -107,24 +107,33 @@ def page(
     output: Annotated[
         Path | None, typer.Option("--output", help="the file to write \\[default: STUDIES.md in the results]")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="write nothing; fail if the file is stale")] = False,
+    summary: Annotated[
+        Path | None, typer.Option("--summary", help="a Markdown page that has marks for a line a verdict, too")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="write nothing; fail if a file is stale")] = False,
     plugin: Plugins = None,
 ) -> None:
     """Write every claim with its prediction and verdict, byte for byte the same for the same records."""
-    from ..benchmarks.studying.page import COMMAND, findings
+    from ..benchmarks.studying.page import COMMAND, findings, with_summary
     from ..benchmarks.studying.page import page as written
+    from ..reading import read_text
     from ..results.leaderboard import render as boards
     from ..results.records.store import Store
     from ..results.tables.boards import gather
 
-    text, path = written(findings(gather(Store(results)))), output or results / "STUDIES.md"
+    found = findings(gather(Store(results)))
+    pages = {output or results / "STUDIES.md": written(found)}
+    if summary:
+        pages[summary] = with_summary(read_text(summary), found)
+    shown = " and ".join(map(str, pages))
     if check:
-        named = f" --output {output}" if output else ""
-        boards.check({path: text}, f"{COMMAND}{results_option(results)}{named}")
-        say(f"{path} is up to date")
+        named = "".join(f" --{key} {path}" for key, path in (("output", output), ("summary", summary)) if path)
+        for path, text in pages.items():
+            boards.check({path: text}, f"{COMMAND}{results_option(results)}{named}")
+        say(f"{shown}: up to date")
     else:
-        boards.write({path: text})
-        say(f"wrote {path}")
+        boards.write(pages)
+        say(f"wrote {shown}")
 
 
 def _study(name: str) -> "Study":

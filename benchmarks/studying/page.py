@@ -61,6 +61,34 @@ def headline(one: Study, finding: Finding | None) -> str:
     return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict)}"
 
 
+BEGIN, END = "<!-- what follows is written by sambench study page -->", "<!-- until here -->"
+MOST = 5
+"""Studies in a summary."""
+
+
+def summary(found: list[tuple[Study, Finding | None]]) -> str:
+    """Write one line a study that has a verdict, those that decide first, at most :data:`MOST`."""
+    judged = sorted(((one, f) for one, f in found if f), key=lambda pair: pair[1].outcome == "undecided")
+    return "\n".join(f"- {escape(one.claim)} **{_capital(headline(one, f))}.**" for one, f in judged[:MOST])
+
+
+def with_summary(text: str, found: list[tuple[Study, Finding | None]]) -> str:
+    """Put the summary into a page, between its two marks.
+
+    Raises:
+        ConfigError: the page does not have them.
+    """
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ConfigError(f"the page lacks the lines between which a summary stands: {BEGIN!r} and {END!r}")
+    return f"{head}{begin}\n\n{summary(found)}\n\n{end}{tail}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def page(found: list[tuple[Study, Finding | None]]) -> str:
     """Write the page: an overview, then a section a study."""
     overview = [[link(one.name, "", one.name), one.claim, WORDS[f.outcome] if f else NOT_RUN] for one, f in found]

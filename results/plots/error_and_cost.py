@@ -10,7 +10,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from ...errors import ConfigError
 from ..tables.rows import Row
-from .style import COLORS, GREY, INK, clusters, label_points, new_figure, style
+from .style import COLORS, GREY, INK, clusters, label_points, lay_out, new_figure, style
 
 _LEGEND = (
     "mean and 95 % t-interval over seeds, cut off at 0 and 100 %\n"
@@ -87,6 +87,7 @@ def cost_figure(rows: Sequence[Row], title: str) -> Figure:
         low, ceiling, lost = _limits(rows)
         axes.set_ylim(low, ceiling + (0.04 * (ceiling - low) if lost else 0.0))
         best = next((row.group for row in rows if row.group), "")
+        lay_out(figure)
         for cluster in clusters([row.gradient_evaluations or 0.0 for row in rows]):
             _draw_cluster(axes, [rows[i] for i in cluster], ceiling, best)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

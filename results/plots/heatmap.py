@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from ...errors import ConfigError
 from ..statistics.intervals import Floats
 from ..tables.comparability import brief_name, varying, write
 from ..tables.rows import Row
-from .style import GREY, INK, new_figure, style
+from .style import GREY, INK, draw_cells, new_figure, style
 
 _Value = tuple[bool, float, str]
 """Sort key of a hyper-parameter's value (is text, number, text): numbers by size, texts after them."""
@@ -87,31 +86,16 @@ def heat_map(grid: Grid, title: str, note: str) -> Figure:
     with style():
         figure = new_figure(2.2 + 1.05 * len(grid.across), 1.9 + 0.48 * len(grid.down))
         axes = figure.add_subplot()
-        texts = np.array(
-            [
-                [
-                    "" if np.isnan(e) else f"{e:.2f}" + ("" if np.isnan(s) else f"\n± {s:.2f}")
-                    for e, s in zip(*pair, strict=True)
-                ]
-                for pair in zip(grid.errors, grid.spreads, strict=True)
-            ]
-        )
-        sns.heatmap(
-            grid.errors,
-            ax=axes,
-            annot=texts,
-            fmt="",
-            annot_kws={"size": 8},
-            cmap="crest_r",
-            linewidths=1.5,
-            cbar_kws={"label": "Test error, %", "pad": 0.02},
-            xticklabels=list(map(brief_name, grid.across)),
-            yticklabels=list(map(brief_name, grid.down)),
-        )
+        texts = [
+            [f"{e:.2f}" + ("" if np.isnan(s) else f" ± {s:.2f}") for e, s in zip(*pair, strict=True)]
+            for pair in zip(grid.errors, grid.spreads, strict=True)
+        ]
+        draw_cells(axes, grid.errors, {"cmap": "crest_r"}, texts, 8)
+        bar = figure.colorbar(axes.collections[0], label="Test error, %", pad=0.02)
+        bar.outline.set_visible(False)
+        axes.set_xticks(np.arange(len(grid.across)) + 0.5, list(map(brief_name, grid.across)))
+        axes.set_yticks(np.arange(len(grid.down)) + 0.5, list(map(brief_name, grid.down)))
         axes.set(xlabel=brief_name(grid.names[1]), ylabel=brief_name(grid.names[0]))
-        axes.grid(False)
-        axes.tick_params(length=0)
-        axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
         axes.set_title(note, color=GREY, size=8)
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
     return figure

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import ScaledTranslation
 
 from ..statistics.intervals import Floats
-from .style import COLORS, GREY, INK, LIGHT, clusters, label_points, new_figure, style
+from .style import COLORS, GREY, INK, LIGHT, clusters, label_points, lay_out, new_figure, style
 
 TOGETHER = 6
 """Largest number of methods in one plot; more get a small plot each, with the others in grey behind."""
@@ -52,6 +52,7 @@ def _together(found: Sequence[Curve], name: str, x_name: str, note: str) -> Figu
     for i, curve in enumerate(found):
         _draw_curve(axes, curve, COLORS[i], _DASHES[i])
     _name_axes(axes, found, name, x_name)
+    lay_out(figure)
     for cluster in clusters([float(curve.x[-1]) for curve in found]):
         ends = [(float(found[i].x[-1]), float(found[i].mean[-1])) for i in cluster]
         label_points(
@@ -77,12 +78,15 @@ def _apart(found: Sequence[Curve], name: str, x_name: str, note: str) -> Figure:
     behind = [
         np.concatenate([np.append(part, np.nan) for part in parts]) for parts in zip(*map(_path, found), strict=True)
     ]
+    _name_axes(grid.flat[0], found, "", "", ticks=4)  # all axes share it
+    low, high = (end(end(curve.x) for curve in found) for end in (min, max))
+    margin = 0.05 * (high - low or 1.0)
+    grid.flat[0].set_xlim(low - margin, high + margin)
     points = any(len(curve.x) == 1 for curve in found)
     for axes, curve in zip(grid.flat, found, strict=False):
         # One line with gaps: hundreds would take a minute.
         axes.plot(*behind, color=LIGHT, linewidth=0.6, marker="." if points else "", markersize=3, zorder=1)
         _draw_curve(axes, curve, COLORS[0], "-")
-        _name_axes(axes, found, "", "")
         axes.set_title(f"{curve.label}: {curve.mean[-1]:.3g}", size=8, color=INK)
     for axes in grid.flat[len(found) :]:
         axes.remove()
@@ -106,7 +110,7 @@ def _draw_curve(axes: Axes, curve: Curve, color: str, dashes: object) -> None:
     axes.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.18, linewidth=0, zorder=2)
 
 
-def _name_axes(axes: Axes, found: Sequence[Curve], name: str, x_name: str) -> None:
+def _name_axes(axes: Axes, found: Sequence[Curve], name: str, x_name: str, ticks: int = 6) -> None:
     # The first fifth of a training is far above the differences between methods: it may be cut off.
     means = np.concatenate([curve.mean[len(curve.mean) // 5 :] for curve in found])
     positive = means[means > 0]
@@ -114,10 +118,10 @@ def _name_axes(axes: Axes, found: Sequence[Curve], name: str, x_name: str) -> No
         low, high = 0.85 * positive.min(), 1.1 * positive.max()
         axes.set_yscale("log")
         axes.set_ylim(low, high)
-        steps = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 6, 8)
+        steps = (1, 2, 5) if high > (10 if ticks > 4 else 3) * low else (1, 1.5, 2, 3, 4, 5, 6, 8)
         axes.yaxis.set_major_locator(LogLocator(subs=steps))
         axes.yaxis.set_minor_locator(NullLocator())
     axes.set(xlabel=x_name, ylabel=name)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))

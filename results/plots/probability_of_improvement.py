@@ -1,16 +1,15 @@
 """The probability that a run of one method is better than a run of another, for all pairs of methods."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import seaborn as sns
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from ...errors import ConfigError
 from ..statistics.intervals import Floats, probability_of_improvement
 from ..tables.rows import Row
-from .style import GREY, INK, LIGHT, new_figure, style
+from .style import GREY, INK, LIGHT, draw_cells, new_figure, style
 
 
 def win_matrix(rows: Sequence[Row]) -> Floats:
@@ -50,22 +49,15 @@ def win_figure(rows: Sequence[Row], title: str) -> Figure:
     with style():
         figure = new_figure(max(5.5, 3.0 + side), max(4.2, 2.2 + 0.8 * side))
         axes = figure.add_subplot()
-        look: dict[str, Any] = {"ax": axes, "annot": True, "fmt": ".0f", "annot_kws": {"size": 7}, "linewidths": 0.5}
-        look |= {"vmin": 0, "vmax": 100}
-        sns.heatmap(wins, mask=~alike, cmap=[LIGHT], cbar=False, **look)
-        sns.heatmap(
-            wins,
-            mask=alike,
-            cmap="vlag_r",
-            cbar_kws={"label": "Runs of the row that beat runs of the column, %", "pad": 0.02},
-            xticklabels=[row.label for row in rows],
-            yticklabels=[f"{row.label}  {row.group}" for row in rows],
-            **look,
-        )
-        axes.grid(False)
-        axes.tick_params(length=0, labelsize=8)
-        axes.set_xticklabels(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
+        texts = [[f"{win:.0f}" for win in line] for line in wins]
+        for hidden, cmap in ((~alike, ListedColormap([LIGHT])), (alike, "vlag_r")):
+            colors = {"cmap": cmap, "vmin": 0, "vmax": 100}
+            draw_cells(axes, np.ma.masked_where(hidden | np.isnan(wins), wins), colors, texts, 7)
+        bar = figure.colorbar(axes.collections[2], label="Runs of the row that beat runs of the column, %", pad=0.02)
+        bar.outline.set_visible(False)
+        middles = np.arange(len(rows)) + 0.5
+        axes.set_xticks(middles, [row.label for row in rows], rotation=45, ha="right", rotation_mode="anchor", size=8)
+        axes.set_yticks(middles, [f"{row.label}  {row.group}" for row in rows], size=8)
         axes.set_title("best first, with the letters of the tie groups; grey: not told apart", color=GREY, size=8)
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
     return figure

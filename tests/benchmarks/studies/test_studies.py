@@ -11,11 +11,11 @@ import pytest
 from synthetic import build_record
 
 from sambench.benchmarks.studying.evidence import Evidence
-from sambench.benchmarks.studying.page import findings, page, prediction
+from sambench.benchmarks.studying.page import BEGIN, END, findings, page, prediction, with_summary
 from sambench.benchmarks.studying.registry import STUDIES, Study
 from sambench.benchmarks.suites.preregistration import preregister
 from sambench.benchmarks.suites.suite import Suite, load_suite
-from sambench.errors import StateError
+from sambench.errors import ConfigError, StateError
 from sambench.results.records.manifest import read_manifest
 from sambench.results.records.store import Store
 from sambench.results.tables.boards import gather
@@ -126,6 +126,20 @@ def test_the_page_has_every_study_and_its_numbers(tmp_path: Path) -> None:
     assert f"{finding.parts[0].verdict.low:+.2f}".replace("-", "−") in text
     assert "**supported here**" in text
     assert page(findings(gather(Store(tmp_path)))) == text
+
+
+def test_a_page_gets_a_line_a_verdict_and_keeps_the_rest(tmp_path: Path) -> None:
+    one = STUDIES.get("m_sharpness")
+    made_up(one.suite, Store(tmp_path), 1, spread=0.05)
+    found = findings(gather(Store(tmp_path)))
+    text = with_summary(f"# A\n\n{BEGIN}\nold\n{END}\nrest", found)
+    (line,) = [line for line in text.splitlines() if line.startswith("- ")]
+    assert line.startswith(f"- {one.claim} **Supported here: ")
+    assert "old" not in text
+    assert (text.startswith("# A\n"), text.endswith("\nrest")) == (True, True)
+    assert with_summary(text, found) == text
+    with pytest.raises(ConfigError, match="lacks the lines"):
+        with_summary("# A", found)
 
 
 def test_predictions_are_written_first_and_stay_as_they_were(tmp_path: Path) -> None:
