@@ -124,7 +124,9 @@ def tune(
 
 
 def _keep(everyone: Sequence[TunedEntry], made: Ledger, budget: Budget, keep: Keep | None) -> None:
-    for who in everyone if keep else ():
+    if keep is None:
+        return
+    for who in everyone:
         axes = space_of(who.one, budget)
         keep(*who.key, axes, [(trial, _settings(who, trial, axes)) for trial in made[who.key]])
 
