@@ -182,7 +182,7 @@ def test_retries_in_local_processes_are_counted_and_come_later_each_time(suite, 
     sambench("launch", suite, *where, code=2)
     for _ in range(2):
         assert "2 runs to try again" in sambench("retry", suite, *where, "--backoff", 5, code=2)
-    assert waits == [5, 10]
+    assert [one for one in waits if one >= 1] == [5, 10]  # who waits for git sleeps for fractions of a second
     assert sambench("retry", suite, *where).count("given up after 3 attempts") == 2
 
 
