@@ -135,9 +135,7 @@ def main() -> None:
     here = describe_environment(torch.device("cpu"))
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     lines = table(["Variant", "Passes", "Added ms", "pytorch-optimizer, added ms"], rows, left=["Variant"])
-    text = (
-        f"{here.device_name}, {here.threads} thread(s), torch {here.torch}, {date}; least of {asked.rounds}.\n\n{lines}"
-    )
+    made = f"{here.device_name}, {here.threads} thread(s), torch {here.torch}, {date}; least of {asked.rounds}."
     begin, end = MARKS
     page = asked.output.read_text(encoding="utf-8")
     asked.output.write_text(
