@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tape import TapeRecorder
+from tape import Tape, TapeRecorder
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import load_suite
@@ -139,6 +139,25 @@ def test_a_device_without_graphs_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delitem(step_graph.RECORDERS, "cpu")
     with pytest.raises(ConfigError, match="--cuda-graph records on devices of the kind cuda, and this is 'cpu'"):
         train(True)
+
+
+class Refusing(Tape):
+    """A recording that the device breaks off."""
+
+    stopped = False
+
+    def stop(self) -> None:
+        if not self.stopped:
+            self.stopped = True
+            super().stop()
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+
+def test_a_step_that_cannot_be_recorded_is_made_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TapeRecorder, "recordings", lambda self, generator: Refusing)
+    graphed = equal(variant="fsam")
+    assert graphed.graph is not None
+    assert graphed.graph.reason == "it cannot be recorded (operation not permitted when stream is capturing)"
 
 
 def test_dropout_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
