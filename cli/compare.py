@@ -6,7 +6,7 @@ import typer
 
 from ..errors import ConfigError
 from .console import out, say
-from .options import RESULTS, Results
+from .options import RESULTS, Results, results_option
 
 
 def compare(
@@ -33,3 +33,4 @@ def compare(
         say(found)
     else:
         out.print(found)
+        say(f"next: sambench plot{results_option(results)}")

@@ -7,7 +7,7 @@ import typer
 
 from ..errors import ConfigError, unknown
 from .console import say
-from .options import RESULTS, Results
+from .options import RESULTS, Results, results_option
 
 
 def export(
@@ -38,3 +38,4 @@ def export(
         raise ConfigError(f"curves go to {' or '.join(tables.FORMATS)}, not to {kind}")
     else:
         say(f"wrote {print_tables(results, output, kind, suite, track)} to {output}")
+    say(f"next: sambench site{results_option(results)}")

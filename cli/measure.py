@@ -11,7 +11,7 @@ from ..errors import ConfigError, SambenchError
 from .console import err, facts, out, say, tell
 from .executor_options import read_executor
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite
+from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option
 from .progress import measuring_progress
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def measure(
         return
     with measuring_progress(err, len(plan.todo)) as listen:
         measured = measure_runs(run_ids, requests, options, workers=getattr(executor, "at_once", 1), listen=listen)
-    _report(measured, plan, single=len(run_ids) == 1)
+    _report(measured, plan, results, single=len(run_ids) == 1)
 
 
 def _runs(
@@ -123,7 +123,7 @@ def _print_plan(plan: "MeasuringPlan", runs: int, rebuild: bool) -> None:
         tell(("left out: ", "yellow"), f"{len(plan.skipped) - 5} more runs")
 
 
-def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", single: bool) -> None:
+def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", results: Path, single: bool) -> None:
     """Say what came of it; of a single run, every value.
 
     Raises:
@@ -145,3 +145,4 @@ def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", single: bool) 
         raise SambenchError(f"{len(failed)} measurements failed; the same command tries them again")
     if plan.skipped and not made and not plan.done:
         raise SambenchError("nothing could be measured; the lines above say why")
+    say(f"next: sambench leaderboard{results_option(results)}")

@@ -1,5 +1,6 @@
 """``sambench merge``: bring the records of several clusters together."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ def merge(
             "them. Different code, data, hardware or numbers of threads are the usual reasons. Nothing here was "
             "changed: to take the other result, move the record here away and merge again"
         )
+    say(f"next: sambench validate {shlex.quote(str(results))}")
 
 
 def merge_folder(store: Store, source: Path, name: str) -> int:

@@ -9,7 +9,7 @@ from ..errors import StateError
 from ..results.records.models import FINAL, ModelFile, list_models
 from ..results.records.store import Store
 from .console import listing, out, say
-from .options import RESULTS, Plugins, Results
+from .options import RESULTS, Plugins, Results, results_option, typed
 
 
 def models(
@@ -32,6 +32,8 @@ def models(
     say(f"{len(found)} models of {len({file.run_id for file in found})} runs, {total}")
     if bad := [state for state in states if state not in ("", "good")]:
         raise StateError(f"{len(bad)} of {len(found)} models cannot be used")
+    one = typed(plugin) + results_option(results)
+    say(f"next: sambench measure {found[0].run_id[:12]} --what gradient_norm{one}")
 
 
 def _label(store: Store, file: ModelFile) -> str:

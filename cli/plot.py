@@ -13,7 +13,7 @@ from ..errors import ConfigError, StateError
 from ..results.records.store import Store
 from .console import err, say
 from .leaderboard import good_records
-from .options import RESULTS, Results
+from .options import RESULTS, Results, results_option
 from .progress import counting_progress
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def plot(
         )
     for path in paths:
         say(str(path))
+    say(f"next: sambench site{results_option(results)}")
 
 
 def _draw_live(store: Store, suites: Sequence[str], folder: Path) -> None:

@@ -1,5 +1,6 @@
 """``sambench publish`` and ``sambench pull``: results for a static host, and back."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ def publish(
     manifest = seal(output)
     total = units.size(sum(file.size for file in manifest.files.values()))
     say(f"{len(manifest.files)} files, {total}, in {output}; it begins at {page}")
+    say(f"next, for others: sambench pull {shlex.quote(str(output))} --results pulled")
 
 
 def pull(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .console import say
-from .options import RESULTS, Results
+from .options import RESULTS, Results, results_option
 
 
 def site(
@@ -18,6 +18,7 @@ def site(
 ) -> None:
     """Make a site of the results: tables to sort and filter, figures, cards, every run. It opens without a network."""
     say(f"wrote {write_site(results, output, single=single)}")
+    say(f"next: sambench publish published{results_option(results)}")
 
 
 def write_site(

@@ -9,7 +9,7 @@ from ..errors import ConfigError
 from .console import facts, listing, out, say
 from .executor_options import read_executor
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option, run_options
+from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option, run_options, typed
 
 if TYPE_CHECKING:
     from ..benchmarks.studying.registry import Study
@@ -33,6 +33,7 @@ def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
 
     rows = [(one.name, WORDS[f.outcome] if f else NOT_RUN, one.claim) for one, f in findings(gather(Store(results)))]
     out.print(listing(["study", "verdict", "claim"], rows))
+    say(f"next: sambench study describe {rows[0][0]}{typed(plugin)}{results_option(results)}")
 
 
 @app.command()
@@ -76,6 +77,9 @@ def plan(
 
     options = executor.fit(run_options(results, data, plugin))
     print_plan(plan_suite(_suite(_study(name), scale, results, source), options, executor), executor)
+    if executor.name != "slurm":
+        larger = "" if scale == "cpu" else f" --scale {scale}"
+        say(f"next: sambench study run {name}{larger}{typed(plugin, source, data)}{results_option(results)}")
 
 
 @app.command()

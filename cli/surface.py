@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .console import say
-from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources
+from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources, results_option
 
 
 def surface(
@@ -57,6 +57,7 @@ def surface(
         *save(surface_figure(found, title, [run[:8] for run in ends]), stem),
     ):
         say(str(path))
+    say(f"next: sambench site{results_option(results)}")
 
 
 def _describe(spec: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import typer
 
 from ..atomic import atomic_write_bytes, check_writable, make_folder
 from .console import say
-from .options import RESULTS, Plugins, Results
+from .options import RESULTS, Plugins, Results, typed
 
 FOLDER = "theory"
 """Folder of data and figures in the results, with the page on them."""
@@ -82,6 +82,7 @@ def run(
         say(str(path))
     for text in EXPERIMENTS.get(name).findings(read_data(paths[0].stem, folder)):
         say(f"\n{text}")
+    say(f"\nnext: sambench describe {name}{typed(plugin)}")
 
 
 @app.command()
@@ -120,15 +121,17 @@ def solve(
         say(str(path))
     for text in findings(data):
         say(f"\n{text}")
+    say(f"\nnext: sambench describe {of.name}{typed(plugin)}")
 
 
 @app.command("all")
 def run_all(results: Results = RESULTS, out: Out = None, quick: Quick = False, page: Page = None) -> None:
     """Run every experiment and write the page on them (minutes; seconds with --quick)."""
-    from ..benchmarks.theory.experiments import EXPERIMENTS, run_experiment
+    from ..benchmarks.device import cores
+    from ..benchmarks.theory.experiments import run_experiments
 
-    for name in EXPERIMENTS.names():
-        for path in run_experiment(name, out or results / FOLDER, quick):
+    for paths in run_experiments(out or results / FOLDER, quick, workers=1 if quick else cores()):
+        for path in paths:
             say(str(path))
     write_page(results, out, page)
 

@@ -7,7 +7,7 @@ import typer
 
 from ..datasets.registry import official_fingerprints
 from .console import say
-from .options import RESULTS, RESULTS_VARIABLE, Plugins
+from .options import RESULTS, RESULTS_VARIABLE, Plugins, results_option
 
 
 def validate(
@@ -31,3 +31,4 @@ def validate(
     say(f"{broken} broken rules, {len(findings) - broken} warnings in {results}")
     if broken or (strict and findings):
         raise typer.Exit(1)
+    say(f"next: sambench leaderboard{results_option(results)}")

@@ -41,6 +41,7 @@ def test_a_script_runs(name, tmp_path):
     assert PRINTS[name] in run(name, *words, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_variant_passes_the_conformance_suite_and_trains(tmp_path):
     plugin = str(EXAMPLES / "own_variant.py")
     checked = CliRunner().invoke(cli.app, ["check", "half_sam", "--plugin", plugin, "--results", str(tmp_path)])

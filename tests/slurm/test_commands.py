@@ -61,6 +61,7 @@ def suite(tmp_path):
     return path
 
 
+@pytest.mark.slow  # starts several processes
 def test_local_debug_and_slurm_make_the_same_records(suite, running, tmp_path, until, essence):
     sambench("launch", suite, "--on", "local", "--results", tmp_path / "local", "--device", "cpu", "--workers", 1)
     sambench("launch", suite, "--on", "debug", "--results", tmp_path / "debug", "--device", "cpu")

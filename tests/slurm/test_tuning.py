@@ -69,6 +69,7 @@ def tuned(suite, tmp_path):
     return go
 
 
+@pytest.mark.slow  # starts several processes
 def test_trials_on_a_cluster_make_the_ledger_of_this_machine(suite, running, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "POLL_SECONDS", 0.2)
     sambench("tune", suite, "--on", "debug", "--device", "cpu", "--results", tmp_path / "here")

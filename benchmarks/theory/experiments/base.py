@@ -1,9 +1,12 @@
 """An experiment: data from a solver, then a figure and findings from data; each is one file with three functions."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,22 @@ def run_experiment(name: str, out: Path, quick: bool = False, **settings: Any) -
     words = [_in_words(setting, value) for setting, value in given.items()]
     stem = "-".join([name, *words]).replace("/", "_")
     return write_run(experiment.measure(quick, **given), experiment.draw, out / stem, " ".join(words))
+
+
+def run_experiments(out: Path, quick: bool = False, workers: int = 1) -> Iterator[list[Path]]:
+    """Run every experiment, so many at a time in processes of their own; yield the paths of each, in order of names.
+
+    Raises:
+        StateError: the folder cannot be written.
+    """
+    if workers == 1:
+        yield from (run_experiment(name, out, quick) for name in EXPERIMENTS.names())
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    try:
+        yield from pool.map(partial(run_experiment, out=out, quick=quick), EXPERIMENTS.names())
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def option(setting: str) -> str:

@@ -78,6 +78,7 @@ def test_a_killed_pair_resumes_to_the_bit(name, made, specs, tmp_path, essence):
     assert essence(Store(tmp_path).read(specs[name].run_id)) == essence(made[name])
 
 
+@pytest.mark.slow  # starts several processes
 def test_a_signal_to_one_process_stops_both_and_both_go_on(made, specs, tmp_path, essence):
     one, other = together(make, tmp_path, [specs["plain"]], 60.0, asked_to_stop)
     assert one == other

@@ -124,6 +124,7 @@ def start(words, folder, mishap=""):
     return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
 
 
+@pytest.mark.slow  # starts several processes
 def test_the_command_line_spreads_a_run_over_devices(tmp_path):
     done = start([*PYTHON, *RUN, "2", "--variant", "sam", "--devices", "2", "--set", "m=device"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -20,7 +20,7 @@ from tests.benchmarks.theory.conftest import build
 @pytest.mark.parametrize(
     ("problem", "sampling", "variant", "lam", "program"),
     [
-        ("ridge", "uniform", "unified_sam", "0.5", COMPILED),
+        pytest.param("ridge", "uniform", "unified_sam", "0.5", COMPILED, marks=pytest.mark.slow),  # it compiles
         ("ridge", "importance", "is_sam", None, COMPILED),
         ("ridge", "nice", "usam", None, TENSOR),
         ("ridge", "uniform", "gnp", None, LOOPED),

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 DATA = ROOT / "docs" / "figures" / "theory"
 
 
-HEAVY = {"published-pictures"}
+HEAVY = {"published-pictures", "composites", "games", "bouncing", "floors"}
 
 
 @pytest.mark.parametrize(

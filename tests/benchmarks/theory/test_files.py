@@ -128,6 +128,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow  # a second or two each, beside what test_experiments runs
 @pytest.mark.parametrize("name", EXPERIMENTS.names())
 def test_every_setting_that_an_experiment_has_is_taken_and_the_others_are_refused(name, tmp_path):
     experiment = EXPERIMENTS.get(name)

@@ -164,7 +164,12 @@ def test_batches_augmented_together_are_those_augmented_one_by_one(sampler: str,
         assert together.images.stride() == alone[step].images.stride()
 
 
-@pytest.mark.parametrize("info", list_variants(), ids=lambda info: info.name)
+FAST = {"sgd", "sam", "gsam", "asam", "m_sam", "ae_sam"}
+
+
+@pytest.mark.parametrize(
+    "info", [pytest.param(i, id=i.name, marks=[pytest.mark.slow] * (i.name not in FAST)) for i in list_variants()]
+)
 def test_no_step_waits_for_the_host(info: VariantInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole step of the loop on the meta device, whose values nobody can read: nothing goes there or comes back.
 

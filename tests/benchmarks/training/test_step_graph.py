@@ -68,7 +68,12 @@ def equal(**fields: Any) -> TrainState:
     return graphed
 
 
-@pytest.mark.parametrize("name", [info.name for info in list_variants()])
+FAST = {"sgd", "sam", "gsam", "looksam", "bsam"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(i.name, marks=[pytest.mark.slow] * (i.name not in FAST)) for i in list_variants()]
+)
 def test_a_recorded_step_has_the_bits_of_a_step(name: str) -> None:
     graphed = equal(variant=name, model="wrn10_1" if name == "sam_on" else "mlp")
     assert graphed.graph is not None

@@ -123,7 +123,8 @@ def test_arrays_make_the_records_that_local_runs_make(launch, tiny_suite, tmp_pa
     until(lambda: all(job["state"] == "COMPLETED" for job in fake_slurm.jobs()))
 
 
-@pytest.mark.parametrize("disturbed", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow  # starts several processes
+@pytest.mark.parametrize("disturbed", [False, True])
 def test_a_run_on_two_devices_is_made_by_two_tasks(launch, slow, plugin, tmp_path, until, states, at_step, disturbed):
     """Each task is one process of the run; all stop after the same step, and one of them asks for the requeue."""
     suite = slow()
@@ -139,6 +140,7 @@ def test_a_run_on_two_devices_is_made_by_two_tasks(launch, slow, plugin, tmp_pat
     assert record.curve[-1].train_loss == pytest.approx(alone.curve[-1].train_loss, rel=1e-3)
 
 
+@pytest.mark.slow  # starts several processes
 def test_the_announced_end_of_a_job_requeues_it_and_it_resumes_to_the_bit(
     launch, slow, plugin, tmp_path, until, states, at_step, essence
 ):
@@ -158,6 +160,7 @@ def test_the_announced_end_of_a_job_requeues_it_and_it_resumes_to_the_bit(
     )
 
 
+@pytest.mark.slow  # starts several processes
 def test_a_warning_that_no_kill_follows_costs_nothing(launch, slow, plugin, tmp_path, until, states, at_step):
     suite = slow()
     launch(suite, [plugin])
@@ -168,6 +171,7 @@ def test_a_warning_that_no_kill_follows_costs_nothing(launch, slow, plugin, tmp_
     assert "interrupted: stopped after step" in log_of(tmp_path, suite.run_ids[0])
 
 
+@pytest.mark.slow  # starts several processes
 def test_a_preemption_with_nothing_but_a_kill_resumes_from_the_last_checkpoint(
     launch, slow, plugin, tmp_path, until, states, at_step, essence
 ):
@@ -183,6 +187,7 @@ def test_a_preemption_with_nothing_but_a_kill_resumes_from_the_last_checkpoint(
     )
 
 
+@pytest.mark.slow  # starts several processes
 def test_a_killed_job_is_lost_and_tried_again(launch, slow, plugin, tmp_path, until, states, at_step):
     suite = slow()
     launch(suite, [plugin], checkpoint_seconds=0)
@@ -232,6 +237,7 @@ def test_cancelling_reaches_what_waits_and_what_runs(launch, slow, plugin, tmp_p
     assert cancel_suite(suite.name, store) == 0
 
 
+@pytest.mark.slow  # starts several processes
 def test_launching_twice_at_once_makes_no_run_twice(launch, slow, plugin, tmp_path, until, states):
     """Neither waits for the other: the second finds the runs held, or done."""
     suite = slow(seeds=3)
@@ -244,6 +250,7 @@ def test_launching_twice_at_once_makes_no_run_twice(launch, slow, plugin, tmp_pa
     assert not list((tmp_path / "r" / "checkpoints").iterdir())
 
 
+@pytest.mark.slow  # starts several processes
 def test_a_half_written_result_of_submitit_stops_no_later_start(launch, tiny_suite, cluster, tmp_path, until, states):
     """A kill while submitit saves leaves a file beside which it refuses to write, at every later start."""
     suite = tiny_suite({})
@@ -318,16 +325,16 @@ def test_a_job_that_gets_nowhere_several_times_in_a_row_asks_for_no_further_star
     notes = tmp_path / "notes"
     for progressed in (False, False, True, False, False):
         with pytest.raises(SystemExit):
-            module._requeue(progressed, notes)
+            module.requeue(progressed, notes)
     with pytest.raises(SambenchError, match="3 times in a row without making a step"):
-        module._requeue(False, notes)
+        module.requeue(False, notes)
 
 
 def test_a_scheduler_that_does_not_requeue_is_told(monkeypatch, cluster, tmp_path):
     (cluster / "scontrol").write_text('#!/bin/sh\necho "Requested operation is presently disabled" >&2; exit 1\n')
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     with pytest.raises(SambenchError, match=r"presently disabled.*sambench retry"):
-        module._requeue(True, tmp_path / "notes")
+        module.requeue(True, tmp_path / "notes")
 
 
 @pytest.mark.parametrize("at_a_time", [0, 1])
@@ -345,7 +352,7 @@ def test_a_signal_before_the_first_step_is_not_lost(monkeypatch, slow, plugin, t
             if event.kind == "started":
                 os.kill(os.getpid(), signal.SIGUSR2)
 
-    monkeypatch.setattr(module, "_requeue", requeue)
+    monkeypatch.setattr(module, "requeue", requeue)
     monkeypatch.setattr(module, "JobLog", Sender)
     runs = tuple(Planned(spec, None, 6, 6.0, 0.0, 1.0) for spec in suite.specs)
     options = RunOptions(tmp_path / "r", plugins=(plugin,))
