@@ -34,7 +34,7 @@ FIRST = (
     "merge 'a folder'",
     "validate",
     "study list",
-    "study plan m-sharpness",
+    "study plan m_sharpness",
     "theory run drift --quick",
     "clean",
     "clean --checkpoints",
@@ -49,7 +49,9 @@ class WouldTrain(SambenchError):
 
 def run(words):
     result = CliRunner(env={"COLUMNS": "80"}).invoke(cli.app, shlex.split(words))
-    assert result.exit_code == 0 or isinstance(result.exception, WouldTrain), (words, result.output, result.exception)
+    ended = result.exit_code == 0 or isinstance(result.exception, WouldTrain)
+    # launches that are stubbed promise runs that are not there, and validate rightly says so
+    assert ended or (words.startswith("validate") and "promised and not there" in result.output), (words, result.output)
     return result.output
 
 
@@ -78,7 +80,7 @@ def test_the_next_command_of_every_command_works(monkeypatch):
     monkeypatch.setattr("sambench.cli.run.run_spec_in_group", refuse)
     monkeypatch.setattr("sambench.slurm.tuning.tune_suite", refuse)
     monkeypatch.setattr("sambench.cli.quickstart.quick_figure", lambda folder: folder)
-    monkeypatch.setattr("sambench.results.plots.draw", lambda *_: [])
+    monkeypatch.setattr("sambench.results.plots.draw", lambda *_, **__: [])
     tried, waiting = set(), [one for text in printed for one in _next(text)]
     assert len(set(waiting)) >= 12
     while waiting:
