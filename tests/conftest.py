@@ -1,6 +1,7 @@
 """What all tests share: one thread, no traces outside temporary folders."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -9,6 +10,10 @@ from sambench.benchmarks.resolve import make_spec
 from sambench.registry import REGISTRIES, is_built_in
 
 TINY = {"dataset": "digits", "model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background: processes would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
