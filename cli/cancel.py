@@ -1,11 +1,13 @@
 """``sambench cancel``: stop the runs of a suite, here and on a cluster."""
 
+import shlex
+
 from ..benchmarks.suites.index import suite_index
 from ..results.records.store import Store
 from ..slurm.cluster.cancel import cancel_suite
 from ..slurm.stop import stop_local_runs
-from .console import say
-from .options import RESULTS, Plugins, Results, Sources, SuiteName
+from .console import say, tell
+from .options import RESULTS, Plugins, Results, Sources, SuiteName, results_option, typed
 
 
 def cancel(
@@ -29,3 +31,4 @@ def cancel(
         say(f"runs are being made on {', '.join(elsewhere)}: cancel them there")
     if not (stopped or cancelled or elsewhere):
         say("no job or process of this suite waits or runs")
+    tell(f"next: sambench status {shlex.quote(suite)}{typed(plugin, source)}{results_option(results)}")

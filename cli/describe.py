@@ -132,6 +132,8 @@ def list_(
     elif rows:
         columns = [column for column in rows[0] if column not in ("status", "asks")]
         out.print(listing(columns, [[_text(row, column) for column in columns] for row in rows]))
+        if kind in NEXT or kind == "suites":
+            tell(f"next: sambench describe {shlex.quote(rows[0]['name'])}{typed(plugin)}")
     if not rows:
         tell(f"no name matches {pattern!r}; sambench list {kind} shows all")
 

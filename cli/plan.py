@@ -8,7 +8,7 @@ from .. import units
 from ..benchmarks.suites.draft import Changes
 from ..markdown import count
 from ..results.records.record import canonical_json
-from .console import facts, out, say
+from .console import facts, out, say, tell
 from .executor_options import read_executor
 from .model_options import made_of_options
 from .options import (
@@ -56,6 +56,8 @@ def plan(
         _print_trials(plan_trials(opened, options, executor), executor, words)
     if executor.name != "slurm":  # there the profile and its options belong to the command, too
         say(f"next: sambench {'tune' if opened.budget else 'launch'} {words}")
+    else:
+        tell(f"next: the same options with {'tune' if opened.budget else 'launch'} in place of plan")
 
 
 def _print_trials(made: "Plan", executor: "Executor", shown: str) -> None:

@@ -1,5 +1,6 @@
 """``sambench status``: the state of every run of a suite."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +20,9 @@ from ..results.records.store import Store
 from ..slurm.resources import tell_full
 from ..slurm.run_status import STATES, RunStatus
 from ..slurm.status import run_statuses
-from .console import listing, out, say
+from .console import listing, out, say, tell
 from .model_options import made_of_options
-from .options import RESULTS, Plugins, Results, Sources, SuiteOrVariants, read_changes, results_option
+from .options import RESULTS, Plugins, Results, Sources, SuiteOrVariants, read_changes, results_option, typed
 from .watch import watch as watch_runs
 
 MAX_LISTED_PER_STATE = 40
@@ -62,6 +63,11 @@ def status(
         say(counts(found))
     if any(s.state in ("failed", "lost") for s in found) and (full := tell_full(results)):
         say(full)
+    if all(s.state == "done" for s in found):
+        tell(f"next: sambench leaderboard{results_option(results)}")
+    elif not watch:
+        words = made.words if made else shlex.quote(suite)
+        tell(f"next: sambench status {words} --watch{typed(plugin, source)}{results_option(results)}")
 
 
 def tuned_as(suite: str, results: Path) -> Path | None:
