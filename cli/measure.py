@@ -78,8 +78,11 @@ def measure(
     if isinstance(executor, SlurmExecutor):
         _submit(plan, target, options, executor)
         return
+    workers = 1
+    if isinstance(executor, LocalExecutor):  # processes share a GPU's memory: several there only where that is asked
+        workers = executor.workers or (1 if executor.cards else executor.at_once)
     with measuring_progress(err, len(plan.todo)) as listen:
-        measured = measure_runs(run_ids, requests, options, workers=getattr(executor, "at_once", 1), listen=listen)
+        measured = measure_runs(run_ids, requests, options, workers=workers, listen=listen)
     _report(measured, plan, results, single=len(run_ids) == 1)
 
 

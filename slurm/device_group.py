@@ -104,11 +104,8 @@ def main(order: Path) -> None:
             Store(options.results),
             environment,
             source=run.source,
-            data_root=options.data_root,
             device=options.device,
-            checkpoint_seconds=options.checkpoint_seconds,
-            keep=options.what_to_keep(),
-            log_to=options.log_to,
+            **options.of_a_run(),
         )
 
 

@@ -5,7 +5,7 @@ Commands that only look at runs read this too, so that torch is imported where a
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..registry import load_plugin
 
@@ -76,6 +76,17 @@ class RunOptions:
         from ..benchmarks.training.keeping import Keep
 
         return Keep.parse(self.keep) if self.keep else None
+
+    def of_a_run(self) -> dict[str, Any]:
+        """Return the arguments of :func:`~sambench.benchmarks.training.run.run_spec` that these options settle."""
+        return {
+            "data_root": self.data_root,
+            "checkpoint_seconds": self.checkpoint_seconds,
+            "keep": self.what_to_keep(),
+            "log_to": self.log_to,
+            "cuda_graph": self.cuda_graph,
+            "compiler": self.compiler,
+        }
 
     def prepare(self, worker: int = 0) -> "torch.device":
         """Set threads and load plug-ins in this process; return the device of a worker (GPUs are shared evenly)."""

@@ -24,14 +24,9 @@ def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Lis
             run.spec,
             Store(options.results),
             source=run.source,
-            data_root=options.data_root,
             device=device,
-            checkpoint_seconds=options.checkpoint_seconds,
             watch=report_steps(listen, worker, run),
-            keep=options.what_to_keep(),
-            log_to=options.log_to,
-            cuda_graph=options.cuda_graph,
-            compiler=options.compiler,
+            **options.of_a_run(),
         )
         return RunEvent(record.status, worker, run, record.counters.steps, record.error or "")
     except Interrupted as stop:

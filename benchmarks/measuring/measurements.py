@@ -191,8 +191,9 @@ def _each(plan: MeasuringPlan, options: MeasuringOptions, workers: int) -> Itera
 
 
 def _begin(plugins: Sequence[str]) -> None:
-    """Set up a worker process; Ctrl-C reaches it too, and the parent decides."""
+    """Set up a worker process; Ctrl-C and a cluster's warning reach it too, and the parent decides."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     torch.set_num_threads(1)
     for plugin in plugins:
         load_plugin(plugin)

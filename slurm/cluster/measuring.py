@@ -54,7 +54,6 @@ class MeasuringJob:
             SambenchError: something could not be measured; all else is.
             SystemExit: the job was requeued.
         """
-        signal.signal(signal.SIGUSR2, signal.default_int_handler)  # the time limit, or a preemption, is near
         check_private(Path(self.folder))
         remove_half_results()
         launch = Submission(Path(self.folder))
@@ -80,8 +79,9 @@ class MeasuringJob:
         ids = [run.spec.run_id for run in runs]
         before = plan_measurements(ids, requests, measuring).done
         try:
+            signal.signal(signal.SIGUSR2, signal.default_int_handler)  # the time limit, or a preemption, is near
             measure_runs(ids, requests, measuring, workers=launch.profile.at_a_time, listen=listen)
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             progressed = plan_measurements(ids, requests, measuring).done > before
             requeue(progressed, launch.jobs_folder / f"{job_id()}_stalled.txt")
         if failed := [line for one in measured for line in one.failed]:

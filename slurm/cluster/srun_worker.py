@@ -41,14 +41,9 @@ def run_as_worker(
             Store(options.results),
             environment,
             source=run.source,
-            data_root=options.data_root,
             device=options.device,
-            checkpoint_seconds=options.checkpoint_seconds,
             watch=report_steps(tell, 0, run),
-            keep=options.what_to_keep(),
-            log_to=options.log_to,
-            cuda_graph=options.cuda_graph,
-            compiler=options.compiler,
+            **options.of_a_run(),
         )
         event = RunEvent(record.status, 0, run, record.counters.steps, record.error or "")
     except Interrupted as stop:

@@ -3,6 +3,7 @@
 No GPU is needed: what torch says of them is made up.
 """
 
+import inspect
 import os
 from collections import Counter
 from dataclasses import replace
@@ -16,6 +17,8 @@ from sambench.benchmarks import models
 from sambench.benchmarks.device import only_gpus
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import Suite
+from sambench.benchmarks.training.keeping import Keep
+from sambench.benchmarks.training.run import run_spec
 from sambench.errors import ConfigError
 from sambench.results.records.store import Store
 from sambench.slurm.executor import make_executor
@@ -185,3 +188,11 @@ def test_runs_on_several_devices_fail_and_complete_each_for_itself(options, tmp_
     assert [ended[spec.run_id] for spec in suite.specs] == ["failed", "completed"]
     assert "RuntimeError: on purpose" in next(event.text for event in events if event.kind == "failed")
     assert store.read(suite.specs[1].run_id).environment.devices == 2
+
+
+def test_every_option_reaches_every_run(tmp_path):
+    """In this process, in a group of devices and in a task of srun alike: they take it from one place."""
+    each = {"spec", "store", "source", "device", "watch", "process_group"}  # of the run, not of all of them
+    given = RunOptions(tmp_path, keep="weights", log_to="x", cuda_graph=True, compiler="eager").of_a_run()
+    assert given.keys() == inspect.signature(run_spec).parameters.keys() - each
+    assert (given["log_to"], given["cuda_graph"], given["compiler"], given["keep"]) == ("x", True, "eager", Keep())
