@@ -47,7 +47,9 @@ def test_two_launches_at_once_and_one_later(lab, reference, measured):
     assert any(
         re.search(r"watched .* seed \d running +\d+/10 +\d\.\d+ +\d+\.\d% [▁-█]{2,}", line) for line in watched_lines
     )
-    assert watched_lines[-1] == "8 runs: 8 done"
+    *_, count, advice = watched_lines
+    assert count == "8 runs: 8 done"
+    assert advice.startswith("next: sambench leaderboard --results ")
     bench.finish()
     assert_same_runs(bench.results, reference(bench.suite))
     went = courses(bench.journal())
