@@ -1,6 +1,8 @@
 """Options that say where the runs of a suite are made: here, or as the jobs of a cluster."""
 
+import inspect
 import re
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,6 +61,21 @@ def read_executor(
         raise ConfigError(f"{', '.join(idle)} means something on a cluster only; add --on slurm, or leave it out")
     settings: dict[str, Any] = {"threads": 1} | {name: _here(name, text) for name, text in options.items()}
     return make_executor(on, device_name=device, workers=workers, **settings)
+
+
+def executor_words(context: typer.Context) -> str:
+    """Return the options of the present command that say where runs are made, to be printed behind another one."""
+    words = []
+    for option in context.command.params:
+        name = option.name or ""
+        given = getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+        if not given or name not in inspect.signature(read_executor).parameters:
+            continue
+        value = context.params[name]
+        words += [
+            f" {option.opts[0]} {shlex.quote(str(one))}" for one in (value if isinstance(value, list) else [value])
+        ]
+    return "".join(words)
 
 
 def _here(name: str, text: str) -> int | tuple[int, ...]:

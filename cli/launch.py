@@ -88,7 +88,7 @@ def launch(
         anew=anew,
         watch=show,
     )
-    report(ended, f"{shlex.quote(opened.place)}{typed(plugin, source)}{results_option(results)}", executor.name)
+    report(ended, opened.place, f"{typed(plugin, source)}{results_option(results)}", executor.name)
     if executor.name != "slurm":
         say(f"next: sambench leaderboard{results_option(results)}")
 
@@ -99,12 +99,13 @@ def show(plan: "Plan", executor: "Executor") -> "AbstractContextManager[Listen]"
     return pool_progress(err, len(plan.runs))
 
 
-def report(ended: dict[str, str], shown: str, on: str) -> None:
+def report(ended: dict[str, str], suite: str, options: str, on: str) -> None:
     """Say how the runs of a suite ended.
 
     Args:
         ended: how each run ended, by run id.
-        shown: suite and results folder as `sambench status` takes them.
+        suite: name or file of the suite.
+        options: further words that `sambench status` needs.
         on: name of the executor.
 
     Raises:
@@ -114,8 +115,8 @@ def report(ended: dict[str, str], shown: str, on: str) -> None:
     from ..slurm.launch import check_ended
 
     if on == "slurm":
-        if ended:
-            say(f"nothing depends on this terminal any more; see: sambench status {shown} --watch")
+        told = "nothing depends on this terminal any more; " if ended else ""
+        say(f"{told}next: sambench status {shlex.quote(suite)} --watch{options}")
         return
     counts = {kind: list(ended.values()).count(kind) for kind in dict.fromkeys(ended.values())}
     if counts:

@@ -6,8 +6,8 @@ import typer
 
 from ..results.records.store import Store
 from ..slurm.logs import find_log, follow, under_way
-from .console import say
-from .options import RESULTS, Results
+from .console import say, tell
+from .options import RESULTS, Results, results_option
 
 
 def logs(
@@ -20,3 +20,7 @@ def logs(
     run_id, path = find_log(store, run)
     for text in follow(path, under_way(store, run_id) if follow_ else lambda: False):
         say(text, end="")
+    if store.has(run_id):
+        tell(f"next: sambench describe {run_id[:12]}{results_option(results)}")
+    elif not follow_:
+        tell(f"next: sambench logs {run_id[:12]} --follow{results_option(results)}")

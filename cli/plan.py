@@ -4,12 +4,14 @@ import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import typer
+
 from .. import units
 from ..benchmarks.suites.draft import Changes
 from ..markdown import count
 from ..results.records.record import canonical_json
-from .console import facts, out, say, tell
-from .executor_options import read_executor
+from .console import facts, out, say
+from .executor_options import executor_words, read_executor
 from .model_options import made_of_options
 from .options import (
     RESULTS,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 def plan(
     changes: Changes,
     executor: "Executor",
+    context: typer.Context,
     suite: SuiteOrVariants = None,
     source: Sources = None,
     results: Results = RESULTS,
@@ -49,15 +52,13 @@ def plan(
     opened, made = open_drafted(suite, changes, source)
     options = executor.fit(run_options(results, data, plugin, keep=keep))
     print_plan(plan_suite(opened, options, executor), executor)
-    words = (made.words if made else shlex.quote(opened.place)) + typed(plugin, source, data) + results_option(results)
+    words = (made.words if made else shlex.quote(opened.place)) + executor_words(context)
+    words += typed(plugin, source, data) + results_option(results)
     if opened.budget:
         from ..slurm.tuning import plan_trials
 
         _print_trials(plan_trials(opened, options, executor), executor, words)
-    if executor.name != "slurm":  # there the profile and its options belong to the command, too
-        say(f"next: sambench {'tune' if opened.budget else 'launch'} {words}")
-    else:
-        tell(f"next: the same options with {'tune' if opened.budget else 'launch'} in place of plan")
+    say(f"next: sambench {'tune' if opened.budget else 'launch'} {words}")
 
 
 def _print_trials(made: "Plan", executor: "Executor", shown: str) -> None:

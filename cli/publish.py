@@ -11,7 +11,7 @@ from ..errors import StateError
 from ..results.records.store import Store
 from .console import say, tell
 from .merge import merge_folder
-from .options import RESULTS, Results
+from .options import RESULTS, Results, results_option
 from .site import write_site
 
 
@@ -51,3 +51,4 @@ def pull(
         tell(f"{name} differs from the one here, which stays")
     if conflicts or differ:
         raise StateError(f"{conflicts} runs and {len(differ)} files of {source} are other than those here; these stay")
+    say(f"next: sambench leaderboard{results_option(results)}")

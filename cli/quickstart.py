@@ -26,7 +26,10 @@ def quickstart(
 
     executor = LocalExecutor(device, workers=workers)
     report(
-        launch_suite("quickstart", results, executor, command="sambench quickstart", watch=show), "quickstart", "local"
+        launch_suite("quickstart", results, executor, command="sambench quickstart", watch=show),
+        "quickstart",
+        "",
+        "local",
     )
     store, board, figures = Store(results), Place.of(results), results / "figures"
     found = gather(store, codes_today())

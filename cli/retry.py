@@ -1,5 +1,6 @@
 """``sambench retry``: try again what failed or was lost."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +9,7 @@ from .console import say
 from .executor_options import read_executor
 from .launch import report, show
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Every, Keeping, Plugins, Results, open_suite, results_option, run_options
+from .options import RESULTS, DataRoot, Every, Keeping, Plugins, Results, open_suite, results_option, run_options, typed
 
 if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
@@ -34,4 +35,7 @@ def retry(
 
     options = run_options(results, data, plugin, checkpoint_seconds, keep)
     ended = retry_suite(suite, options, executor, most=most, backoff=backoff, tell=say, watch=show)
-    report(ended, f"{suite.place}{results_option(results)}", executor.name)
+    words = f"{typed(plugin)}{results_option(results)}"
+    report(ended, suite.place, words, executor.name)
+    if executor.name != "slurm":
+        say(f"next: sambench status {shlex.quote(suite.place)}{words}")

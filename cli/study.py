@@ -7,7 +7,7 @@ import typer
 
 from ..errors import ConfigError
 from .console import facts, listing, out, say
-from .executor_options import read_executor
+from .executor_options import executor_words, read_executor
 from .model_options import made_of_options
 from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option, run_options, typed
 
@@ -56,8 +56,7 @@ def describe(name: Name, results: Results = RESULTS, plugin: Plugins = None) -> 
     ]
     rows += [(part.case, interval(part.verdict)) for part in finding.parts] if finding else []
     out.print(facts(rows))
-    if finding is None:
-        say(f"next: sambench study run {one.name}{results_option(results)}")
+    say(f"next: sambench study {'page' if finding else f'run {one.name}'}{results_option(results)}")
 
 
 @app.command()
@@ -65,6 +64,7 @@ def describe(name: Name, results: Results = RESULTS, plugin: Plugins = None) -> 
 def plan(
     name: Name,
     executor: "Executor",
+    context: typer.Context,
     scale: Scale = "cpu",
     results: Results = RESULTS,
     source: Sources = None,
@@ -77,9 +77,9 @@ def plan(
 
     options = executor.fit(run_options(results, data, plugin))
     print_plan(plan_suite(_suite(_study(name), scale, results, source), options, executor), executor)
-    if executor.name != "slurm":
-        larger = "" if scale == "cpu" else f" --scale {scale}"
-        say(f"next: sambench study run {name}{larger}{typed(plugin, source, data)}{results_option(results)}")
+    words = "" if scale == "cpu" else f" --scale {scale}"
+    words += executor_words(context) + typed(plugin, source, data) + results_option(results)
+    say(f"next: sambench study run {name}{words}")
 
 
 @app.command()
@@ -100,7 +100,7 @@ def run(
     one = _study(name)
     suite = _suite(one, scale, results, source)
     ended = launch_suite(suite, results, executor, data_root=data, plugins=plugin or (), watch=show)
-    report(ended, f"{suite.place}{results_option(results)}", executor.name)
+    report(ended, suite.place, f"{typed(plugin, source)}{results_option(results)}", executor.name)
     if scale == "cpu" and executor.name != "slurm":
         describe(name, results)
 
@@ -137,7 +137,7 @@ def page(
         say(f"{shown}: up to date")
     else:
         boards.write(pages)
-        say(f"wrote {shown}")
+        say(f"wrote {shown}; next: sambench site{results_option(results)}")
 
 
 def _study(name: str) -> "Study":

@@ -23,7 +23,8 @@ FIRST = (
     "new suite mine",
     "new my_rule",
     "plan mine.toml",
-    "plan digits",
+    "plan digits --workers 2",
+    "plan mine.toml --on slurm --profile gpu --gres gpu:a100:1 --extra mail-type=ALL",
     "plan --variants sgd,sam --dataset digits --model mlp --epochs 1 --seeds 0",
     "launch --variants sgd,sam --dataset digits --model mlp --epochs 1 --seeds 0-1 --device cpu --on debug",
     "launch --variants sgd --dataset digits --model mlp --epochs 1 --device cpu --on debug --results 'a folder'",
@@ -36,8 +37,12 @@ FIRST = (
     "site",
     "merge 'a folder'",
     "validate",
+    "retry mine.toml --backoff 0",
+    "publish published",
+    "pull published",
     "study list",
     "study plan m_sharpness",
+    "study page",
     "theory run drift --quick",
     "clean",
     "clean --checkpoints",
@@ -54,7 +59,11 @@ def run(words):
     result = CliRunner(env={"COLUMNS": "80"}).invoke(cli.app, shlex.split(words))
     ended = result.exit_code == 0 or isinstance(result.exception, WouldTrain)
     # launches that are stubbed promise runs that are not there, and validate rightly says so
-    assert ended or (words.startswith("validate") and "promised and not there" in result.output), (words, result.output)
+    assert ended or (words.startswith("validate") and "promised and not there" in result.output), (
+        words,
+        result.output,
+        result.exception,
+    )
     return result.output
 
 
