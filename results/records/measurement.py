@@ -15,6 +15,8 @@ from .store import Damaged, DamagedError, Store
 
 FOLDER = "measurements"
 """Folder of the measurements, ``<run id>/<measurement id>.json``, beside the records of a store."""
+SLICES = ("surface", "line")
+"""Measures that are a picture of the loss along a slice: no number of theirs tells methods apart."""
 
 
 class Measurement(Frozen):

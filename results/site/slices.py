@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..records.measurement import Measurement
+from ..records.measurement import SLICES, Measurement
 from ..records.record import RunRecord
 from ..tables.comparability import write
-
-MEASURES = ("surface", "line")
 
 
 def slices(measurements: Iterable[Measurement], records: Iterable[RunRecord]) -> list[dict[str, Any]]:
@@ -21,7 +19,7 @@ def slices(measurements: Iterable[Measurement], records: Iterable[RunRecord]) ->
             **{name: _short(one.series[name]) for name in ("x", "train", "test")},
         }
         for one in measurements
-        if one.measure in MEASURES and one.run_id in names
+        if one.measure in SLICES and one.run_id in names
     ]
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..records.behaviour import Code
 from ..records.manifest import SuiteManifest, Track, manifest_files, read_manifest
-from ..records.measurement import Measurement, Measurements
+from ..records.measurement import SLICES, Measurement, Measurements
 from ..records.record import RunRecord
 from ..records.retractions import reasons, scan_retractions
 from ..records.store import Damaged, DamagedError, Store
@@ -126,11 +126,11 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
 
 
 def _headlines(measurements: Iterable[Measurement]) -> dict[str, dict[str, float]]:
-    """Return the first value of each measure of final weights: run id -> label -> value; missing ones are left out."""
+    """Return the first value of each measure of final weights: run id -> label -> value; others have none."""
     found: dict[str, dict[str, float]] = {}
     for one in measurements:
         first = next(iter(one.values.values()), None)
-        if one.epoch is None and first is not None:
+        if one.epoch is None and first is not None and one.measure not in SLICES:
             found.setdefault(one.run_id, {})[one.label] = first
     return found
 

@@ -23,6 +23,7 @@ def section(folder: Path, seeds: int = 4) -> Section:
             record = build_record(hyper={"rho": rho}, seed=seed, accuracy=ACCURACIES[rho] + seed / 1000, count=1000)
             store.write(record)
             measurements.write(build_measurement(record, value=gap + seed / 10))
+            measurements.write(build_measurement(record, measure="surface"))  # a picture, not a number
         store.write(build_record(variant="sgd", hyper={}, seed=seed, count=1000))
     measurements.write(build_measurement(record, rho=0.2))
     measurements.write(build_measurement(record, epoch=3, samples=9))
@@ -39,6 +40,7 @@ def test_means_stand_beside_the_errors_of_the_same_runs_and_rankings_are_compare
     assert f"| {2.15:.3g} ± {half:.2g} |" in text
     assert "sgd" not in text
     assert "sam_gap[rho=0.2]" not in text
+    assert "surface" not in text
     assert "| `sam_gap` | +0.33 [+0.33, +0.33] |   +0.33 [+0.33, +0.33] |       3 |" in text
 
 
