@@ -51,10 +51,11 @@ def describe(name: Name, results: Results = RESULTS, plugin: Plugins = None) -> 
         ("differs from the papers", one.departs),
         ("predicted before the runs", " ".join(prediction(one).split())),
         ("rule", one.rule),
+        ("measured", one.measures or "nothing beside test errors"),
         ("suite", one.suite + (f"; at the papers' size: {one.at_scale}" if one.at_scale else "")),
         ("verdict", WORDS[finding.outcome] if finding else NOT_RUN),
     ]
-    rows += [(part.case, interval(part.verdict)) for part in finding.parts] if finding else []
+    rows += [(part.case, interval(part.verdict, one.unit)) for part in finding.parts] if finding else []
     out.print(facts(rows))
     if finding is None:
         say(f"next: sambench study run {one.name}{results_option(results)}")
@@ -93,16 +94,34 @@ def run(
     plugin: Plugins = None,
     data: DataRoot = None,
 ) -> None:
-    """Make the runs that a study lacks, after its prediction was written; then say what they show."""
+    """Make the runs that a study lacks, after its prediction was written; measure them; then say what they show."""
+    from ..benchmarks.measuring.measurements import MeasuringOptions, plan_measurements
+    from ..benchmarks.measuring.registry import read_requests
     from ..slurm.launch import launch_suite
     from .launch import report, show
+    from .measure import measure_here
 
     one = _study(name)
     suite = _suite(one, scale, results, source)
     ended = launch_suite(suite, results, executor, data_root=data, plugins=plugin or (), watch=show)
     report(ended, f"{suite.place}{results_option(results)}", executor.name)
-    if scale == "cpu" and executor.name != "slurm":
-        describe(name, results)
+    if scale == "gpu":
+        return
+    if executor.name == "slurm":
+        if one.measures:
+            say(f"then: sambench measure {suite.place} --what {one.measures}{results_option(results)}")
+        return
+    if one.measures:
+        options = MeasuringOptions(
+            results,
+            device=executor.fit(run_options(results, data, plugin)).device,
+            data_root=data,
+            sources=suite.sources,
+            plugins=(*(plugin or ()), *suite.plugins),
+        )
+        requests = read_requests([one.measures])
+        measure_here(plan_measurements(suite.run_ids, requests, options), requests, options, executor)
+    describe(name, results)
 
 
 @app.command()
