@@ -16,6 +16,7 @@ from .progress import measuring_progress
 
 if TYPE_CHECKING:
     from ..benchmarks.measuring.measurements import MeasuringOptions, MeasuringPlan, RunMeasured
+    from ..benchmarks.measuring.registry import Request
     from ..datasets.source import Source
     from ..slurm.executor import Executor, SlurmExecutor
 
@@ -51,7 +52,7 @@ def measure(
     Every value is a record of its own beside those of the runs, with all settings; docs/measures.md says what each
     means. Here in one process, or in so many --workers; with --on slurm as job arrays.
     """
-    from ..benchmarks.measuring.measurements import MeasuringOptions, measure_runs, plan_measurements
+    from ..benchmarks.measuring.measurements import MeasuringOptions, plan_measurements
     from ..benchmarks.measuring.registry import read_requests
     from ..slurm.executor import LocalExecutor, SlurmExecutor
     from ..slurm.options import RunOptions
@@ -78,12 +79,38 @@ def measure(
     if isinstance(executor, SlurmExecutor):
         _submit(plan, target, options, executor)
         return
+    measure_here(plan, requests, options, executor, single=len(run_ids) == 1)
+    say(f"next: sambench leaderboard{results_option(results)}")
+
+
+def measure_here(
+    plan: "MeasuringPlan",
+    requests: "list[Request]",
+    options: "MeasuringOptions",
+    executor: "Executor",
+    single: bool = False,
+) -> None:
+    """Make the measurements of a plan on this machine, and say what came of them.
+
+    Args:
+        plan: of these requests.
+        requests: what is measured.
+        options: results folder, data, device.
+        executor: that of this machine; it says how many processes there are at a time.
+        single: whether to print every value.
+
+    Raises:
+        SambenchError: something failed, or nothing could be measured at all.
+    """
+    from ..benchmarks.measuring.measurements import measure_runs
+    from ..slurm.executor import LocalExecutor
+
     workers = 1
     if isinstance(executor, LocalExecutor):  # processes share a GPU's memory: several there only where that is asked
         workers = executor.workers or (1 if executor.cards else executor.at_once)
     with measuring_progress(err, len(plan.todo)) as listen:
-        measured = measure_runs(run_ids, requests, options, workers=workers, listen=listen)
-    _report(measured, plan, results, single=len(run_ids) == 1)
+        measured = measure_runs(plan.todo, requests, options, workers=workers, listen=listen)
+    _report(measured, plan, single)
 
 
 def _runs(
@@ -126,7 +153,7 @@ def _print_plan(plan: "MeasuringPlan", runs: int, rebuild: bool) -> None:
         tell(("left out: ", "yellow"), f"{len(plan.skipped) - 5} more runs")
 
 
-def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", results: Path, single: bool) -> None:
+def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", single: bool) -> None:
     """Say what came of it; of a single run, every value.
 
     Raises:
@@ -148,4 +175,3 @@ def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", results: Path,
         raise SambenchError(f"{len(failed)} measurements failed; the same command tries them again")
     if plan.skipped and not made and not plan.done:
         raise SambenchError("nothing could be measured; the lines above say why")
-    say(f"next: sambench leaderboard{results_option(results)}")

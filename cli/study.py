@@ -1,5 +1,6 @@
 """Put claims of the literature to a test: what is predicted before the runs, and what they say."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,10 +52,11 @@ def describe(name: Name, results: Results = RESULTS, plugin: Plugins = None) -> 
         ("differs from the papers", one.departs),
         ("predicted before the runs", " ".join(prediction(one).split())),
         ("rule", one.rule),
+        ("measured", one.measures or "nothing beside test errors"),
         ("suite", one.suite + (f"; at the papers' size: {one.at_scale}" if one.at_scale else "")),
         ("verdict", WORDS[finding.outcome] if finding else NOT_RUN),
     ]
-    rows += [(part.case, interval(part.verdict)) for part in finding.parts] if finding else []
+    rows += [(part.case, interval(part.verdict, one.unit)) for part in finding.parts] if finding else []
     out.print(facts(rows))
     say(f"next: sambench study {'page' if finding else f'run {one.name}'}{results_option(results)}")
 
@@ -93,16 +95,35 @@ def run(
     plugin: Plugins = None,
     data: DataRoot = None,
 ) -> None:
-    """Make the runs that a study lacks, after its prediction was written; then say what they show."""
+    """Make the runs that a study lacks, after its prediction was written; measure them; then say what they show."""
+    from ..benchmarks.measuring.measurements import MeasuringOptions, plan_measurements
+    from ..benchmarks.measuring.registry import read_requests
     from ..slurm.launch import launch_suite
     from .launch import report, show
+    from .measure import measure_here
 
     one = _study(name)
     suite = _suite(one, scale, results, source)
     ended = launch_suite(suite, results, executor, data_root=data, plugins=plugin or (), watch=show)
-    report(ended, suite.place, f"{typed(plugin, source)}{results_option(results)}", executor.name)
-    if scale == "cpu" and executor.name != "slurm":
-        describe(name, results)
+    words = f"{typed(plugin, source)}{results_option(results)}"
+    report(ended, suite.place, words, executor.name)
+    if scale == "gpu":
+        return
+    if executor.name == "slurm":
+        if one.measures:
+            say(f"then: sambench measure {shlex.quote(suite.place)} --what {one.measures}{words}")
+        return
+    if one.measures:
+        options = MeasuringOptions(
+            results,
+            device=executor.fit(run_options(results, data, plugin)).device,
+            data_root=data,
+            sources=suite.sources,
+            plugins=(*(plugin or ()), *suite.plugins),
+        )
+        requests = read_requests([one.measures])
+        measure_here(plan_measurements(suite.run_ids, requests, options), requests, options, executor)
+    describe(name, results)
 
 
 @app.command()

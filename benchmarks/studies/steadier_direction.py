@@ -1,6 +1,6 @@
 """An ascent direction with less noise of the batch is no worse."""
 
-from ...results.statistics.verdicts import Outcome, exceeds
+from ...results.statistics.verdicts import every, exceeds
 from ..studying.evidence import Evidence, within_seed
 from ..studying.registry import Finding, Part, study
 
@@ -29,8 +29,4 @@ def steadier_direction(evidence: Evidence) -> Finding:
         )
         for rule in RULES
     ]
-    found = [part.verdict.outcome for part in parts]
-    outcome: Outcome = (
-        "supported" if set(found) == {"supported"} else "contradicted" if "contradicted" in found else "undecided"
-    )
-    return Finding(outcome, tuple(parts))
+    return Finding(every([part.verdict.outcome for part in parts]), tuple(parts))

@@ -1,6 +1,6 @@
 """Unified SAM between SAM and USAM is at least as good as both for most radii."""
 
-from ...results.statistics.verdicts import Outcome, exceeds, most
+from ...results.statistics.verdicts import Outcome, every, exceeds, most
 from ..studying.evidence import Evidence, within_seed
 from ..studying.registry import Finding, Part, study
 
@@ -36,9 +36,6 @@ def unified_grid(evidence: Evidence) -> Finding:
             )
             for name, lam in (("SAM", 1.0), ("USAM", 0.0))
         ]
-        found = {case.verdict.outcome for case in cases}
-        outcomes.append(
-            "supported" if found == {"supported"} else "contradicted" if "contradicted" in found else "undecided"
-        )
+        outcomes.append(every([case.verdict.outcome for case in cases]))
         parts += cases
     return Finding(most(outcomes), tuple(parts))

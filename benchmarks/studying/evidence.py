@@ -1,4 +1,4 @@
-"""The evidence that a study is judged by: test errors of the runs of its suite, by seed."""
+"""The evidence that a study is judged by: test errors of the runs of its suite and what was measured, by seed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ from ...results.records.store import Store
 from ...results.tables.boards import Board, Boards, Section, gather
 from ...results.tables.rows import Row
 
-Errors = dict[int, float]
-"""Seed -> test error in percent; a run that diverged has that of guessing."""
+BySeed = dict[int, float]
+"""Seed -> value of the run, such as its test error in percent; a run that diverged has that of guessing."""
 
 
 class MissingError(StateError):
-    """A run that the study needs is not there yet."""
+    """A run, or a measurement of one, that the study needs is not there yet."""
 
 
 class Evidence:
@@ -67,13 +67,32 @@ class Evidence:
             )
         return next(iter(found.values()))
 
-    def errors(self, variant: str, track: str = "", **settings: Any) -> Errors:
+    def errors(self, variant: str, track: str = "", **settings: Any) -> BySeed:
         """Return the test errors in percent of the row that :meth:`row` finds, by seed."""
         row = self.row(variant, track, **settings)
         return {seed: 100 * (1 - accuracy) for seed, accuracy in zip(row.seeds, row.accuracies, strict=True)}
 
+    def measured(self, label: str, variant: str, track: str = "", **settings: Any) -> BySeed:
+        """Return the first value of a measure for the row that :meth:`row` finds, by seed; none of diverged runs.
 
-def within_seed(*terms: tuple[float, Errors]) -> NDArray[np.float64]:
+        Args:
+            label: the measure with the settings that are not at their default, as in ``lambda_max[samples=512]``.
+            variant: as for :meth:`row`, like the rest.
+            track: as for :meth:`row`.
+            **settings: as for :meth:`row`.
+
+        Raises:
+            MissingError: a run of the row was not measured; or as :meth:`row`.
+        """
+        row = self.row(variant, track, **settings)
+        values = {run: of[label] for one in self.board.sections for run, of in one.measured.items() if label in of}
+        found = {seed: values[run] for seed, run in zip(row.seeds, row.runs, strict=True) if run in values}
+        if len(found) < row.n - row.diverged:
+            raise MissingError(f"{label} is measured of {len(found)} of {row.n} runs of {row.label} of {self.suite!r}")
+        return found
+
+
+def within_seed(*terms: tuple[float, BySeed]) -> NDArray[np.float64]:
     """Combine errors seed by seed: Σ factor · error, over the seeds that all of them have.
 
     Args:

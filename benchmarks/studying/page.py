@@ -50,7 +50,8 @@ def interval(verdict: Verdict, unit: str = "points") -> str:
         '+1.23 points (95 % interval +0.90 to +1.60, 10 seeds)'
     """
     ends = f"{verdict.low:+.2f} to {verdict.high:+.2f}"
-    return f"{verdict.estimate:+.2f} {unit} (95 % interval {ends}, {verdict.n} seeds)".replace("-", "−")
+    level = f"{100 * verdict.level:.3g} % interval"
+    return f"{verdict.estimate:+.2f} {unit} ({level} {ends}, {verdict.n} seeds)".replace("-", "−")
 
 
 def headline(one: Study, finding: Finding | None) -> str:
@@ -58,7 +59,7 @@ def headline(one: Study, finding: Finding | None) -> str:
     if finding is None:
         return NOT_RUN
     first = finding.parts[0]
-    return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict)}"
+    return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict, one.unit)}"
 
 
 BEGIN, END = "<!-- what follows is written by sambench study page -->", "<!-- until here -->"
@@ -115,21 +116,24 @@ def section(one: Study, finding: Finding | None) -> str:
         f"- **Rule**: {escape(one.rule)}",
         f"- **Verdict**: {f'**{WORDS[finding.outcome]}**' if finding else NOT_RUN}.",
     ]
+    if one.measures:
+        facts.append(f"- **Measured**: `sambench measure {one.suite} --what {one.measures}`.")
     if one.at_scale:
         facts.append(f"- **At the papers' size**: suite `{one.at_scale}`, for who has GPUs.")
     parts = [f"## {one.name}", "\n".join(facts)]
     if finding:
-        parts.append(_cases(finding))
+        parts.append(_cases(finding, one.unit))
     return "\n\n".join(parts)
 
 
-def _cases(finding: Finding) -> str:
-    columns = ["case", "effect, points", "95 % interval", "seeds", "verdict", "seeds that would decide"]
+def _cases(finding: Finding, unit: str) -> str:
+    columns = ["case", f"effect, {unit}", "interval", "level", "seeds", "verdict", "seeds that would decide"]
     rows = [
         [
             part.case,
             f"{part.verdict.estimate:+.2f}".replace("-", "−"),
             f"{part.verdict.low:+.2f} to {part.verdict.high:+.2f}".replace("-", "−"),
+            f"{100 * part.verdict.level:.3g} %",
             str(part.verdict.n),
             part.verdict.outcome,
             "–" if part.verdict.outcome != "undecided" else str(part.verdict.needed or "more than 10,000"),

@@ -45,10 +45,12 @@ class Study:
         setting: what is tested here, one or two sentences.
         departs: how that differs from the setting of the papers.
         suite: the shipped suite whose runs decide; its ``[predictions]`` have a text for this study.
-        margin: the effect that the claim needs, in percentage points of test error; the prediction names it.
+        margin: the effect that the claim needs, in its unit; the prediction names it.
         rule: how the verdict is reached, one sentence.
         function: evidence -> finding.
         at_scale: the shipped suite of the same question at the papers' size; empty if there is none.
+        unit: of effects: ``points`` (percentage points, of test error if nothing else is said), ``percent``, ``tau``.
+        measures: what is measured of the trained networks, as ``sambench measure --what`` takes it; empty for nothing.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Study:
     rule: str
     function: Callable[[Evidence], Finding]
     at_scale: str = ""
+    unit: str = "points"
+    measures: str = ""
 
     @property
     def summary(self) -> str:
@@ -82,6 +86,8 @@ def study(
     margin: float,
     rule: str,
     at_scale: str = "",
+    unit: str = "points",
+    measures: str = "",
 ) -> Callable[[Callable[[Evidence], Finding]], Callable[[Evidence], Finding]]:
     """Register the function below as the judge of a study; arguments as of :class:`Study`.
 
@@ -90,7 +96,8 @@ def study(
     """
 
     def add(function: Callable[[Evidence], Finding]) -> Callable[[Evidence], Finding]:
-        STUDIES.add(name, Study(name, claim, papers, setting, departs, suite, margin, rule, function, at_scale))
+        about = (claim, papers, setting, departs, suite, margin, rule, function, at_scale, unit, measures)
+        STUDIES.add(name, Study(name, *about))
         return function
 
     return add

@@ -32,6 +32,7 @@ class Verdict(NamedTuple):
         high: upper end.
         n: number of values, one a seed.
         needed: number of seeds that would decide, were estimate and spread what they seem; ``None`` if none would.
+        level: confidence level of the interval.
     """
 
     outcome: Outcome
@@ -40,6 +41,7 @@ class Verdict(NamedTuple):
     high: float
     n: int
     needed: int | None
+    level: float = 0.95
 
 
 def exceeds(effects: ArrayLike, margin: float, level: float = 0.95, resolution: float = 0.0) -> Verdict:
@@ -60,7 +62,7 @@ def exceeds(effects: ArrayLike, margin: float, level: float = 0.95, resolution: 
     sample = as_sample(effects, 2)
     mean, low, high = t_interval(sample, level, resolution)
     outcome: Outcome = "supported" if low > margin else "contradicted" if high < margin else "undecided"
-    return Verdict(outcome, mean, low, high, len(sample), _needed(sample, abs(mean - margin), level))
+    return Verdict(outcome, mean, low, high, len(sample), _needed(sample, abs(mean - margin), level), level)
 
 
 def equals(effects: ArrayLike, margin: float, level: float = 0.95, resolution: float = 0.0) -> Verdict:
@@ -76,7 +78,7 @@ def equals(effects: ArrayLike, margin: float, level: float = 0.95, resolution: f
     mean, low, high = t_interval(sample, level, resolution)
     inside, outside = -margin < low and high < margin, low > margin or high < -margin
     outcome: Outcome = "supported" if inside else "contradicted" if outside else "undecided"
-    return Verdict(outcome, mean, low, high, len(sample), _needed(sample, abs(margin - abs(mean)), level))
+    return Verdict(outcome, mean, low, high, len(sample), _needed(sample, abs(margin - abs(mean)), level), level)
 
 
 def most(outcomes: Sequence[Outcome]) -> Outcome:
@@ -91,6 +93,18 @@ def most(outcomes: Sequence[Outcome]) -> Outcome:
     if 2 * outcomes.count("supported") > len(outcomes):
         return "supported"
     return "contradicted" if 2 * outcomes.count("contradicted") >= len(outcomes) > 0 else "undecided"
+
+
+def every(outcomes: Sequence[Outcome]) -> Outcome:
+    """Judge the claim that something holds in all of several cases, each judged at 1 - alpha / number of cases.
+
+    Example:
+        >>> every(["supported", "undecided"]), every(["supported", "contradicted"])
+        ('undecided', 'contradicted')
+    """
+    if "contradicted" in outcomes:
+        return "contradicted"
+    return "supported" if set(outcomes) == {"supported"} else "undecided"
 
 
 def _needed(sample: np.ndarray, distance: float, level: float) -> int | None:

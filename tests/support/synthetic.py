@@ -173,10 +173,11 @@ def build_measurement(
     value: float | None = 1.5,
     measure: str = "sam_gap",
     series: dict[str, list[float | None]] | None = None,
+    label: str = "",
     **settings: Any,
 ) -> Measurement:
-    """Build a measurement of a run: the SAM gap at rho 0.1 if nothing else is said."""
-    settings = {"rho": 0.1, **settings}
+    """Build a measurement of a run: the SAM gap at rho 0.1 if nothing else is said; with a label, of these settings."""
+    settings = settings if label else {"rho": 0.1, **settings}
     return Measurement(
         measurement_id=measurement_id(record.run_id, epoch, measure, 1, settings),
         run_id=record.run_id,
@@ -184,7 +185,7 @@ def build_measurement(
         measure=measure,
         version=1,
         settings=settings,
-        label=measure + ("[rho=0.2]" if settings["rho"] == 0.2 else ""),
+        label=label or measure + ("[rho=0.2]" if settings["rho"] == 0.2 else ""),
         weights=record.weights,
         values={"gap": value},
         series={"all": (1.0, None)} if series is None else series,

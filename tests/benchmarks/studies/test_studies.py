@@ -8,18 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import build_record
+from synthetic import build_measurement, build_record
 
-from sambench.benchmarks.studying.evidence import Evidence
+from sambench.benchmarks.measuring.registry import read_requests
+from sambench.benchmarks.studying.evidence import Evidence, MissingError
 from sambench.benchmarks.studying.page import BEGIN, END, findings, page, prediction, with_summary
 from sambench.benchmarks.studying.registry import STUDIES, Study
 from sambench.benchmarks.suites.preregistration import preregister
 from sambench.benchmarks.suites.suite import Suite, load_suite
 from sambench.errors import ConfigError, StateError
 from sambench.results.records.manifest import read_manifest
+from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
 from sambench.results.tables.boards import gather
 from sambench.results.validation import validate
+
+UNIT = {"points": "{:g} percentage point", "percent": "{:g} percent", "tau": "than {:g}"}
+"""How predictions write a margin."""
 
 Spec = dict[str, Any]
 Effect = Callable[[Spec, int], float]
@@ -39,6 +44,8 @@ EFFECTS: dict[str, Effect] = {
     "averages": _other("swa", 3),
     "cheaper_rules": _worse("esam", "looksam", "ae_sam", "rst", "msam", "saf"),
     "equal_cost": _other("sam", -3),
+    "flatness": lambda spec, truth: 0.0,
+    "flatness_order": lambda spec, truth: -20 * spec["hyper"].get("rho", 0.0),
     "label_noise": lambda spec, truth: -20 * truth * spec["noise"] * (spec["variant"] == "sam"),
     "late_phase": _worse("late_sam"),
     "m_sharpness": lambda spec, truth: -truth * np.log2(128 / spec["hyper"].get("m", 128)),
@@ -47,11 +54,14 @@ EFFECTS: dict[str, Effect] = {
         20.0 * (truth > 0) * (spec["variant"] == "usam" and spec["hyper"]["rho"] > 0.5)
     ),
     "random_directions": _other("rand_sam", 3),
+    "robustness": lambda spec, truth: 0.0,
     "steadier_direction": _worse("fsam", "vasso"),
     "surrogate_gap": _other("gsam", -3),
     "unified_grid": lambda spec, truth: 6.0 * (truth < 0) * (spec["hyper"].get("lam") in (0.5, "1-1/t")),
 }
 """Study -> points of error that a run has more where its claim is true (1) or false (-1)."""
+FLAT = -2.0
+"""Slope over the radius of the logarithm of sharpness, where it falls with SAM and with the error."""
 DECIDED = {1: "supported", -1: "contradicted", 0: "undecided"}
 
 STUDY = pytest.mark.parametrize("one", STUDIES.all(), ids=lambda one: one.name)
@@ -72,6 +82,14 @@ def few_seeds(suite: Suite) -> Suite:
     )
 
 
+def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
+    """Return a share of right images, or a sharpness, that goes with SAM and the error where the claims are true."""
+    rho = spec["hyper"].get("rho", 0.0)
+    if "epsilon" in label:
+        return 0.5 + 0.3 * truth * (rho > 0) + 0.1 * luck * (truth == 0)
+    return float(np.exp(FLAT * truth * (rho + 0.3 * (rho > 0)) + luck * (0.01 if truth else 2)))
+
+
 def made_up(name: str, store: Store, truth: int, spread: float) -> None:
     """Write the manifest and made-up runs of a suite: seeds share their luck, each run has a spread of its own."""
     suite = few_seeds(load_suite(name))
@@ -81,7 +99,16 @@ def made_up(name: str, store: Store, truth: int, spread: float) -> None:
         luck, own = np.random.default_rng(spec.seed), np.random.default_rng([int(spec.run_id[:8], 16), 2])
         error = 30 + luck.normal(0, 2) + sum(EFFECTS[one](values, truth) for one in suite.predictions)
         accuracy = float(np.clip(1 - (error + own.normal(0, spread)) / 100, 0, 1))
-        store.write(build_record(accuracy=accuracy, count=10_000, **values))
+        record = build_record(accuracy=accuracy, count=10_000, **values)
+        store.write(record)
+        fortune = own.normal()
+        for request in read_requests(sorted({one.measures for one in STUDIES.all() if one.suite == name} - {""})):
+            value = _measured(request.label, values, truth, fortune)
+            Measurements(store).write(
+                build_measurement(
+                    record, value=value, measure=request.measure.name, label=request.label, **request.settings
+                )
+            )
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +126,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], E
 
 @STUDY
 def test_the_prediction_stands_in_the_suite_and_names_the_margin(one: Study) -> None:
-    assert f"{abs(one.margin):g} percentage point" in prediction(one).replace("\n", " ")
+    assert UNIT[one.unit].format(abs(one.margin)) in prediction(one).replace("\n", " ")
     assert not one.at_scale or load_suite(one.at_scale)
 
 
@@ -140,6 +167,20 @@ def test_a_page_gets_a_line_a_verdict_and_keeps_the_rest(tmp_path: Path) -> None
     assert with_summary(text, found) == text
     with pytest.raises(ConfigError, match="lacks the lines"):
         with_summary("# A", found)
+
+
+def test_a_study_waits_for_what_it_measures(tmp_path: Path) -> None:
+    one = STUDIES.get("robustness")
+    made_up(one.suite, Store(tmp_path), 1, spread=0.05)
+    label = read_requests([one.measures])[0].label
+    row = Evidence.of(tmp_path, one.suite).row("sgd", noise=0.0)
+    for path in (tmp_path / "measurements" / row.runs[0]).iterdir():
+        path.unlink()
+    evidence = Evidence.of(tmp_path, one.suite)
+    assert len(evidence.measured(label, "sgd", noise=0.4)) == 5
+    with pytest.raises(MissingError, match=r"is measured of 4 of 5 runs of sgd"):
+        one.function(evidence)
+    assert dict(findings(gather(Store(tmp_path))))[one] is None
 
 
 def test_predictions_are_written_first_and_stay_as_they_were(tmp_path: Path) -> None:
