@@ -70,7 +70,15 @@ def test_a_board_has_a_line_a_row(root: Path, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize(
     "words",
-    [("compare", "sam", "sgd"), ("plan", "quickstart"), ("describe", "unified_sam"), ("describe", "digits")],
+    [
+        ("compare", "sam", "sgd"),
+        ("plan", "quickstart"),
+        ("describe", "unified_sam"),
+        ("describe", "digits"),
+        ("measure", "quickstart", "--what", "gradient_norm", "--rebuild", "--plan"),
+        ("leaderboard",),
+        ("study", "describe", "m_sharpness"),
+    ],
     ids=" ".join,
 )
 def test_texts_are_broken_between_words(root: Path, words: tuple[str, ...]) -> None:
