@@ -63,19 +63,21 @@ def read_executor(
     return make_executor(on, device_name=device, workers=workers, **settings)
 
 
-def executor_words(context: typer.Context) -> str:
-    """Return the options of the present command that say where runs are made, to be printed behind another one."""
-    words = []
+def executor_words(context: typer.Context, *more: str) -> str:
+    """Return the options of the present command that say where runs are made, to be printed behind another one.
+
+    Args:
+        context: of the present command.
+        *more: names of further options that are repeated where they were given.
+    """
+    words, repeated = [], {*inspect.signature(read_executor).parameters, *more}
     for option in context.command.params:
         name = option.name or ""
-        given = getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
-        if not given or name not in inspect.signature(read_executor).parameters:
-            continue
-        value = context.params[name]
-        words += [
-            f" {option.opts[0]} {shlex.quote(str(one))}" for one in (value if isinstance(value, list) else [value])
-        ]
-    return "".join(words)
+        if name in repeated and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE":
+            value = context.params[name]
+            values = value if isinstance(value, list) else [value]
+            words += [option.opts[0]] if value is True else [f"{option.opts[0]} {shlex.quote(str(v))}" for v in values]
+    return "".join(f" {word}" for word in words)
 
 
 def _here(name: str, text: str) -> int | tuple[int, ...]:

@@ -1,6 +1,7 @@
 """``sambench measure``: sharpness, robustness and other measures of trained networks."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,9 @@ import typer
 from .. import units
 from ..errors import ConfigError, SambenchError
 from .console import err, facts, out, say, tell
-from .executor_options import read_executor
+from .executor_options import executor_words, read_executor
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option
+from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option, typed
 from .progress import measuring_progress
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ What = Annotated[
 @made_of_options(executor=read_executor)
 def measure(
     executor: "Executor",
+    context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="SUITE|RUN", help="a suite, or the first digits of a run's id")],
     what: What,
     results: Results = RESULTS,
@@ -74,10 +76,14 @@ def measure(
     )
     plan = plan_measurements(run_ids, requests, options)
     _print_plan(plan, len(run_ids), rebuild)
+    words = shlex.quote(target) + executor_words(context, "what", "epoch", "rebuild")
+    words += typed(plugin, source, data) + results_option(results)
     if plan_only:
+        say(f"next: sambench {f'measure {words}' if plan.todo else f'leaderboard{results_option(results)}'}")
         return
     if isinstance(executor, SlurmExecutor):
         _submit(plan, target, options, executor)
+        say(f"next: sambench measure {words} --plan")
         return
     measure_here(plan, requests, options, executor, single=len(run_ids) == 1)
     say(f"next: sambench leaderboard{results_option(results)}")
@@ -133,7 +139,7 @@ def _submit(plan: "MeasuringPlan", target: str, options: "MeasuringOptions", exe
     if not plan.todo:
         return
     launch = submit_measuring(plan, Path(target).stem, options, executor.profile, say)
-    say(f"nothing depends on this terminal any more; logs in {launch.jobs_folder}; the same command with --plan counts")
+    say(f"nothing depends on this terminal any more; logs in {launch.jobs_folder}")
 
 
 def _print_plan(plan: "MeasuringPlan", runs: int, rebuild: bool) -> None:

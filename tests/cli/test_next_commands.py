@@ -28,9 +28,12 @@ FIRST = (
     "plan --variants sgd,sam --dataset digits --model mlp --epochs 1 --seeds 0",
     "launch --variants sgd,sam --dataset digits --model mlp --epochs 1 --seeds 0-1 --device cpu --on debug",
     "launch --variants sgd --dataset digits --model mlp --epochs 1 --device cpu --on debug --results 'a folder'",
+    "launch kept.toml --device cpu --on debug",
     "list models",
     "status mine.toml",
     "cancel mine.toml",
+    "measure mine.toml --what gradient_norm --epoch 1 --rebuild --workers 1 --plan",
+    "measure kept.toml --what gradient_norm --rebuild --workers 1 --plan",
     "compare sgd sam",
     "export table.csv",
     "plot --kind error",
@@ -67,9 +70,23 @@ def run(words):
     return result.output
 
 
+KEPT = """
+title = "A run whose model is kept"
+[keep]
+weights = true
+[spec]
+dataset = "digits"
+model = "mlp"
+epochs = 1
+[[runs]]
+variant = "sgd"
+"""
+
+
 @pytest.fixture
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept.toml").write_text(KEPT)
     monkeypatch.setenv("SAMBENCH_DATA", str(tmp_path / "data"))
 
 
