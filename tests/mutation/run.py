@@ -189,7 +189,11 @@ def main() -> int:
                 raise SystemExit(f"{attempt.room}: its tests end with {code}")
             if code == FOUND_NOTHING:
                 survivors.append(attempt.mutant)
-                print(attempt.mutant, flush=True)
+                print(
+                    f"survivor {len(survivors)}, after {count} of {count + len(running) + len(due)}:",
+                    attempt.mutant,
+                    flush=True,
+                )
     killed = count - len(survivors)
     print(f"{killed} of {count} mutants killed, {len(due)} not tried, {len(known)} listed as of no effect")
     return 0 if killed >= LEAST * count else 1
