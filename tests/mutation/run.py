@@ -1,6 +1,6 @@
 """Are the tests tested? Runs mutants against the tests of their own room, and names those that nothing finds.
 
-    python tests/mutation/run.py [--sample N] [--seed S] [--room NAME] [--minutes M] [--workers W]
+    python tests/mutation/run.py [--sample N] [--seed S] [--room NAME] [--again LOG] [--minutes M] [--workers W]
 
 ``rooms.toml`` says which tests have to find mutants of which files, and ``survivors.toml`` which mutants change nothing
 that matters, and why. Each mutant is written into a copy of the package, where a process forked from this one, which
@@ -156,6 +156,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="number of mutants, drawn at random; all by default")
     parser.add_argument("--seed", type=int, default=0, help="of the sample, and of the order")
     parser.add_argument("--room", action="append", help="of rooms.toml; may be repeated; all by default")
+    parser.add_argument("--again", type=Path, help="only mutants that the output of an earlier call names")
     parser.add_argument("--minutes", type=float, default=60.0, help="when to begin no further mutant")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes at a time")
     asked = parser.parse_args()
@@ -163,8 +164,12 @@ def main() -> int:
     every = all_mutants(rooms)
     known = listed(every)
     due = [(name, one) for name, one in every if key(one) not in known and name in (asked.room or rooms)]
+    if asked.again:
+        named = asked.again.read_text()
+        due = [(name, one) for name, one in due if str(one).partition("\n")[2] + "\n" in named]
     random.Random(asked.seed).shuffle(due)
     due = due[: asked.sample]
+    originals = {one.file: (ROOT / one.file).read_text() for _, one in due}
     for module in HEAVY:
         import_module(module)
     end, count, survivors = time.monotonic() + 60 * asked.minutes, 0, []
@@ -182,7 +187,7 @@ def main() -> int:
                 continue
             attempt, code = ended(running)
             assert attempt.mutant is not None
-            put(attempt.tree, attempt.mutant.file, (ROOT / attempt.mutant.file).read_text())
+            put(attempt.tree, attempt.mutant.file, originals[attempt.mutant.file])
             trees.free.append(attempt.tree)
             count += 1
             if code in (NO_TESTS, BROKEN):
