@@ -163,6 +163,12 @@ class Environment(Frozen):
         default=None, description="with --compile: backend that compiled the passes of training; else absent"
     )
     libraries: dict[Text, Text] = Field(default_factory=dict, description="versions of what results may depend on")
+
+    @property
+    def machine(self) -> tuple[str, str]:
+        """What tells machines apart: host and device, for containers share the name of a host, not its processor."""
+        return self.host, self.device_name
+
     plugin_commits: dict[Text, Text] = Field(
         default_factory=dict,
         description="kind of a plug-in (variant, model, ...) -> commit of the checkout that its file is tracked in, "

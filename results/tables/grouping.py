@@ -29,7 +29,7 @@ class RunSummary(NamedTuple):
         code: the code of the variant that made it.
         implementation: status of the variant, ``reference`` or why it is not proven.
         hardware: name of the device, with the number of devices or CPU threads.
-        host: hash that identifies the machine.
+        machine: host and device that it was made on.
         commit: commit of the code, with a ``+`` if it had uncommitted changes; or the release of the
             package; empty if neither is known.
         compiler: what compiled its passes; empty where nothing did.
@@ -48,7 +48,7 @@ class RunSummary(NamedTuple):
     code: Code
     implementation: str
     hardware: str
-    host: str
+    machine: tuple[str, str]
     commit: str
     compiler: str = ""
 
@@ -122,7 +122,7 @@ def reduce(record: RunRecord) -> RunSummary:
         hardware=f"{environment.devices} x {environment.device_name}{threads}"
         if environment.devices > 1
         else f"{environment.device_name}{threads}",
-        host=environment.host,
+        machine=environment.machine,
         commit=_code(environment),
         compiler=environment.compiler or "",
     )

@@ -39,7 +39,7 @@ def tier(
     """
     if (now := (today or {}).get(row.variant)) and any(now.differs(code) for code in row.codes):
         return STALE
-    pairs = [(runs[run], again[run]) for run in row.runs if run in again and again[run].host != runs[run].host]
+    pairs = [(runs[run], again[run]) for run in row.runs if run in again and again[run].machine != runs[run].machine]
     if len(pairs) < LEAST_AGAIN or any(first.status != second.status for first, second in pairs):
         return "reproduced"
     first, second = zip(*((one.accuracy, other.accuracy) for one, other in pairs), strict=True)

@@ -115,10 +115,10 @@ def check_tiers(found: Contents) -> Iterator[Finding]:
             yield Finding(
                 entry.file, f"run_id = {run[:12]}", "there is no such run to verify", "Add the original record"
             )
-        elif original.record.environment.host == entry.record.environment.host:
+        elif original.record.environment.machine == entry.record.environment.machine:
             yield Finding(
                 entry.file,
-                f"host = {entry.record.environment.host}",
+                f"host = {entry.record.environment.host}, {entry.record.environment.device_name}",
                 "it was made on the machine of the original, so that it verifies nothing",
                 "Run it on another machine",
             )
