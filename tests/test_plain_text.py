@@ -106,7 +106,10 @@ def hostile_board(text: str) -> tuple[Boards, list[RunRecord]]:
 
 
 def hostile_numbers(text: str) -> list[dict[str, Any]]:
-    return [dict.fromkeys((*ABOUT, "source", "printed"), text) | {"setting": {text: text}}]
+    line = "".join(each for each in text if each.isprintable()) or "x"
+    number = dict.fromkeys((*ABOUT, "source", "printed"), text)
+    number |= {"setting": {text: text}, "same": [("sam", {})], "accuracy": 95.0, "dataset": line}
+    return [number | {"network": f"{text}0"}, number | {"network": line}]
 
 
 @EVERY

@@ -1,6 +1,6 @@
 """The registry of step rules: from a name to a class, its metadata and an optimizer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from torch import nn
@@ -66,7 +66,8 @@ def published_results() -> list[dict[str, Any]]:
     Returns:
         By variant, data set and network; with the keys ``variant``, ``dataset``, ``network``, ``setting`` (the
         hyper-parameters that the source names), ``accuracy`` and ``deviation`` (percent; the latter may be None),
-        ``printed`` (both with the digits of the source), ``protocol`` and ``source``.
+        ``printed`` (both with the digits of the source), ``protocol``, ``source`` and ``same`` (variant and setting of
+        everything that is the same method: unified_sam with lam = 1 is SAM).
     """
     rows = [
         {
@@ -79,11 +80,21 @@ def published_results() -> list[dict[str, Any]]:
             "printed": one.accuracy(),
             "protocol": one.protocol,
             "source": one.source,
+            "same": [(info.name, dict(one.hyper)), *_same(info.name, one.hyper)],
         }
         for info in list_variants()
         for one in info.published
     ]
     return sorted(rows, key=lambda row: (row["variant"], row["dataset"], row["network"]))
+
+
+def _same(name: str, setting: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the variants that are this one at its setting with one hyper-parameter more, which an identity fixes."""
+    for info in list_variants():
+        for one in info.identities:
+            more = {key: value for key, value in one.hyper.items() if key not in setting}
+            if one.equals == name and one.other.keys() == setting.keys() < one.hyper.keys() and len(more) == 1:
+                yield info.name, {**setting, **more}
 
 
 def get_info(name: str) -> VariantInfo:

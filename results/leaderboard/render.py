@@ -32,19 +32,19 @@ def render(
     Args:
         boards: the tables of a store, as :func:`~sambench.results.tables.boards.gather` returns them.
         checks: variant -> conformance check -> result, for the column of marks.
-        published: published numbers, for a page of their own, as
-            :func:`~sambench.results.tables.published.by_source` takes them.
+        published: published numbers, for a page of their own, and beside the rows of the same method, network and data;
+            as :func:`~sambench.results.tables.published.by_source` takes them.
         place: where the files will lie.
 
     Returns:
         File -> its text: the first page, a page for each suite, the figure. They depend on the arguments only.
     """
-    place = place or Place()
+    place, published = place or Place(), list(published)
     shown = in_order([board for board in boards.boards if board.sections])
     wanted = [file_name(board.manifest.name) if board.manifest else NO_SUITE for board in shown]
     stems = names(wanted, (ACROSS, PUBLISHED))
     pages = {id(board): place.folder / f"{stem}.md" for board, stem in zip(shown, stems, strict=True)}
-    found = {pages[id(board)]: suite_page(board, checks or {}, pages[id(board)], place) for board in shown}
+    found = {(page := pages[id(board)]): suite_page(board, checks or {}, page, place, published) for board in shown}
     beside, compared = list[str](), [section for section in boards.sections if not section.reference]
     if across := across_workloads(compared):
         path = place.folder / f"{ACROSS}.md"

@@ -1,7 +1,8 @@
 """The page of a suite: what it asks, its tables with everything that was measured, what is excluded and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...markdown import code, count, details, escape, lines, table
 from ..records.conformance import Checks
@@ -11,6 +12,7 @@ from .cells import LEFT, cells
 from .footnotes import exclusions, notes, origin, track_text
 from .measured import measured
 from .place import Place, link_from
+from .versus_published import versus_published
 
 RESULTS = ("Group", "Variant", "Error, %", "vs sgd", "vs sam")
 COST = ("Variant", "Grad. evals", "ms / eval", "Memory, MiB", "Diverged")
@@ -44,7 +46,9 @@ def result_table(section: Section, page: Path, place: Place) -> list[str]:
     return [each, _table(section, {}, RESULTS, page, place)]
 
 
-def suite_page(board: Board, checks: Checks, page: Path, place: Place) -> str:
+def suite_page(
+    board: Board, checks: Checks, page: Path, place: Place, published: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """Write the page of a suite.
 
     Args:
@@ -52,6 +56,7 @@ def suite_page(board: Board, checks: Checks, page: Path, place: Place) -> str:
         checks: variant -> conformance check -> result.
         page: the file that the text goes to.
         place: where the other files lie.
+        published: numbers of others, as :func:`.versus_published.versus_published` takes them.
     """
     parts = [f"# {escape(title_of(board))}", link_from(page, BACK, place.front)]
     if board.manifest and board.manifest.description:
@@ -59,7 +64,7 @@ def suite_page(board: Board, checks: Checks, page: Path, place: Place) -> str:
     parts.append(origin(board))
     for section in board.sections:
         if section.workload.rows:
-            parts += _section(section, checks, page, place)
+            parts += [*_section(section, checks, page, place), *versus_published(section, published)]
     if left_out := exclusions(board):
         parts += ["## Excluded, and why", bullets(left_out)]
     return "\n\n".join(parts) + "\n"

@@ -9,6 +9,7 @@ from synthetic import SPEC, build_record
 from sambench.benchmarks.conformance import variant_pages as cards
 from sambench.benchmarks.models import MODELS
 from sambench.results.leaderboard import render as leaderboard
+from sambench.results.records.record import RunRecord
 from sambench.results.tables.boards import assemble
 from sambench.results.tables.comparability import write
 from sambench.results.tables.published import VALUE, by_source, on_workloads
@@ -74,6 +75,25 @@ def test_one_thing_has_one_number() -> None:
     keys = ("variant", "dataset", "network", "protocol", "source")
     told = Counter((*row["setting"].items(), *(row[key] for key in keys)) for row in published_results())
     assert [key for key, count in told.items() if count > 1] == []
+
+
+def test_numbers_stand_beside_the_runs_of_the_same_method_cell_by_cell() -> None:
+    def runs(variant: str, accuracy: float, **hyper: float | str) -> list[RunRecord]:
+        about = {"variant": variant, "hyper": hyper, "dataset": "cifar10", "model": "wrn28_10"}
+        return [build_record(accuracy=accuracy + seed / 100, seed=seed, **about) for seed in range(3)]
+
+    records = [*runs("sgd", 0.90), *runs("unified_sam", 0.92, rho=0.1, lam=0.0, lam_clock="step")]
+    pages = leaderboard.render(assemble(records), published=published_results())
+    text = pages[Path("boards", "no-suite.md")].partition("**Versus published**")[2]
+    source = text.partition("Oikonomou and Loizou 2025, Table 2")[2].partition("\n\n")[2].partition("\n\n")[0]
+    rows = {cells[0]: cells[1:] for line in source.splitlines() if (cells := line.strip("| ").split(" | "))}
+    rows = {name.strip(): [cell.strip() for cell in cells] for name, cells in rows.items()}
+    assert rows["sgd"] == ["95.35 ± 0.06", "91.00 ± 2.48 (n = 3)", "−4.35", "–", "–"]
+    (usam,) = [name for name in rows if name.startswith("usam (rho=0.1), here unified_sam")]  # lam = 0 is USAM
+    assert rows[usam] == ["95.70 ± 0.01", "93.00 ± 2.48 (n = 3)", "−2.70", "+0.35", "+2.00"]
+    assert rows["unified_sam (rho=0.3 lam=1-1/t)"] == ["95.99 ± 0.06", "–", "–", "+0.64", "–"]
+    assert len([name for name in rows if "sam" in name]) == 20
+    assert "Versus published" not in "".join(leaderboard.render(assemble(records)).values())
 
 
 def test_numbers_stand_under_their_source_the_longest_table_first() -> None:
