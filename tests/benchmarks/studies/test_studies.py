@@ -49,6 +49,7 @@ EFFECTS: dict[str, Effect] = {
     "label_noise": lambda spec, truth: -20 * truth * spec["noise"] * (spec["variant"] == "sam"),
     "late_phase": _worse("late_sam"),
     "m_sharpness": lambda spec, truth: -truth * np.log2(128 / spec["hyper"].get("m", 128)),
+    "memorization": lambda spec, truth: 0.0,
     "norm_layers_only": _worse("sam_on"),
     "normalization": lambda spec, truth: (
         20.0 * (truth > 0) * (spec["variant"] == "usam" and spec["hyper"]["rho"] > 0.5)
@@ -83,8 +84,11 @@ def few_seeds(suite: Suite) -> Suite:
 
 
 def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
-    """Return a share of right images, or a sharpness, that goes with SAM and the error where the claims are true."""
+    """Return a value that goes with SAM, and with the error, as the claims say where they are true: epochs, a share of
+    right images or a sharpness."""
     rho = spec["hyper"].get("rho", 0.0)
+    if label == "epochs_to_fit":
+        return 40 + 20 * truth * (rho > 0) + (1 if truth else 15) * luck
     if "epsilon" in label:
         return 0.5 + 0.3 * truth * (rho > 0) + 0.1 * luck * (truth == 0)
     return float(np.exp(FLAT * truth * (rho + 0.3 * (rho > 0)) + luck * (0.01 if truth else 2)))
