@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from synthetic import build_measurement, build_record
+from typer.testing import CliRunner
 
+from sambench import cli
 from sambench.benchmarks.measuring.registry import read_requests
 from sambench.benchmarks.studying.evidence import Evidence, MissingError
+from sambench.benchmarks.studying.not_asked import not_asked
 from sambench.benchmarks.studying.page import BEGIN, END, findings, page, prediction, with_summary
 from sambench.benchmarks.studying.registry import STUDIES, Study
 from sambench.benchmarks.suites.preregistration import preregister
@@ -157,6 +160,16 @@ def test_the_page_has_every_study_and_its_numbers(tmp_path: Path) -> None:
     assert f"{finding.parts[0].verdict.low:+.2f}".replace("-", "−") in text
     assert "**supported here**" in text
     assert page(findings(gather(Store(tmp_path)))) == text
+
+
+def test_what_is_not_asked_says_why_and_what_it_takes() -> None:
+    assert not {one.name for one in not_asked()} & set(STUDIES.names())
+    text = page([]).partition("## Not asked here")[2]
+    for one in not_asked():
+        assert all((one.claim, *one.papers, one.why, one.takes))
+        assert one.why in text.replace("\\", "")
+    ended = CliRunner().invoke(cli.app, ["study", "describe", not_asked()[0].name])
+    assert (ended.exit_code, "not asked here" in ended.output) == (0, True)
 
 
 def test_a_page_gets_a_line_a_verdict_and_keeps_the_rest(tmp_path: Path) -> None:
