@@ -51,6 +51,8 @@ def _contradictions(spec: RunSpec) -> Iterator[tuple[str, str]]:
         yield "warmup_epochs", f"the run has {spec.epochs} epochs"
     if spec.accumulate > spec.batch_size:
         yield "accumulate", f"a batch of {spec.batch_size} has no more micro-batches than samples"
+    if spec.noise and spec.labels == "random":
+        yield "noise", "labels='random' draws every label anew; leave out one of them"
     if list(spec.milestones) != sorted(set(spec.milestones)):
         yield "milestones", "they must ascend"
 

@@ -25,6 +25,8 @@ ADDED: dict[str, Any] = {
     "batch_growth": 4.0,
     "power": 1.0,
     "rho_schedule": "constant",
+    "labels": "given",
+    "pixels": "given",
 }
 """Fields that came after the first published records: name -> the value under which a run is what it was before them.
 
@@ -70,6 +72,11 @@ class RunSpec(SpecFields):
     def m(self) -> int | None:
         """Samples that share a perturbation where every device has one of its own; see :mod:`.m_sharpness`."""
         return split_hyper(self).m
+
+    @property
+    def measures_fit(self) -> bool:
+        """Whether it is measured how many training labels are predicted: where labels or pixels are not the data's."""
+        return self.noise > 0 or self.labels != "given" or self.pixels != "given"
 
     def optimizer_arguments(self) -> dict[str, Any]:
         """What :func:`sambench.variants.create` is given beside name, model and base.

@@ -11,6 +11,7 @@ from ..errors import ConfigError, DataError, unknown
 from ..seeding import generator
 from .dataset import Dataset
 from .label_noise import corrupt
+from .randomization import draw_labels, order_pixels
 
 SPLITS = ("full", "holdout", "search")
 PINNED_COUNT = 50_000
@@ -149,7 +150,7 @@ class Parts:
 
     Attributes:
         train_images: uint8 (n, C, H, W), in the order of ``train_ids``.
-        train_labels: int64 (n,), after label noise.
+        train_labels: int64 (n,), after label noise, or as they were drawn.
         train_ids: positions of the examples in ``Dataset.train_images``, int64 (n,), ascending.
         validation: images and clean labels held out from the training examples, or ``None``.
         test: images and labels of the test set; ``None`` in a search, which must not use them.
@@ -192,12 +193,15 @@ def prepare(
     subset: int | None = None,
     noise: float = 0.0,
     noise_kind: str = "symmetric",
+    labels: str = "given",
+    pixels: str = "given",
     imbalance: float = 1.0,
     seed: int,
 ) -> Parts:
     """Split a data set, then subsample and corrupt its training part; validation and test stay clean and complete.
 
-    The order is: split, ``subset``, ``imbalance``, ``noise``. Splits do not depend on the seed.
+    The order is: split, ``subset``, ``imbalance``, ``labels``, ``noise``; ``pixels``, which all parts share. Splits do
+    not depend on the seed.
 
     Args:
         dataset: a data set, as :func:`~sambench.datasets.load` returns it.
@@ -207,8 +211,11 @@ def prepare(
         subset: number of training examples, classes as balanced as they allow; ``None`` keeps all.
         noise: share of the training labels made wrong (see :func:`~sambench.datasets.label_noise.corrupt`).
         noise_kind: how wrong labels are chosen, ``"symmetric"`` or ``"asymmetric"``.
+        labels: ``"random"`` draws the training labels anew (see :func:`~sambench.datasets.randomization.draw_labels`).
+        pixels: another order of pixels, ``"shuffled"`` or ``"random"``, in images of all parts (see
+            :func:`~sambench.datasets.randomization.order_pixels`).
         imbalance: size of the most frequent class over that of the least frequent one in the training part, >= 1.
-        seed: the seed of the run; subset, imbalance and noise have streams of their own.
+        seed: the seed of the run; subset, imbalance, noise, labels and pixels have streams of their own.
 
     Raises:
         ConfigError: for an unknown split or kind, or a value out of range.
@@ -219,16 +226,17 @@ def prepare(
         >>> len(parts.train_ids), len(parts.validation[1]), parts.test
         (1295, 143, None)
     """
-    images, labels = dataset.train_images, dataset.train_labels
-    test = (dataset.test_images, dataset.test_labels)
-    ids, validation = train_ids(labels, len(dataset.classes), split, subset, imbalance, seed), None
+    images, truth = dataset.train_images, dataset.train_labels
+    ids, validation = train_ids(truth, len(dataset.classes), split, subset, imbalance, seed), None
     if split != "full":
-        held_out = validation_indices(len(labels))
-        validation = (images[held_out], labels[held_out])
+        held_out = validation_indices(len(truth))
+        validation = (order_pixels(images[held_out], pixels, 1, seed), truth[held_out])
+    drawn = draw_labels(truth[ids], labels, len(dataset.classes), seed)
+    test = None if split == "search" else (order_pixels(dataset.test_images, pixels, 2, seed), dataset.test_labels)
     return Parts(
-        train_images=images if len(ids) == len(images) else images[ids],
-        train_labels=corrupt(labels[ids], noise, noise_kind, dataset.classes, seed),
+        train_images=order_pixels(images if len(ids) == len(images) else images[ids], pixels, 0, seed),
+        train_labels=corrupt(drawn, noise, noise_kind, dataset.classes, seed),
         train_ids=ids,
         validation=validation,
-        test=None if split == "search" else test,
+        test=test,
     )

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ...datasets import Augmentation, Dataset, Parts, normalize, prepare, take
+from ...datasets import Augmentation, Dataset, Parts, normalize, take
 from ...errors import StateError
 from ...hyper import Hyper
 from ...results.records.record import RunRecord
@@ -18,6 +18,7 @@ from ..spec import RunSpec
 from ..training.evaluation import predict
 from ..training.keeping import KeptModel
 from ..training.kept_network import NormalizedNetwork
+from ..training.parts import parts_of
 from ..training.state import state_digest
 from .objective import Objective
 
@@ -74,16 +75,7 @@ class Subject:
     @cached_property
     def parts(self) -> Parts:
         """What the run was trained, selected and measured on."""
-        spec = self.spec
-        return prepare(
-            self.dataset,
-            split=spec.split,
-            subset=spec.subset,
-            noise=spec.noise,
-            noise_kind=spec.noise_kind,
-            imbalance=spec.imbalance,
-            seed=spec.seed,
-        )
+        return parts_of(self.spec, self.dataset)
 
     @property
     def initial(self) -> nn.Module:

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...datasets import Augmentation, Dataset, Parts, prepare, take
+from ...datasets import Augmentation, Dataset, take
 from ...datasets.samplers import SAMPLERS, Draw
 from ...errors import StateError
 from ...results.records.fields import Amount, Frozen, Number, Whole
@@ -31,6 +31,7 @@ from .evaluation import Measured, measure, predict
 from .loader import TrainLoader
 from .lr_schedule import learning_rate, rho_factor
 from .meters import Clock, PeakMemory
+from .parts import parts_of
 from .step_graph import step_graph
 from .weight_averaging import describe_average, evaluated
 
@@ -104,15 +105,7 @@ class TrainState:
         dataset = Augmentation.parse(spec.augment).prepare(dataset)
         self.spec, self.dataset, self.device, self.process_group = spec, dataset, device, process_group
         self.memory = PeakMemory(device)
-        self.parts: Parts = prepare(
-            dataset,
-            split=spec.split,
-            subset=spec.subset,
-            noise=spec.noise,
-            noise_kind=spec.noise_kind,
-            imbalance=spec.imbalance,
-            seed=spec.seed,
-        )
+        self.parts = parts_of(spec, dataset)
         self.loader = TrainLoader(spec, dataset, self.parts, device)
         self.labels = self.loader.labels
         self.corrupted = (self.parts.train_labels != dataset.train_labels[self.parts.train_ids]).to(device)
@@ -244,7 +237,7 @@ class TrainState:
         images, labels = getattr(self.parts, part)
         return measure(self.predict(images), labels)
 
-    def fit_to_noise(self) -> dict[str, float | None]:
+    def fit_to_labels(self) -> dict[str, float | None]:
         """Return how many of the given labels the model predicts, apart for true and for wrong ones."""
         right = self.predict(self.loader.images).argmax(1) == self.labels
         return {
@@ -254,7 +247,7 @@ class TrainState:
 
     @property
     def train_error(self) -> float | None:
-        """The share of training samples whose given label the last measured epoch does not predict; noisy runs only."""
+        """The share of training samples whose given label the last measured epoch does not predict, where measured."""
         last = self.curve[-1]
         parts = (~self.corrupted, last.train_accuracy_clean), (self.corrupted, last.train_accuracy_corrupted)
         right = [round(int(chosen.sum()) * share) for chosen, share in parts if share is not None]
@@ -320,10 +313,10 @@ class TrainState:
         loss = self.total_loss() / max(1, self.step - self.timeline.start(self.epoch))
         due = done % self.spec.eval_every == 0 or done == self.spec.epochs
         held_out, fit = None, dict[str, float | None]()
-        if due and (self.parts.validation is not None or self.spec.noise):
+        if due and (self.parts.validation is not None or self.spec.measures_fit):
             with self.evaluated():
                 held_out = None if self.parts.validation is None else self.evaluate("validation")
-                fit = self.fit_to_noise() if self.spec.noise else {}
+                fit = self.fit_to_labels() if self.spec.measures_fit else {}
         self.curve.append(
             CurvePoint(
                 epoch=done,

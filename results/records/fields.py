@@ -100,6 +100,12 @@ class SpecFields(BaseModel):
     subset: _Count | None = Field(None, description="train on this many samples, balanced over classes")
     noise: Share = Field(0.0, description="share of training labels to corrupt")
     noise_kind: Literal["symmetric", "asymmetric"] = Field("symmetric", description="how labels are corrupted")
+    labels: Literal["given", "random"] = Field(
+        "given", description="random: training labels drawn anew from all classes"
+    )
+    pixels: Literal["given", "shuffled", "random"] = Field(
+        "given", description="shuffled: one other order of the pixels of all images; random: one for every image"
+    )
     imbalance: float = Field(
         1.0, ge=1, le=1e9, description="ratio of the largest to the smallest class, exponential tail"
     )

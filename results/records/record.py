@@ -70,10 +70,14 @@ class CurvePoint(Frozen):
     validation_loss: Number | None = None
     validation_accuracy: Share | None = None
     train_accuracy_clean: Share | None = Field(
-        None, description="with label noise: share of training samples with their true label that are predicted as it"
+        None,
+        description="with label noise, random labels or moved pixels: share of training samples with their true label "
+        "that are predicted as it",
     )
     train_accuracy_corrupted: Share | None = Field(
-        None, description="with label noise: share of training samples with a wrong label that are predicted as it"
+        None,
+        description="with label noise or random labels: share of training samples with a wrong label that are "
+        "predicted as it",
     )
     sam_gap: Number | None = Field(
         None, description="mean rise of the loss from the first to the last pass of a step, over steps that have both"
@@ -194,7 +198,9 @@ class RunRecord(Frozen):
     metrics: Metrics | None
     best_validation_accuracy: Share | None = None
     train_error: Share | None = Field(
-        None, description="with label noise: share of training samples whose given label is not predicted at the end"
+        None,
+        description="with label noise, random labels or moved pixels: share of training samples whose given label is "
+        "not predicted at the end",
     )
     evaluated: Evaluated | None = Field(None, description="what was measured, unless the last weights were")
     plugin_sources: dict[Text, Text] = Field(

@@ -42,7 +42,7 @@ def test_the_id_is_the_hash_of_everything():
         "schedule": "constant", "schedule_unit": "epoch", "warmup_epochs": 1.0, "milestones": [0.9], "gamma": 0.5,
         "clip": 1.0, "bn_update": "all", "precision": "fp16", "channels_last": False, "seed": 4, "eval_every": 2,
         "hook": "saf", "average": "ema", "batch_schedule": "doubling", "batch_growth": 2.0, "power": 2.0,
-        "rho_schedule": "cosine",
+        "rho_schedule": "cosine", "labels": "random", "pixels": "shuffled",
     }  # fmt: skip
     assert set(changes) == set(RunSpec.model_fields) - {"hyper"}
     needed = {"rho_schedule": {"variant": "stable_sam"}}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sambench.datasets import SPLITS, load, prepare
+from sambench.datasets import SPLITS, Parts, load, prepare
 from sambench.errors import ConfigError
 
 from .builders import make_dataset
@@ -98,3 +98,43 @@ def test_unknown_splits_are_refused() -> None:
 def test_values_out_of_range_are_refused(values: dict) -> None:
     with pytest.raises(ConfigError):
         prepare(make_dataset(), split="full", seed=0, **values)
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "random"])
+def test_pixels_move_within_every_image_of_all_parts(kind: str) -> None:
+    dataset = make_dataset()
+    plain, moved, again = (prepare(dataset, split="holdout", pixels=one, seed=3) for one in ("given", kind, kind))
+    orders = set()
+    for part in ("train", "validation", "test"):
+        before, after, same = (_images(one, part) for one in (plain, moved, again))
+        assert torch.equal(after, same)
+        assert not torch.equal(before, after)
+        for old, new in zip(before.flatten(2)[:20], after.flatten(2)[:20], strict=True):
+            assert sorted(old.T.tolist()) == sorted(new.T.tolist())  # the channels of a pixel stay together
+            orders.add(tuple((old[:, None, :] == new[:, :, None]).all(0).int().argmax(1).tolist()))
+    assert (len(orders) == 1) == (kind == "shuffled")
+    assert torch.equal(moved.train_labels, plain.train_labels)
+
+
+def _images(parts: Parts, part: str) -> torch.Tensor:
+    found = (parts.train_images, ()) if part == "train" else getattr(parts, part)
+    return found[0]
+
+
+def test_random_labels_are_uniform_and_the_held_out_ones_stay() -> None:
+    dataset = make_dataset()
+    plain, drawn = (prepare(dataset, split="holdout", labels=one, seed=3) for one in ("given", "random"))
+    counts = drawn.train_labels.bincount(minlength=4).double()
+    expected = len(drawn.train_labels) / 4
+    assert float((counts - expected).square().sum() / expected) < 16.3  # chi-squared, 3 degrees of freedom, p = .001
+    assert float((drawn.train_labels == plain.train_labels).double().mean()) == pytest.approx(0.25, abs=0.12)
+    assert drawn.validation is not None
+    assert plain.validation is not None
+    assert torch.equal(drawn.validation[1], plain.validation[1])
+    assert torch.equal(drawn.train_images, plain.train_images)
+
+
+@pytest.mark.parametrize("option", [{"labels": "wrong"}, {"pixels": "wrong"}])
+def test_unknown_kinds_are_refused(option: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="wrong"):
+        prepare(make_dataset(), split="full", seed=0, **option)

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from synthetic import build_measurement, build_record
+from typer.testing import CliRunner
 
+from sambench import cli
 from sambench.benchmarks.measuring.registry import read_requests
 from sambench.benchmarks.studying.evidence import Evidence, MissingError
+from sambench.benchmarks.studying.not_asked import not_asked
 from sambench.benchmarks.studying.page import BEGIN, END, findings, page, prediction, with_summary
 from sambench.benchmarks.studying.registry import STUDIES, Study
 from sambench.benchmarks.suites.preregistration import preregister
@@ -49,6 +52,7 @@ EFFECTS: dict[str, Effect] = {
     "label_noise": lambda spec, truth: -20 * truth * spec["noise"] * (spec["variant"] == "sam"),
     "late_phase": _worse("late_sam"),
     "m_sharpness": lambda spec, truth: -truth * np.log2(128 / spec["hyper"].get("m", 128)),
+    "memorization": lambda spec, truth: 0.0,
     "norm_layers_only": _worse("sam_on"),
     "normalization": lambda spec, truth: (
         20.0 * (truth > 0) * (spec["variant"] == "usam" and spec["hyper"]["rho"] > 0.5)
@@ -83,8 +87,11 @@ def few_seeds(suite: Suite) -> Suite:
 
 
 def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
-    """Return a share of right images, or a sharpness, that goes with SAM and the error where the claims are true."""
+    """Return a value that goes with SAM, and with the error, as the claims say where they are true: epochs, a share of
+    right images or a sharpness."""
     rho = spec["hyper"].get("rho", 0.0)
+    if label == "epochs_to_fit":
+        return 40 + 20 * truth * (rho > 0) + (1 if truth else 15) * luck
     if "epsilon" in label:
         return 0.5 + 0.3 * truth * (rho > 0) + 0.1 * luck * (truth == 0)
     return float(np.exp(FLAT * truth * (rho + 0.3 * (rho > 0)) + luck * (0.01 if truth else 2)))
@@ -153,6 +160,16 @@ def test_the_page_has_every_study_and_its_numbers(tmp_path: Path) -> None:
     assert f"{finding.parts[0].verdict.low:+.2f}".replace("-", "−") in text
     assert "**supported here**" in text
     assert page(findings(gather(Store(tmp_path)))) == text
+
+
+def test_what_is_not_asked_says_why_and_what_it_takes() -> None:
+    assert not {one.name for one in not_asked()} & set(STUDIES.names())
+    text = page([]).partition("## Not asked here")[2]
+    for one in not_asked():
+        assert all((one.claim, *one.papers, one.why, one.takes))
+        assert one.why in text.replace("\\", "")
+    ended = CliRunner().invoke(cli.app, ["study", "describe", not_asked()[0].name])
+    assert (ended.exit_code, "not asked here" in ended.output) == (0, True)
 
 
 def test_a_page_gets_a_line_a_verdict_and_keeps_the_rest(tmp_path: Path) -> None:

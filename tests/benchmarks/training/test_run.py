@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from sambench.benchmarks.conformance.checks.memory_and_syncs import Ledger, Reads
+from sambench.benchmarks.measures.epochs_to_fit import epochs_to_fit
+from sambench.benchmarks.measuring.registry import NotApplicable
 from sambench.benchmarks.training import environment
 from sambench.benchmarks.training import run as module
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.run import run_spec
 from sambench.datasets import load, prepare
-from sambench.errors import Interrupted, StateError
+from sambench.errors import ConfigError, Interrupted, StateError
 from sambench.results.records.epochs import EpochLine, read_epochs
 from sambench.results.records.record import unpack_bits
 from sambench.results.records.store import Store
@@ -95,6 +97,23 @@ def test_a_noisy_run_says_what_it_fits_and_another_does_not(tiny_spec, tmp_path)
     clean = run_spec(tiny_spec(), Store(tmp_path))
     assert clean.train_error is None
     assert all(point.train_accuracy_clean is None for point in clean.curve)
+
+
+def test_a_run_on_random_labels_and_moved_pixels_says_what_it_fits(tiny_spec, tmp_path):
+    spec = tiny_spec(labels="random", pixels="shuffled", eval_every=1)
+    record = run_spec(spec, Store(tmp_path))
+    assert None not in (record.train_error, record.curve[0].train_accuracy_corrupted)
+    measured = epochs_to_fit(record, accuracy=0.0)
+    assert (measured["epochs"], measured["fitted"]) == (1, 1)
+    never = epochs_to_fit(record, accuracy=1.0)
+    assert (never["epochs"], never["fitted"]) == (spec.epochs, 0)
+    moved = run_spec(tiny_spec(pixels="random"), Store(tmp_path))
+    assert moved.train_error is not None
+    assert moved.curve[-1].train_accuracy_corrupted is None
+    with pytest.raises(NotApplicable, match="did not measure"):
+        epochs_to_fit(run_spec(tiny_spec(), Store(tmp_path)), accuracy=0.9)
+    with pytest.raises(ConfigError, match="labels='random' draws every label anew"):
+        tiny_spec(labels="random", noise=0.1)
 
 
 PASSES = ("sam_gap", "gradient_norm", "perturbed_gradient_norm")
