@@ -36,7 +36,7 @@ def test_performance_profile_by_hand() -> None:
 
 
 def test_performance_profile_refuses_invalid_costs() -> None:
-    for costs in ([[0.0, 1.0]], [[np.nan, 1.0]], [1.0, 2.0]):
+    for costs in ([[0.0, 1.0]], [[np.nan, 1.0]], [1.0, 2.0], [[]]):
         with pytest.raises(ConfigError, match="array of positive numbers"):
             performance_profile(costs, [1])
 
@@ -51,8 +51,15 @@ def test_score_profile_counts_runs_with_equal_weight_of_workloads() -> None:
         for method in errors
     ]
     assert score_profile(errors, taus) == pytest.approx(np.array(expected))
-    with pytest.raises(ConfigError, match="on the same workloads"):
-        score_profile([[[1.0]], [[1.0], [2.0]]], taus)
+    for unequal in ([[[1.0]], [[1.0], [2.0]]], [[], []], []):
+        with pytest.raises(ConfigError, match="on the same workloads"):
+            score_profile(unequal, taus)
+
+
+def test_one_method_on_one_workload_is_the_best_there() -> None:
+    assert performance_profile([[0.5]], [1]).tolist() == [[1.0]]
+    assert score_profile([[[2.0]]], [1, 2]).tolist() == [[1.0, 1.0]]
+    assert score_profile([[[0.0, 1.0]], [[0.0, 0.0]]], [1, 9]).tolist() == [[0.5, 0.5], [1.0, 1.0]]
 
 
 def test_the_bootstrap_keeps_to_its_strata_and_its_generator() -> None:
@@ -66,6 +73,29 @@ def test_the_bootstrap_keeps_to_its_strata_and_its_generator() -> None:
     first = stratified_bootstrap(strata, statistic, np.random.default_rng(0), resamples=200)
     assert first == stratified_bootstrap(strata, statistic, np.random.default_rng(0), resamples=200)
     assert first == pytest.approx((11 / 3, 2.0, 16 / 3))
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_the_bootstrap_of_ones_and_zeros_is_binomial(level: float) -> None:
+    strata = [np.arange(40.0) < 12, np.full(3, 2.0)]
+    found = stratified_bootstrap(
+        strata, lambda samples: samples[0].mean(), np.random.default_rng(0), resamples=4000, level=level
+    )
+    binomial = stats.binom.ppf([0.5 - level / 2, 0.5 + level / 2], 40, 0.3) / 40
+    assert found == pytest.approx((0.3, *binomial), abs=1.01 / 40)
+
+
+def test_the_bootstrap_takes_2000_samples_for_95_percent() -> None:
+    drawn: list[float] = []
+
+    def statistic(samples: list[np.ndarray]) -> float:
+        drawn.append(float(samples[0].mean()))
+        return drawn[-1]
+
+    found = stratified_bootstrap([np.arange(20.0)], statistic, np.random.default_rng(0))
+    assert len(drawn) == 2000 + 1  # and the estimate
+    assert found == (9.5, *np.quantile(drawn[:-1], [0.025, 0.975]))
+    assert stratified_bootstrap([[7.0]], statistic, np.random.default_rng(0)) == (7, 7, 7)
 
 
 def test_the_bootstrap_covers_with_many_seeds() -> None:
@@ -99,6 +129,7 @@ def test_signed_rank_p_with_ties_is_the_enumeration_of_all_signs() -> None:
     tail = min((sums <= observed).mean(), (sums >= observed).mean())
     assert signed_rank_p(differences) == pytest.approx(min(1, 2 * tail))
     assert signed_rank_p([0.0, 0.0]) == 1
+    assert signed_rank_p([3.0]) == 1
 
 
 def test_critical_difference() -> None:
@@ -120,8 +151,21 @@ def test_critical_difference_finds_no_difference_between_equal_methods() -> None
     assert np.mean(split) <= 0.06
 
 
+def test_six_workloads_on_which_one_method_wins_are_significant_at_5_percent() -> None:
+    """The smallest p-value that they can have is 2 / 2^6."""
+    scores = np.array([[0.5, 0.1]] * 6) + np.arange(6)[:, None] * [0, 0.01]
+    found = critical_difference(scores)
+    assert found.ranks.tolist() == [1, 2]
+    assert found.p.tolist() == [[1, 0.03125], [0.03125, 1]]
+    assert found.letters == ["a", "b"]
+    assert critical_difference(scores, alpha=0.03125).letters == ["a", "a"]
+
+
 def test_critical_difference_refuses_few_workloads() -> None:
     with pytest.raises(ConfigError, match=r"at least 6 workloads, got 5: .* p-value is 0.0625"):
         critical_difference(np.random.default_rng(0).normal(size=(5, 3)))
     with pytest.raises(ConfigError, match="methods >= 2"):
         critical_difference(np.zeros((6, 1)))
+    for scores in (np.zeros(6), np.full((6, 2), np.nan)):
+        with pytest.raises(ConfigError, match="must be a finite"):
+            critical_difference(scores)

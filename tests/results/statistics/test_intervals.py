@@ -15,6 +15,7 @@ from sambench.results.statistics.intervals import (
     expected_best,
     hedges_g,
     holm,
+    noncentrality,
     pooled_deviation,
     probability_of_improvement,
     t_interval,
@@ -110,11 +111,17 @@ def test_hedges_g_without_spread() -> None:
     assert hedges_g([1, 1], [2, 2]) == -math.inf
 
 
+def test_hedges_g_of_two_samples_of_three() -> None:
+    """One standard deviation apart; with 4 degrees of freedom J is Γ(2) / (√2 Γ(3/2)) = √(2/π)."""
+    assert hedges_g([1, 2, 3], [0, 1, 2]) == pytest.approx(math.sqrt(2 / math.pi))
+
+
 def test_probability_of_improvement_is_mann_whitneys() -> None:
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 6, 9), rng.integers(0, 6, 7)  # many ties
     assert probability_of_improvement(a, b) == pytest.approx(stats.mannwhitneyu(a, b).statistic / 63, rel=1e-12)
     assert probability_of_improvement(a, b) + probability_of_improvement(b, a) == pytest.approx(1)
+    assert (probability_of_improvement([2], [1]), probability_of_improvement([1], [1])) == (1, 0.5)
 
 
 def test_pooled_deviation_is_the_root_of_anovas_error() -> None:
@@ -142,6 +149,13 @@ def test_detectable_difference_of_the_fewest_runs(n: int, m: int, alpha: float) 
 def test_detectable_difference_of_many_runs_is_the_normal_ones() -> None:
     normal = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * math.sqrt(2 / 5000)
     assert detectable_difference(5000) == pytest.approx(normal, rel=1e-3)
+
+
+@pytest.mark.parametrize("power", [0.06, 0.2, 0.5, 0.99])
+def test_the_noncentrality_has_the_power(power: float) -> None:
+    critical = stats.t.ppf(0.975, 10)
+    delta = noncentrality(critical, 10, power)
+    assert stats.nct.sf(critical, 10, delta) + stats.nct.cdf(-critical, 10, delta) == pytest.approx(power, rel=1e-9)
 
 
 def test_detectable_difference_is_found_as_often_as_it_says() -> None:
@@ -174,5 +188,7 @@ def test_invalid_samples_are_refused(call: object, values: list[float]) -> None:
 def test_too_few_runs_for_a_spread() -> None:
     with pytest.raises(ConfigError, match="at least 3 runs in all, got 1 and 1"):
         detectable_difference(1)
+    with pytest.raises(ConfigError, match="at least 3 runs in all, got 0 and 5"):
+        detectable_difference(0, 5)
     with pytest.raises(ConfigError, match="at least two runs of one method"):
         pooled_deviation([[1.0], [2.0]])

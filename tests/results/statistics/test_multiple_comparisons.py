@@ -1,5 +1,7 @@
 """Tie groups: the decisions are scipy's, the letters encode exactly these, equal methods share a group."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -8,6 +10,8 @@ from sambench.errors import ConfigError
 from sambench.results.statistics.intervals import detectable_difference
 from sambench.results.statistics.multiple_comparisons import (
     Bools,
+    _bartlett,
+    _summarize,
     compact_letters,
     detectable_in_groups,
     different,
@@ -21,12 +25,21 @@ def table(seed: int, sizes: tuple[int, ...], spread: float) -> list[np.ndarray]:
     return [rng.normal(rng.normal(), rng.uniform(0.3, 0.3 + spread), size) for size in sizes]
 
 
+def assert_decides(test: Callable[..., Bools], groups: list[np.ndarray], p: np.ndarray) -> None:
+    """A test decides as its p-values do, also where alpha is just above or below one of them."""
+    assert test(groups).tolist() == (p < 0.05).tolist()
+    edge = p[p < 0.5].max(initial=0.1)
+    for alpha in (0.2, edge * (1 - 1e-4), edge * (1 + 1e-4)):
+        assert test(groups, alpha).tolist() == (p < alpha).tolist()
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("sizes", [(3, 3), (5, 5, 5, 5), (2, 10, 4), (3,) * 6])
 def test_tukey_is_scipys(seed: int, sizes: tuple[int, ...]) -> None:
     groups = table(seed, sizes, 0.0)
-    for alpha in (0.05, 0.2):
-        assert tukey(groups, alpha).tolist() == (stats.tukey_hsd(*groups).pvalue < alpha).tolist()
+    expected = stats.tukey_hsd(*groups).pvalue
+    assert_decides(tukey, groups, expected)
+    assert tukey(groups, 0.9).tolist() == (expected < 0.9).tolist()
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -34,8 +47,29 @@ def test_tukey_is_scipys(seed: int, sizes: tuple[int, ...]) -> None:
 def test_games_howell_is_scipys(seed: int, sizes: tuple[int, ...]) -> None:
     groups = table(seed, sizes, 1.0)
     expected = stats.tukey_hsd(*groups, equal_var=False).pvalue
-    for alpha in (0.05, 0.2):
-        assert games_howell(groups, alpha).tolist() == (expected < alpha).tolist()
+    assert_decides(games_howell, groups, expected)
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (2, 10, 4), (5,) * 8])
+def test_the_doubt_about_variances_is_bartletts(sizes: tuple[int, ...]) -> None:
+    groups = table(1, sizes, 1.0)
+    assert _bartlett(_summarize(groups, 0.0)) == pytest.approx(stats.bartlett(*groups).pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize(("spread", "low", "high"), [(1.1, 0.2, 1.0), (8.0, 0.001, 0.2), (60.0, 0.0, 0.001)])
+def test_who_decides_follows_from_the_doubt(spread: float, low: float, high: float) -> None:
+    """Tukey where variances look equal, Games and Howell where they clearly differ, both where they may."""
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(80):
+        wide = rng.integers(3)
+        groups = [rng.normal(rng.normal(), spread if i == wide else 1, 4) * 0.4 + i for i in range(3)]
+        if not low <= stats.bartlett(*groups).pvalue < high:
+            continue
+        pooled, own = tukey(groups), games_howell(groups)
+        expected = pooled if low == 0.2 else own if low == 0.0 else pooled & own
+        assert different(groups).tolist() == expected.tolist()
+        seen |= {*zip(pooled.ravel().tolist(), own.ravel().tolist(), strict=True)}
+    assert seen == {(False, False), (True, True), (True, False), (False, True)}
 
 
 def split_share(deviations: np.ndarray, n: int, tables: int) -> float:
@@ -77,6 +111,8 @@ def test_rounding_is_no_proof_of_precision() -> None:
 def test_samples_without_spread() -> None:
     assert different([[1, 1], [1, 1]]).tolist() == [[False, False], [False, False]]
     assert different([[1, 1], [2, 2]]).tolist() == [[False, True], [True, False]]
+    some = [[1, 1, 1], [2, 2, 2], [0, 2, 9]]  # the variances differ for certain: each has its own
+    assert different(some).tolist() == games_howell(some).tolist() != tukey(some).tolist()
 
 
 def test_one_method_is_no_comparison() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as reference
 
 from sambench.results.statistics.paired_examples import compare_examples, mcnemar, seeds_and_examples
@@ -36,3 +37,31 @@ def test_methods_are_compared_at_their_common_seeds():
     assert found.p == tuple(mcnemar(count, 0) for count in gained)
     assert found.low <= found.estimate <= found.high
     assert compare_examples(better, {1: right[1], 2: right[2]}, rng) is None
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_the_interval_of_one_seed_is_binomial(level):
+    table = (np.arange(50) < 15).astype(np.int8)[None]
+    found = seeds_and_examples(table, np.random.default_rng(0), resamples=4020, level=level)
+    assert found == pytest.approx(stats.binom.ppf([0.5 - level / 2, 0.5 + level / 2], 50, 0.3) / 50, abs=1.01 / 50)
+
+
+@pytest.mark.parametrize(("resamples", "number"), [({}, 1000), ({"resamples": 120}, 120), ({"resamples": 7}, 7)])
+def test_seeds_and_examples_are_drawn_once_a_resample(resamples, number):
+    drawn = []
+
+    class Rng:
+        def integers(self, high, size):
+            drawn.append(size)
+            return np.zeros(size, dtype=int)
+
+    assert seeds_and_examples(np.eye(2, 3, dtype=np.int8), Rng(), **resamples) == (1, 1)  # the first cell alone
+    assert (drawn.count(2), drawn.count(3)) == (number, number)
+
+
+def test_runs_that_differ_are_counted_after_holm():
+    """Of three seeds: p = 2 / 2^10, 2 / 2^6 and 1; by Holm the second becomes 2 · 2 / 2^6 > 0.05."""
+    worse = {seed: np.zeros(20, dtype=bool) for seed in range(3)}
+    better = {seed: np.arange(20) < count for seed, count in enumerate((10, 6, 0))}
+    found = compare_examples(better, worse, np.random.default_rng(0))
+    assert (found.p, found.apart) == ((2 / 2**10, 2 / 2**6, 1), 1)

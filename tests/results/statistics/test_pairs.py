@@ -32,8 +32,9 @@ def test_equal_pairs_prove_no_more_than_their_resolution() -> None:
     assert found == pytest.approx((0, -half, half, 1))
 
 
-@pytest.mark.parametrize("n", [3, 5, 10, 50])
-@pytest.mark.parametrize(("power", "alpha"), [(0.8, 0.05), (0.9, 0.1)])
+@pytest.mark.parametrize(("n", "power", "alpha"), [
+    (2, 0.8, 0.05), *((n, *two) for n in (3, 5, 10, 50) for two in ((0.8, 0.05), (0.9, 0.1)))
+])  # fmt: skip
 def test_the_detectable_difference_is_statsmodels(n: int, power: float, alpha: float) -> None:
     expected = TTestPower().power(detectable_within_seed(n, power=power, alpha=alpha), n, alpha)
     assert expected == pytest.approx(power, rel=1e-6)
@@ -63,6 +64,16 @@ def test_fewer_common_seeds_are_two_samples_and_fewer_than_three_runs_nothing() 
     assert compare_by_seed(a, {0: 0.1, 1: 0.1}) is None
 
 
+@pytest.mark.parametrize(("n", "variances"), [(4, 1), (5, 2)])
+def test_equal_values_differ_detectably_by_no_less_than_rounding_allows(n: int, variances: int) -> None:
+    """Rounding to a step has the variance step²/12; a difference within the seed has it twice."""
+    equal = dict.fromkeys(range(n), 0.9)
+    found = compare_by_seed(equal, equal, resolution=0.01)
+    assert found is not None
+    factor = detectable_within_seed(n) if found.within_seed else detectable_difference(n)
+    assert found.detectable == pytest.approx(0.01 * np.sqrt(variances / 12) * factor)
+
+
 def test_the_typical_difference_is_the_mean_square_over_pairs() -> None:
     values = np.random.default_rng(0).normal(size=(4, 7))
     squares = [np.var(values[i] - values[j], ddof=1) for i in range(4) for j in range(i)]
@@ -74,8 +85,10 @@ def test_bad_samples_are_refused() -> None:
         paired([1, 2], [1, 2, 3])
     with pytest.raises(ConfigError, match="at least 2 pairs"):
         detectable_within_seed(1)
-    with pytest.raises(ConfigError, match="finite"):
-        pair_deviation([[1.0, 2.0]])
+    for values in ([[1.0, 2.0]], [1.0, 2.0], [[1.0, 2.0], [1.0, np.nan]]):
+        with pytest.raises(ConfigError, match="finite"):
+            pair_deviation(values)
+    assert pair_deviation([[1.0, 2.0], [1.0, 4.0]]) == pytest.approx(np.sqrt(2))
 
 
 # -- simulations ---------------------------------------------------------------------------------------------------

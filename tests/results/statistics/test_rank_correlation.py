@@ -45,3 +45,28 @@ def test_an_interval_holds_the_correlation_of_the_true_means():
         hits += found.low <= 1 <= found.high
     assert hits >= 95
     assert rank_correlation([[1.0]] * 3, [[1.0], [2.0], [3.0]], rng) is None
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_the_interval_is_that_of_the_statistic_over_resampled_runs(level):
+    """The statistic is the mean of the first method, whose values are ones and zeros: binomial."""
+    ones = np.arange(40.0) < 12
+    found = rank_correlation(
+        [ones, [1.0]], [ones, [1.0]], np.random.default_rng(0), lambda a, b: a[..., 0], resamples=4000, level=level
+    )
+    binomial = stats.binom.ppf([0.5 - level / 2, 0.5 + level / 2], 40, 0.3) / 40
+    assert found == pytest.approx((0.3, *binomial), abs=1.01 / 40)
+
+
+def test_both_values_of_a_run_are_drawn_together_a_thousand_times():
+    seen = []
+
+    def statistic(a, b):
+        seen.append(a.shape)
+        assert (a == -b).all()
+        return kendall_tau(a, b)
+
+    values = [[1.0, 2.0, 4.0], [8.0, 16.0], [32.0, 64.0]]
+    found = rank_correlation(values, [[-x for x in one] for one in values], np.random.default_rng(0), statistic)
+    assert found == (-1, -1, -1)
+    assert seen == [(1000, 3), (3,)]

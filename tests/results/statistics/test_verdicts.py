@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sambench.results.statistics.verdicts import equals, exceeds, most
 
@@ -42,6 +43,53 @@ def test_more_seeds_decide_what_is_undecided() -> None:
     assert verdict.needed is not None
     assert 10 < verdict.needed < 2000
     assert exceeds([0.5, 0.6], 0.55).needed is None
+
+
+@pytest.mark.parametrize("judge", [exceeds, equals])
+@pytest.mark.parametrize("distance", [0.03, 0.1, 0.3, 1.0, 2.0, 40.0])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_so_many_seeds_decide_and_two_percent_fewer_do_not(judge, distance: float, level: float) -> None:
+    values = np.array([-1.0, 1.0, -1.0, 1.0])  # mean 0, so that the margin is the distance
+    n = judge(values, distance, level).needed
+    half = {m: stats.t.ppf(0.5 + level / 2, m - 1) * values.std(ddof=1) / np.sqrt(m) for m in (n, int(n / 1.022))}
+    assert half.pop(n) < distance
+    assert n == 2 or all(width >= distance for width in half.values())
+    assert judge(values, 0.01, level).needed is None  # more than ten thousand
+
+
+@pytest.mark.parametrize("distance", [0.5, 0.7, 1.5])
+def test_few_seeds_are_counted_one_by_one(distance: float) -> None:
+    values = np.array([-1.0, 1.0, -1.0, 1.0])
+    n = exceeds(values, distance).needed
+    widths = [stats.t.ppf(0.975, m - 1) * values.std(ddof=1) / np.sqrt(m) for m in range(2, 60)]
+    assert n == 2 + sum(width >= distance for width in widths)
+
+
+def test_an_effect_at_the_margin_is_undecided() -> None:
+    """Without spread the interval is a point."""
+    for verdict in (exceeds([1, 1], 1), equals([1, 1], 1), equals([-1, -1], 1)):
+        assert (verdict.outcome, verdict.low, verdict.high, verdict.needed) == (
+            "undecided", verdict.estimate, verdict.estimate, None,
+        )  # fmt: skip
+    assert (exceeds([1, 1], 0.9).outcome, exceeds([1, 1], 1.1).outcome) == ("supported", "contradicted")
+    for effect, outcome in ((1.1, "supported"), (0.9, "contradicted")):
+        assert {equals([sign, sign], effect).outcome for sign in (1, -1)} == {outcome}
+
+
+def test_the_level_is_95_percent_unless_said() -> None:
+    values = [0.0, 1.0, 3.0]
+    interval = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    for verdict in (exceeds(values, 0.5), equals(values, 0.5)):
+        assert ((verdict.low, verdict.high), verdict.n) == (pytest.approx(interval), 3)
+    assert exceeds([1, 1], 0.5, resolution=2).outcome == "undecided"
+
+
+def test_half_of_the_cases_are_no_majority() -> None:
+    assert most(["supported", "undecided"]) == "undecided"
+    assert most(["supported", "contradicted"]) == "contradicted"
+    assert most(["supported", "supported", "undecided", "undecided"]) == "undecided"
+    assert most(["supported", "undecided", "contradicted"]) == "undecided"
+    assert (most(["contradicted"]), most(["supported"])) == ("contradicted", "supported")
 
 
 def test_no_cases_decide_nothing() -> None:

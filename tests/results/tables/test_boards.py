@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import build_trial
+from synthetic import build_measurement, build_trial
 
 from sambench.errors import StateError
 from sambench.results.leaderboard import render as leaderboard
 from sambench.results.records.manifest import SuiteManifest, Track, Tuning, write_manifest
+from sambench.results.records.measurement import Measurements
 from sambench.results.records.record import RunRecord
 from sambench.results.records.retractions import RETRACTED, read_retractions
 from sambench.results.records.store import Store
 from sambench.results.records.trials import write_ledger
-from sambench.results.tables.boards import Boards, assemble, gather
+from sambench.results.tables.boards import Board, Boards, assemble, gather
 from sambench.results.tables.tiers import VERIFICATION
 
 Make = Callable[..., RunRecord]
@@ -234,3 +235,73 @@ def test_the_board_shows_the_number_of_trials_and_values_at_the_edge(
     assert "`ledgers/s.parquet`" in text
     assert text.count("| rho=0.05‡ ") == 2
     assert "‡ a tuned value at the edge of its range, where a wider one might do better: sam." in text
+
+
+def test_trials_are_counted_of_one_method_screens_first() -> None:
+    trials = [
+        build_trial(method, number, stage, seed, track=track)
+        for track, method in (("G", "sam"), ("G", "sgd"), ("E", "sam"))
+        for stage, seed, numbers in (("confirm", 8, 1), ("confirm", 7, 2), ("screen", 9, 3))
+        for number in range(numbers)
+    ]
+    board = Board(None, (), 0, 0, tuple(trials))
+    assert list(board.budget.items()) == [(("screen", 9), 3), (("confirm", 7), 2), (("confirm", 8), 1)]
+    assert Board(None, (), 0, 0).budget == {}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_value_at_the_edge_is_that_of_the_tracks_own_search(runs: dict[str, list[RunRecord]], order: int) -> None:
+    trials = [build_trial("sam", 1, track=track, chosen=True, edges=f"rho of {track}") for track in "EGT"]
+    trials += [build_trial("sam", 0, track=track, edges="not chosen") for track in "EGT"]
+    tuning = Tuning(ledger="s.parquet", sha256="0" * 64)
+    found = assemble(every(runs), [promise(runs, tuning=tuning)], {"s.parquet": trials[::order]})
+    assert [section.edges for section in found.sections] == [{"sam": "rho of G"}, {"sam": "rho of E"}]
+    assert found.boards[0].trials == tuple(trials[::order])
+
+
+def test_tables_stand_workload_by_workload_with_reference_rows_last(
+    runs: dict[str, list[RunRecord]], make_record: Make
+) -> None:
+    groups = {
+        noise: {
+            variant: series(make_record, variant, epochs, level, noise=noise)
+            for variant, epochs, level in (("sam", 4, 0.95), ("sgd", 8, 0.93), ("asam", 2, 0.5), ("gsam", 2, 0.9))
+        }
+        for noise in (0.0, 0.4)
+    }
+    listed = {name: ids([r for found in groups.values() for r in found[name]]) for name in groups[0.0]}
+    tracks = tuple(Track(name=name, budget=8, runs=listed["sam"] + listed["sgd"]) for name in "TEG")
+    promised = promise(runs, tracks=tracks, untracked=listed["asam"] + listed["gsam"])
+    found = assemble([r for one in groups.values() for group in one.values() for r in group], [promised])
+    (board,) = found.boards
+    assert [s.track.name if s.track else None for s in board.sections] == [*"GET", None] * 2
+    titles = [section.workload.title for section in board.sections]
+    assert titles[:4] != titles[4:]
+    assert all(len(set(part)) == 1 for part in (titles[:4], titles[4:]))
+    assert (board.runs, board.missing) == (24, 0)
+    for section in board.sections:
+        assert section.reference == (section.track is None)
+        assert [bool(row.group) for row in section.workload.rows] == [section.track is not None] * 2
+        assert [list(row.against) for row in section.workload.rows] == (
+            [["sgd"], ["sam"]] if section.track else [[], []]
+        )
+
+
+def test_the_first_value_of_final_weights_stands_beside_the_runs(
+    tmp_path: Path, runs: dict[str, list[RunRecord]]
+) -> None:
+    store, measured = Store(tmp_path), Measurements(Store(tmp_path))
+    for record in every(runs):
+        store.write(record)
+    first, second, third = runs["sam"]
+    for measurement in (
+        build_measurement(first, value=0.5),
+        build_measurement(first, epoch=2, value=7.0, measure="sharpness"),  # on the way
+        build_measurement(first, value=2.0, rho=0.2),
+        build_measurement(second, value=None),
+        build_measurement(third, epoch=0, value=7.0),
+    ):
+        measured.write(measurement)
+    write_manifest(store, promise(runs))
+    expected = {first.run_id: {"sam_gap": 0.5, "sam_gap[rho=0.2]": 2.0}}
+    assert [section.measured for section in gather(store).sections] == [expected] * 2
