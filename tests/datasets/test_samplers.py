@@ -1,6 +1,7 @@
 """Sampling policies: unbiased by exact enumeration, uniform for equal scores, resumable."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -148,6 +149,24 @@ def test_systematic_draws_come_up_in_proportion():
     p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     counts = torch.bincount(systematic(p, 0.123, 1000), minlength=3)
     assert (counts - 1000 * p).abs().max() <= 1
+
+
+def test_the_last_position_has_all_that_rounding_leaves_of_the_sum():
+    tenths = torch.full((10,), 0.1, dtype=torch.float64)
+    assert tenths.cumsum(0)[-1] < 1
+    assert systematic(tenths, math.nextafter(1.0, 0.0), 2).tolist() == [9, 4]
+
+
+def test_small_scores_count_by_their_shares():
+    found = samplers.mixture(torch.tensor([0.125, 0.375]), 0.5)
+    torch.testing.assert_close(found, torch.tensor([0.375, 0.625], dtype=torch.float64), rtol=1e-15, atol=0)
+
+
+def test_the_draws_of_an_epoch_are_made_once():
+    policy = make("importance")
+    for epoch in range(2):
+        policy.begin_epoch(epoch, by_position)
+    assert len({policy.draw(step, by_position).weights.untyped_storage().data_ptr() for step in range(4)}) == 1
 
 
 @pytest.mark.parametrize("name", POLICIES)
