@@ -1,6 +1,7 @@
 """Sampling policies: unbiased by exact enumeration, uniform for equal scores, resumable."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -120,6 +121,18 @@ def test_weights_belong_to_the_drawn_positions():
         assert float(draw.weights.max()) <= 1 / 0.3 + 1e-6
 
 
+@pytest.mark.parametrize("step", [0, 2])
+def test_weights_of_a_presample_belong_to_its_candidates(step):
+    policy = make("presample", presample=2)
+    policy.begin_epoch(0, by_position)
+    draw = policy.draw(step, by_position)
+    candidates = torch.cat([policy.order, policy.order])[6 * step : 6 * step + 12]
+    scores = by_position(candidates, "").double()
+    q = dict(zip(candidates.tolist(), 0.3 / 12 + 0.7 * scores / scores.sum(), strict=True))
+    assert len(draw.positions) == 6
+    torch.testing.assert_close(draw.weights, torch.tensor([1 / (12 * q[at]) for at in draw.positions.tolist()]))
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_equal_scores_give_exactly_the_uniform_stream(name):
     uniform, other = make("uniform"), make(name)
@@ -150,6 +163,24 @@ def test_systematic_draws_come_up_in_proportion():
     assert (counts - 1000 * p).abs().max() <= 1
 
 
+def test_the_last_position_has_all_that_rounding_leaves_of_the_sum():
+    tenths = torch.full((10,), 0.1, dtype=torch.float64)
+    assert tenths.cumsum(0)[-1] < 1
+    assert systematic(tenths, math.nextafter(1.0, 0.0), 2).tolist() == [9, 4]
+
+
+def test_small_scores_count_by_their_shares():
+    found = samplers.mixture(torch.tensor([0.125, 0.375]), 0.5)
+    torch.testing.assert_close(found, torch.tensor([0.375, 0.625], dtype=torch.float64), rtol=1e-15, atol=0)
+
+
+def test_the_draws_of_an_epoch_are_made_once():
+    policy = make("importance")
+    for epoch in range(2):
+        policy.begin_epoch(epoch, by_position)
+    assert len({policy.draw(step, by_position).weights.untyped_storage().data_ptr() for step in range(4)}) == 1
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_resumed_policy_draws_the_same(name):
     whole, rest = make(name), make(name)
@@ -178,7 +209,7 @@ def test_scores_from_training_are_used_in_the_next_epoch_without_cost():
         policy.observe(draw, lambda kind, at=draw.positions: by_position(at, kind))
     policy.begin_epoch(1, never)
     assert torch.equal(policy.scores, by_position(torch.arange(24), ""))
-    assert Importance.declared_forwards({"refresh": 0}) == 0
+    assert SamplingPolicy.declared_forwards({}) == Importance.declared_forwards({"refresh": 0}) == 0
     assert Importance.declared_forwards({"refresh": 2}) == 0.5
     assert Presample.declared_forwards({"presample": 3}) == 3
 

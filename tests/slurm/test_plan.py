@@ -1,5 +1,8 @@
 """Plans and status: pure, complete, and honest about what the estimate rests on."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,11 +13,12 @@ from sambench.benchmarks.training.keeping import Keep
 from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
+from sambench.datasets.source import Source
 from sambench.results.records.store import Store
 from sambench.slurm import estimate, executor
 from sambench.slurm.cluster.profile import Profile
 from sambench.slurm.estimate import timeline, train_count, train_labels
-from sambench.slurm.plan import RUN_SECONDS, START_SECONDS, Plan, Planned
+from sambench.slurm.plan import Plan, Planned
 from sambench.slurm.planning import make_plan
 from sambench.slurm.status import run_statuses
 
@@ -112,6 +116,55 @@ def test_forward_evaluations_of_all_plug_ins_are_planned(tmp_path, monkeypatch, 
     assert run.seconds == pytest.approx(2.0 * (6 + forwards / 3))
 
 
+@pytest.mark.parametrize(
+    ("device", "gpu", "here", "timed"),
+    [
+        ("cpu", "a100", False, "cpu"),
+        ("cpu", "", True, "cpu"),
+        ("cuda", "a100", True, "cuda"),  # one that is here is measured, whatever it is called
+        ("cuda", "", True, "cuda"),
+    ],
+)
+def test_what_is_here_is_timed(tmp_path, monkeypatch, device, gpu, here, timed):
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *told: 1.0 + (told[-1].type == "cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: here)
+    made = make_plan(suite({}), Store(tmp_path), torch.device(device), gpu=gpu)
+    assert made.basis == (f"wrn10_1 on digits: a gradient evaluation timed on this {timed}, one thread",)
+    assert made.seconds == 6 * (1 + (timed == "cuda"))
+
+
+def test_the_memory_of_a_plan_is_that_of_its_largest_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
+    wanted = suite({}, {"model": "wrn16_4"}, {"model": "mlp"})
+    assert make_plan(wanted, Store(tmp_path), CPU).memory is None
+    shape, classes, labels = train_labels(wanted.specs[0], None, None)
+    sizes = [estimate.memory_bytes(spec, shape, classes, train_count(spec, labels, classes)) for spec in wanted.specs]
+    assert make_plan(wanted, Store(tmp_path), torch.device("cuda")).memory == max(sizes, key=sum) == sizes[1]
+
+
+def test_a_plan_without_runs_costs_nothing(tmp_path):
+    wanted, store = suite({}), Store(tmp_path)
+    made = make_plan(wanted, store, CPU, elsewhere=set(wanted.run_ids))
+    assert (made.runs, made.done, made.elsewhere, made.basis, made.memory) == ((), 0, 1, (), None)
+    assert (made.checkpoint_bytes, made.record_bytes, made.model_bytes, made.outdated) == (0, 0, 0, 0)
+    assert (made.gradient_evaluations, made.seconds, made.wall_seconds(3)) == (0, 0, 0)
+
+
+def test_records_of_other_suites_do_not_disturb_a_plan(tmp_path):
+    mine, other, store = suite({}), suite({"variant": "sam"}), Store(tmp_path)
+    run_spec(other.specs[0], store)
+    made = make_plan(mine, store, CPU)
+    assert (made.done, len(made.runs)) == (0, 1)
+
+
+@pytest.mark.parametrize("source", [None, Source("digits", "parquet:data")])
+def test_a_planned_run_can_be_sent(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    planned = Planned(make_spec(TINY), source, 6, 6.0, 1.0, 2.5)
+    sent = Planned.from_json(json.loads(json.dumps(planned.to_json())))
+    assert sent == replace(planned, source=source and Source("digits", f"parquet:{tmp_path / 'data'}"))
+
+
 def test_a_plan_for_a_device_that_is_not_here_says_what_was_timed(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *told: asked.append(told[-1]) or 1.0)
@@ -127,9 +180,10 @@ def test_a_plan_for_a_device_that_is_not_here_says_what_was_timed(tmp_path, monk
     ("seconds", "at_once", "expected"),
     [
         ([], 4, 0),
-        ([100], 4, 100 + RUN_SECONDS + START_SECONDS),  # one run is not divided
-        ([0.01] * 120, 2, 0.6 + 60 * RUN_SECONDS + START_SECONDS),  # what is short is mostly beside the training
-        ([30, 10, 10, 10], 2, 31 + RUN_SECONDS + START_SECONDS),
+        ([100], 4, 8 + 101),  # one run is not divided; a process takes 8 s to start, and a run 1 s beside its training
+        ([0.01] * 120, 2, 8 + 60.6),  # what is short is mostly beside the training
+        ([30, 10, 10, 10], 2, 8 + 32),
+        ([50, 10], 2, 8 + 51),
     ],
 )
 def test_the_time_of_a_plan_counts_whole_runs_and_their_start(tiny_suite, seconds, at_once, expected):
@@ -137,6 +191,7 @@ def test_the_time_of_a_plan_counts_whole_runs_and_their_start(tiny_suite, second
     runs = tuple(Planned(spec, None, 6, 6.0, 0.0, each) for each in seconds)
     plan = Plan(tiny_suite({}), runs, done=0, elsewhere=0, basis=())
     assert plan.wall_seconds(at_once) == pytest.approx(expected)
+    assert (plan.checkpoint_bytes, plan.record_bytes, plan.outdated, plan.model_bytes) == (0, 0, 0, 0)  # unless told
 
 
 @pytest.mark.parametrize(("native", "said"), [("fp32", True), ("bf16", False)])

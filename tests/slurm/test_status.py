@@ -7,7 +7,9 @@ import pytest
 
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.run import run_spec
-from sambench.results.records.lease import Lease
+from sambench.results.records.epochs import EPOCHS, EpochWriter
+from sambench.results.records.lease import EXPIRY, Lease, lease_path
+from sambench.results.records.record import CurvePoint
 from sambench.results.records.store import Store
 from sambench.slurm import status
 from sambench.slurm.cluster import commands as scheduler
@@ -68,6 +70,47 @@ def test_without_any_launch(two, store):
     assert (stopped.state, stopped.step) == ("preempted", 3)
     assert (running.state, running.step, running.total, running.alive) == ("running", 2, 6, True)
     assert running.seconds == pytest.approx(20, rel=0.1)
+
+
+def point(step, seconds):
+    return CurvePoint(epoch=step, step=step, gradient_evaluations=step, seconds=seconds, lr=0.1, train_loss=1.0)
+
+
+@pytest.mark.parametrize(
+    ("points", "of_lease", "step", "seconds"),
+    [
+        ([], 5, 5, 20 / 5 * 4),  # by the lease alone: 9 steps in all, 20 seconds so far
+        ([(0, 0.0)], 5, 5, 20 / 5 * 4),
+        ([(2, 10.0)], 5, 5, 10 / 2 * 3),  # by the epochs: 8 steps in all
+        ([(2, 10.0), (4, 12.0)], 5, 5, 12 / 4 * 3),
+        ([(2, 10.0), (4, 12.0)], 3, 4, 12 / 4 * 4),  # an epoch is newer than the lease
+        ([(2, 10.0), (4, 12.0)], 8, 8, 0.0),
+    ],
+)
+def test_what_is_left_of_a_run_is_told_by_its_newest_epoch(two, store, points, of_lease, step, seconds):
+    with Lease(store.checkpoints(two.run_ids[0])) as lease:
+        lease.first, lease.step, lease.total = 0, of_lease, 9
+        lease._started -= 20
+        lease.verify()
+        if points:
+            EpochWriter(lease.folder, "x", 8, 8, [point(*one) for one in points])
+        running, pending = run_statuses(two, store)
+    assert (running.state, running.step, running.total, running.alive) == ("running", step, 8 if points else 9, True)
+    assert running.seconds == pytest.approx(seconds, rel=0.1)
+    assert len(running.curve) == len(points)
+    assert (pending.state, pending.step, pending.total, pending.seconds) == ("pending", 0, 0, None)
+
+
+def test_a_lease_expires_by_the_time_that_is_given(two, store):
+    """One of another machine, whose locks are not seen here: nothing can be read in it."""
+    lease = lease_path(store.checkpoints(two.run_ids[0]), 1)
+    lease.parent.mkdir(parents=True)
+    lease.write_text("being written")
+    held, gone = (run_statuses(two, store, now=time.time() + late)[0] for late in (0, 2 * EXPIRY))
+    assert (held.state, held.step, held.total, held.seconds, held.job, held.alive) == ("running", 0, 0, None, "", True)
+    assert (gone.state, gone.alive) == ("pending", False)
+    lease.with_name(EPOCHS).write_text("no line\n{}\n")
+    assert run_statuses(two, store)[0].text == "2 lines of its epochs.jsonl are none"
 
 
 def test_a_record_settles_it(two, store, launched):

@@ -58,6 +58,22 @@ def test_calibration_error_is_the_sum_over_bins_that_are_open_below(bins):
     assert calibration_error(confidence, correct, bins) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("bins", "confidence", "error"),
+    [
+        (4, [0.1, 0.4], (0.9 + 0.4) / 2),  # the first two bins, apart
+        (4, [0.1, 0.2], (0.9 - 0.2) / 2),
+        (4, [0.9, 0.7], (0.1 + 0.7) / 2),  # the last two
+        (None, [0.940, 0.935], (0.935 - 0.06) / 2),  # 15 bins unless told: both lie above 14/15, on sides of 15/16
+        (None, [0.935, 0.932], (0.065 + 0.932) / 2),
+    ],
+)
+def test_calibration_error_of_one_right_and_one_wrong(bins, confidence, error):
+    told = () if bins is None else (bins,)
+    found = calibration_error(torch.tensor(confidence, dtype=torch.float64), torch.tensor([True, False]), *told)
+    assert found == pytest.approx(error)
+
+
 def average(model, statistics, count=2, name="mine"):
     """Something that puts ones into the weights for as long as it is applied."""
 
