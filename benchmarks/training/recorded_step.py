@@ -103,7 +103,7 @@ class RecordedStep:
                 self.loss = loss
                 if noted:
                     noted.ask("end", lambda: None, [self.loss, *_memory(rule).values()])
-                    self.operations = noted.operations
+                    self.operations, self._copies = noted.operations, noted.copies is not None and noted.copies.seen
             self._keep_in_place(before)
             self._end()
         except BaseException:
@@ -209,7 +209,7 @@ class RecordedStep:
         self.memory.load()
         rule, own, scalars = self.rule, _memory(self.rule), dict(self.rule.scalars)
         groups = [dict(group) for group in rule.param_groups]
-        rehearsal = Rehearsal(self.operations, self.moving)
+        rehearsal = Rehearsal(self.operations, self.moving, self._copies)
         vars(rule)["_evaluations"] = self._evaluations
         asking = _asking(rule, rehearsal, lambda: None, lambda: self.memory.generator, lambda **_: None)
         try:

@@ -12,9 +12,11 @@ when it was noted, so the code decides as in a step, and what it asks for is com
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from operator import is_
 from typing import Any, Self
 
 import torch
@@ -39,35 +41,40 @@ class Operation:
     """What a rule has asked for: of the device, or of its closure."""
 
     what: Any
-    asked: list[Any]
-    """Its arguments, flat; of tensors, where and what they are."""
+    asked: Any
+    """Its arguments."""
     answer: Any
 
 
 class _Copies(TorchFunctionMode):
     """Lets ``copy.deepcopy`` copy a tensor by an operation on it; by itself it copies memory, which nobody notes."""
 
+    seen = False
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__deepcopy__:
+            self.seen = True
             return args[1].setdefault(id(args[0]), args[0].clone())
         return func(*args, **(kwargs or {}))
 
 
 class _Operations(TorchDispatchMode):
-    """Sees the operations that a rule asks for inside the block."""
+    """Sees the operations that a rule asks for inside the block; ``copies`` among them, which takes time."""
 
-    def __init__(self) -> None:
+    def __init__(self, copies: bool) -> None:
         super().__init__()
-        self._copies = _Copies()
+        self.copies = _Copies() if copies else None
 
     def __enter__(self) -> Self:
-        self._copies.__enter__()
+        if self.copies:
+            self.copies.__enter__()
         super().__enter__()
         return self
 
     def __exit__(self, *raised: Any) -> None:
         super().__exit__(*raised)
-        self._copies.__exit__(*raised)
+        if self.copies:
+            self.copies.__exit__(*raised)
 
 
 Moving = dict[int, Tensor | None]
@@ -83,7 +90,7 @@ class Noted(_Operations):
     """
 
     def __init__(self, moving: Moving, apart: Callable[[int, Callable[[], Any]], Any]):
-        super().__init__()
+        super().__init__(copies=True)
         self.moving, self.apart = moving, apart
         self.operations: list[Operation] = []
 
@@ -91,22 +98,21 @@ class Noted(_Operations):
         kwargs = kwargs or {}
         if _of_a_profiler(func):
             return func(*args, **kwargs)
-        at, asked = len(self.operations), list(_leaves((args, kwargs)))
+        at = len(self.operations)
         if at not in self.moving:
             answer = func(*args, **kwargs)
         elif (scalar := self.moving[at]) is not None:
             answer = func.overloadpacket(args[0], scalar)
         else:
             answer = self.apart(at, lambda: func(*args, **kwargs))
-        self.operations.append(Operation(func, asked, answer))
+        self.operations.append(Operation(func, (args, kwargs), answer))
         return answer
 
     def ask(self, what: str, make: Callable[[], Any], request: Any = ()) -> Any:
         """Let the closure or the base optimizer act, whose operations are their own affair."""
-        asked = list(_leaves(request))
         with self.aside():
             answer = make()
-        self.operations.append(Operation(what, asked, answer))
+        self.operations.append(Operation(what, request, answer))
         return answer
 
     @contextmanager
@@ -125,10 +131,11 @@ class Rehearsal(_Operations):
     Args:
         operations: those that were noted.
         moving: those whose numbers move.
+        copies: whether there were deep copies among them.
     """
 
-    def __init__(self, operations: list[Operation], moving: Moving):
-        super().__init__()
+    def __init__(self, operations: list[Operation], moving: Moving, copies: bool):
+        super().__init__(copies)
         self.operations, self.moving = operations, moving
         self.at, self.other = 0, False
         self.numbers: list[tuple[Tensor, float]] = []
@@ -142,11 +149,11 @@ class Rehearsal(_Operations):
         kwargs = kwargs or {}
         if _of_a_profiler(func):
             return func(*args, **kwargs)
-        at, asked = self.at, list(_leaves((args, kwargs)))
-        one = self._next(func)
-        if at not in self.moving and asked == one.asked:
+        at, asked, one = self.at, (args, kwargs), self._next(func)
+        if at not in self.moving and _same(asked, one.asked):
             return func(*args, **kwargs) if _views(func) else one.answer
-        self._check(asked, one)
+        if not _same(asked, one.asked, numbers=True):
+            self._differ()
         if at not in self.moving:
             self.moved[at] = _scalar(func, args)
         elif (scalar := self.moving[at]) is not None:
@@ -157,8 +164,8 @@ class Rehearsal(_Operations):
 
     def ask(self, what: str, make: Callable[[], Any], request: Any = ()) -> Any:
         """Return what was returned."""
-        asked, one = list(_leaves(request)), self._next(what)
-        if asked != one.asked:
+        one = self._next(what)
+        if not _same(request, one.asked):
             self._differ()
         return one.answer
 
@@ -167,11 +174,6 @@ class Rehearsal(_Operations):
             self._differ()
         self.at += 1
         return self.operations[self.at - 1]
-
-    def _check(self, asked: list[Any], one: Operation) -> None:
-        pairs = zip(asked, one.asked, strict=False)
-        if len(asked) != len(one.asked) or any(a != b and not type(a) is type(b) is float for a, b in pairs):
-            self._differ()
 
     def _differ(self) -> None:
         self.other = True  # whatever the rule does on its way out is not carried out either
@@ -205,18 +207,19 @@ def copy_into(answer: Any, found: Any) -> None:
             there.copy_(new)
 
 
-def _leaves(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, Tensor):
-        yield place(tree)
-    elif isinstance(tree, list | tuple):
-        for one in tree:
-            yield from _leaves(one)
-    elif isinstance(tree, Mapping):
-        for name, one in tree.items():
-            yield name
-            yield from _leaves(one)
-    else:
-        yield tree
+def _same(asked: Any, before: Any, numbers: bool = False) -> bool:
+    """Whether arguments are those of before: tensors at the same place, equal values; ``numbers`` may be others."""
+    if asked is before:
+        return True
+    if isinstance(asked, Tensor):
+        return isinstance(before, Tensor) and place(asked) == place(before)
+    if isinstance(asked, list | tuple):
+        if not isinstance(before, list | tuple) or len(asked) != len(before):
+            return False
+        return all(map(is_, asked, before)) or all(_same(*pair, numbers) for pair in zip(asked, before, strict=True))
+    if isinstance(asked, dict):
+        return asked.keys() == before.keys() and all(_same(asked[name], before[name], numbers) for name in asked)
+    return asked == before or (numbers and type(asked) is type(before) is float)
 
 
 def _scalar(func: Any, args: Any) -> Tensor | None:
@@ -230,10 +233,12 @@ def _scalar(func: Any, args: Any) -> Tensor | None:
     return torch.full((), args[1], dtype=factors[0].dtype, device=factors[0].device)
 
 
+@cache
 def _views(func: Any) -> bool:
     """Whether an operation makes tensors on the memory of others; autograd wants new ones each time."""
     return any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
 
 
+@cache
 def _of_a_profiler(func: Any) -> bool:
     return "_record_function" in func.overloadpacket.__name__
