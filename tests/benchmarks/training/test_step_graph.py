@@ -9,7 +9,7 @@ from tape import Tape, TapeRecorder
 
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import load_suite
-from sambench.benchmarks.training import state, step_graph
+from sambench.benchmarks.training import state, step_recorder
 from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load
@@ -17,23 +17,16 @@ from sambench.errors import ConfigError, Interrupted
 from sambench.results.records.store import Store
 from sambench.slurm.launch import launch_suite
 from sambench.variants import list_variants
+from sambench.variants.sgd import SGD
 
 STEPS = 12
-BY_NUMBER = "its rule looks at the number of the step"
-EAGER = {
-    **dict.fromkeys(("ae_sam", "ae_looksam", "sam_sps", "usam_sps"), "its rule waits for the device"),
-    **dict.fromkeys(("late_sam", "le_sam", "lookahead", "looksam", "rst", "ssam_d", "ssam_f"), BY_NUMBER),
-    **dict.fromkeys(("unified_sam", "is_unified_sam"), BY_NUMBER),
-    **dict.fromkeys(("bsam", "gsam", "wsam"), "its rule reads lr, which moves"),
-    "entropy_sgd": "its rule asks for further batches",
-    "sampa": "its rule looks at the batch of the step before",
-}
+EAGER: dict[str, str] = dict.fromkeys(("ae_sam", "ae_looksam", "sam_sps", "usam_sps"), "its rule waits for the device")
 """What is not recorded, and why."""
 
 
 @pytest.fixture(autouse=True)
 def tape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(step_graph.RECORDERS, "cpu", TapeRecorder)
+    monkeypatch.setitem(step_recorder.RECORDERS, "cpu", TapeRecorder)
 
 
 def train(graph: bool, **fields: Any) -> tuple[TrainState, list[float]]:
@@ -90,6 +83,7 @@ def test_a_recorded_step_has_the_bits_of_a_step(name: str) -> None:
         {"base": "adamw", "lr": 0.01},
         {"sampler": "importance", "drop_last": False},
         {"variant": "gsam", "schedule": "constant"},
+        {"variant": "gsam", "schedule": "multistep", "milestones": (0.4, 0.7)},
         {"variant": "fsam", "drop_last": False, "subset": 200},
         {"rho_schedule": "cosine", "schedule_unit": "epoch"},
         {"batch_schedule": "doubling", "milestones": (0.5,)},
@@ -102,10 +96,78 @@ def test_settings_of_a_run(fields: dict[str, Any]) -> None:
     assert graphed.graph.replayed > 0
 
 
-def test_what_moves_with_every_step_is_named() -> None:
-    graphed = equal(variant="sam", rho_schedule="cosine")
-    assert graphed.graph is not None
-    assert graphed.graph.describe() == "no graph: its rule reads rho, which moves"
+BRANCHES = [
+    ("looksam", {"k": 3}, {"drop_last": False, "subset": 200}, 2),
+    ("lookahead", {"k": 2}, {}, 2),
+    ("late_sam", {"tail": 0.3}, {}, 2),
+    ("ssam_d", {"mask_every": 2}, {}, 1),
+    ("ssam_f", {"mask_every": 2, "samples": 3}, {}, 2),
+    ("rst", {"p_start": 0.3, "p_end": 0.7}, {}, 2),
+    ("sam", {}, {"rho_schedule": "cosine"}, 1),
+    ("asam", {}, {"rho_schedule": "linear", "clip": 0.1}, 1),
+    ("unified_sam", {"lam": "1/t"}, {"base": "adamw", "lr": 0.01}, 1),
+    ("unified_sam", {"lam": "1-1/t"}, {"precision": "bf16"}, 1),
+    ("unified_sam", {"lam": "1/t", "lam_clock": "epoch"}, {"rho_schedule": "cosine"}, 1),
+    ("gsam", {"adaptive": True}, {"accumulate": 2}, 1),
+    ("le_sam", {}, {"model": "wrn10_1"}, 1),
+    ("entropy_sgd", {"langevin": 2}, {"hook": "mesa", "subset": 200, "drop_last": False}, 1),
+    ("bsam", {"splits": 2}, {"weight_decay_mode": "in_loss"}, 1),
+    ("sampa", {}, {"batch_schedule": "doubling", "milestones": (0.5,), "subset": 448}, 1),
+]
+"""Variants that look at what moves, settings, those of the run, and branches that are replayed."""
+
+
+@pytest.mark.parametrize(
+    ("variant", "hyper", "fields", "branches"),
+    [pytest.param(*one, marks=[pytest.mark.slow] * (one[0] not in FAST)) for one in BRANCHES],
+    ids=[f"{variant} {hyper}" for variant, hyper, *_ in BRANCHES],
+)
+def test_branches_and_numbers_that_move(
+    variant: str, hyper: dict[str, Any], fields: dict[str, Any], branches: int
+) -> None:
+    graph = equal(variant=variant, hyper=hyper, **fields).graph
+    assert graph is not None
+    assert graph.reason == ""
+    recorded = [one.branches for one in graph._by_shape.values()]
+    assert max(sum(one.replayed > 0 for one in some) for some in recorded) >= branches
+
+
+def test_a_scheduled_radius_is_a_scalar_on_the_device() -> None:
+    graph = equal(variant="sam", rho_schedule="cosine").graph
+    assert graph is not None
+    ((branch,),) = [known.branches for known in graph._by_shape.values()]
+    assert [scalar is not None for scalar in branch.moving.values()] == [True]
+    assert len(branch.parts) == 3  # passes and rule, the step of the base optimizer, the end
+
+
+def test_an_operation_that_takes_no_scalar_is_made_between_recordings() -> None:
+    graph = equal(variant="entropy_sgd", hyper={"langevin": 1}).graph
+    assert graph is not None
+    ((branch,),) = [known.branches for known in graph._by_shape.values()]
+    assert set(branch.moving.values()) == {None}
+    assert len(branch.parts) == 3 + 2 * len(branch.moving)
+
+
+def test_a_rule_that_hooks_into_the_base_step_is_not_recorded() -> None:
+    graph = equal(variant="wsam", hyper={"decoupled": True}, clip=0.1).graph
+    assert graph is not None
+    assert graph.reason == "its rule hooks into the step of the base optimizer"
+
+
+def restless(rule: SGD, closure: Any) -> torch.Tensor:
+    """Ask for more operations in every step."""
+    at = rule.gradient(closure)
+    for _ in range(rule.steps):
+        at.loss.clone()
+    rule.descend(at)
+    return at.loss
+
+
+def test_a_rule_that_is_never_the_same_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SGD, "update", restless)
+    graph = equal(variant="sgd").graph
+    assert graph is not None
+    assert graph.reason == "its rule makes other operations in every step"
 
 
 def test_a_run_that_is_stopped_goes_on_with_the_same_bits(tmp_path: Any) -> None:
@@ -131,7 +193,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_same_bits(tmp_path: Any) -> None
 
 
 def test_a_launch_records_too(tmp_path: Any) -> None:
-    fields = {"variant": "sam", "dataset": "digits", "model": "mlp", "subset": 256, "batch_size": 32, "epochs": 1}
+    fields = {"variant": "gsam", "dataset": "digits", "model": "mlp", "subset": 256, "batch_size": 32, "epochs": 1}
     suite = load_suite("quickstart")
     suite = replace(suite, specs=(make_spec(fields),), resolved_tracks=())
     store = Store(tmp_path)
@@ -141,7 +203,7 @@ def test_a_launch_records_too(tmp_path: Any) -> None:
 
 
 def test_a_device_without_graphs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(step_graph.RECORDERS, "cpu")
+    monkeypatch.delitem(step_recorder.RECORDERS, "cpu")
     with pytest.raises(ConfigError, match="--cuda-graph records on devices of the kind cuda, and this is 'cpu'"):
         train(True)
 
