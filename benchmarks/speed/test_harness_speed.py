@@ -1,7 +1,11 @@
-"""What the harness and a step cost beside the network: WRN-16-1, CIFAR shapes, batch 128; both sides timed in turns.
+"""What the harness and a step cost beside the network: WRN-16-1, CIFAR shapes, batch 128, and an MLP on digits.
+
+Both sides are timed in turns.
 
 pytest benchmarks/speed/test_harness_speed.py --benchmark-only -s
 """
+
+from copy import deepcopy
 
 import pytest
 import torch
@@ -12,6 +16,7 @@ from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.training.checkpoint import Checkpoints
 from sambench.benchmarks.training.loop import train
 from sambench.benchmarks.training.state import TrainState
+from sambench.datasets import load
 from sambench.datasets.dataset import build
 from sambench.variants import create
 
@@ -83,6 +88,24 @@ def test_an_epoch_against_its_bare_gradient_evaluations(variant, evaluations, da
 
     what = f"(a) {variant} epoch of {STEPS} steps, {PRECISION}, against bare gradients"
     compare(what, one_epoch(training(dataset, variant), tmp_path), bare)
+
+
+@pytest.mark.parametrize(("variant", "evaluations"), [("sgd", 1), ("sam", 2)])
+def test_a_small_epoch_against_its_bare_gradient_evaluations(variant, evaluations, compare, tmp_path):
+    """An MLP on digits, at a rate that moves nothing: numbers near zero take another time to multiply."""
+    spec = make_spec(
+        {"variant": variant, "dataset": "digits", "model": "mlp", "lr": 1e-6, "precision": "fp32", "epochs": 1000}
+    )
+    run = TrainState(spec, load("digits"), CPU)
+    run.begin_epoch(0)
+    batch, model = run.batch(run.sampler.draw(0, run.score), 0), deepcopy(run.model)
+
+    def bare():
+        for _ in range(run.sampler.steps * evaluations):
+            model.zero_grad(set_to_none=True)
+            F.cross_entropy(model(batch.images), batch.labels).backward()
+
+    compare(f"(a) {variant} epoch of an MLP on digits, against bare gradients", one_epoch(run, tmp_path), bare, 100)
 
 
 def test_a_sam_step_against_two_gradients_and_a_base_step(dataset, compare):

@@ -1,7 +1,7 @@
 """BatchNorm in a step of several passes: which of them moves the running statistics."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -32,13 +32,13 @@ class RunningStatistics:
         self._spare: list[list[list[Tensor]]] = []
         """Copies that no open block of :meth:`frozen` holds, for the next one to write into."""
 
-    @contextmanager
-    def frozen(self, freeze: bool = True) -> Iterator[None]:
+    def frozen(self, freeze: bool = True) -> AbstractContextManager[None]:
         """Put back after the block what was before; blocks may nest, and hold backward passes with their forward ones:
         autograd refuses buffers that change in between."""
-        if not freeze:
-            yield
-            return
+        return self._frozen() if freeze and self.buffers else nullcontext()
+
+    @contextmanager
+    def _frozen(self) -> Iterator[None]:
         before = self.copy(self._spare.pop() if self._spare else None)
         try:
             yield

@@ -56,19 +56,19 @@ class TrainLoader:
 
     def batch(self, draw: Draw, step: int) -> Batch:
         """Return the batch of a step of the epoch, which may have been made together with its neighbours."""
-        at, weights = draw.positions.to(self.device), None if draw.weights is None else draw.weights.to(self.device)
+        weights = None if draw.weights is None else draw.weights.to(self.device)
         if self.order is None or self.at_once == 1:
-            first = step * self.size
+            at, first = draw.positions.to(self.device), step * self.size
             return Batch(*self._gathered(at, self.decisions[first : first + len(at)]), weights)
         block, place = divmod(step, self.at_once)
         if block != self._block:
             part = slice(block * self.at_once * self.size, (block + 1) * self.at_once * self.size)
             decisions = self.decisions[part]  # none for what a whole last batch would have left over
             positions = self.order[part][: len(decisions)]
-            self._block, self._ready = block, self._gathered(positions, decisions[: len(positions)])
-        mine = slice(place * self.size, place * self.size + len(at))
-        images, labels, ids = self._ready
-        return Batch(images[mine], labels[mine], ids[mine], weights)
+            made = self._gathered(positions, decisions[: len(positions)])
+            self._block, self._ready = block, list(zip(*(rows.split(self.size) for rows in made), strict=True))
+        images, labels, ids = self._ready[place]
+        return Batch(images, labels, ids, weights)
 
     def _gathered(self, at: Tensor, decisions: Decisions) -> tuple[Tensor, Tensor, Tensor]:
         """Return augmented images, labels and ids at some positions (B,)."""

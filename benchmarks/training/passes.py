@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ from .batch_norm import RunningStatistics
 from .meters import RunningCounters
 from .pytree import count_samples
 from .step_losses import Seen
+
+_seed_of_step = lru_cache(maxsize=2)(derive_seed)
+"""All passes of a step have one."""
 
 
 class Passes:
@@ -243,7 +247,7 @@ class Passes:
         others = [torch.default_generator] if drawn_from is not torch.default_generator else []
         before = [(one, one.get_state()) for one in (drawn_from, *others)]
         try:
-            drawn_from.manual_seed(derive_seed("dropout", self.seed, self.step, *rank))
+            drawn_from.manual_seed(_seed_of_step("dropout", self.seed, self.step, *rank))
             yield
         finally:
             for one, state in before:

@@ -158,6 +158,7 @@ class TrainState:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.pass_sums = torch.zeros(4, dtype=torch.float64, device=device)
         """Of the epoch's steps of more than one pass: SAM gap, norms of the first and the last gradient, number."""
+        self._one = torch.ones((), device=device)
         self.lr = spec.lr
         self.radii = self._radii() if spec.rho_schedule != "constant" else []
         self.curve: list[CurvePoint] = []
@@ -285,7 +286,7 @@ class TrainState:
         """Add what the passes of a step tell of it, on the device: nothing is evaluated or waited for."""
         norms = self.oracle.gradient_norms or ()
         if len(norms) > 1 and (gap := self.oracle.sam_gap) is not None:
-            self.pass_sums += torch.stack([gap, norms[0], norms[-1], torch.ones_like(gap)])
+            self.pass_sums += torch.stack([gap, norms[0], norms[-1], self._one])
 
     def total_loss(self) -> float:
         """Return the sum of the epoch's losses so far, the same on every device; it is waited for."""
