@@ -8,19 +8,16 @@ import numpy as np
 from ...markdown import code, table
 from ..statistics.intervals import Interval, t_interval
 from ..statistics.pairs import LEAST_RUNS
-from ..statistics.rank_correlation import (
-    LEAST_METHODS,
-    granulated_tau,
-    kendall_tau,
-    one_setting_apart,
-    rank_correlation,
-)
+from ..statistics.rank_correlation import granulated_tau, kendall_tau, one_setting_apart, rank_correlation
 from ..tables.boards import Section
 from ..tables.comparability import write
 from ..tables.rows import Row
 
 WIDTH = 4
 """Measures beside each other in a table."""
+
+LEAST_METHODS = 3
+"""Number of methods below which there is nothing to rank."""
 
 _RANKS = ("Measure", "Tau", "Tau, one setting apart", "Methods")
 

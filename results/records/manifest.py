@@ -68,10 +68,10 @@ class Track(Frozen):
             return float(epochs)
         if self.name == "T":
             return record.timing.train_seconds
-        return epochs * record.counters.gradient_evaluations / max(1, _first_batches(record))
+        return epochs * record.counters.gradient_evaluations / max(1, first_batches(record))
 
 
-def _first_batches(record: RunRecord) -> float:
+def first_batches(record: RunRecord) -> float:
     """Return the steps of a run, each as the share that its batch is of the first: evaluations are counted in these."""
     if record.spec.get("batch_schedule", "constant") == "constant":
         return record.counters.steps

@@ -11,9 +11,6 @@ from numpy.typing import ArrayLike
 
 from .intervals import Floats, Interval, as_sample
 
-LEAST_METHODS = 3
-"""Number of methods below which there is nothing to rank."""
-
 Groups = Mapping[str, Sequence[Sequence[int]]]
 """Setting -> the groups of methods, by position, that differ in nothing else."""
 

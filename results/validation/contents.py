@@ -8,7 +8,7 @@ from ...errors import StateError
 from ...plain_text import printable
 from ..records.behaviour import Code, code_of
 from ..records.manifest import FOLDER as SUITES
-from ..records.manifest import SuiteManifest, manifest_files, read_manifest
+from ..records.manifest import SuiteManifest, first_batches, manifest_files, read_manifest
 from ..records.record import RunRecord
 from ..records.retractions import Retraction, scan_retractions
 from ..records.store import Damaged, DamagedError, Store
@@ -28,6 +28,7 @@ class Entry(NamedTuple):
         workload: canonical text of the workload, equal for runs that may be compared.
         method: canonical text of the method, equal for runs that differ only in their seed.
         code: the code of the variant that made it.
+        evaluations: gradient evaluations per step, as counted; where the batch grows, per step of the first size.
     """
 
     file: str
@@ -35,6 +36,7 @@ class Entry(NamedTuple):
     workload: str
     method: str
     code: Code
+    evaluations: float
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -55,11 +57,6 @@ class Entry(NamedTuple):
     def epochs(self) -> int:
         """Number of completed epochs."""
         return self.record.curve[-1].epoch if self.record.curve else 0
-
-    @property
-    def evaluations(self) -> float:
-        """Gradient evaluations per step, as counted."""
-        return self.record.counters.gradient_evaluations / max(1, self.record.counters.steps)
 
 
 @dataclass
@@ -138,6 +135,7 @@ def _read_records(store: Store, root: Path, entries: dict[str, Entry], findings:
                 key_of(workload_of(item)),
                 key_of(method_of(item)),
                 code_of(item.spec["variant"], item.variant_source, item.environment.behaviour),
+                item.counters.gradient_evaluations / max(1, first_batches(item)),
             )
 
 

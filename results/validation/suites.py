@@ -2,8 +2,9 @@
 
 import json
 import shlex
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
+from statistics import mode
 
 from ...errors import ConfigError, StateError
 from ..records.behaviour import Code, code_of
@@ -222,18 +223,17 @@ def _spent(track: Track, entry: Entry) -> float:
 
 
 def _hardware(track: Track, entries: list[Entry]) -> Iterator[Finding]:
-    counts = Counter(_hardware_of(entry) for entry in entries)
+    if not entries:
+        return
     promised = track.calibration and (track.calibration.device_name, track.calibration.threads, track.calibration.host)
-    usual = promised or (counts.most_common(1)[0][0] if counts else None)
+    usual = promised or mode(map(_hardware_of, entries))
     for entry in entries:
         if (hardware := _hardware_of(entry)) != usual:
             yield Finding(
                 entry.file,
                 f"{hardware[0]}, {hardware[1]} threads, host {hardware[2]}",
                 f"track T compares times on one device, and the others ran on {usual[0]}, {usual[1]} threads, host "
-                f"{usual[2]}"
-                if usual
-                else "track T compares times on one device",
+                f"{usual[2]}",
                 "Run it again there",
             )
 

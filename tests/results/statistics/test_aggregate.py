@@ -130,6 +130,8 @@ def test_signed_rank_p_with_ties_is_the_enumeration_of_all_signs() -> None:
     assert signed_rank_p(differences) == pytest.approx(min(1, 2 * tail))
     assert signed_rank_p([0.0, 0.0]) == 1
     assert signed_rank_p([3.0]) == 1
+    # Twice the ranks are 3, 3, 6, 8: of 16 sums 6 are at most 8, and two more are 9.
+    assert signed_rank_p([-1, -1, -2, 3]) == 0.75
 
 
 def test_critical_difference() -> None:

@@ -106,6 +106,7 @@ def test_rounding_is_no_proof_of_precision() -> None:
     groups = [[0.950, 0.950, 0.950], [0.9525, 0.9525, 0.9525], [0.95, 0.9525, 0.955]]
     assert different(groups)[0, 1]
     assert not different(groups, resolution=0.0025).any()
+    assert _summarize([[1, 1], [0, 2]], 0.6).variances == pytest.approx([0.6**2 / 12, 2])
 
 
 def test_samples_without_spread() -> None:

@@ -7,7 +7,13 @@ from statsmodels.stats.power import TTestPower
 
 from sambench.errors import ConfigError
 from sambench.results.statistics.intervals import detectable_difference, pooled_deviation, welch
-from sambench.results.statistics.multiple_comparisons import DIFFERENT, UNSURE, _quantile, different
+from sambench.results.statistics.multiple_comparisons import (
+    DIFFERENT,
+    UNSURE,
+    _quantile,
+    detectable_in_groups,
+    different,
+)
 from sambench.results.statistics.pairs import compare_by_seed, detectable_within_seed, pair_deviation, paired
 
 CORRELATIONS = (-0.2, 0.0, 0.3, 0.7)
@@ -38,6 +44,13 @@ def test_equal_pairs_prove_no_more_than_their_resolution() -> None:
 def test_the_detectable_difference_is_statsmodels(n: int, power: float, alpha: float) -> None:
     expected = TTestPower().power(detectable_within_seed(n, power=power, alpha=alpha), n, alpha)
     assert expected == pytest.approx(power, rel=1e-6)
+
+
+def test_power_and_level_are_the_usual_ones_unless_said() -> None:
+    usual = {"power": 0.8, "alpha": 0.05}
+    assert detectable_within_seed(5) == detectable_within_seed(5, **usual)
+    assert detectable_difference(5) == detectable_difference(5, **usual)
+    assert detectable_in_groups(5, 3) == detectable_in_groups(5, 3, **usual)
 
 
 def test_five_common_seeds_are_compared_within_the_seed() -> None:

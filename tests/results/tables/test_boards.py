@@ -118,7 +118,7 @@ def test_runs_of_no_suite_have_a_board_of_their_own(runs: dict[str, list[RunReco
     other = make_record(variant="asam", accuracy=0.9)
     boards = assemble([*every(runs), other], [promise(runs)])
     suite, rest = boards.boards
-    assert rest.manifest is None
+    assert (rest.manifest, rest.runs, rest.missing) == (None, 1, 0)
     assert [row.label for section in rest.sections for row in section.workload.rows] == ["asam"]
     assert all(other.run_id not in row.runs for section in suite.sections for row in section.workload.rows)
 
@@ -246,6 +246,7 @@ def test_trials_are_counted_of_one_method_screens_first() -> None:
     ]
     board = Board(None, (), 0, 0, tuple(trials))
     assert list(board.budget.items()) == [(("screen", 9), 3), (("confirm", 7), 2), (("confirm", 8), 1)]
+    assert Board(None, (), 0, 0, (build_trial("sam", 0),)).budget == {("screen", 1000): 1}
     assert Board(None, (), 0, 0).budget == {}
 
 

@@ -159,6 +159,17 @@ def test_two_methods_on_every_workload_of_one_track_are_compared(make_record: Ma
     assert in_common(assemble(runs).sections, "G") == []
 
 
+def test_workloads_of_different_tracks_are_not_counted_together(make_record: Make) -> None:
+    runs = records(make_record, 2)
+    tracks = tuple(
+        Track(name=name, budget=8, runs=tuple(run.run_id for run in runs if run.spec["noise"] == noise))
+        for name, noise in (("G", 0.0), ("E", 0.01))
+    )
+    fields = {"name": "s", "title": "S", "description": "", "command": "sambench launch s", "seeds": tuple(SEEDS)}
+    text = pages_of(assemble(runs, [SuiteManifest.model_validate(fields | {"tracks": tracks})]))
+    assert "no track has more than 1 workload." in text
+
+
 def test_a_baseline_with_several_settings_has_no_single_row(make_record: Make) -> None:
     runs = records(make_record, 2)
     twice = runs + [

@@ -144,14 +144,15 @@ def test_runs_that_do_not_count_are_told_with_the_reason() -> None:
         run(2, 0.1, status="failed", reason="no memory"), run(4, status="failed", reason="no memory"),
     ]  # fmt: skip
     methods = [
-        ({"variant": "asam"}, [run(0, 0.8)]),
+        ({"variant": "bsam"}, [run(0, 0.8)]),
+        ({"variant": "asam"}, [run(0, 0.8)]),  # as good: by name
         ({"variant": "sam"}, sam),
         ({"variant": "gsam"}, [run(5, status="failed", reason="no disk")]),
         ({"variant": "usam"}, [run(0, 0.95)]),
     ]
     counted, excluded = select(methods, {"e" * 64: "a mistake"})
     assert [(name, [one.accuracy for one in runs]) for name, _, runs in counted] == [
-        ("usam", [0.95]), ("asam", [0.8]), ("sam", [0.7, 0.9]),
+        ("usam", [0.95]), ("asam", [0.8]), ("bsam", [0.8]), ("sam", [0.7, 0.9]),
     ]  # fmt: skip
     assert excluded == [
         Excluded("gsam", (5,), "failed: no disk"),

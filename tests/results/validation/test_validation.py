@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import build_record, build_trial
+from synthetic import build_measurement, build_record, build_trial
 
 from sambench.errors import StateError
 from sambench.results.records.behaviour import Code
 from sambench.results.records.manifest import Calibration, SuiteManifest, Track, Tuning
+from sambench.results.records.measurement import Measurements
 from sambench.results.records.record import RunRecord
 from sambench.results.records.retractions import RETRACTED
 from sambench.results.records.store import Store
@@ -171,6 +172,14 @@ def test_settings_that_no_tuning_chose(folder: Folder) -> None:
     assert all("chose no such setting" in finding.problem for finding in found.values())
 
 
+def test_where_nothing_was_chosen_no_run_can_miss_it(folder: Folder) -> None:
+    folder.trials = [trial.model_copy(update={"chosen": False}) for trial in folder.trials]
+    folder.write()
+    assert [finding.value for finding in folder.findings()] == [
+        "track G, sam: chosen = none", "track G, sgd: chosen = none",
+    ]  # fmt: skip
+
+
 def test_a_choice_that_contradicts_the_trials(folder: Folder) -> None:
     folder.trials = [trial.model_copy(update={"chosen": trial.trial == 0}) for trial in folder.trials]
     folder.write()
@@ -185,7 +194,7 @@ def test_trials_made_with_another_source(folder: Folder) -> None:
     folder.write()
     finding = folder.only(serious=False)
     assert (finding.file, finding.value) == ("ledgers/s.parquet", "sam: variant_source = cccccccccccc")
-    assert TODAY["sam"].source[:12] in finding.problem
+    assert finding.problem == f"its runs were made with the source {TODAY['sam'].source[:12]}"
 
 
 def test_settings_of_the_base_that_nobody_tuned(folder: Folder) -> None:
@@ -270,6 +279,53 @@ def test_epochs_of_another_tracks_search_are_no_choice(folder: Folder) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("budget", "cost", "kept"),
+    [(10, 2.75, True), (10, 2.76, False), (12.5, 2.26, True), (12.5, 2.25, False)],
+    ids=["a tenth more", "more", "a tenth and less than an epoch unspent", "a tenth and an epoch unspent"],
+)
+def test_the_bounds_of_a_budget_of_passes(folder: Folder, budget: float, cost: float, kept: bool) -> None:
+    """Four epochs of 44 steps cost four times as much as a step; one epoch as much as it."""
+    folder.manifest["tracks"] = [folder.track("G", budget, "sam 4")]
+    for seed in SEEDS:
+        folder.replace(f"sam 4 {seed}", counters={"gradient_evaluations": 44 * cost})
+    folder.write()
+    found = [finding for finding in folder.findings() if "budget" in finding.problem]
+    assert len(found) == (0 if kept else 3)
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(11.5, True), (11.6, False), (5.2, True), (5.0, False)])
+def test_the_bounds_of_a_budget_of_time(folder: Folder, seconds: float, kept: bool) -> None:
+    """Of 7.5 s, 15 % and an epoch more or less; an epoch is a quarter of the run: 11.5 - 7.5 = 1.125 + 11.5 / 4."""
+    folder.manifest["tracks"] = [folder.track("T", 7.5, "sam 4", calibration=calibration())]
+    for seed in SEEDS:
+        folder.replace(f"sam 4 {seed}", timing={"train_seconds": seconds})
+    folder.write()
+    assert sorted(finding.value for finding in folder.findings()) == (
+        [] if kept else [f"sam seed {seed} spent {seconds:g} seconds" for seed in SEEDS]
+    )
+
+
+def test_a_run_of_one_epoch_may_leave_less_than_that(folder: Folder) -> None:
+    """It spends 2 of 4.4: one more would be 4, within a tenth. One step that costs 2 is a whole run, too."""
+    folder.records |= {f"sam 1 {seed}": build_record(variant="sam", epochs=1, seed=seed) for seed in SEEDS}
+    folder.manifest["tracks"] = [folder.track("G", 4.4, "sam 1")]
+    folder.replace("sam 1 0", counters={"steps": 1, "gradient_evaluations": 2.0})
+    folder.write()
+    assert not [one for one in folder.findings() if "budget" in one.problem or "declares" in one.problem]
+
+
+def test_a_growing_batch_is_counted_in_batches_of_the_first_size(folder: Folder) -> None:
+    """Two epochs of 11 steps, then two of 11 with twice the batch: 11 · (1 + 1 + 2 + 2) first batches."""
+    schedule = {"batch_schedule": "doubling", "milestones": [0.5]}
+    for seed in SEEDS:
+        folder.records[f"sam 2x {seed}"] = build_record(variant="sam", epochs=4, seed=seed, **schedule)
+        folder.replace(f"sam 2x {seed}", counters={"gradient_evaluations": 2.0 * 66})
+    folder.manifest |= {"tracks": [folder.track("G", 8, "sam 2x")], "tuning": None}
+    folder.write()
+    assert folder.findings() == []
+
+
 def calibration(host: str = "0123456789abcdef") -> Calibration:
     return Calibration(device_name="a CPU", threads=2, host=host, torch="2.11.0", seconds={"sam": 1.0}, turns=3)
 
@@ -284,6 +340,50 @@ def test_mixed_hardware_in_track_t(folder: Folder) -> None:
     folder.manifest["tracks"] = [folder.track("G", 8.0, "sam 4", "sgd 8")]
     folder.write()
     assert folder.findings() == []
+
+
+def test_all_runs_on_another_machine_than_the_one_that_was_timed(folder: Folder) -> None:
+    folder.manifest["tracks"] = [folder.track("T", 4.0, "sam 4", calibration=calibration("e" * 16))]
+    folder.write()
+    finding = folder.only()
+    assert finding.value == "a CPU, 2 threads, host 0123456789abcdef"
+    assert finding.problem.endswith("the others ran on a CPU, 2 threads, host eeeeeeeeeeeeeeee")
+    assert finding.file.endswith(" and 2 more")
+
+
+def test_without_a_calibration_most_runs_say_which_device_it_was(folder: Folder) -> None:
+    folder.manifest["tracks"] = [folder.track("T", 4.0, "sam 4")]
+    folder.replace("sam 4 0", environment={"device_name": "a GPU", "devices": 2})
+    folder.write()
+    finding = folder.only()
+    assert (finding.file, finding.value) == (folder.file("sam 4 0"), "2 x a GPU, 2 threads, host 0123456789abcdef")
+    assert finding.problem.endswith("the others ran on a CPU, 2 threads, host 0123456789abcdef")
+
+
+def test_a_track_of_time_without_a_run_says_no_more_than_that(folder: Folder) -> None:
+    folder.manifest["tracks"] = [folder.track("T", 4.0, "sam 4")]
+    folder.records = {name: one for name, one in folder.records.items() if not name.startswith("sam")}
+    folder.write()
+    assert folder.only().value == "3 of 3 runs"
+
+
+@pytest.mark.parametrize(
+    ("registered", "began", "early"),
+    [(100.0, (100.0, 101.0, 200.0), 0), (100.0, (99.0, 101.0, None), 2), (None, (100.0, 101.0, 102.0), 3)],
+)
+def test_runs_that_began_before_they_were_predicted(
+    folder: Folder, registered: float | None, began: tuple[float | None, ...], early: int
+) -> None:
+    folder.manifest |= {"tracks": [folder.track("E", 4, "sam 4")], "registered": registered}
+    for seed, at in enumerate(began):
+        folder.replace(f"sam 4 {seed}", timing={"began": at})
+    folder.write()
+    assert folder.findings() == []  # nothing was predicted
+    folder.manifest["predictions"] = {"one": "more", "two": "less"}
+    folder.write()
+    found = folder.findings()
+    assert [finding.value for finding in found] == ["predictions of one, two"] * bool(early)
+    assert all(finding.problem.startswith(f"{early} of 3 runs (the first is ") for finding in found)
 
 
 def test_missing_runs(folder: Folder) -> None:
@@ -327,6 +427,30 @@ def test_duplicate_seeds(folder: Folder) -> None:
     assert "has this seed twice" in finding.problem
 
 
+def test_a_seed_twice_counts_only_among_runs_of_tables(folder: Folder) -> None:
+    more = {
+        f"{split} {status} {seed}": build_record(variant="sam", eval_every=2, split=split, seed=seed, status=status)
+        for split, status in (("full", "failed"), ("search", "completed"))
+        for seed in (0, 1, 7)
+    }
+    more |= {f"search {seed}": build_record(variant="sam", split="search", seed=seed) for seed in (0, 1)}
+    folder.records |= more
+    folder.write()
+    assert folder.findings() == []
+
+
+@pytest.mark.parametrize(("number", "rest"), [(8, ""), (9, " and 1 more")])
+def test_eight_seeds_are_listed(folder: Folder, number: int, rest: str) -> None:
+    fields = {"variant": "sgd", "dataset": "made"}
+    folder.records |= {f"a {seed}": build_record(lr=0.3, seed=seed, **fields) for seed in range(3 + number)}
+    folder.records |= {f"b {seed}": build_record(lr=0.4, seed=seed, **fields) for seed in SEEDS}
+    folder.write()
+    finding = folder.only(serious=False)
+    assert (finding.value, finding.problem) == (
+        "sgd: seeds 0, 1, 2", f"other methods on this workload also ran seeds 3, 4, 5, 6, 7, 8, 9, 10{rest}",
+    )  # fmt: skip
+
+
 def test_unequal_seeds_of_runs_that_no_suite_promised(folder: Folder) -> None:
     folder.records |= {f"asam {seed}": build_record(variant="sgd", lr=0.3, seed=seed) for seed in (0, 1)}
     folder.write()
@@ -353,6 +477,11 @@ def test_a_variant_whose_text_alone_has_changed_is_not_stale(folder: Folder) -> 
     (finding,) = validate(folder.root, edited | {"sam": Code(TODAY["sam"].source, "another")}, OFFICIAL)
     assert (finding.value, finding.serious) == ("behaviour = same", False)
     assert finding.problem == "stale: the behaviour of 'sam' is now another"
+    folder.replace("sam 4 0", environment={"behaviour": None})
+    Store(folder.root).path(folder.records["sam 4 0"].run_id).unlink()
+    folder.write()
+    (finding,) = validate(folder.root, edited, OFFICIAL)
+    assert (finding.file, finding.problem) == (folder.file("sam 4 0"), "stale: the source of 'sam' is now ffffffffffff")
 
 
 def test_records_without_a_commit(folder: Folder) -> None:
@@ -393,6 +522,40 @@ def test_a_run_that_stopped_early_or_was_measured_on_the_wrong_part(folder: Fold
     values = {finding.file: finding.value for finding in folder.findings() if "epoch" not in finding.value}
     assert values[f"runs/{early.run_id}.json"] == "metrics.split = 'validation'"
     assert "last epoch = 7" in {finding.value for finding in folder.findings()}
+
+
+def test_a_run_without_a_curve_has_no_epoch(folder: Folder) -> None:
+    record = folder.records["sgd 8 0"]
+    folder.records["sgd 8 0"] = record.model_copy(update={"curve": ()})
+    folder.manifest["tracks"] = [folder.track("E", 4, "sam 4")]
+    folder.write()
+    assert folder.only().value == "last epoch = 0"
+
+
+def test_a_failed_run_is_named_by_its_own_file(folder: Folder) -> None:
+    failed = build_record(variant="asam", status="failed")
+    folder.records["asam"] = failed
+    folder.write()
+    finding = folder.only(serious=False)
+    assert (finding.file, finding.value) == (f"runs/{failed.run_id}.failed.json", "variant = 'asam'")
+
+
+@pytest.mark.parametrize(("cost", "problems"), [(2.039, 0), (2.041, 1), (1.961, 0), (1.959, 1)])
+def test_a_cost_may_miss_the_declared_one_by_two_percent(folder: Folder, cost: float, problems: int) -> None:
+    for seed in SEEDS:
+        folder.replace(f"sam 4 {seed}", counters={"gradient_evaluations": 44 * cost})
+    folder.manifest["tracks"] = [folder.track("E", 4, "sam 4")]
+    folder.write()
+    assert [finding.value for finding in folder.findings()] == [f"{cost} gradient evaluations a step"] * problems
+
+
+def test_only_runs_to_the_end_with_a_declared_cost_show_another(folder: Folder) -> None:
+    folder.replace("sam 4 0", declared_gradients=None, counters={"gradient_evaluations": 500.0})
+    folder.records["sam 4 1"] = build_record(variant="sam", epochs=4, seed=1, status="diverged")
+    folder.replace("sam 4 1", counters={"gradient_evaluations": 500.0})
+    folder.manifest["tracks"] = [folder.track("E", 4, "sam 4")]
+    folder.write()
+    assert folder.findings() == []
 
 
 def test_a_cost_that_is_not_the_declared_one(folder: Folder) -> None:
@@ -458,3 +621,29 @@ def test_serious_findings_come_first(folder: Folder) -> None:
     folder.write()
     folder.path("sgd 4 0").unlink()
     assert [finding.serious for finding in folder.findings()] == [True, False]
+
+
+def test_measurements_are_held_to_the_runs_that_they_were_made_of(folder: Folder) -> None:
+    folder.write()
+    run, absent = folder.records["sam 4 0"], build_record(variant="sam", seed=77)
+    measured = Measurements(Store(folder.root))
+    measured.write(build_measurement(run))
+    other = build_measurement(run, rho=0.2).model_copy(update={"weights": "e" * 64})
+    measured.write(build_measurement(run, epoch=2).model_copy(update={"weights": "e" * 64}))  # other ones on the way
+    assert folder.findings() == []
+    lost, damaged = build_measurement(absent), measured.path(run.run_id, "f" * 64)
+    for one in (other, lost):
+        measured.write(one)
+    damaged.write_text("{}")
+    found = {finding.file: finding for finding in folder.findings()}
+    assert all(finding.serious for finding in found.values())
+    files = [measured.path(one.run_id, one.measurement_id) for one in (other, lost)]
+    assert {name: (one.value, one.problem.partition(":")[0]) for name, one in found.items()} == {
+        files[0].relative_to(folder.root).as_posix(): (
+            "weights = eeeeeeeeeeee", f"the record of the run says {str(run.weights)[:12]}",
+        ),
+        files[1].relative_to(folder.root).as_posix(): ("sam_gap", "it was measured on a run without a record here"),
+        damaged.relative_to(folder.root).as_posix(): (
+            "the measurement", found[damaged.relative_to(folder.root).as_posix()].problem.partition(":")[0],
+        ),
+    }  # fmt: skip
