@@ -47,7 +47,7 @@ class Axis:
             10
         """
         if self.values:
-            return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+            return self.values[int(share * len(self.values))]
         if self.scale == "log":
             number = math.exp(math.log(self.low) + share * math.log(self.high / self.low))
         else:

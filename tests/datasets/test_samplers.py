@@ -121,6 +121,18 @@ def test_weights_belong_to_the_drawn_positions():
         assert float(draw.weights.max()) <= 1 / 0.3 + 1e-6
 
 
+@pytest.mark.parametrize("step", [0, 2])
+def test_weights_of_a_presample_belong_to_its_candidates(step):
+    policy = make("presample", presample=2)
+    policy.begin_epoch(0, by_position)
+    draw = policy.draw(step, by_position)
+    candidates = torch.cat([policy.order, policy.order])[6 * step : 6 * step + 12]
+    scores = by_position(candidates, "").double()
+    q = dict(zip(candidates.tolist(), (0.3 / 12 + 0.7 * scores / scores.sum()).tolist(), strict=True))
+    assert len(draw.positions) == 6
+    torch.testing.assert_close(draw.weights, torch.tensor([1 / (12 * q[at]) for at in draw.positions.tolist()]))
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_equal_scores_give_exactly_the_uniform_stream(name):
     uniform, other = make("uniform"), make(name)
@@ -197,7 +209,7 @@ def test_scores_from_training_are_used_in_the_next_epoch_without_cost():
         policy.observe(draw, lambda kind, at=draw.positions: by_position(at, kind))
     policy.begin_epoch(1, never)
     assert torch.equal(policy.scores, by_position(torch.arange(24), ""))
-    assert Importance.declared_forwards({"refresh": 0}) == 0
+    assert SamplingPolicy.declared_forwards({}) == Importance.declared_forwards({"refresh": 0}) == 0
     assert Importance.declared_forwards({"refresh": 2}) == 0.5
     assert Presample.declared_forwards({"presample": 3}) == 3
 

@@ -52,6 +52,46 @@ def test_the_first_trial_is_the_default_setting(tuned):
     }
 
 
+def test_everyone_is_screened_at_the_first_seed_and_confirmed_at_the_others(tuned):
+    assert {(trial.stage, trial.seed) for trial in tuned[1]} == {("screen", 1000), ("confirm", 1001)}
+
+
+class Recorder:
+    """Proposes the middle of every axis, after its scores where it is sequential, and notes what was tried."""
+
+    name = "recorder"
+
+    def __init__(self, sequential):
+        self.sequential, self.seen = sequential, []
+
+    def propose(self, axes, number, tried):
+        self.seen.append([(one.settings["epochs"], one.score) for one in tried])
+        return {axis.name: 0.5 if axis.name == "epochs" else axis.at(0.5 + 0.1 * number) for axis in axes}
+
+
+@pytest.mark.parametrize("sequential", [True, False])
+def test_a_strategy_is_told_the_settings_and_accuracies_before_it(small_suite, runner, tmp_path, sequential):
+    """One by one where it learns from them, else all at once; settings as shares of what the budget allows."""
+    head, *_ = small_suite.text.replace('"E", "G"', '"G"').replace("epochs = 1\n", "epochs = 2\n").split("[[runs]]")
+    head = head.replace("[tuning]", "[tuning]\nepochs = [0.1, 1.0]")
+    suite, store = small_suite(f'{head}[[runs]]\nvariant = "sgd"\n'), Store(tmp_path)
+    run, recorder, rounds = runner(store), Recorder(sequential), []
+    trials = tune(suite, store, recorder, lambda specs: rounds.append(len(specs)) or run(specs))
+    assert [trial.epochs for trial in trials[:3]] == [4, 2, 2]
+    tried = [(share, trial.accuracy) for share, trial in zip((1.0, 0.5), trials, strict=False)]
+    assert recorder.seen == ([tried[:1], tried] if sequential else [[], []])
+    assert rounds == ([1, 1, 1, 2] if sequential else [3, 2])
+
+
+def test_track_t_is_not_tuned(small_suite):
+    """Its runs take the settings of another track, and its epochs are those of a calibration."""
+    text = small_suite.text.replace('"E", "G"', '"E", "T"') + "[time]\nseconds = 9.0\n"
+    suite = small_suite(text)
+    assert [who.key for who in tuned_entries(suite)] == [(one.method, "E") for one in suite.entries]
+    with pytest.raises(ConfigError, match="epochs is not valid with track T"):
+        tuned_entries(small_suite(text.replace("[tuning]", "[tuning]\nepochs = [0.1, 1.0]")))
+
+
 def test_a_search_resumes_without_making_anything_twice(tuned, runner):
     suite, trials, store, _ = tuned
     again = runner(store)
@@ -163,6 +203,45 @@ def test_epochs_are_an_axis_for_all_and_a_reference_row_stays_apart(small_suite,
         load_suite(str(path))
 
 
+def test_the_final_suite_says_all_that_the_suite_said(small_suite):
+    """Track T takes the settings of another; a method has one entry where all its tracks have one setting."""
+    text = small_suite.text.replace('"E", "G"', '"E", "G", "T"') + '[[runs]]\nvariant = "sam"\ntrack = "G"\n'
+    suite = small_suite(f'{text}[time]\nseconds = 9.0\n[predictions]\ncost = "none"\n')
+    suite = replace(suite, plugins=("sambench_plugin",))
+
+    def chosen(method, track, **changes):
+        variant = method.partition(" ")[0]
+        return build_trial(method, 0, track=track, chosen=True, variant=variant, lr=0.1, weight_decay=0.0, **changes)
+
+    trials = [
+        *(chosen("sgd", track, hyper="{}", edges="lr (high)") for track in "EG"),
+        chosen("unified_sam lam=0.5", "E", hyper='{"lam":0.5,"rho":0.1}'),
+        chosen("unified_sam lam=0.5", "G", hyper='{"lam":0.5,"rho":0.2}'),
+        chosen("esam", "E", hyper='{"rho":0.1}'),
+        chosen("esam", "G", hyper='{"rho":0.1}'),
+        chosen("sam", "G", hyper='{"rho":0.3}'),
+    ]
+    written = final_suite(suite, trials, "small.parquet", "0" * 64)
+    found = tomllib.loads(written)
+    assert (found["plugins"], found["time"], found["predictions"]) == (
+        ["sambench_plugin"],
+        {"seconds": 9.0},
+        {"cost": "none"},
+    )
+    rates = {"lr": 0.1, "weight_decay": 0.0}
+    assert found["runs"] == [
+        {"variant": "sgd", **rates},
+        {"track": "E", "variant": "unified_sam", **rates, "hyper": {"lam": 0.5, "rho": 0.1}},
+        {"track": "G", "variant": "unified_sam", **rates, "hyper": {"lam": 0.5, "rho": 0.2}},
+        {"track": "T", "variant": "unified_sam", **rates, "hyper": {"lam": 0.5, "rho": 0.2}},
+        {"variant": "esam", **rates, "hyper": {"rho": 0.1}},
+        {"track": "G", "variant": "sam", **rates, "hyper": {"rho": 0.3}},
+    ]
+    assert written.count("# at the edge of its range: lr (high)\n") == written.count("at the edge") == 1
+    bare = tomllib.loads(final_suite(replace(suite, plugins=(), predictions={}, seconds=None), trials, "l", ""))
+    assert not bare.keys() & {"plugins", "predictions", "time", "keep"}
+
+
 def test_a_method_that_was_corrected_is_tuned_alone(tuned, runner, tmp_path):
     suite, trials, _, _ = tuned
     made, store = [], Store(tmp_path)
@@ -208,6 +287,8 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(small_suite, runner, t
     failed = [trial for trial in trials if trial.status == "failed"]
     assert {trial.error for trial in failed} == {"out of memory"}
     assert len(failed) == 3 * (2 + 1)
+    assert {(t.accuracy, t.loss, t.gradient_evaluations, t.train_seconds) for t in failed} == {(None, None, 0.0, 0.0)}
+    assert all(t.gradient_evaluations > 0 and t.train_seconds > 0 for t in trials if t not in failed)
     assert {trial.trial for trial in trials if trial.chosen} == {0}
 
 
@@ -269,6 +350,24 @@ def test_optuna_proposes_on_the_scale_of_the_range(scale, median):
     assert 10 <= sum(x < median for x in found) <= 30
 
 
+@pytest.mark.parametrize(("trials", "at_random"), [(3, 2), (6, 2), (10, 3), (12, 4)])
+def test_optuna_learns_after_a_third_of_the_trials_and_two_at_least(trials, at_random):
+    method, axes = STRATEGIES.get("optuna")(trials), (Axis("x", 0.0, 1.0, "linear"),)
+    tried = [Tried({"x": 0.1 * n}, 0.1 * n) for n in range(6)]
+    alone = [method.propose(axes, number, []) for number in range(1, 6)]
+    for count in range(6):
+        same = [method.propose(axes, number, tried[:count]) for number in range(1, 6)] == alone
+        assert same == (count < at_random)
+
+
+def test_optunas_proposals_differ_and_have_four_digits():
+    method, axes = STRATEGIES.get("optuna")(999), (Axis("x", 0.0, 1.0, "linear"), Axis("k", values=(10001, 20002)))
+    found = [method.propose(axes, number, []) for number in range(1, 41)]
+    assert len({one["x"] for one in found}) == 40
+    assert all(one["x"] == float(f"{one['x']:.4g}") for one in found)
+    assert {one["k"] for one in found} == {10001, 20002}
+
+
 def test_optuna_tunes_a_suite_in_rounds(small_suite, runner, tmp_path):
     store = Store(tmp_path)
     suite = small_suite(small_suite.text.replace('["E", "G"]', '["E"]'))
@@ -312,6 +411,9 @@ def test_a_default_outside_of_its_range_and_a_failed_trial_are_kept(tmp_path, ca
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "x.log")))
     first, second = optuna.load_study(study_name="sam, track E", storage=storage).trials
     assert first.params == settings[0]
+    assert (first.distributions["lr"].log, first.distributions["rho"].log) == (True, False)
+    assert (first.distributions["lr"].low, first.distributions["lr"].high) == (0.01, 3.0)
+    assert first.distributions["k"].choices == (1, 2, 9)
     assert second.params == {"k": 1, "rho": 0.0}
     assert (second.state.name, second.value) == ("FAIL", None)
     (tmp_path / "folder.log").mkdir()

@@ -103,6 +103,13 @@ def test_what_an_entry_fixes_is_not_searched():
         (Axis("x", 0.01, 1.0, "log"), 0.0, "low"),
         (Axis("x", 0.01, 1.0, "log", limits=(0.0, None)), 0.0, ""),
         (Axis("x", 0.0, 1.0, "linear"), 0.95, "high"),
+        (Axis("x", 0.0, 1.0, "linear"), 0.9, "high"),
+        (Axis("x", 0.0, 1.0, "linear"), 0.1, "low"),
+        (Axis("x", 0.0, 1.0, "linear"), 0.11, ""),
+        (Axis("x", 1.0, 3.0, "linear"), 1.1, "low"),
+        (Axis("x", 1.0, 3.0, "linear"), 1.3, ""),
+        (Axis("x", 1.0, 3.0, "linear"), 2.9, "high"),
+        (Axis("x", values=(2, 5, 10)), 2, "low"),
         (Axis("x", 0.0, 1.0, "linear", limits=(0.0, 1.0)), 1.0, ""),
         (Axis("x", values=(2, 5, 10)), 10, "high"),
         (Axis("x", values=(2, 5, 10)), 5, ""),
@@ -113,3 +120,52 @@ def test_what_an_entry_fixes_is_not_searched():
 )
 def test_the_edge_of_a_range_is_where_a_better_value_may_lie_beyond(axis, value, edge):
     assert axis.edge(value) == edge
+
+
+@pytest.mark.parametrize(
+    ("axis", "settings"),
+    [
+        (Axis("x", 0.01, 1.0, "log"), [0.01, 0.1, 0.9954]),
+        (Axis("x", 1.0, 3.0, "linear"), [1.0, 2.0, 2.998]),
+        (Axis("x", values=(2, 5, 10)), [2, 5, 10]),
+    ],
+)
+def test_an_axis_is_walked_from_its_lower_end_to_its_upper(axis, settings):
+    assert [axis.at(share) for share in (0.0, 0.5, 0.999)] == settings
+    assert all(map(axis.holds, settings))
+    if not axis.values:
+        assert [axis.share(number) for number in settings] == pytest.approx([0.0, 0.5, 0.999], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("axis", "inside", "outside"),
+    [
+        (Axis("x", 0.01, 1.0, "log"), [0.01, 0.5, 1.0], [0.0099, 1.01, "0.5"]),
+        (Axis("x", values=(0, 1, "1/t")), [0, 1, "1/t"], [0.5, 2, "t"]),
+    ],
+)
+def test_an_axis_holds_its_ends_and_nothing_beyond_them(axis, inside, outside):
+    assert all(map(axis.holds, inside))
+    assert not any(map(axis.holds, outside))
+
+
+def test_a_range_ends_where_no_further_number_is_valid():
+    """Rates are not negative, shares of epochs and of another hyper-parameter lie in [0, 1]."""
+    budget = Budget(trials=4, epochs=(0.1, 1.0))
+    axes = {axis.name: axis for axis in space_of(entry(variant="gsam"), budget)}
+    assert {name: axis.limits for name, axis in axes.items()} == {
+        "lr": (0.0, None),
+        "weight_decay": (0.0, None),
+        "epochs": (0.0, 1.0),
+        "rho": (0.0, None),
+        "rho_min": (0.0, 1.0),
+        "alpha": (0.0, None),
+    }
+    assert (axes["epochs"].edge(0.11), axes["epochs"].edge(1.0)) == ("low", "")
+
+
+def test_the_points_of_halton_stay_what_they_are():
+    """A search that was begun with an older version goes on with its next points."""
+    axes = (Axis("a", 0, 1, "linear"), Axis("b", 0, 1, "linear"))
+    points = [tuple(Halton(3).propose(axes, number, []).values()) for number in (1, 2, 3)]
+    assert points == [(0.2248, 0.4903), (0.7248, 0.8236), (0.4748, 0.1569)]
