@@ -122,7 +122,7 @@ class Passes:
         asked = self._asked_for(previous, fresh)
         batch = asked if subset is None else asked[subset]
         count, process_group = len(batch), self.process_group if self.whole else SINGLE_PROCESS
-        alone = count > 0 and self.accumulate == process_group.size == 1
+        alone = self.accumulate == process_group.size == 1
         losses, outputs, rows = [], [], []
         with self._pass():
             parts = [None] if alone else torch.arange(count, device=self.device).chunk(self.accumulate)

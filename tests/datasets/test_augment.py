@@ -254,6 +254,56 @@ def test_bad_recipes_are_refused(recipe: str, message: str) -> None:
         Augmentation.parse(recipe)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ("none", Augmentation()),
+        ("flip", Augmentation(flip=True)),
+        ("crop:1", Augmentation(crop=1)),
+        ("crop:512:reflect", Augmentation(crop=512, reflect=True)),
+        ("cutout:1", Augmentation(cutout=1)),
+        ("resize:512", Augmentation(resize=512)),
+        ("randaugment", Augmentation(policy="randaugment")),
+    ],
+)
+def test_what_a_recipe_does_not_name_is_off(recipe: str, expected: Augmentation) -> None:
+    assert Augmentation.parse(recipe) == expected
+
+
+@pytest.mark.parametrize("recipe", ["crop:513", "cutout:513", "resize:513", "resize:0"])
+def test_pixels_are_one_to_512(recipe: str) -> None:
+    with pytest.raises(ConfigError, match="at least 1 and at most 512"):
+        Augmentation.parse(recipe)
+
+
+@pytest.mark.parametrize("recipe", ["crop:3", "crop:3:reflect"])
+@pytest.mark.parametrize("corner", [(0, 0), (0, 6), (6, 0), (6, 6)])
+def test_the_last_image_reaches_every_corner(recipe: str, corner: tuple[int, int]) -> None:
+    augmentation, image = Augmentation.parse(recipe), torch.from_numpy(pixels(1, (3, 9, 7)))
+    decision = Decisions(1, crop=torch.tensor([corner]))
+    found = augmentation(image, decision, *constants(3))[0].double()
+    torch.testing.assert_close(found, reference(image[0], augmentation, decision), rtol=2e-6, atol=2e-6)
+
+
+def test_a_reflection_takes_all_but_the_border() -> None:
+    """Of 9 rows 8 can be mirrored beyond the first."""
+    augmentation, image = Augmentation.parse("crop:8:reflect"), torch.from_numpy(pixels(1, (1, 9, 9)))
+    decision = augmentation.draw(1, (9, 9), seed=0)
+    found = augmentation(image, decision, *constants(1))[0].double()
+    torch.testing.assert_close(found, reference(image[0], augmentation, decision), rtol=2e-6, atol=2e-6)
+
+
+def test_no_two_images_of_an_epoch_share_the_seed_of_a_policy() -> None:
+    seeds = Augmentation.parse("randaugment").draw(10_000, (8, 8), seed=0).policy
+    assert seeds is not None
+    assert len(seeds.unique()) == 10_000
+
+
+def test_rows_of_decisions_are_counted() -> None:
+    decisions = Augmentation.parse("flip").draw(5, (8, 8), seed=0)
+    assert [len(decisions[rows]) for rows in (slice(0, 2), slice(3, 9), slice(None), slice(5, 7))] == [2, 2, 5, 0]
+
+
 def test_reflection_needs_larger_images() -> None:
     augmentation = Augmentation.parse("crop:8:reflect")
     with pytest.raises(ConfigError, match=r"crop:8:reflect needs images larger than 8 pixels, got \(8, 9\)"):

@@ -128,7 +128,7 @@ def test_weights_of_a_presample_belong_to_its_candidates(step):
     draw = policy.draw(step, by_position)
     candidates = torch.cat([policy.order, policy.order])[6 * step : 6 * step + 12]
     scores = by_position(candidates, "").double()
-    q = dict(zip(candidates.tolist(), 0.3 / 12 + 0.7 * scores / scores.sum(), strict=True))
+    q = dict(zip(candidates.tolist(), (0.3 / 12 + 0.7 * scores / scores.sum()).tolist(), strict=True))
     assert len(draw.positions) == 6
     torch.testing.assert_close(draw.weights, torch.tensor([1 / (12 * q[at]) for at in draw.positions.tolist()]))
 

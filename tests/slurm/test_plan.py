@@ -76,6 +76,16 @@ def test_planned_steps_are_those_of_the_run(fields):
     assert planned.start(spec.epochs) == run.oracle.total_steps
 
 
+def test_imbalanced_samples_are_counted_for_every_seed(tmp_path, monkeypatch):
+    """How many there are depends on which classes have a sample more, and with that on the seed."""
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
+    wanted = suite(*({"imbalance": 2.0, "subset": 95, "batch_size": 1, "seed": seed} for seed in range(6)))
+    _, classes, labels = train_labels(wanted.specs[0], None, None)
+    counts = [train_count(spec, labels, classes) for spec in wanted.specs]
+    assert len(set(counts)) > 1
+    assert [run.steps for run in make_plan(wanted, Store(tmp_path), CPU).runs] == [2 * count for count in counts]
+
+
 def test_the_table_of_the_base_paper_needs_no_data(tmp_path, monkeypatch):
     monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
     made = make_plan(load_suite("unified-sam-table2"), Store(tmp_path), CPU)

@@ -113,6 +113,17 @@ def test_a_lease_expires_by_the_time_that_is_given(two, store):
     assert run_statuses(two, store)[0].text == "2 lines of its epochs.jsonl are none"
 
 
+def test_time_is_that_of_the_file_system_where_a_run_has_begun(two, store, monkeypatch):
+    monkeypatch.setattr(status, "filesystem_time", pytest.fail)  # it writes
+    assert now(two, store) == [("pending", "", False)] * 2
+    lease = lease_path(store.checkpoints(two.run_ids[0]), 1)
+    lease.parent.mkdir(parents=True)
+    lease.write_text("of another machine")
+    for late, state in ((0, "running"), (2 * EXPIRY, "pending")):
+        monkeypatch.setattr(status, "filesystem_time", lambda root, late=late: time.time() + late)
+        assert now(two, store)[0][0] == state
+
+
 def test_a_record_settles_it(two, store, launched):
     run_spec(two.specs[0], store)
     fake_slurm.set_jobs(state="FAILED", ended=time.time(), accounted=1)

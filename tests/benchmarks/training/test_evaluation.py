@@ -109,3 +109,8 @@ def test_statistics_are_made_anew_where_the_average_needs_it(statistics, count, 
     said = describe_average(mine, passes)
     assert (said.average, said.models, said.statistics, said.passes) == ("mine", count, statistics, passes)
     assert describe_average(average(model, statistics, name="none"), 0) is None
+
+
+def test_a_model_without_running_statistics_needs_no_pass():
+    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6, track_running_stats=False))
+    assert RunningStatistics(model).recompute(model, (pytest.fail for _ in range(3))) == 0

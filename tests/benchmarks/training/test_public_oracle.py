@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from process_pair import together
 from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 from sambench.benchmarks.distributed.process_group import ProcessGroup
 from sambench.benchmarks.training.batch import Batch
@@ -17,6 +19,7 @@ from sambench.benchmarks.training.classification import ClassificationOracle
 from sambench.benchmarks.training.oracle import Oracle
 from sambench.benchmarks.training.pytree import count_samples, map_tensors
 from sambench.errors import ConfigError
+from sambench.seeding import derive_seed
 from sambench.variants import create, create_average, create_hook, get_info, list_variants
 
 VOCABULARY, LENGTH, WIDTH, COUNT, STEPS = 11, 6, 16, 8, 3
@@ -263,6 +266,7 @@ def test_a_loss_is_one_a_sample(loss, says):
         ({"precision": "half"}, "fp32, bf16, fp16"),
         ({"bn_update": "none"}, "first, all, last"),
         ({"accumulate": 0}, "at least 1"),
+        ({"accumulate": 1.5}, "at least 1"),
         ({"clip": 0.0}, "greater than 0"),
     ],
 )
@@ -387,6 +391,181 @@ def test_autocast_around_the_step_is_autocast_inside():
                 optimizer.step(oracle.bind(pair(step)))
         found.append(weights(model))
     torch.testing.assert_close(*found, rtol=0, atol=1e-3)
+
+
+class Wrapped(DistributedDataParallel):
+    """A model in its wrapper, without any process."""
+
+    def __init__(self, module):
+        nn.Module.__init__(self)
+        self.module = module
+
+    def forward(self, images):
+        return self.module(images)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_masks_follow_seed_step_and_device(monkeypatch, devices):
+    """One device has the masks of one that is alone; of several, each has its own."""
+    monkeypatch.setattr(dist, "get_rank", lambda: devices - 1)
+    monkeypatch.setattr(dist, "get_world_size", lambda: devices)
+    model = small(dropout=0.5)
+    rank = [devices - 1] if devices > 1 else []
+    for oracle in [Oracle(Wrapped(model), loss=of_pair)] + [Oracle(model, loss=of_pair)] * (devices == 1):
+        for step in (0, 1):
+            with torch.random.fork_rng([]):
+                torch.manual_seed(derive_seed("dropout", 0, step, *rank))
+                expected = of_pair(model, pair()).mean()
+            assert torch.equal(oracle.bind(pair())(), expected.detach())
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"whole": False, "precision": "fp16"}, "one device would skip"),
+        ({"process_group": ProcessGroup(0, 2)}, "or process_group=, not"),
+    ],
+)
+def test_a_wrapped_model_exchanges_by_itself(settings, says):
+    with pytest.raises(ConfigError, match=says):
+        Oracle(Wrapped(small()), loss=of_pair, **settings)
+
+
+@pytest.mark.parametrize(("accumulate", "sizes"), [(None, [8]), (1, [8]), (2, [4, 4]), (3, [3, 3, 2]), (20, [1] * 8)])
+def test_a_pass_is_made_of_micro_batches(accumulate, sizes):
+    model, seen, batch = small(torch.float64), [], pair(dtype=torch.float64)
+    model.register_forward_hook(lambda _, images, __: seen.append(len(images[0])))
+    oracle = Oracle(model, loss=of_pair, **({} if accumulate is None else {"accumulate": accumulate}))
+    loss = oracle.bind(batch)()
+    assert seen == sizes
+    assert oracle.counters.gradient_evaluations == 1
+    torch.testing.assert_close(loss, of_pair(model, batch).mean().detach())
+    torch.testing.assert_close(oracle.last_losses(), of_pair(model, batch).detach())
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_no_samples_have_no_loss_and_no_gradient(accumulate):
+    model = small()
+    oracle = Oracle(model, loss=of_pair, accumulate=accumulate).bind(pair())
+    assert oracle(subset=torch.arange(0)) == 0
+    assert all(bool((p.grad == 0).all()) for p in model.parameters())
+    assert oracle.counters.gradient_evaluations == 0
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_one_sample_has_its_loss(accumulate):
+    model, batch = small(), pair()
+    loss = Oracle(model, loss=of_pair, accumulate=accumulate).bind(batch)(subset=torch.tensor([3]))
+    torch.testing.assert_close(loss, of_pair(model, batch)[3].detach())
+
+
+def test_a_batch_of_another_size_counts_by_its_share():
+    oracle = Oracle(small(), loss=of_pair).bind(pair())
+    oracle.batch_share = 0.5
+    oracle(subset=torch.arange(2))
+    oracle.losses()
+    assert (oracle.counters.gradient_evaluations, oracle.counters.forward_evaluations) == (0.125, 0.5)
+
+
+def test_norms_are_of_the_passes_of_one_step():
+    oracle = Oracle(small(), loss=of_pair)
+    for passes in (3, 1, 2):
+        oracle.bind(pair())
+        for _ in range(passes):
+            oracle()
+        assert len(oracle.gradient_norms) == passes
+    without = Oracle(small(), loss=of_pair, gradient_norms=False)
+    for _ in range(2):
+        without.bind(pair())()
+        assert without.gradient_norms is None
+
+
+def test_other_batches_are_those_that_were_asked_for():
+    model, data = small(), [pair(step) for step in range(3)]
+    expected = [of_pair(model, batch).mean().detach() for batch in data]
+    oracle = Oracle(model, loss=of_pair)
+    assert not oracle.bind(data[0]).fresh
+    oracle()
+    assert "before" not in oracle.state_dict()
+    assert not oracle.bind(data[1], more=lambda number: data[number]).previous  # remembered from here on
+    assert oracle.fresh
+    found = [oracle(previous=True), oracle(fresh=2), oracle()]
+    torch.testing.assert_close(found, [expected[1], expected[2], expected[1]])
+    assert oracle.counters.samples == 3 * COUNT
+    assert oracle.bind(data[2]).previous
+    torch.testing.assert_close([oracle(previous=True), oracle()], [expected[1], expected[2]])
+    assert "before" in oracle.state_dict()
+
+
+class Follower:
+    """A loss hook and a weight average that notes what it is told."""
+
+    name = "follower"
+
+    def __init__(self):
+        self.told = []
+
+    def targets(self, oracle, batch):
+        return None
+
+    def observe(self, oracle, batch, logits, seen):
+        self.told.append((logits.clone(), seen.clone()))
+
+    def update(self, step):
+        self.told.append(step)
+
+
+def test_a_hook_learns_from_the_first_pass_over_its_own_batch():
+    model, data, hook = small(), [pair(step) for step in range(2)], Follower()
+    oracle = Oracle(
+        model,
+        logits=lambda model, batch: model(batch[0]),
+        loss=lambda logits, batch: F.cross_entropy(logits, batch[1], reduction="none"),
+        hook=hook,
+    )
+    closure = oracle.bind(data[0], more=lambda number: data[number])
+    closure(fresh=1)
+    closure(subset=torch.arange(3))
+    first = model(data[0][0]).detach()
+    with torch.no_grad():
+        model[0].weight.mul_(2.0)
+    closure(subset=torch.arange(2, 5))
+    oracle.bind(data[1])
+    ((logits, seen),) = hook.told
+    assert seen.tolist() == [True] * 5 + [False] * 3
+    torch.testing.assert_close(logits[:3], first[:3])
+    torch.testing.assert_close(logits[3:5], model(data[0][0])[3:5].detach())
+
+
+def test_an_average_follows_every_step_that_was_closed_and_no_other():
+    average = Follower()
+    oracle = Oracle(small(), loss=of_pair, precision="fp16", average=average)
+    oracle.scale.scale = 2.0**10
+    oracle.bind(pair())  # without a pass it was no step
+    assert oracle.bind(pair()).step == 0
+    oracle()
+    assert oracle.bind(pair()).step == 1
+    oracle.scale.scale = 2.0**200
+    assert oracle() is None
+    assert oracle.bind(pair()).step == 2
+    assert average.told == [1, 2]
+
+
+def test_samples_have_the_identities_that_they_are_told_by():
+    oracle = Oracle(small(), loss=of_pair)
+    assert torch.equal(oracle.bind(pair()).ids, torch.arange(COUNT))
+    assert torch.equal(oracle.bind(pair(), ids=torch.arange(COUNT) + 7).ids, torch.arange(COUNT) + 7)
+
+
+def test_a_state_that_does_not_know_its_step_begins_with_the_first():
+    model = small()
+    oracle = Oracle(model, loss=of_pair)
+    oracle.bind(pair())()
+    state = oracle.state_dict()
+    assert state.pop("next_step") == 1
+    other = Oracle(model, loss=of_pair)
+    other.load_state_dict(state)
+    assert other.bind(pair()).step == 0
 
 
 def test_clipping_shortens_the_final_gradient_alone():
