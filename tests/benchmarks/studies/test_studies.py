@@ -46,9 +46,11 @@ def _other(variant: str, points: float) -> Effect:
 EFFECTS: dict[str, Effect] = {
     "averages": _other("swa", 3),
     "cheaper_rules": _worse("esam", "looksam", "ae_sam", "rst", "msam", "saf"),
+    "cutout": _other("sam", -3),
     "equal_cost": _other("sam", -3),
     "flatness": lambda spec, truth: 0.0,
     "flatness_order": lambda spec, truth: -20 * spec["hyper"].get("rho", 0.0),
+    "functional_sam": _other("functional_sam", -6),
     "label_noise": lambda spec, truth: -20 * truth * spec["noise"] * (spec["variant"] == "sam"),
     "late_phase": _worse("late_sam"),
     "m_sharpness": lambda spec, truth: -truth * np.log2(128 / spec["hyper"].get("m", 128)),
@@ -58,6 +60,7 @@ EFFECTS: dict[str, Effect] = {
         20.0 * (truth > 0) * (spec["variant"] == "usam" and spec["hyper"]["rho"] > 0.5)
     ),
     "random_directions": _other("rand_sam", 3),
+    "rivals": _other("sam", -3),
     "robustness": lambda spec, truth: 0.0,
     "steadier_direction": _worse("fsam", "vasso"),
     "surrogate_gap": _other("gsam", -3),
