@@ -94,7 +94,7 @@ def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
     right images or a sharpness."""
     rho = spec["hyper"].get("rho", 0.0)
     if label == "epochs_to_fit":
-        return 40 + 20 * truth * (rho > 0) + (1 if truth else 15) * luck
+        return 40 + 20 * truth * (rho > 0) + (1 if truth else 8) * luck
     if "epsilon" in label:
         return 0.5 + 0.3 * truth * (rho > 0) + 0.1 * luck * (truth == 0)
     return float(np.exp(FLAT * truth * (rho + 0.3 * (rho > 0)) + luck * (0.01 if truth else 2)))
@@ -111,7 +111,7 @@ def made_up(name: str, store: Store, truth: int, spread: float) -> None:
         accuracy = float(np.clip(1 - (error + own.normal(0, spread)) / 100, 0, 1))
         record = build_record(accuracy=accuracy, count=10_000, **values)
         store.write(record)
-        fortune = own.normal()
+        fortune = own.normal(size=2)[1]
         for request in read_requests(sorted({one.measures for one in STUDIES.all() if one.suite == name} - {""})):
             value = _measured(request.label, values, truth, fortune)
             Measurements(store).write(
