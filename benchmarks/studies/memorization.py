@@ -1,5 +1,7 @@
 """SAM takes longer to memorize."""
 
+from typing import Any
+
 from ...results.statistics.verdicts import exceeds
 from ..studying.evidence import BySeed, Evidence, within_seed
 from ..studying.registry import Finding, Part, study
@@ -38,7 +40,7 @@ def memorization(evidence: Evidence) -> Finding:
     return Finding(parts[0].verdict.outcome, tuple(parts))
 
 
-def _more(evidence: Evidence, fields: dict[str, str | None]) -> list[float]:
+def _more(evidence: Evidence, fields: dict[str, Any]) -> list[float]:
     sgd, sam = (evidence.measured("epochs_to_fit", variant, **fields) for variant in ("sgd", "sam"))
     more: BySeed = {seed: 100 * (sam[seed] / sgd[seed] - 1) for seed in sgd.keys() & sam.keys()}
     return within_seed((1, more)).tolist()

@@ -85,7 +85,8 @@ class Evidence:
             MissingError: a run of the row was not measured; or as :meth:`row`.
         """
         row = self.row(variant, track, **settings)
-        values = {run: of[label] for one in self.board.sections for run, of in one.measured.items() if label in of}
+        sections = self.board.sections if self.board else ()
+        values = {run: of[label] for one in sections for run, of in one.measured.items() if label in of}
         found = {seed: values[run] for seed, run in zip(row.seeds, row.runs, strict=True) if run in values}
         if len(found) < row.n - row.diverged:
             raise MissingError(f"{label} is measured of {len(found)} of {row.n} runs of {row.label} of {self.suite!r}")

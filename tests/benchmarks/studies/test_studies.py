@@ -46,9 +46,11 @@ def _other(variant: str, points: float) -> Effect:
 EFFECTS: dict[str, Effect] = {
     "averages": _other("swa", 3),
     "cheaper_rules": _worse("esam", "looksam", "ae_sam", "rst", "msam", "saf"),
+    "cutout": _other("sam", -3),
     "equal_cost": _other("sam", -3),
     "flatness": lambda spec, truth: 0.0,
     "flatness_order": lambda spec, truth: -20 * spec["hyper"].get("rho", 0.0),
+    "functional_sam": _other("functional_sam", -6),
     "label_noise": lambda spec, truth: -20 * truth * spec["noise"] * (spec["variant"] == "sam"),
     "late_phase": _worse("late_sam"),
     "m_sharpness": lambda spec, truth: -truth * np.log2(128 / spec["hyper"].get("m", 128)),
@@ -58,6 +60,7 @@ EFFECTS: dict[str, Effect] = {
         20.0 * (truth > 0) * (spec["variant"] == "usam" and spec["hyper"]["rho"] > 0.5)
     ),
     "random_directions": _other("rand_sam", 3),
+    "rivals": _other("sam", -3),
     "robustness": lambda spec, truth: 0.0,
     "steadier_direction": _worse("fsam", "vasso"),
     "surrogate_gap": _other("gsam", -3),
@@ -91,7 +94,7 @@ def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
     right images or a sharpness."""
     rho = spec["hyper"].get("rho", 0.0)
     if label == "epochs_to_fit":
-        return 40 + 20 * truth * (rho > 0) + (1 if truth else 15) * luck
+        return 40 + 20 * truth * (rho > 0) + (1 if truth else 8) * luck
     if "epsilon" in label:
         return 0.5 + 0.3 * truth * (rho > 0) + 0.1 * luck * (truth == 0)
     return float(np.exp(FLAT * truth * (rho + 0.3 * (rho > 0)) + luck * (0.01 if truth else 2)))
@@ -108,7 +111,7 @@ def made_up(name: str, store: Store, truth: int, spread: float) -> None:
         accuracy = float(np.clip(1 - (error + own.normal(0, spread)) / 100, 0, 1))
         record = build_record(accuracy=accuracy, count=10_000, **values)
         store.write(record)
-        fortune = own.normal()
+        fortune = own.normal(size=2)[1]
         for request in read_requests(sorted({one.measures for one in STUDIES.all() if one.suite == name} - {""})):
             value = _measured(request.label, values, truth, fortune)
             Measurements(store).write(
