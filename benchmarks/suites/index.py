@@ -39,11 +39,12 @@ def suite_index(name_or_path: str, sources: Sequence[Source] = (), plugins: Sequ
     name, text, _ = SUITES.read(name_or_path)
     if sources or plugins or "plugins" in text or entry_points(group=ENTRY_POINTS):
         return _read(name_or_path, sources)
-    found = from_cache("suite", f"{name}\n{text}", lambda: asdict(_read(name_or_path, sources)))
-    try:
-        return SuiteIndex(name, tuple(map(str, found["run_ids"])), tuple(map(str, found["labels"])))
-    except (KeyError, TypeError):
-        return _read(name_or_path, sources)
+    return from_cache(
+        "suite",
+        f"{name}\n{text}",
+        lambda: asdict(_read(name_or_path, sources)),
+        lambda found: SuiteIndex(name, tuple(map(str, found["run_ids"])), tuple(map(str, found["labels"]))),
+    )
 
 
 def _read(name_or_path: str, sources: Sequence[Source]) -> SuiteIndex:

@@ -20,8 +20,7 @@ class VariantsToday(NamedTuple):
 
 def variants_today() -> VariantsToday:
     """Return codes and published numbers of all variants; torch is imported only where they are not in the cache."""
-    codes, published = from_cache("variants", "", _made)
-    return VariantsToday({name: Code(*code) for name, code in codes.items()}, published)
+    return from_cache("variants", "", _made, _read)
 
 
 def _made() -> VariantsToday:
@@ -29,3 +28,8 @@ def _made() -> VariantsToday:
     from ..training.behaviour import codes_today
 
     return VariantsToday(codes_today(), published_results())
+
+
+def _read(made: tuple[dict[str, Any], list[dict[str, Any]]]) -> VariantsToday:
+    codes, published = made
+    return VariantsToday({name: Code(*code) for name, code in codes.items()}, published)
