@@ -16,7 +16,6 @@ from ..errors import StateError
 from ..results.records.conformance import Checks, checks_of
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
-from ..variants import published_results
 from .console import out, say, tell
 from .options import RESULTS, Results, results_option
 
@@ -38,14 +37,14 @@ def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail if a file is stale")] = False,
 ) -> None:
     """Regenerate the leaderboard from the records, byte for byte the same for the same records."""
-    from ..benchmarks.training.behaviour import codes_today
+    from ..benchmarks.suites.variants_today import variants_today
     from ..results.leaderboard import render as boards
     from ..results.leaderboard.place import Place
     from ..results.tables.boards import gather
     from ..results.tables.published import on_workloads
 
-    place, numbers = Place.of(results, output), published_results()
-    found = gather(_filled(results), codes_today())
+    place, (codes, numbers) = Place.of(results, output), variants_today()
+    found = gather(_filled(results), codes)
     if not published:
         numbers = on_workloads(numbers, [section.workload.shared for section in found.sections])
     pages = boards.render(found, shown_checks(results, found), numbers, place)

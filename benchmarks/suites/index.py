@@ -1,25 +1,13 @@
 """The run ids and labels of a suite, from a cache: ``status`` and ``cancel`` need no more and start without torch."""
 
-import hashlib
-import importlib.util
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
-from pathlib import Path
 
-from ...atomic import atomic_write_bytes, default_folder, make_folder
 from ...datasets.source import Source
-from ...errors import SambenchError
-from ...reading import read_bytes
 from ...registry import ENTRY_POINTS
-from ...version import __version__
 from .files import SUITES
-
-PACKAGE = Path(__file__).resolve().parents[2]
-RESOLVES = ("variants", "datasets", "benchmarks/models", "benchmarks/suites")
-"""Folders of the package whose code decides what a suite resolves to; and the files at its top and in benchmarks/."""
+from .from_cache import from_cache
 
 
 @dataclass(frozen=True)
@@ -51,19 +39,12 @@ def suite_index(name_or_path: str, sources: Sequence[Source] = (), plugins: Sequ
     name, text, _ = SUITES.read(name_or_path)
     if sources or plugins or "plugins" in text or entry_points(group=ENTRY_POINTS):
         return _read(name_or_path, sources)
-    key = hashlib.sha256("\n".join([__version__, name, text, *_code()]).encode()).hexdigest()
-    with suppress(SambenchError, OSError, ValueError, KeyError, TypeError, RecursionError):
-        found = json.loads(read_bytes(_cached(key)))
-        return SuiteIndex(name, tuple(map(str, found["run_ids"])), tuple(map(str, found["labels"])))
-    index = _read(name_or_path, sources)
-    with suppress(SambenchError):  # a cache that cannot be written costs time and nothing else
-        make_folder(_cached(key).parent)
-        atomic_write_bytes(_cached(key), json.dumps(asdict(index)).encode())
-    return index
-
-
-def _cached(key: str) -> Path:
-    return default_folder("suites", "SAMBENCH_CACHE") / f"suite-{key}.json"
+    return from_cache(
+        "suite",
+        f"{name}\n{text}",
+        lambda: asdict(_read(name_or_path, sources)),
+        lambda found: SuiteIndex(name, tuple(map(str, found["run_ids"])), tuple(map(str, found["labels"]))),
+    )
 
 
 def _read(name_or_path: str, sources: Sequence[Source]) -> SuiteIndex:
@@ -71,14 +52,3 @@ def _read(name_or_path: str, sources: Sequence[Source]) -> SuiteIndex:
 
     suite = load_suite(name_or_path, tuple(sources))
     return SuiteIndex(suite.name, suite.run_ids, suite.labels)
-
-
-def _code() -> Iterator[str]:
-    """Tell the state of the code that resolves a suite: name, size and time of change of every file."""
-    files = [*PACKAGE.glob("*.py"), *(PACKAGE / "benchmarks").glob("*.py")]
-    files += [path for folder in RESOLVES for path in (PACKAGE / folder).glob("*.py")]
-    bases = importlib.util.find_spec("timm")
-    files += [Path(bases.origin)] if bases and bases.origin else []
-    for path in sorted(files):
-        about = path.stat()
-        yield f"{path} {about.st_size} {about.st_mtime_ns}"

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,12 +135,12 @@ class Store:
             raise StateError(f"there is no record of run {run_id} in {self.runs}; `sambench run` writes one")
         return _strict(record)
 
-    def scan(self) -> Iterator[RunRecord | Damaged]:
-        """Read every run in the order of its id: the record, or what is wrong with its file.
+    def scan(self, run_ids: Iterable[str] | None = None) -> Iterator[RunRecord | Damaged]:
+        """Read every run, or those of these ids, in the order of the id: the record, or what is wrong with its file.
 
         A damaged file does not stop the scan.
         """
-        for run_id in sorted({*self.run_ids(), *self.failed_ids()}):
+        for run_id in sorted({*self.run_ids(), *self.failed_ids()} if run_ids is None else run_ids):
             if (record := self._read(run_id)) is not None:
                 yield record
 

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from ...errors import ConfigError
 from .intervals import Floats, as_sample, noncentrality
@@ -206,7 +206,7 @@ def _bartlett(summary: _Summary) -> float:
     pooled = (degrees * summary.variances).sum() / total
     statistic = total * np.log(pooled) - (degrees * np.log(summary.variances)).sum()
     correction = 1 + ((1 / degrees).sum() - 1 / total) / (3 * (k - 1))
-    return float(stats.chi2.sf(statistic / correction, k - 1))
+    return float(special.chdtrc(k - 1, max(0.0, statistic / correction)))
 
 
 def _exceeds(means: Floats, squares: Floats, degrees: ArrayLike, alpha: float) -> Bools:

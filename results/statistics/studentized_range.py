@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 MOST = 8.5
 """Beyond it a standard normal number is not met with: 1e-17."""
@@ -49,6 +49,7 @@ def quantile(k: int, degrees: float, alpha: float) -> float:
         >>> round(quantile(3, 10, 0.05), 3)
         3.877
     """
+    from scipy import optimize  # half a second
 
     def excess(x: float) -> float:
         return tail(math.exp(x), k, degrees) - alpha

@@ -16,7 +16,8 @@ from ..records.store import Damaged, DamagedError, Store
 from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, read_ledger
 from .comparability import setting_of
-from .grouping import Collection, RunSummary
+from .grouping import Alike, Collection, RunSummary
+from .index import scan_summaries
 from .tiers import VERIFICATION, tier
 from .workload_table import Workload, tables
 
@@ -114,10 +115,10 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
     damaged += [one for one in [*retracted, *measurements] if isinstance(one, Damaged)]
     values = _headlines(one for one in measurements if not isinstance(one, Damaged))
     found = assemble(
-        chain(damaged, store.scan()),
+        chain(damaged, scan_summaries(store)),
         manifests,
         {name: trials for name, found in ledgers.items() for trials in found},
-        Store(store.root / VERIFICATION).scan(),
+        scan_summaries(Store(store.root / VERIFICATION)),
         reasons(one for one in retracted if not isinstance(one, Damaged)),
         today,
     )
@@ -152,17 +153,17 @@ def readable(read: Callable[[Path], Found], paths: Iterable[Path], damaged: list
 
 
 def assemble(
-    records: Iterable[RunRecord | Damaged],
+    records: Iterable[RunRecord | Alike | Damaged],
     manifests: Sequence[SuiteManifest] = (),
     ledgers: Mapping[str, Sequence[Trial]] | None = None,
-    again: Iterable[RunRecord | Damaged] = (),
+    again: Iterable[RunRecord | Alike | Damaged] = (),
     retracted: Mapping[str, str] | None = None,
     today: Mapping[str, Code] | None = None,
 ) -> Boards:
     """Make the boards of some records; the result depends on the arguments only, not on the order of the records.
 
     Args:
-        records: records of the runs; only one at a time is in memory.
+        records: records of the runs, of which one at a time is in memory, or their summaries.
         manifests: manifests of the suites.
         ledgers: file name of a ledger -> its trials.
         again: records of re-runs on other machines.
@@ -194,7 +195,7 @@ def assemble(
     return Boards(tuple(boards), tuple(sorted(damaged, key=lambda item: (item.name, item.problem))), collection.search)
 
 
-def _collect(records: Iterable[RunRecord | Damaged], damaged: list[Damaged]) -> Collection:
+def _collect(records: Iterable[RunRecord | Alike | Damaged], damaged: list[Damaged]) -> Collection:
     collection = Collection()
     for record in records:
         if isinstance(record, Damaged):

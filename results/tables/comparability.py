@@ -9,10 +9,10 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ...plain_text import printable
-from ..records.record import RunRecord, canonical_json, frozen
+from ..records.record import canonical_json, frozen
 
 METHOD = (
     "variant",
@@ -47,7 +47,21 @@ _ONLY_WITH = {
 }
 
 
-def workload_of(record: RunRecord) -> dict[str, Any]:
+class Specified(Protocol):
+    """A record, or what was kept of one."""
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Fully resolved spec of the run."""
+        ...
+
+    @property
+    def dataset_fingerprint(self) -> str:
+        """Sha256 of the decoded data set."""
+        ...
+
+
+def workload_of(record: Specified) -> dict[str, Any]:
     """Return what a run shares with every run it may be compared with.
 
     Warm-up is written as a share of the run, so that a method that trains for more epochs at the same cost, with its
@@ -61,13 +75,13 @@ def workload_of(record: RunRecord) -> dict[str, Any]:
     return shared
 
 
-def method_of(record: RunRecord) -> dict[str, Any]:
+def method_of(record: Specified) -> dict[str, Any]:
     """Return what was compared: the spec's :data:`METHOD` keys, each hyper-parameter as ``hyper.<name>``."""
     method = {key: record.spec[key] for key in METHOD if key in record.spec and key != "hyper"}
     return method | {f"hyper.{key}": value for key, value in record.spec.get("hyper", {}).items()}
 
 
-def chooses_hyper(record: RunRecord) -> bool:
+def chooses_hyper(record: Specified) -> bool:
     """Tell whether a run is a trial of a search, measured on the held-out part of the training set."""
     return record.spec.get("split") == "search"
 
@@ -77,7 +91,7 @@ def key_of(part: Mapping[str, Any]) -> str:
     return canonical_json(part)
 
 
-def identity_of(record: RunRecord) -> bytes:
+def identity_of(record: Specified) -> bytes:
     """Return bytes that are equal only for runs of one method on one workload; cheaper than :func:`key_of`.
 
     They may differ for runs of one method whose specs list the same keys in another order.

@@ -1,7 +1,7 @@
 """Records, reduced to what a board needs and grouped by workload and method."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..records.behaviour import Code, code_of
@@ -53,6 +53,20 @@ class RunSummary(NamedTuple):
     compiler: str = ""
 
 
+class Alike(NamedTuple):
+    """Runs of one method on one workload.
+
+    Attributes:
+        spec: the spec of one of them.
+        dataset_fingerprint: sha256 of the decoded data set.
+        runs: what a board needs of each.
+    """
+
+    spec: dict[str, Any]
+    dataset_fingerprint: str
+    runs: Sequence[RunSummary]
+
+
 class Collection:
     """Runs by workload and method, in any order. Search runs (tuning trials) are counted and not kept.
 
@@ -70,17 +84,18 @@ class Collection:
         for record in records:
             self.add(record)
 
-    def add(self, record: RunRecord) -> None:
-        """Add the summary of a record; the record itself is not kept."""
-        if chooses_hyper(record):
-            self.search += 1
+    def add(self, found: RunRecord | Alike) -> None:
+        """Add the summary of a record, or of several; a record itself is not kept."""
+        some = found if isinstance(found, Alike) else alike(found)
+        if chooses_hyper(some):
+            self.search += len(some.runs)
             return
-        if (identity := identity_of(record)) not in self._keys:
-            workload, method = workload_of(record), method_of(record)
+        if (identity := identity_of(some)) not in self._keys:
+            workload, method = workload_of(some), method_of(some)
             self._keys[identity] = key, method_key = key_of(workload), key_of(method)
             self.shared[key], self._methods[method_key] = workload, method
         key, method_key = self._keys[identity]
-        self._runs[key][method_key].append(reduce(record))
+        self._runs[key][method_key] += some.runs
 
     def workloads(self) -> list[str]:
         """List the keys of all workloads, by data set and model."""
@@ -100,6 +115,11 @@ class Collection:
         for methods in self._runs.values():
             for runs in methods.values():
                 yield from runs
+
+
+def alike(record: RunRecord) -> Alike:
+    """Reduce a record to what a collection takes."""
+    return Alike(record.spec, record.dataset_fingerprint, (reduce(record),))
 
 
 def reduce(record: RunRecord) -> RunSummary:

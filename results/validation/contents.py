@@ -15,6 +15,7 @@ from ..records.store import Damaged, DamagedError, Store
 from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, ledger_hash, read_ledger
 from ..tables.comparability import key_of, method_of, workload_of
+from ..tables.index import index_folder, wrong_rows
 from ..tables.tiers import VERIFICATION
 from .finding import Finding
 
@@ -137,6 +138,15 @@ def _read_records(store: Store, root: Path, entries: dict[str, Entry], findings:
                 code_of(item.spec["variant"], item.variant_source, item.environment.behaviour),
                 item.counters.gradient_evaluations / max(1, first_batches(item)),
             )
+    for run_id in wrong_rows(store, (entry.record for entry in entries.values())):
+        findings.append(
+            Finding(
+                entries[run_id].file,
+                "its row in the index that boards are made from",
+                "it says something else than the record",
+                f"Delete {index_folder(store)}, which boards make anew",
+            )
+        )
 
 
 def _check_hash(manifest: SuiteManifest, path: Path) -> list[Finding]:
