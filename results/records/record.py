@@ -169,9 +169,9 @@ class Environment(Frozen):
     libraries: dict[Text, Text] = Field(default_factory=dict, description="versions of what results may depend on")
 
     @property
-    def machine(self) -> tuple[str, str]:
+    def machine(self) -> str:
         """What tells machines apart: host and device, for containers share the name of a host, not its processor."""
-        return self.host, self.device_name
+        return f"{self.host} {self.device_name}"
 
     plugin_commits: dict[Text, Text] = Field(
         default_factory=dict,

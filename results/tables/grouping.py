@@ -48,7 +48,7 @@ class RunSummary(NamedTuple):
     code: Code
     implementation: str
     hardware: str
-    machine: tuple[str, str]
+    machine: str
     commit: str
     compiler: str = ""
 
