@@ -1,5 +1,6 @@
 """What all tests share: one thread, no traces outside temporary folders."""
 
+import gc
 import os
 import signal
 
@@ -14,6 +15,12 @@ TINY = {"dataset": "digits", "model": "wrn10_1", "subset": 96, "batch_size": 32,
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background: processes would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish():
+    """Let no later collection of garbage look through the modules and the thousands of tests, which stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -57,9 +64,10 @@ def _own_registry():
         kind.discover()
     before = {id(kind): dict(kind.members) for kind in REGISTRIES}
     yield
-    for kind in REGISTRIES:  # one may have been imported by the test
-        built_in = {name: member for name, member in kind.members.items() if is_built_in(member)}
-        kind.members = before.get(id(kind), built_in)
+    for kind in REGISTRIES:
+        if (members := before.get(id(kind))) is None:  # imported by the test
+            members = {name: member for name, member in kind.members.items() if is_built_in(member)}
+        kind.members = members
 
 
 @pytest.fixture(scope="session")
