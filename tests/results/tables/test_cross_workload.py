@@ -177,11 +177,12 @@ def test_a_baseline_with_several_settings_has_no_single_row(make_record: Make) -
         for noise in (0.0, 0.01)
         for seed in SEEDS
     ]
-    methods = overall(boards(twice))
+    found = boards(twice)
+    methods = overall(found)
     assert {label: list(method.better) for label, method in methods.items()} == {
         "sam": [], "asam": ["sam"], "sgd (lr=0.1)": ["sam"], "sgd (lr=0.5)": ["sam"],
     }  # fmt: skip
-    section = pages_of(boards(twice)).partition("# Across workloads")[2]
+    section = pages_of(found).partition("# Across workloads")[2]
     assert "| P(< sam) |" in section
     assert "| P(< sgd) |" not in section
     assert re.search(r"^\| sam .*\| +– \|", section, flags=re.MULTILINE)
