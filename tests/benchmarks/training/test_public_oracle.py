@@ -467,6 +467,15 @@ def test_a_batch_of_another_size_counts_by_its_share():
     assert (oracle.counters.gradient_evaluations, oracle.counters.forward_evaluations) == (0.125, 0.5)
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_process_looks_at_its_share(monkeypatch, rank):
+    monkeypatch.setattr(ProcessGroup, "all_gather_rows", lambda group, own, rows, count: own)
+    model, (images, _) = small(), pair()
+    oracle = Oracle(model, loss=None, logits=lambda model, batch: model(batch), process_group=ProcessGroup(rank, 2))
+    oracle.bind(images)
+    torch.testing.assert_close(oracle.forward(images), model(images[4 * rank : 4 * rank + 4]))
+
+
 def test_norms_are_of_the_passes_of_one_step():
     oracle = Oracle(small(), loss=of_pair)
     for passes in (3, 1, 2):
