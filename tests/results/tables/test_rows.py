@@ -25,7 +25,7 @@ def run(seed: int, accuracy: float = 0.9, **changes: Any) -> RunSummary:
     fields = {
         "run_id": f"{seed:064x}", "seed": seed, "status": "completed", "reason": "", "accuracy": accuracy,
         "resolution": 0.0, "gradients": 10.0, "forwards": 2.0, "seconds": 5.0, "memory": 100, "code": Code("a"),
-        "implementation": "reference", "hardware": "a CPU", "host": "h", "commit": "c",
+        "implementation": "reference", "hardware": "a CPU", "machine": "h a CPU", "commit": "c",
     }  # fmt: skip
     return RunSummary(**(fields | changes))
 
