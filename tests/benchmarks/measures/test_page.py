@@ -55,6 +55,16 @@ def test_the_numbers_of_the_page_are_those_of_the_records():
     assert (values["lambda_max.lambda_max"][1:] < values["lambda_max.lambda_max"][0]).all()
 
 
+def test_the_rank_correlations_of_the_page_are_those_of_the_boards():
+    rows = re.findall(r"^\| `([^`|]+)`(?:, `([^`|]+)`)? \| ([+−].*?\]) \| ([+−].*?\]) \|$", TEXT, re.MULTILINE)
+    assert len(rows) == 8
+    for first, other, digits, clothes in rows:
+        for board, measure, tau in (("digits", first, digits), ("fashion_mnist", other or first, clothes)):
+            page_of = (ROOT / "results" / "boards" / f"{board}.md").read_text()
+            table = page_of[page_of.index("| Measure ") :]  # track G stands first
+            assert re.search(rf"^\| `{re.escape(measure)}` +\| +{re.escape(tau)} \|", table, re.MULTILINE)
+
+
 def _mean(sample):
     """Write the mean over seeds and half the length of its 95 % interval."""
     mean, low, _ = t_interval(sample)
