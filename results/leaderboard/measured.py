@@ -44,9 +44,9 @@ def measured(section: Section) -> list[str]:
     if ranks := [_rank(section, label, rows[label]) for label in labels if len(rows[label]) >= LEAST_METHODS]:
         parts += [
             "Kendall's tau of a measure with the error, over the means of the methods: 1 where more of it always goes "
-            "with more error, −1 with less; in brackets the 95 % bootstrap interval over runs, for these methods, which "
-            "leans to 0, since runs that are drawn again are noisier. *One setting apart*: within methods that differ in "
-            "one setting alone, then averaged, so that what else differs explains nothing.",
+            "with more error, −1 with less; in brackets the 95 % bootstrap interval over runs, for these methods, "
+            "which leans to 0, since runs that are drawn again are noisier. *One setting apart*: within methods that "
+            "differ in one setting alone, then averaged, so that what else differs explains nothing.",
             table(_RANKS, ranks, ("Measure",)),
         ]
     return parts
