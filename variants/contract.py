@@ -28,7 +28,7 @@ from ._gradient import TINY, Gradient, copied, global_norm, tensor_norms
 from ._oracle import Closure, GradientOracle
 from ._param_groups import Owner, check_owners, read_parameters
 from ._reserved_names import STATE, check_assignment
-from ._sgd import add_param_group, hooked
+from ._sgd import add_param_group
 from ._shards import cut_like, local
 from ._state import FLATTENED, Nothing, is_asked_to_fill, pack, placed, unpack
 from .info import VariantInfo
@@ -63,7 +63,6 @@ class StepRule(Optimizer):
     """Numbers that it remembers."""
     _evaluations: Evaluations | None = None
     """Those of the step that is being made."""
-    profile_hook_step = staticmethod(hooked)
     mean_over_devices: Callable[[list[Tensor]], None] | None = None
     """Set by whoever trains on several devices with a perturbation of its own on each: averages tensors in place."""
 

@@ -80,7 +80,7 @@ def published_results() -> list[dict[str, Any]]:
             "printed": one.accuracy(),
             "protocol": one.protocol,
             "source": one.source,
-            "same": [(info.name, dict(one.hyper)), *_same(info.name, one.hyper)],
+            "same": [[info.name, dict(one.hyper)], *_same(info.name, one.hyper)],
         }
         for info in list_variants()
         for one in info.published
@@ -88,13 +88,13 @@ def published_results() -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["variant"], row["dataset"], row["network"]))
 
 
-def _same(name: str, setting: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _same(name: str, setting: Mapping[str, Any]) -> Iterator[list[Any]]:
     """Yield the variants that are this one at its setting with one hyper-parameter more, which an identity fixes."""
     for info in list_variants():
         for one in info.identities:
             more = {key: value for key, value in one.hyper.items() if key not in setting}
             if one.equals == name and one.other.keys() == setting.keys() < one.hyper.keys() and len(more) == 1:
-                yield info.name, {**setting, **more}
+                yield [info.name, {**setting, **more}]
 
 
 def get_info(name: str) -> VariantInfo:

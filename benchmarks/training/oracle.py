@@ -159,8 +159,6 @@ class Oracle(Passes):
         self.counters.samples += len(batch)
         self._epoch, self.step, self._more = epoch, step, more
         self.bound, self.batch = batch, self._own(batch)
-        for p in self.params:
-            p.grad = None  # every pass does; a rule that finds none has no leftover to watch
         self._open, self._overflowed, self._averaged = True, False, False
         if self.clipping is not None:
             self.clipping.start()
