@@ -344,6 +344,7 @@ def test_models_are_kept_listed_and_told_when_damaged(tmp_path):
     assert "is not kept" in sambench("run", *TINY, "--results", results, "--keep", "weights", code=2)
 
 
+@pytest.mark.slow  # makes models and measures them in six commands
 def test_models_are_measured_once_and_made_again_where_they_are_lost(tmp_path):
     suite, results = tmp_path / "two.toml", tmp_path / "r"
     suite.write_text(SUITE)

@@ -58,6 +58,7 @@ def test_a_run_on_a_model_and_a_data_set_of_a_file(mine, tmp_path):
     assert record.plugin_sources == {"model": digest, "dataset": digest}
 
 
+@pytest.mark.slow  # starts processes that load everything
 def test_workers_load_what_a_suite_is_launched_with(mine, tmp_path):
     (tmp_path / "mine.toml").write_text(SUITE)
     where = ["--plugin", mine, "--results", tmp_path / "r", "--device", "cpu"]

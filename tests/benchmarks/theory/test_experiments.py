@@ -28,7 +28,9 @@ ROOT = Path(__file__).parents[3]
 DATA = ROOT / "docs" / "figures" / "theory"
 
 
-HEAVY = {"published-pictures", "composites", "games", "bouncing", "floors"}
+HEAVY = {
+    "published-pictures", "composites", "games", "bouncing", "floors", "which-sharpness", "last-iterate", "drift", "stability",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

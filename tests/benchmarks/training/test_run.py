@@ -64,7 +64,7 @@ def test_cost_is_as_declared_and_a_stopped_run_resumes_to_the_bit(name, tiny_spe
         {"base": "lion", "lr": 1e-4},
         {"nesterov": True, "clip": 1.0, "accumulate": 2},
         {"precision": "bf16", "augment": "crop:1,flip,cutout:3", "schedule": "multistep"},
-        {"precision": "fp16", "bn_update": "last"},
+        pytest.param({"precision": "fp16", "bn_update": "last"}, marks=pytest.mark.slow, id="precision,bn_update"),
         {"sampler": "presample", "hyper": {"score": "loss"}},
         {"sampler": "importance", "hyper": {"refresh": 0}},
         {"weight_decay_mode": "in_loss", "warmup_epochs": 0.5, "drop_last": False, "label_smoothing": 0.1},
