@@ -29,7 +29,8 @@ DATA = ROOT / "docs" / "figures" / "theory"
 
 
 HEAVY = {
-    "published-pictures", "composites", "games", "bouncing", "floors", "which-sharpness", "last-iterate", "drift", "stability",
+    "published-pictures", "composites", "games", "bouncing", "floors", "which-sharpness", "last-iterate", "drift",
+    "stability",
 }  # fmt: skip
 
 
