@@ -49,9 +49,7 @@ def flatness(evidence: Evidence) -> Finding:
 
 def _fall(evidence: Evidence, label: str, share: float, rho: float) -> np.ndarray:
     """Return by how many percent of SGD's a measure of SAM is lower, by seed."""
-    sgd, sam = (
-        evidence.measured(label, variant, noise=share, **radius)
-        for variant, radius in (("sgd", {}), ("sam", {"rho": rho}))
-    )
+    sgd = evidence.measured(label, "sgd", noise=share)
+    sam = evidence.measured(label, "sam", noise=share, rho=rho)
     ratio: BySeed = {seed: 100 * (1 - sam[seed] / sgd[seed]) for seed in sgd.keys() & sam.keys()}
     return within_seed((1, ratio))
