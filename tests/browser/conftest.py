@@ -3,7 +3,10 @@
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
+
+PATIENCE = 60_000
+"""Milliseconds that a page has to do what it is asked: a busy machine is no fault of the page."""
 
 
 @pytest.fixture(scope="session")
@@ -11,6 +14,7 @@ def chromium():
     """Start the browser once."""
     path = shutil.which("chromium")
     assert path, "there is no chromium: apt-get install chromium, as .ci/run does"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -26,7 +30,7 @@ def visit(chromium):
         context = chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, accept_downloads=True
         )
-        context.set_default_timeout(60_000)  # a busy machine is no fault of the page
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 import sambench
 
@@ -44,13 +45,13 @@ def test_the_documentation_and_the_page_of_the_results_are_one_site(docs, visit)
     page = visit(docs / "index.html")
     page.get_by_role("link", name="Results", exact=True).first.click()
     page.get_by_role("link", name="Explore", exact=True).first.click()
-    assert page.get_by_role("heading", name="What these runs say").is_visible()
+    expect(page.get_by_role("heading", name="What these runs say")).to_be_visible()
     study = page.locator("#study-label_noise")
-    assert "supported here: growth of SAM's gain" in study.inner_text()
+    expect(study).to_contain_text("supported here: growth of SAM's gain")
     study.locator("summary").click()
-    assert study.get_by_text("Predicted before the runs").is_visible()
+    expect(study.get_by_text("Predicted before the runs")).to_be_visible()
     page.get_by_role("link", name="Documentation").click()
-    assert page.get_by_role("heading", name="Add a variant in 20 lines").is_visible()
+    expect(page.get_by_role("heading", name="Add a variant in 20 lines")).to_be_visible()
 
 
 def test_the_api_has_every_public_name(docs):

@@ -2,11 +2,13 @@
 
 import io
 import os
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 from site_store import HOSTILE, add_suite, fill, fill_grid, fill_measured
 from synthetic import build_record
 
@@ -86,10 +88,10 @@ def test_a_press_sorts_up_then_down_then_back(visit, site):
     assert page.locator(f"{BOARD} th[aria-sort=ascending]").text_content() == "Error, %"
     head(page, "Error, %").click()
     assert column(page, "Variant") == before[::-1]
-    assert page.locator(f"{BOARD} th[aria-sort=descending]").count() == 1
+    expect(page.locator(f"{BOARD} th[aria-sort=descending]")).to_have_count(1)
     head(page, "Error, %").click()
     assert column(page, "Variant") == before
-    assert page.locator("[aria-sort]").count() == 0
+    expect(page.locator("[aria-sort]")).to_have_count(0)
     head(page, "Variant").press("Enter")
     assert column(page, "Variant") == sorted(before)
     head(page, "vs sgd").click()
@@ -100,25 +102,25 @@ def test_a_filter_keeps_rows_and_says_how_many(visit, folder):
     page = visit(folder)
     page.get_by_label("Filter").fill("variant_1")
     assert column(page, "Variant") == ["variant_1"]
-    assert page.locator("#count").inner_text().startswith("2 of ")
+    expect(page.locator("#count")).to_have_text(re.compile("^2 of "))
     page.get_by_label("Filter").fill("no such thing")
-    assert page.locator("section.table:visible").count() == 0
+    expect(page.locator("section.table:visible")).to_have_count(0)
     page.get_by_label("Filter").fill("")
     page.get_by_label("Workload").select_option("digits, mlp")
-    assert page.locator("section.table:visible").get_attribute("data-title") == "digits, mlp"
+    expect(page.locator("section.table:visible")).to_have_attribute("data-title", "digits, mlp")
     page.get_by_label("Workload").select_option("")
     page.get_by_label("Track", exact=True).select_option("G")
-    assert page.locator("section.table:visible").count() == 4
+    expect(page.locator("section.table:visible")).to_have_count(4)
 
 
 def test_columns_come_and_go(visit, folder):
     page = visit(folder)
     page.locator("#columns summary").click()
-    assert not page.locator(f"{BOARD} th", has_text="Memory").is_visible()
+    expect(page.locator(f"{BOARD} th", has_text="Memory")).to_be_hidden()
     page.get_by_label("Memory, MiB").check()
     assert column(page, "Memory, MiB")[0] == "512"
     page.get_by_label("Memory, MiB").uncheck()
-    assert not page.locator(f"{BOARD} td[data-c='8']").first.is_visible()
+    expect(page.locator(f"{BOARD} td[data-c='8']").first).to_be_hidden()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -157,30 +159,30 @@ def test_surfaces_turn_together_by_pointer_and_keys(visit, site):
     first.press("ArrowLeft")
     assert pixels(second) != turned[1]
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert " at " in page.locator("#surfaces output").first.inner_text()
+    expect(page.locator("#surfaces output").first).to_contain_text(" at ")
     page.locator("#surfaces").get_by_label("Loss").first.select_option("Test")
-    assert "test loss from 0.02 to 1.32" in page.locator("#surfaces figcaption").first.inner_text()
+    expect(page.locator("#surfaces figcaption").first).to_contain_text("test loss from 0.02 to 1.32")
     assert "0.02 at the network" in surfaces.first.get_attribute("aria-label")
     lines = page.locator("#surfaces figure:not(:has(.surface))")
     lines.scroll_into_view_if_needed()
     lines.locator("canvas").wait_for()
-    assert "on the line to" in lines.inner_text()
+    expect(lines).to_contain_text("on the line to")
 
 
 def test_a_row_tells_its_runs_and_a_card_its_rule(visit, folder):
     page = visit(folder)
     page.locator(f"{BOARD} tbody button", has_text="sam").first.press("Enter")
     dialog = page.locator("dialog")
-    assert "sambench suite-1" in dialog.inner_text()
+    expect(dialog).to_contain_text("sambench suite-1")
     runs = dialog.get_by_role("region", name="Runs", exact=True)
     links = runs.locator("a").evaluate_all("all => all.map((one) => one.href)")
     assert len(links) == 5
     assert all(Path(link.removeprefix("file://")).is_file() for link in links)
-    assert dialog.get_by_role("region", name="Against every other row").locator("tbody tr").count() == 5
+    expect(dialog.get_by_role("region", name="Against every other row").locator("tbody tr")).to_have_count(5)
     dialog.get_by_role("link", name="Card of sam").click()
-    assert dialog.locator("math").first.is_visible()
+    expect(dialog.locator("math").first).to_be_visible()
     page.keyboard.press("Escape")
-    assert not dialog.is_visible()
+    expect(dialog).to_be_hidden()
     assert "#card" not in page.url
 
 
@@ -195,15 +197,15 @@ def test_downloads_are_whole(visit, site):
 
 def test_no_text_of_others_acts(visit, site):
     page = visit(site)
-    assert page.locator("img[src=x]").count() == 0
+    expect(page.locator("img[src=x]")).to_have_count(0)
     page.get_by_label("Workload").select_option(
         next(text for text in page.locator("#workload option").all_inner_texts() if "onerror" in text)
     )
     shown = page.locator("section.table:visible")
-    assert "onerror" in shown.locator("h4").inner_text()
+    expect(shown.locator("h4")).to_contain_text("onerror")
     shown.locator("tbody button").first.click()
-    assert page.locator("dialog img, dialog b").count() == 0
-    assert "<b>sgd</b>" in page.locator("#dialog-h").inner_text()
+    expect(page.locator("dialog img, dialog b")).to_have_count(0)
+    expect(page.locator("#dialog-h")).to_contain_text("<b>sgd</b>")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [*((width, "light") for width in WIDTHS), (390, "dark")])
