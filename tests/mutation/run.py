@@ -9,74 +9,34 @@ are not listed are killed.
 """
 
 import argparse
+import json
 import os
 import random
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 import tomllib
 import traceback
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from attempts import BROKEN, ROOT, Tally, Trees, ended, try_each
+from in_place import InPlace
 from token_mutants import Mutant, mutants
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 LEAST = 0.95
 HEAVY = (
     "matplotlib.pyplot", "numpy", "optuna", "pandas", "pyarrow.parquet", "pydantic", "scipy.stats", "seaborn",
     "sklearn.datasets", "statsmodels.api", "timm", "torch", "torchvision",
 )  # fmt: skip
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-FOUND_NOTHING, NO_TESTS, BROKEN = 0, 5, 70
 
 
-@dataclass
-class Attempt:
-    """A mutant that is being tried, in a process of its own."""
-
-    mutant: Mutant | None
-    room: str
-    tree: Path
-    began: float
-    limit: float
-
-
-class Trees:
-    """Copies of the package, each for one process at a time."""
-
-    def __init__(self, folder: Path, count: int):
-        self.free = [folder / str(number) / "sambench" for number in range(count)]
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-        for name in listed.decode().rstrip("\0").split("\0"):
-            target = self.free[0] / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
-
-    def multiply(self) -> None:
-        """Make the other copies from the first, compiled files included."""
-        for other in self.free[1:]:
-            shutil.copytree(self.free[0], other, copy_function=os.link)
-
-
-def put(tree: Path, file: str, source: str) -> None:
-    """Write a source in place of the one there, and forget how that was compiled; links of other copies stay."""
-    path = tree / file
-    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
-        compiled.unlink()
-    path.with_suffix(".new").write_text(source)
-    path.with_suffix(".new").replace(path)
-
-
-def begin(tree: Path, tests: list[str], log: str | Path = os.devnull, *, compiled: bool = False) -> int:
+def begin(tree: Path, tests: list[str], log: str | Path = os.devnull, plugins: Callable[[], list] | None = None) -> int:
     """Fork a process that runs tests until one fails; return its id, which is that of its group."""
     if pid := os.fork():
         return pid
@@ -88,42 +48,38 @@ def begin(tree: Path, tests: list[str], log: str | Path = os.devnull, *, compile
         os.chdir(tree)
         sys.modules["__main__"] = ModuleType("__main__")  # processes that tests spawn must not import this file
         sys.path[:] = [str(tree.parent), *(p for p in sys.path if Path(p) != HERE)]
-        sys.dont_write_bytecode = not compiled
-        os.environ.update({"PYTHONPATH": str(tree.parent)} | ({} if compiled else {"PYTHONDONTWRITEBYTECODE": "1"}))
-        os._exit(pytest.main([*OPTIONS, *tests]))
+        os.environ["PYTHONPATH"] = str(tree.parent)
+        if plugins is None:  # a mutant: the compiled files are those of the package as it is
+            sys.dont_write_bytecode = True
+            os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        os._exit(pytest.main([*OPTIONS, *tests], plugins=plugins() if plugins else None))
     except BaseException:
         traceback.print_exc()
         os._exit(BROKEN)
 
 
-def ended(running: dict[int, Attempt]) -> tuple[Attempt, int]:
-    """Wait until a process ends or its time is over; return what it tried and its exit code."""
-    while True:
-        for pid, attempt in running.items():
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if not done and time.monotonic() < attempt.began + attempt.limit:
-                continue
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)  # what it started, too
-            if not done:
-                os.waitpid(pid, 0)
-            return running.pop(pid), os.waitstatus_to_exitcode(status) if done else -1
-        time.sleep(0.02)
-
-
-def baseline(trees: Trees, rooms: dict[str, dict], names: list[str]) -> dict[str, float]:
-    """Run the tests of rooms on the package as it is; return the seconds that they took."""
-    took = {}
-    for name in names:
-        began = time.monotonic()
-        log = trees.free[0].with_name("log")
-        pid = begin(trees.free[0], rooms[name]["tests"], log, compiled=True)
-        _, code = ended({pid: Attempt(None, name, trees.free[0], began, 1800.0)})
-        if code != FOUND_NOTHING:
-            raise SystemExit(f"{log.read_text()}\n{name}: its tests end with {code} without any mutant")
-        took[name] = time.monotonic() - began
-        print(f"{name}: its tests take {took[name]:.0f} s", flush=True)
-    return took
+def try_room(
+    name: str, tests: list[str], due: list[Mutant], originals: dict[str, str], trees: Trees, until: float
+) -> Tally:
+    """Try mutants of a room, those that can be put in place first."""
+    answer, log = trees.first.with_name(f"{name}.json"), trees.first.with_name("log")
+    output, began = os.dup(1), time.monotonic()
+    pid = begin(trees.first, tests, log, lambda: [InPlace(due, originals, trees, until, output, answer)])
+    _, code = ended({pid: began + 1e5})
+    if not answer.exists():
+        raise SystemExit(f"{log.read_text()}\n{name}: its tests end with {code} without any mutant")
+    told = json.loads(answer.read_text())
+    survivors, left, afresh = ([due[number] for number in told[key]] for key in ("survivors", "left", "afresh"))
+    print(f"{name}: {told['tried']} tried in place, {len(survivors)} survive; {len(afresh)} to be imported", flush=True)
+    trees.multiply()
+    limit = 60.0 + 5 * told["seconds"]
+    rest = try_each(afresh, originals, trees, lambda _, tree: begin(tree, tests), limit, until, output)
+    assert rest is not None
+    os.close(output)
+    tally = Tally(told["tried"] + rest.tried, survivors + rest.survivors, left + rest.left)
+    killed = tally.tried - len(tally.survivors)
+    print(f"{name}: {killed} of {tally.tried} killed, {time.monotonic() - began:.0f} s", flush=True)
+    return tally
 
 
 def all_mutants(rooms: dict[str, dict]) -> list[tuple[str, Mutant]]:
@@ -172,35 +128,17 @@ def main() -> int:
     originals = {one.file: (ROOT / one.file).read_text() for _, one in due}
     for module in HEAVY:
         import_module(module)
-    end, count, survivors = time.monotonic() + 60 * asked.minutes, 0, []
+    until = time.monotonic() + 60 * asked.minutes
+    tallies = []
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         trees = Trees(Path(folder), asked.workers)
-        took = baseline(trees, rooms, sorted({name for name, _ in due}))
-        trees.multiply()
-        running: dict[int, Attempt] = {}
-        while running or (due and time.monotonic() < end):
-            if due and trees.free and time.monotonic() < end:
-                name, mutant = due.pop()
-                put(tree := trees.free.pop(), mutant.file, mutant.source)
-                pid = begin(tree, rooms[name]["tests"])
-                running[pid] = Attempt(mutant, name, tree, time.monotonic(), 60.0 + 5 * took[name])
-                continue
-            attempt, code = ended(running)
-            assert attempt.mutant is not None
-            put(attempt.tree, attempt.mutant.file, originals[attempt.mutant.file])
-            trees.free.append(attempt.tree)
-            count += 1
-            if code in (NO_TESTS, BROKEN):
-                raise SystemExit(f"{attempt.room}: its tests end with {code}")
-            if code == FOUND_NOTHING:
-                survivors.append(attempt.mutant)
-                print(
-                    f"survivor {len(survivors)}, after {count} of {count + len(running) + len(due)}:",
-                    attempt.mutant,
-                    flush=True,
-                )
-    killed = count - len(survivors)
-    print(f"{killed} of {count} mutants killed, {len(due)} not tried, {len(known)} listed as of no effect")
+        for name in dict.fromkeys(name for name, _ in due):
+            own = [one for room, one in due if room == name]
+            files = {one.file: originals[one.file] for one in own}
+            tallies.append(try_room(name, rooms[name]["tests"], own, files, trees, until))
+    count, left = sum(one.tried for one in tallies), sum(len(one.left) for one in tallies)
+    killed = count - sum(len(one.survivors) for one in tallies)
+    print(f"{killed} of {count} mutants killed, {left} not tried, {len(known)} listed as of no effect")
     return 0 if killed >= LEAST * count else 1
 
 
