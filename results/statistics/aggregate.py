@@ -28,23 +28,26 @@ class CriticalDifference(NamedTuple):
     letters: list[str]
 
 
-def interquartile_mean(values: ArrayLike) -> float:
+def interquartile_mean(values: ArrayLike) -> Floats:
     """Average the middle half of the values: the mean of their quantile function between 1/4 and 3/4.
 
     Values at the edge count with the part of them that lies inside, so that it is exact for every n; for n
     divisible by 4 it is the mean of what is left without the lowest and the highest quarter.
 
     Args:
-        values: (n,), n >= 1.
+        values: (..., n), n >= 1.
+
+    Returns:
+        (...), the mean over the last axis.
 
     Example:
-        >>> interquartile_mean([0, 1, 3, 100])
+        >>> float(interquartile_mean([0, 1, 3, 100]))
         2.0
     """
-    ordered = np.sort(as_sample(values, 1))
-    edges = np.arange(len(ordered) + 1) / len(ordered)
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    edges = np.arange(ordered.shape[-1] + 1) / ordered.shape[-1]
     weights = np.diff(np.clip(edges, 0.25, 0.75))
-    return float(weights @ ordered / weights.sum())
+    return ordered @ weights / weights.sum()
 
 
 def performance_profile(costs: ArrayLike, factors: ArrayLike) -> Floats:
@@ -105,7 +108,7 @@ def score_profile(errors: Sequence[Sequence[ArrayLike]], factors: ArrayLike) -> 
 
 def stratified_bootstrap(
     strata: Sequence[ArrayLike],
-    statistic: Callable[[list[Floats]], float],
+    statistic: Callable[[list[Floats]], Floats],
     rng: np.random.Generator,
     *,
     resamples: int = 2000,
@@ -117,23 +120,24 @@ def stratified_bootstrap(
 
     Args:
         strata: one sample (n_w,) of values for each workload w.
-        statistic: function of the list of samples, such as a mean over workloads.
+        statistic: function of the samples of all workloads, each (..., n_w), to (...), such as a mean over workloads.
         rng: generator of the resampling.
         resamples: number of bootstrap samples.
         level: nominal coverage of the interval, in (0, 1).
 
     Example:
-        >>> gain = stratified_bootstrap([[1.0, 1.0], [3.0, 3.0]], np.mean, np.random.default_rng(0))
+        >>> gain = stratified_bootstrap(
+        ...     [[1.0, 1.0], [3.0, 3.0]], lambda samples: sum(s.mean(-1) for s in samples) / 2, np.random.default_rng(0)
+        ... )
         >>> [float(x) for x in gain]
         [2.0, 2.0, 2.0]
     """
     samples = [as_sample(stratum, 1) for stratum in strata]
     if not samples:
         raise ConfigError("the bootstrap needs at least one workload")
-    draws = [
-        float(statistic([sample[rng.integers(len(sample), size=len(sample))] for sample in samples]))
-        for _ in range(resamples)
-    ]
+    sizes = [len(sample) for sample in samples]
+    at = np.split(rng.integers(np.repeat(sizes, sizes), size=(resamples, sum(sizes))), np.cumsum(sizes)[:-1], axis=1)
+    draws = statistic([sample[chosen] for sample, chosen in zip(samples, at, strict=True)])
     low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(float(statistic(samples)), float(low), float(high))
 

@@ -167,8 +167,8 @@ def _interval(value: Interval) -> str:
     return f"{value.estimate:.2f} [{value.low:.2f}, {value.high:.2f}]".replace("-", "−")
 
 
-def _middle(samples: list[Floats]) -> float:
-    return interquartile_mean(np.concatenate(samples))
+def _middle(samples: list[Floats]) -> Floats:
+    return interquartile_mean(np.concatenate(samples, axis=-1))
 
 
 def _better(rows: Sequence[Row], tables: Sequence[Sequence[Row]]) -> dict[str, float]:

@@ -65,10 +65,10 @@ def test_one_method_on_one_workload_is_the_best_there() -> None:
 def test_the_bootstrap_keeps_to_its_strata_and_its_generator() -> None:
     strata = [np.full(10, 1.0), np.array([0.0, 10.0]), np.full(3, 5.0)]
 
-    def statistic(samples: list[np.ndarray]) -> float:
-        assert [len(sample) for sample in samples] == [10, 2, 3]
+    def statistic(samples: list[np.ndarray]) -> np.ndarray:
+        assert [sample.shape[-1] for sample in samples] == [10, 2, 3]
         assert (samples[0] == 1).all()
-        return float(np.mean([sample.mean() for sample in samples]))
+        return np.mean([sample.mean(axis=-1) for sample in samples], axis=0)
 
     first = stratified_bootstrap(strata, statistic, np.random.default_rng(0), resamples=200)
     assert first == stratified_bootstrap(strata, statistic, np.random.default_rng(0), resamples=200)
@@ -79,22 +79,22 @@ def test_the_bootstrap_keeps_to_its_strata_and_its_generator() -> None:
 def test_the_bootstrap_of_ones_and_zeros_is_binomial(level: float) -> None:
     strata = [np.arange(40.0) < 12, np.full(3, 2.0)]
     found = stratified_bootstrap(
-        strata, lambda samples: samples[0].mean(), np.random.default_rng(0), resamples=4000, level=level
+        strata, lambda samples: samples[0].mean(-1), np.random.default_rng(0), resamples=4000, level=level
     )
     binomial = stats.binom.ppf([0.5 - level / 2, 0.5 + level / 2], 40, 0.3) / 40
     assert found == pytest.approx((0.3, *binomial), abs=1.01 / 40)
 
 
 def test_the_bootstrap_takes_2000_samples_for_95_percent() -> None:
-    drawn: list[float] = []
+    drawn: list[np.ndarray] = []
 
-    def statistic(samples: list[np.ndarray]) -> float:
-        drawn.append(float(samples[0].mean()))
+    def statistic(samples: list[np.ndarray]) -> np.ndarray:
+        drawn.append(samples[0].mean(axis=-1))
         return drawn[-1]
 
     found = stratified_bootstrap([np.arange(20.0)], statistic, np.random.default_rng(0))
-    assert len(drawn) == 2000 + 1  # and the estimate
-    assert found == (9.5, *np.quantile(drawn[:-1], [0.025, 0.975]))
+    assert [one.shape for one in drawn] == [(2000,), ()]  # and the estimate
+    assert found == (9.5, *np.quantile(drawn[0], [0.025, 0.975]))
     assert stratified_bootstrap([[7.0]], statistic, np.random.default_rng(0)) == (7, 7, 7)
 
 
@@ -104,7 +104,7 @@ def test_the_bootstrap_covers_with_many_seeds() -> None:
     for _ in range(200):
         strata = [rng.normal(mean, 1, 30) for mean in (0, 2, 7)]
         _, low, high = stratified_bootstrap(
-            strata, lambda samples: sum(s.mean() for s in samples) / 3, rng, resamples=200
+            strata, lambda samples: sum(s.mean(axis=-1) for s in samples) / 3, rng, resamples=200
         )
         covered += low <= 3 <= high
     assert 0.91 <= covered / 200 <= 0.97
@@ -112,7 +112,7 @@ def test_the_bootstrap_covers_with_many_seeds() -> None:
 
 def test_the_bootstrap_needs_a_workload() -> None:
     with pytest.raises(ConfigError, match="at least one workload"):
-        stratified_bootstrap([], lambda _: 0.0, np.random.default_rng(0))
+        stratified_bootstrap([], lambda _: np.zeros(()), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("n", [6, 9, 20])
