@@ -578,6 +578,7 @@ def test_data_of_a_reserved_name_are_the_official_ones(folder: Folder) -> None:
     folder.write()
     found = validate(folder.root, TODAY, {"digits": "0" * 64})
     assert {(f.serious, f.problem) for f in found} == {(True, "not the official digits, which has 000000000000")}
+    assert {f.way_out.partition(",")[0] for f in found} == {"Run it again on the official digits"}
 
 
 def test_data_of_a_reserved_name_that_nobody_here_has_held_are_not_vouched_for(folder: Folder) -> None:
@@ -601,12 +602,13 @@ def test_reruns_and_retractions_that_belong_to_nothing(folder: Folder) -> None:
     (folder.root / RETRACTED).write_text(
         f'[[retracted]]\nruns = ["{"0" * 64}"]\nreason = "never existed"\ndate = "2026-11-20"\n'
     )
-    problems = {finding.problem for finding in folder.findings()}
-    assert problems == {
+    found = {finding.problem: finding.value for finding in folder.findings()}
+    assert set(found) == {
         "it was made on the machine of the original, so that it verifies nothing",
         "there is no such run to verify",
         "there is no record of this run",
     }
+    assert found["there is no record of this run"] == "0" * 12
 
 
 def test_damaged_promises_and_retractions(folder: Folder) -> None:
