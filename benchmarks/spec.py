@@ -78,6 +78,13 @@ class RunSpec(SpecFields):
         """Whether it is measured how many training labels are predicted: where labels or pixels are not the data's."""
         return self.noise > 0 or self.labels != "given" or self.pixels != "given"
 
+    @property
+    def declared_gradients(self) -> float:
+        """Gradient evaluations per step that variant and loss hook declare; a variant's own hook is part of it."""
+        info, hook = get_info(self.variant), HOOKS.get(self.hook)
+        of_hook = hook.declared_gradients(self.hyper) if self.hook != info.hook else 0.0
+        return info.declared_gradients(self.hyper) + of_hook
+
     def optimizer_arguments(self) -> dict[str, Any]:
         """What :func:`sambench.variants.create` is given beside name, model and base.
 

@@ -76,7 +76,7 @@ def make_plan(
             counts[chosen] = estimate.train_count(spec, labels, classes)
         timeline = estimate.timeline(spec, counts[chosen])
         batches = timeline.in_first_batches()  # what evaluations are counted in
-        gradients = batches * info.declared_gradients(spec.hyper)
+        gradients = batches * spec.declared_gradients
         forwards = batches * (info.declared_forwards(spec.hyper) + policy.declared_forwards(spec.hyper))
         if spec.hook != info.hook:  # a variant's own hook is part of what the variant declares
             forwards += batches * HOOKS.get(spec.hook).declared_forwards(spec.hyper)

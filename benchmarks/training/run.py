@@ -236,7 +236,7 @@ def make_record(
             "spec": spec.model_dump(mode="json"),
             "status": status,
             "error": error and error[:MOST_ERROR],
-            "declared_gradients": info.declared_gradients(spec.hyper),
+            "declared_gradients": spec.declared_gradients,
             "variant_source": info.source_hash(),
             "variant_status": next((one.status for one in parts if one.status != STATUSES[0]), STATUSES[0]),
             "dataset_fingerprint": dataset.fingerprint,

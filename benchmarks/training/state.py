@@ -127,6 +127,7 @@ class TrainState:
             accumulate=spec.accumulate,
             clip=spec.clip,
             forward=torch.compile(self.model, dynamic=False, backend=compiler) if compiler else None,
+            normalization=(dataset.mean, dataset.std),
             gradient_norms=self.optimizer.info.declared_gradients(spec.hyper) > 1,
             process_group=process_group,
             whole=self.whole,

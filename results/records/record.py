@@ -188,7 +188,9 @@ class RunRecord(Frozen):
     spec: dict[str, Any]
     status: Literal["completed", "diverged", "failed"]
     error: Text | None = None
-    declared_gradients: Amount | None = Field(description="gradient evaluations per step that the variant declares")
+    declared_gradients: Amount | None = Field(
+        description="gradient evaluations per step that variant and loss hook declare"
+    )
     variant_source: Digest = Field(description="sha256 of the variant's source file")
     variant_status: Text
     dataset_fingerprint: Digest

@@ -52,7 +52,7 @@ COLUMNS: dict[str, str] = {
     "gradient_evaluations": "forward and backward passes over one full batch, as counted",
     "forward_evaluations": "forward-only passes over one full batch",
     "samples": "training samples drawn",
-    "declared_gradients": "gradient evaluations per step that the variant declares",
+    "declared_gradients": "gradient evaluations per step that variant and loss hook declare",
     "train_seconds": "training time, evaluation excluded",
     "evaluation_seconds": "time of all measurements",
     "images_per_second": "training samples drawn per second of training time",

@@ -20,7 +20,7 @@ from sambench.benchmarks.measures.path_norm import path_norm
 from sambench.benchmarks.measures.surface import filter_normalized
 from sambench.benchmarks.measures.weight_norms import conv_spectral_norm
 from sambench.benchmarks.measuring.activations import blocks_of, relu_outputs
-from sambench.benchmarks.measuring.attack import pgd, random_start
+from sambench.benchmarks.measuring.attack import pgd
 from sambench.benchmarks.measuring.measurements import (
     MeasuringOptions,
     measure_run,
@@ -40,6 +40,7 @@ from sambench.errors import ConfigError, Interrupted, StateError
 from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
 from sambench.seeding import generator
+from sambench.variants.adversarial import random_start
 
 MEASURES.discover()
 FEW = {"points": 3, "samples": 16, "draws": 6, "steps": 2, "iterations": 3, "tolerance": 0.5}

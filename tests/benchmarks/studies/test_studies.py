@@ -44,6 +44,7 @@ def _other(variant: str, points: float) -> Effect:
 
 
 EFFECTS: dict[str, Effect] = {
+    "adversarial_training": lambda spec, truth: 0.0,
     "averages": _other("swa", 3),
     "cheaper_rules": _worse("esam", "looksam", "ae_sam", "rst", "msam", "saf"),
     "cutout": _other("sam", -3),
@@ -96,7 +97,7 @@ def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
     if label == "epochs_to_fit":
         return 40 + 20 * truth * (rho > 0) + (1 if truth else 8) * luck
     if "epsilon" in label:
-        return 0.5 + 0.3 * truth * (rho > 0) + 0.1 * luck * (truth == 0)
+        return 0.5 + 0.3 * truth * (spec["variant"] != "sgd") + 0.1 * luck * (truth == 0)
     return float(np.exp(FLAT * truth * (rho + 0.3 * (rho > 0)) + luck * (0.01 if truth else 2)))
 
 
