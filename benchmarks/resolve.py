@@ -15,7 +15,7 @@ from ..variants.averages import AVERAGES
 from ..variants.hooks import HOOKS
 from .m_sharpness import M, check_m, without_whole_batch
 from .models import parameters_of
-from .spec import FIELD_OF_BASE, RunSpec
+from .spec import ADDED, FIELD_OF_BASE, RunSpec
 
 
 def make_spec(given: Mapping[str, Any]) -> RunSpec:
@@ -53,6 +53,8 @@ def _contradictions(spec: RunSpec) -> Iterator[tuple[str, str]]:
         yield "accumulate", f"a batch of {spec.batch_size} has no more micro-batches than samples"
     if spec.noise and spec.labels == "random":
         yield "noise", "labels='random' draws every label anew; leave out one of them"
+    if spec.init == "drawn" and spec.init_epochs != ADDED["init_epochs"]:
+        yield "init_epochs", "init='drawn' trains nothing first; leave it out"
     if list(spec.milestones) != sorted(set(spec.milestones)):
         yield "milestones", "they must ascend"
 

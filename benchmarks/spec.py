@@ -27,6 +27,8 @@ ADDED: dict[str, Any] = {
     "rho_schedule": "constant",
     "labels": "given",
     "pixels": "given",
+    "init": "drawn",
+    "init_epochs": 60,
 }
 """Fields that came after the first published records: name -> the value under which a run is what it was before them.
 
@@ -75,8 +77,9 @@ class RunSpec(SpecFields):
 
     @property
     def measures_fit(self) -> bool:
-        """Whether it is measured how many training labels are predicted: where labels or pixels are not the data's."""
-        return self.noise > 0 or self.labels != "given" or self.pixels != "given"
+        """Whether it is measured how many training labels are predicted: where labels, pixels or initial weights are
+        unlike those of training as ever."""
+        return self.noise > 0 or any(getattr(self, name) != ADDED[name] for name in ("labels", "pixels", "init"))
 
     @property
     def declared_gradients(self) -> float:

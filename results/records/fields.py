@@ -114,6 +114,12 @@ class SpecFields(BaseModel):
         "", description="model by name; see `sambench list models` \\[default: wrn16_1, for digits wrn10_1]"
     )
     norm: Literal["batch", "group"] = Field("batch", description="normalization layers of the model")
+    init: Literal["drawn", "adversarial"] = Field(
+        "drawn",
+        description="initial weights; adversarial: those at the end of plain SGD on random labels of the same images, "
+        "without weight decay",
+    )
+    init_epochs: _Count = Field(60, description="of the SGD that makes adversarial initial weights; counted apart")
     epochs: _Count = Field(20, description="passes over the training set")
     batch_size: _Count = Field(128, description="samples of one step")
     batch_schedule: Literal["constant", "doubling", "geometric"] = Field(

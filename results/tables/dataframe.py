@@ -45,8 +45,8 @@ COLUMNS: dict[str, str] = {
     "best_validation_accuracy": "highest of the curve: secondary, since frequent measurement raises it",
     "best_epoch": "secondary: first epoch with that highest accuracy; empty where nothing was held out. No result: it "
     "chooses by what it is measured on",
-    "train_error": "with label noise, random labels or moved pixels: share of training samples whose given label is "
-    "not predicted",
+    "train_error": "with label noise, random labels, moved pixels or --init adversarial: share of training samples "
+    "whose given label is not predicted",
     "steps": "optimizer steps",
     "skipped_steps": "steps dropped because an fp16 gradient overflowed",
     "gradient_evaluations": "forward and backward passes over one full batch, as counted",

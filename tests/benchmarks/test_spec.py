@@ -43,9 +43,10 @@ def test_the_id_is_the_hash_of_everything():
         "clip": 1.0, "bn_update": "all", "precision": "fp16", "channels_last": False, "seed": 4, "eval_every": 2,
         "hook": "saf", "average": "ema", "batch_schedule": "doubling", "batch_growth": 2.0, "power": 2.0,
         "rho_schedule": "cosine", "labels": "random", "pixels": "shuffled",
+        "init": "adversarial", "init_epochs": 9,
     }  # fmt: skip
     assert set(changes) == set(RunSpec.model_fields) - {"hyper"}
-    needed = {"rho_schedule": {"variant": "stable_sam"}}
+    needed = {"rho_schedule": {"variant": "stable_sam"}, "init_epochs": {"init": "adversarial"}}
     specs = [make_spec({**needed.get(name, {}), name: value}) for name, value in changes.items()]
     assert len({one.run_id for one in [*specs, spec]}) == len(changes) + 1
 

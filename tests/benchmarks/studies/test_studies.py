@@ -46,6 +46,7 @@ def _other(variant: str, points: float) -> Effect:
 EFFECTS: dict[str, Effect] = {
     "adversarial_training": lambda spec, truth: 0.0,
     "averages": _other("swa", 3),
+    "bad_global_minima": lambda spec, truth: 6.0 * truth * (spec["variant"] == "sgd") * ("init" in spec),
     "cheaper_rules": _worse("esam", "looksam", "ae_sam", "rst", "msam", "saf"),
     "cutout": _other("sam", -3),
     "equal_cost": _other("sam", -3),
