@@ -55,6 +55,13 @@ def _contradictions(spec: RunSpec) -> Iterator[tuple[str, str]]:
         yield "noise", "labels='random' draws every label anew; leave out one of them"
     if spec.init == "drawn" and spec.init_epochs != ADDED["init_epochs"]:
         yield "init_epochs", "init='drawn' trains nothing first; leave it out"
+    if spec.replace_example is not None:
+        if spec.subset is None and spec.imbalance == 1:
+            yield "replace_example", "the run trains on all samples that there are; leave some out, such as by subset"
+        elif spec.subset is not None and spec.replace_example >= spec.subset:
+            yield "replace_example", f"the run has {spec.subset} samples, 0 to {spec.subset - 1}"
+        if spec.noise and spec.noise_kind == "asymmetric":
+            yield "replace_example", "asymmetric noise would change other labels with it; take noise_kind='symmetric'"
     if list(spec.milestones) != sorted(set(spec.milestones)):
         yield "milestones", "they must ascend"
 

@@ -29,6 +29,7 @@ ADDED: dict[str, Any] = {
     "pixels": "given",
     "init": "drawn",
     "init_epochs": 60,
+    "replace_example": None,
 }
 """Fields that came after the first published records: name -> the value under which a run is what it was before them.
 

@@ -109,6 +109,9 @@ class SpecFields(BaseModel):
     imbalance: float = Field(
         1.0, ge=1, le=1e9, description="ratio of the largest to the smallest class, exponential tail"
     )
+    replace_example: Whole | None = Field(
+        None, description="training sample, by its place from 0, that gives way to one that the run leaves out"
+    )
     augment: Name = Field("", description="recipe as in 'crop:4,flip,cutout:16', or 'none' \\[default: the data set's]")
     model: Name = Field(
         "", description="model by name; see `sambench list models` \\[default: wrn16_1, for digits wrn10_1]"

@@ -64,6 +64,7 @@ EFFECTS: dict[str, Effect] = {
     "random_directions": _other("rand_sam", 3),
     "rivals": _other("sam", -3),
     "robustness": lambda spec, truth: 0.0,
+    "stability": lambda spec, truth: 0.0,
     "steadier_direction": _worse("fsam", "vasso"),
     "surrogate_gap": _other("gsam", -3),
     "unified_grid": lambda spec, truth: 6.0 * (truth < 0) * (spec["hyper"].get("lam") in (0.5, "1-1/t")),
