@@ -14,9 +14,9 @@ MARGIN = 1.0
     papers=("Liu, Papailiopoulos and Achlioptas 2020, arXiv 1906.02613", "Foret et al. 2020, arXiv 2010.01412"),
     setting="WRN-10-1 on 500 images of digits, 60 epochs without momentum, weight decay or augmentation, ten seeds, "
     "nothing tuned, radius .1; before, 60 epochs of SGD on random labels of the same images.",
-    departs="Liu et al. train ResNet50 and others on CIFAR, CINIC-10 and ImageNet-like sets, from random labels of "
-    "several blanked copies of each image; what leads SGD out of bad minima there is momentum, weight decay and "
-    "augmentation. That SAM does is a consequence of its claim to avoid sharp minima, which no paper puts so.",
+    departs="Liu et al. train residual and other networks on CIFAR and larger images, from random labels of several "
+    "blanked copies of each image; what leads SGD out of bad minima there is momentum, weight decay and augmentation. "
+    "That SAM does is inferred here from its claim to avoid sharp minima.",
     suite="bad-global-minima",
     margin=MARGIN,
     rule="Two t-intervals within the seed at 1 - .05/2: the initialization costs SGD more than 1 point of test error, "
