@@ -15,7 +15,7 @@ from ..variants.averages import AVERAGES
 from ..variants.hooks import HOOKS
 from .m_sharpness import M, check_m, without_whole_batch
 from .models import parameters_of
-from .spec import FIELD_OF_BASE, RunSpec
+from .spec import ADDED, FIELD_OF_BASE, RunSpec
 
 
 def make_spec(given: Mapping[str, Any]) -> RunSpec:
@@ -53,6 +53,15 @@ def _contradictions(spec: RunSpec) -> Iterator[tuple[str, str]]:
         yield "accumulate", f"a batch of {spec.batch_size} has no more micro-batches than samples"
     if spec.noise and spec.labels == "random":
         yield "noise", "labels='random' draws every label anew; leave out one of them"
+    if spec.init == "drawn" and spec.init_epochs != ADDED["init_epochs"]:
+        yield "init_epochs", "init='drawn' trains nothing first; leave it out"
+    if spec.replace_example is not None:
+        if spec.subset is None and spec.imbalance == 1:
+            yield "replace_example", "the run trains on all samples that there are; leave some out, such as by subset"
+        elif spec.subset is not None and spec.replace_example >= spec.subset:
+            yield "replace_example", f"the run has {spec.subset} samples, 0 to {spec.subset - 1}"
+        if spec.noise and spec.noise_kind == "asymmetric":
+            yield "replace_example", "asymmetric noise would change other labels with it; take noise_kind='symmetric'"
     if list(spec.milestones) != sorted(set(spec.milestones)):
         yield "milestones", "they must ascend"
 

@@ -27,6 +27,9 @@ ADDED: dict[str, Any] = {
     "rho_schedule": "constant",
     "labels": "given",
     "pixels": "given",
+    "init": "drawn",
+    "init_epochs": 60,
+    "replace_example": None,
 }
 """Fields that came after the first published records: name -> the value under which a run is what it was before them.
 
@@ -75,8 +78,16 @@ class RunSpec(SpecFields):
 
     @property
     def measures_fit(self) -> bool:
-        """Whether it is measured how many training labels are predicted: where labels or pixels are not the data's."""
-        return self.noise > 0 or self.labels != "given" or self.pixels != "given"
+        """Whether it is measured how many training labels are predicted: where labels, pixels or initial weights are
+        unlike those of training as ever."""
+        return self.noise > 0 or any(getattr(self, name) != ADDED[name] for name in ("labels", "pixels", "init"))
+
+    @property
+    def declared_gradients(self) -> float:
+        """Gradient evaluations per step that variant and loss hook declare; a variant's own hook is part of it."""
+        info, hook = get_info(self.variant), HOOKS.get(self.hook)
+        of_hook = hook.declared_gradients(self.hyper) if self.hook != info.hook else 0.0
+        return info.declared_gradients(self.hyper) + of_hook
 
     def optimizer_arguments(self) -> dict[str, Any]:
         """What :func:`sambench.variants.create` is given beside name, model and base.

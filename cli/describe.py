@@ -314,6 +314,10 @@ def outcome(record: RunRecord) -> list[tuple[str, str]]:
             (f"{measured.split} accuracy", f"{measured.accuracy:.2%} of {measured.count}"),
             (f"{measured.split} loss", f"{measured.loss:.4f} nats"),
         ]
+    if (begun := record.initialization) is not None:
+        fitted = "" if begun.train_error is None else f", {1 - begun.train_error:.1%} of which it fits"
+        cost = f"{begun.gradient_evaluations:g} gradient evaluations"
+        rows.append(("initialization", f"{cost} of SGD on random labels{fitted}"))
     return [
         *rows,
         ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),

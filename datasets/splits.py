@@ -151,7 +151,7 @@ class Parts:
     Attributes:
         train_images: uint8 (n, C, H, W), in the order of ``train_ids``.
         train_labels: int64 (n,), after label noise, or as they were drawn.
-        train_ids: positions of the examples in ``Dataset.train_images``, int64 (n,), ascending.
+        train_ids: positions of the examples in ``Dataset.train_images``, int64 (n,), ascending but for a replaced one.
         validation: images and clean labels held out from the training examples, or ``None``.
         test: images and labels of the test set; ``None`` in a search, which must not use them.
     """
@@ -186,6 +186,40 @@ def train_ids(labels: Tensor, classes: int, split: str, subset: int | None, imba
     return ids
 
 
+def replace_one(ids: Tensor, available: Tensor, at: int, seed: int) -> Tensor:
+    """Put another example in the place of one: what a twin of a run trains on.
+
+    It is drawn from those that the run leaves out, the same one for every place at one seed; all others keep theirs.
+
+    Args:
+        ids: training examples of the run, int64 (n,), ascending.
+        available: examples that it may be trained on, those among them, int64 (N,).
+        at: place in ``ids``.
+        seed: the seed of the run.
+
+    Returns:
+        int64 (n,).
+
+    Raises:
+        ConfigError: there is no such place, or no other example.
+
+    References:
+        Hardt, Recht and Singer, "Train faster, generalize better: stability of stochastic gradient descent", 2015,
+        arXiv 1509.01240.
+    """
+    left = available[~torch.isin(available, ids)]
+    if not 0 <= at < len(ids):
+        raise ConfigError(f"replace_example={at} is not in 0..{len(ids) - 1}, the training samples of the run")
+    if not len(left):
+        raise ConfigError(
+            f"replace_example={at} is not valid: the run trains on all {len(ids)} samples that there are; leave some "
+            f"out, such as by subset={len(ids) - 1}"
+        )
+    ids = ids.clone()
+    ids[at] = left[torch.randint(len(left), (), generator=generator("replaced example", seed))]
+    return ids
+
+
 def prepare(
     dataset: Dataset,
     *,
@@ -196,12 +230,13 @@ def prepare(
     labels: str = "given",
     pixels: str = "given",
     imbalance: float = 1.0,
+    replace_example: int | None = None,
     seed: int,
 ) -> Parts:
     """Split a data set, then subsample and corrupt its training part; validation and test stay clean and complete.
 
-    The order is: split, ``subset``, ``imbalance``, ``labels``, ``noise``; ``pixels``, which all parts share. Splits do
-    not depend on the seed.
+    The order is: split, ``subset``, ``imbalance``, ``replace_example``, ``labels``, ``noise``; ``pixels``, which all
+    parts share. Splits do not depend on the seed.
 
     Args:
         dataset: a data set, as :func:`~sambench.datasets.load` returns it.
@@ -215,7 +250,8 @@ def prepare(
         pixels: another order of pixels, ``"shuffled"`` or ``"random"``, in images of all parts (see
             :func:`~sambench.datasets.randomization.order_pixels`).
         imbalance: size of the most frequent class over that of the least frequent one in the training part, >= 1.
-        seed: the seed of the run; subset, imbalance, noise, labels and pixels have streams of their own.
+        replace_example: place of a training example that another one takes; see :func:`replace_one`.
+        seed: the seed of the run; what is drawn for each of these has a stream of its own.
 
     Raises:
         ConfigError: for an unknown split or kind, or a value out of range.
@@ -228,6 +264,9 @@ def prepare(
     """
     images, truth = dataset.train_images, dataset.train_labels
     ids, validation = train_ids(truth, len(dataset.classes), split, subset, imbalance, seed), None
+    if replace_example is not None:
+        available = train_ids(truth, len(dataset.classes), split, None, 1.0, seed)
+        ids = replace_one(ids, available, replace_example, seed)
     if split != "full":
         held_out = validation_indices(len(truth))
         validation = (order_pixels(images[held_out], pixels, 1, seed), truth[held_out])

@@ -76,13 +76,14 @@ def make_plan(
             counts[chosen] = estimate.train_count(spec, labels, classes)
         timeline = estimate.timeline(spec, counts[chosen])
         batches = timeline.in_first_batches()  # what evaluations are counted in
-        gradients = batches * info.declared_gradients(spec.hyper)
+        gradients = batches * spec.declared_gradients
         forwards = batches * (info.declared_forwards(spec.hyper) + policy.declared_forwards(spec.hyper))
         if spec.hook != info.hook:  # a variant's own hook is part of what the variant declares
             forwards += batches * HOOKS.get(spec.hook).declared_forwards(spec.hyper)
         if AVERAGES.get(spec.average).statistics == "recomputed" and spec.norm == "batch":
             forwards += timeline.steps[0]
-        seconds = speeds[key][0] * (gradients + forwards / 3)
+        before = timeline.steps[0] * spec.init_epochs if spec.init != "drawn" else 0
+        seconds = speeds[key][0] * (gradients + forwards / 3 + before)
         runs.append(Planned(spec, source, timeline.start(spec.epochs), gradients, forwards, seconds))
         checkpoints = max(checkpoints, estimate.checkpoint_bytes(spec, classes))
         if device.type == "cuda":

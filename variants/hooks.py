@@ -1,4 +1,4 @@
-"""Loss hooks: a term that is added to the loss of every pass of training, under any step rule."""
+"""Loss hooks: a term that is added to the loss of every pass of training, or images in place of its own."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
@@ -53,8 +53,23 @@ class TrainingProgress(Protocol):
         """Steps of the whole run."""
         ...
 
+    @property
+    def seed(self) -> int:
+        """Of the run's random streams."""
+        ...
+
+    @property
+    def normalization(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation that pixels in [0, 1] were normalized by, (C, 1, 1), or () for all channels."""
+        ...
+
     def infer(self, images: Tensor) -> Tensor:
         """Return logits (B, classes) of the present weights in evaluation mode; costs a forward evaluation."""
+        ...
+
+    def image_gradient(self, images: Tensor, batch: Samples) -> Tensor:
+        """Return the derivatives of the summed losses of a batch by other images of it, (B, ...), at the present
+        weights in training mode; running statistics stay as they are. Costs a gradient evaluation."""
         ...
 
 
@@ -64,8 +79,9 @@ class LossHook:
 
     .. math:: f_S(w) = \frac{1}{B} \sum_{i \in S} \omega_i \big(\ell(z_i, y_i) + h(z_i, \tau_i)\big)
 
-    with logits z, importance weights :math:`\omega` (1 without importance sampling), and targets :math:`\tau` that are
-    computed once for a batch, before its first pass: all passes of a step are evaluations of one function.
+    with logits z, importance weights :math:`\omega` (1 without importance sampling), and targets :math:`\tau`. These,
+    and the images that the logits are of where a hook moves them, are computed once for a batch, before its first
+    pass: all passes of a step are evaluations of one function.
 
     A hook changes its state in :meth:`observe` alone, which is called when a step has been made: a step that raises
     leaves it as it was.
@@ -95,6 +111,15 @@ class LossHook:
     def declared_forwards(hyper: Mapping[str, Any]) -> float:
         """Forward-only evaluations per batch, the mean over a run."""
         return 0.0
+
+    @staticmethod
+    def declared_gradients(hyper: Mapping[str, Any]) -> float:
+        """Gradient evaluations per batch beside those of the step rule, the mean over a run."""
+        return 0.0
+
+    def images(self, run: TrainingProgress, batch: Samples) -> Tensor | None:
+        """Return what all passes of this batch look at, (B, ...), or None for its images as they are."""
+        return None
 
     def targets(self, run: TrainingProgress, batch: Samples) -> Targets | None:
         """Return what the term of this batch compares with, or None while there is no term."""

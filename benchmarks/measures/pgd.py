@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ...hyper import Hyper
 from ...seeding import generator
-from ..measuring.attack import ACCURACIES, IMAGES, LEVELS, Classifier, accuracy_under, pgd, random_start
+from ...variants.adversarial import random_start
+from ..measuring.attack import ACCURACIES, IMAGES, LEVELS, Classifier, accuracy_under, pgd
 from ..measuring.registry import Found, measure
 from ..measuring.subject import Subject
 

@@ -1,12 +1,14 @@
 """Attacks on images in [0, 1]: projected gradient ascent of the cross-entropy in a ball around each of them."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...hyper import Hyper
+from ...variants.adversarial import LEVELS, ascend
 from ..training.evaluation import BATCH
 from .registry import Found
 from .subject import Subject
@@ -15,68 +17,23 @@ Classifier = Callable[[Tensor], Tensor]
 """Images in [0, 1], (n, C, H, W) -> logits (n, classes)."""
 
 
-def pgd(
-    classifier: Classifier,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    norm: str,
-    epsilon: float,
-    step: float,
-    iterations: int,
-    start: Tensor | None = None,
-) -> Tensor:
-    """Return adversarial images: x <- P(x + step * d), d the sign of the gradient (linf) or the gradient with norm 1.
-
-    P projects onto the ball of radius epsilon around each image, then onto [0, 1].
+def pgd(classifier: Classifier, images: Tensor, labels: Tensor, **ball: Any) -> Tensor:
+    """Return adversarial images of a classifier in evaluation mode; see :func:`~sambench.variants.adversarial.ascend`.
 
     Args:
         classifier: in evaluation mode.
         images: in [0, 1], (n, C, H, W).
         labels: int64 (n,).
-        norm: ``"linf"`` or ``"l2"``.
-        epsilon: radius, in units where white is 1.
-        step: length of a step, in the same units.
-        iterations: number of steps.
-        start: first perturbation, in the ball, (n, C, H, W); None for zero.
-
-    References:
-        Madry et al. 2017, arXiv 1706.06083.
+        **ball: norm, epsilon, step, iterations and start.
     """
-    moved = images.clone() if start is None else (images + start).clamp(0, 1)
-    for _ in range(iterations):
-        moved.requires_grad_(True)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(classifier(moved), labels, reduction="sum"), moved)
-        moved = moved.detach()
-        if norm == "linf":
-            change = (moved + step * gradient.sign() - images).clamp(-epsilon, epsilon)
-        else:
-            change = into_l2(moved + step * gradient / norms(gradient) - images, epsilon)
-        moved = (images + change).clamp(0, 1)
-    return moved
+
+    def gradient(moved: Tensor) -> Tensor:
+        at = moved.detach().requires_grad_()
+        return torch.autograd.grad(F.cross_entropy(classifier(at), labels, reduction="sum"), at)[0]
+
+    return ascend(gradient, images, **ball)
 
 
-def random_start(images: Tensor, norm: str, epsilon: float, random: torch.Generator) -> Tensor:
-    """Draw a perturbation for each image: uniform in the box (linf), or a uniform direction and radius (l2)."""
-    if norm == "linf":
-        return ((torch.rand(images.shape, generator=random) * 2 - 1) * epsilon).to(images)
-    direction = torch.randn(images.shape, generator=random)
-    radius = torch.rand(len(images), 1, 1, 1, generator=random) * epsilon
-    return (radius * direction / norms(direction)).to(images)
-
-
-def norms(tensor: Tensor) -> Tensor:
-    """Return the l2 norm of each sample, (n, 1, 1, 1), never 0."""
-    return tensor.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
-
-
-def into_l2(change: Tensor, epsilon: float) -> Tensor:
-    """Project each sample onto the l2 ball."""
-    return change * (epsilon / norms(change)).clamp_max(1)
-
-
-LEVELS = 255
-"""Radii are given in units of the 255th part of the range from black to white."""
 IMAGES = {
     "samples": Hyper(0, "images of the part that the record reports; 0 for all", low=0),
     "sample_seed": Hyper(0, "which images", low=0),

@@ -21,6 +21,7 @@ from ..training.kept_network import NormalizedNetwork
 from ..training.parts import parts_of
 from ..training.state import state_digest
 from .objective import Objective
+from .registry import NotApplicable
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -79,7 +80,13 @@ class Subject:
 
     @property
     def initial(self) -> nn.Module:
-        """The network before training, on the device: initial weights are a function of the seed."""
+        """The network before training, on the device: initial weights are a function of the seed.
+
+        Raises:
+            NotApplicable: they are not, as they were trained first.
+        """
+        if self.spec.init != "drawn":
+            raise NotApplicable(f"the run began with weights that were trained first (init={self.spec.init!r})")
         channels, size, _ = self.dataset.shape
         built = models.build(
             self.spec.model,

@@ -22,7 +22,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import ConfigError
-from ...variants import get_info
 from ..resolve import make_spec
 from ..spec import RunSpec
 
@@ -70,7 +69,7 @@ def fit(
     spec = make_spec(fields)
     if track == "E" and share == 1:
         return spec
-    costs = {"E": 1.0, "G": get_info(spec.variant).declared_gradients(spec.hyper), "T": epoch_seconds}
+    costs = {"E": 1.0, "G": spec.declared_gradients, "T": epoch_seconds}
     cost = costs[track]
     if not cost:
         raise ConfigError(f"{spec.variant!r} has no measured time an epoch; run `sambench calibrate` on this suite")

@@ -1,6 +1,6 @@
 """One batch, and what a network says about its samples."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self, cast
 
 import torch
@@ -44,6 +44,10 @@ class Batch(_Rows):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def looking_at(self, images: Tensor) -> Self:
+        """Return the batch with other images (B, C, H, W), normalized."""
+        return replace(self, images=images)
+
     @property
     def data(self) -> Self:
         """What the loss is given, beside the logits."""
@@ -68,6 +72,10 @@ class Samples(_Rows):
 
     def __len__(self) -> int:
         return count_samples(self.data)
+
+    def looking_at(self, images: Any) -> Self:
+        """Return the batch with other data."""
+        return replace(self, data=images)
 
     @property
     def images(self) -> Any:

@@ -6,19 +6,22 @@ import json
 import logging
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ...atomic import atomic_write_bytes, remove_leftovers
+from ...atomic import atomic_write_bytes, make_folder, remove_leftovers
 from ...errors import StateError
 from ...plain_text import printable
 from ...reading import read_bytes
 from ...results.records.epochs import EPOCHS
 from ...results.records.lease import Lease, lease_status
 
+BEFORE = "before"
+"""Folder of the checkpoints of what a run begins with, within that of its own."""
 MADE_WITH = "made_with.json"
 """File beside the checkpoints that says which code they were made with: see :mod:`.made_with`."""
 log = logging.getLogger("sambench")
@@ -58,11 +61,23 @@ class Checkpoints:
             for name in sorted(os.listdir(self.folder)):
                 if (
                     not _NAME.fullmatch(name)
-                    and name not in (MADE_WITH, EPOCHS)
+                    and name not in (MADE_WITH, EPOCHS, BEFORE)
                     and not name.startswith((".", "lease-"))
                 ):
                     log.warning("%s is no checkpoint of a run: it is left alone", printable(str(self.folder / name)))
             yield self.lease
+
+    def before(self, run_id: str) -> "Checkpoints":
+        """Return those of the run whose end this run begins with; they are under its lease, and go with its own.
+
+        What other code made of them is removed.
+        """
+        noted = self.folder / BEFORE / MADE_WITH
+        if self.lease is not None and noted.is_file() and noted.read_bytes() != json.dumps(self.made_with).encode():
+            shutil.rmtree(noted.parent)
+        inner = Checkpoints(make_folder(noted.parent), run_id, self.fingerprint, self.seconds)
+        inner.lease, inner.made_with = self.lease, self.made_with
+        return inner
 
     def verify(self) -> None:
         """Make sure, before anything is written, that nobody has taken over.
@@ -156,6 +171,7 @@ class Checkpoints:
         for name in (MADE_WITH, EPOCHS):
             with suppress(OSError):
                 (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / BEFORE, ignore_errors=True)
         if self.lease is not None:
             self.lease.release()
 

@@ -1,6 +1,6 @@
 """The harness's oracle: that of anybody's loop, with the harness's batches, loss and explicit ends of a step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ class ClassificationOracle(Oracle):
         label_smoothing: of the cross-entropy.
         forward: what a pass calls in place of the model: the same function, compiled.
         gradient_norms: whether to take the norm of every pass's gradient.
+        normalization: mean and standard deviation that pixels in [0, 1] were normalized by, one number a channel.
         **settings: as for :class:`.oracle.Oracle`.
     """
 
@@ -37,6 +38,7 @@ class ClassificationOracle(Oracle):
         total_steps: int = 1,
         gradient_norms: bool = False,
         forward: Callable[[Tensor], Tensor] | None = None,
+        normalization: tuple[Sequence[float], Sequence[float]] = ((0.0,), (1.0,)),
         **settings: Any,
     ):
         super().__init__(
@@ -50,6 +52,7 @@ class ClassificationOracle(Oracle):
             **settings,
         )
         self.label_smoothing = label_smoothing
+        self._normalization = normalization
 
     def attach_plugins(
         self,
@@ -73,6 +76,12 @@ class ClassificationOracle(Oracle):
         )
         kept = create_hook(hook, self.model, ids=ids, classes=classes, **values_of(HOOKS, hook, values))
         self.attach(kept, follows, remember="previous" in info.needs)
+
+    @property
+    def normalization(self) -> tuple[Tensor, Tensor]:
+        channels = (-1, 1, 1) if len(self._normalization[0]) > 1 else ()
+        mean, std = (self.params[0].new_tensor(numbers).view(channels) for numbers in self._normalization)
+        return mean, std
 
     def bind(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, batch: Batch, *, epoch: int, step: int, more: Callable[[int], Batch] | None = None

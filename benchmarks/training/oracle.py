@@ -286,6 +286,14 @@ class Oracle(Passes):
         return self._average
 
     @property
+    def normalization(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation that images were normalized by, for loss hooks that move them."""
+        raise ConfigError(
+            "a loss hook moves images in [0, 1], and how yours were normalized is not known here: move them before "
+            "bind(), or train by `sambench run --hook ...`"
+        )
+
+    @property
     def ids(self) -> Tensor:
         """Identities of the batch's samples, int64 (B,); their positions in it where they were not told."""
         if isinstance(self.batch, Samples) and self.batch.identities is None:
@@ -320,9 +328,13 @@ class Oracle(Passes):
             return None
 
     def _own(self, batch: Any) -> Any:
-        """Return what this device passes over of a batch, with what the loss hook compares it with."""
+        """Return what this device passes over of a batch, as the loss hook has it."""
         own = batch if self.whole else batch[self.process_group.shard(len(batch))]
-        targets = None if self._hook is None else self._hook.targets(self, own)
+        if self._hook is None:
+            return own
+        if (images := self._hook.images(self, own)) is not None:
+            own = own.looking_at(images)
+        targets = self._hook.targets(self, own)
         return own if targets is None else replace(own, targets=targets)
 
     def _asked_for(self, previous: bool, fresh: int) -> Any:

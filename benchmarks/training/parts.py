@@ -15,5 +15,6 @@ def parts_of(spec: RunSpec, dataset: Dataset) -> Parts:
         labels=spec.labels,
         pixels=spec.pixels,
         imbalance=spec.imbalance,
+        replace_example=spec.replace_example,
         seed=spec.seed,
     )

@@ -184,6 +184,20 @@ class Passes:
         self.counters.forward_evaluations += self.batch_share
         return wide(logits)
 
+    def image_gradient(self, images: Tensor, batch: Any) -> Tensor:
+        """Return the derivatives of a batch's summed losses by other images of it, (B, ...), each device passing over
+        its share; running statistics stay as they are. Costs a gradient evaluation. For loss hooks."""
+        process_group = self.process_group if self.whole else SINGLE_PROCESS
+        found, rows = list[Tensor](), list[Tensor]()
+        with self._same_masks(), self.statistics.frozen(), torch.enable_grad():
+            for part in torch.arange(len(images), device=self.device).chunk(self.accumulate):
+                mine = part[process_group.shard(len(part))]
+                at = images[mine].requires_grad_()
+                found += torch.autograd.grad(self._losses(self._forward(at), batch[mine]).sum(), at)
+                rows.append(mine)
+        self.counters.gradient_evaluations += self.batch_share
+        return self._together(found, rows, len(images))
+
     def cotangent(self) -> Tensor:
         """Return the derivative of the mean loss by the logits of the last pass, (B, ...)."""
         with torch.enable_grad():

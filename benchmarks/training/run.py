@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from ..spec import RunSpec
 from .behaviour import behaviour_of
 from .checkpoint import Checkpoints
 from .environment import describe_environment
+from .initialization import run_before
 from .keeping import Keep, Keeper
 from .loggers import Loggers, open_loggers
 from .loop import Diverged, train
@@ -101,10 +103,18 @@ def run_spec(
         if (record := process_group.broadcast_from_main(begin)) is not None:
             return record
         claim.enter_context(arithmetic(spec.precision, device or torch.device("cpu")))
-        run = _begun(
-            checkpoints,
-            lambda: TrainState(spec, dataset, device or torch.device("cpu"), process_group, cuda_graph, compiler),
+        state_of = partial(
+            TrainState,
+            dataset=dataset,
+            device=device or torch.device("cpu"),
+            process_group=process_group,
+            cuda_graph=cuda_graph,
+            compiler=compiler,
         )
+        run = _begun(checkpoints, lambda: state_of(spec))
+        if spec.init != "drawn" and run.step == 0:
+            first = run_before(spec)
+            run = state_of(spec, before=_trained(checkpoints.before(first.run_id), lambda: state_of(first)))
         keeper = Keeper(keep, store, run, checkpoints.verify)
         about = (spec.model_dump(mode="json"), spec.label(), spec.run_id, store.root)
         loggers = claim.enter_context(open_loggers(log_to if checkpoints.lease else "", *about, run.curve))
@@ -188,6 +198,20 @@ def _begun(checkpoints: Checkpoints, make: Callable[[], TrainState]) -> TrainSta
     return run
 
 
+def _trained(checkpoints: Checkpoints, make: Callable[[], TrainState]) -> TrainState:
+    """Return what a run begins with, trained to its end from wherever its checkpoints have it."""
+    run = _begun(checkpoints, make)
+    log.info("training %s first, to begin with its weights", run.spec.run_id[:12])
+    try:
+        train(run, checkpoints)
+    except Diverged as error:
+        raise StateError(
+            f"the adversarial initialization diverged: {error}. It depends on model, data, batch size and "
+            "seed; give others"
+        ) from error
+    return run
+
+
 def _reporting(run: TrainState, lease: Lease | None, loggers: Loggers, tell: Advance) -> Advance:
     """Write which step the run is at into the lease, which the main process has, and tell whoever is told of epochs."""
     if lease is None:
@@ -236,7 +260,7 @@ def make_record(
             "spec": spec.model_dump(mode="json"),
             "status": status,
             "error": error and error[:MOST_ERROR],
-            "declared_gradients": info.declared_gradients(spec.hyper),
+            "declared_gradients": spec.declared_gradients,
             "variant_source": info.source_hash(),
             "variant_status": next((one.status for one in parts if one.status != STATUSES[0]), STATUSES[0]),
             "dataset_fingerprint": dataset.fingerprint,
@@ -246,6 +270,7 @@ def make_record(
             "metrics": measurement and measurement.metrics,
             "best_validation_accuracy": max(held_out, default=None),
             "train_error": run.train_error if measurement else None,
+            "initialization": run.initialization,
             "evaluated": measurement and measurement.evaluated,
             "plugin_sources": plugin_sources(spec, location),
             "weights": measurement and measurement.weights,

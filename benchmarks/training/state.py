@@ -17,7 +17,7 @@ from ...datasets import Augmentation, Dataset, take
 from ...datasets.samplers import SAMPLERS, Draw
 from ...errors import StateError
 from ...results.records.fields import Amount, Frozen, Number, Whole
-from ...results.records.record import CurvePoint, Evaluated, Metrics, pack_bits
+from ...results.records.record import CurvePoint, Evaluated, Initialization, Metrics, pack_bits
 from ...variants import StepRule, create
 from .. import models
 from ..batch_sizes import Timeline, batch_phases
@@ -87,6 +87,7 @@ class TrainState:
         cuda_graph: whether to record steps as CUDA graphs, where that is possible; they have the same bits.
         compiler: backend of ``torch.compile`` for the passes of training; its bits are others. Measurements take the
             model as it is.
+        before: a finished run, of :func:`.initialization.run_before`, with whose weights it begins.
 
     Raises:
         ConfigError: the spec asks for another number of devices, or this device has no graphs.
@@ -100,6 +101,7 @@ class TrainState:
         process_group: ProcessGroup = SINGLE_PROCESS,
         cuda_graph: bool = False,
         compiler: str | None = None,
+        before: "TrainState | None" = None,
     ):
         check_devices(spec.m, spec.batch_size, process_group.size)
         dataset = Augmentation.parse(spec.augment).prepare(dataset)
@@ -110,6 +112,10 @@ class TrainState:
         self.labels = self.loader.labels
         self.corrupted = (self.parts.train_labels != dataset.train_labels[self.parts.train_ids]).to(device)
         self.model: nn.Module = models.build_for(spec, dataset.shape, len(dataset.classes)).to(device)
+        self.initialization: Initialization | None = None
+        if before is not None:
+            self.model.load_state_dict(before.model.state_dict())
+            self.initialization = before.as_initialization()
         self.optimizer: StepRule = create(
             spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
         )
@@ -127,6 +133,7 @@ class TrainState:
             accumulate=spec.accumulate,
             clip=spec.clip,
             forward=torch.compile(self.model, dynamic=False, backend=compiler) if compiler else None,
+            normalization=(dataset.mean, dataset.std),
             gradient_norms=self.optimizer.info.declared_gradients(spec.hyper) > 1,
             process_group=process_group,
             whole=self.whole,
@@ -152,7 +159,7 @@ class TrainState:
         )
         self.average = self.oracle.average
         self.graph = step_graph(self.optimizer, self.oracle) if cuda_graph else None
-        self.began = time.time()
+        self.began = before.began if before else time.time()
         self.clock, self.evaluation_clock = Clock(device), Clock(device)
         self.epoch = self.step = 0
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -282,6 +289,15 @@ class TrainState:
         )
         return Measurement(metrics, describe_average(self.average, passes), weights)
 
+    def as_initialization(self) -> Initialization:
+        """Say what ended here, for the record of a run that begins with these weights."""
+        return Initialization(
+            run_id=self.spec.run_id,
+            weights=self.weights_digest(),
+            gradient_evaluations=self.oracle.counters.gradient_evaluations,
+            train_error=self.train_error,
+        )
+
     def note_passes(self) -> None:
         """Add what the passes of a step tell of it, on the device: nothing is evaluated or waited for."""
         norms = self.oracle.gradient_norms or ()
@@ -366,6 +382,7 @@ class TrainState:
             "evaluation_seconds": self.evaluation_clock.seconds,
             "devices": self.process_group.size,
             "compiler": self.compiler,
+            "initialization": self.initialization and self.initialization.model_dump(),
             "apart": [] if self.whole else self.process_group.gather_objects(self._apart()),
         }
 
@@ -410,6 +427,8 @@ class TrainState:
         self.epoch, self.step, self.lr, self.curve = at.epoch, at.step, at.lr, list(at.curve)
         for name in ("loss_sum", "pass_sums"):
             getattr(self, name).copy_(apart.get(name, state[name]))
+        if begun_with := state.get("initialization"):
+            self.initialization = Initialization.model_validate(begun_with)
         self.began = at.began
         self.clock.seconds, self.evaluation_clock.seconds = at.seconds, at.evaluation_seconds
 

@@ -109,11 +109,20 @@ class SpecFields(BaseModel):
     imbalance: float = Field(
         1.0, ge=1, le=1e9, description="ratio of the largest to the smallest class, exponential tail"
     )
+    replace_example: Whole | None = Field(
+        None, description="training sample, by its place from 0, that gives way to one that the run leaves out"
+    )
     augment: Name = Field("", description="recipe as in 'crop:4,flip,cutout:16', or 'none' \\[default: the data set's]")
     model: Name = Field(
         "", description="model by name; see `sambench list models` \\[default: wrn16_1, for digits wrn10_1]"
     )
     norm: Literal["batch", "group"] = Field("batch", description="normalization layers of the model")
+    init: Literal["drawn", "adversarial"] = Field(
+        "drawn",
+        description="initial weights; adversarial: those at the end of plain SGD on random labels of the same images, "
+        "without weight decay",
+    )
+    init_epochs: _Count = Field(60, description="of the SGD that makes adversarial initial weights; counted apart")
     epochs: _Count = Field(20, description="passes over the training set")
     batch_size: _Count = Field(128, description="samples of one step")
     batch_schedule: Literal["constant", "doubling", "geometric"] = Field(

@@ -71,8 +71,8 @@ class CurvePoint(Frozen):
     validation_accuracy: Share | None = None
     train_accuracy_clean: Share | None = Field(
         None,
-        description="with label noise, random labels or moved pixels: share of training samples with their true label "
-        "that are predicted as it",
+        description="with label noise, random labels, moved pixels or --init adversarial: share of training samples "
+        "with their true label that are predicted as it",
     )
     train_accuracy_corrupted: Share | None = Field(
         None,
@@ -180,6 +180,15 @@ class Environment(Frozen):
     )
 
 
+class Initialization(Frozen):
+    """What a run did before its first step: a run of its own on random labels, whose cost is counted here alone."""
+
+    run_id: Digest = Field(description="id of that run, which need not be in the store")
+    weights: Digest = Field(description="sha256 over the state that it ended in, and the run began with")
+    gradient_evaluations: Amount
+    train_error: Share | None = Field(description="share of the random labels that it did not fit")
+
+
 class RunRecord(Frozen):
     """Everything one run produced. ``run_id`` must be the hash of ``spec``: checked on every read."""
 
@@ -188,7 +197,9 @@ class RunRecord(Frozen):
     spec: dict[str, Any]
     status: Literal["completed", "diverged", "failed"]
     error: Text | None = None
-    declared_gradients: Amount | None = Field(description="gradient evaluations per step that the variant declares")
+    declared_gradients: Amount | None = Field(
+        description="gradient evaluations per step that variant and loss hook declare"
+    )
     variant_source: Digest = Field(description="sha256 of the variant's source file")
     variant_status: Text
     dataset_fingerprint: Digest
@@ -199,9 +210,10 @@ class RunRecord(Frozen):
     best_validation_accuracy: Share | None = None
     train_error: Share | None = Field(
         None,
-        description="with label noise, random labels or moved pixels: share of training samples whose given label is "
-        "not predicted at the end",
+        description="with label noise, random labels, moved pixels or --init adversarial: share of training samples "
+        "whose given label is not predicted at the end",
     )
+    initialization: Initialization | None = Field(None, description="what it began with, unless weights were drawn")
     evaluated: Evaluated | None = Field(None, description="what was measured, unless the last weights were")
     plugin_sources: dict[Text, Text] = Field(
         default_factory=dict,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -189,6 +190,7 @@ class Store:
             raise StateError(f"run {run_id[:12]} is being made; stop it, or wait for it, before it is made anew")
         for path in (*folder.glob("step-*.pt"), folder / "made_with.json", folder / EPOCHS):
             path.unlink(missing_ok=True)
+        shutil.rmtree(folder / "before", ignore_errors=True)
         if self.has(run_id):
             make_folder(replaced := self.root / "replaced")
             number = sum(1 for _ in replaced.glob(f"{run_id}-*{_FINAL}")) + 1

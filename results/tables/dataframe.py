@@ -45,14 +45,14 @@ COLUMNS: dict[str, str] = {
     "best_validation_accuracy": "highest of the curve: secondary, since frequent measurement raises it",
     "best_epoch": "secondary: first epoch with that highest accuracy; empty where nothing was held out. No result: it "
     "chooses by what it is measured on",
-    "train_error": "with label noise, random labels or moved pixels: share of training samples whose given label is "
-    "not predicted",
+    "train_error": "with label noise, random labels, moved pixels or --init adversarial: share of training samples "
+    "whose given label is not predicted",
     "steps": "optimizer steps",
     "skipped_steps": "steps dropped because an fp16 gradient overflowed",
     "gradient_evaluations": "forward and backward passes over one full batch, as counted",
     "forward_evaluations": "forward-only passes over one full batch",
     "samples": "training samples drawn",
-    "declared_gradients": "gradient evaluations per step that the variant declares",
+    "declared_gradients": "gradient evaluations per step that variant and loss hook declare",
     "train_seconds": "training time, evaluation excluded",
     "evaluation_seconds": "time of all measurements",
     "images_per_second": "training samples drawn per second of training time",

@@ -43,9 +43,14 @@ def test_the_id_is_the_hash_of_everything():
         "clip": 1.0, "bn_update": "all", "precision": "fp16", "channels_last": False, "seed": 4, "eval_every": 2,
         "hook": "saf", "average": "ema", "batch_schedule": "doubling", "batch_growth": 2.0, "power": 2.0,
         "rho_schedule": "cosine", "labels": "random", "pixels": "shuffled",
+        "init": "adversarial", "init_epochs": 9, "replace_example": 0,
     }  # fmt: skip
     assert set(changes) == set(RunSpec.model_fields) - {"hyper"}
-    needed = {"rho_schedule": {"variant": "stable_sam"}}
+    needed = {
+        "rho_schedule": {"variant": "stable_sam"},
+        "init_epochs": {"init": "adversarial"},
+        "replace_example": {"subset": 8},
+    }
     specs = [make_spec({**needed.get(name, {}), name: value}) for name, value in changes.items()]
     assert len({one.run_id for one in [*specs, spec]}) == len(changes) + 1
 
@@ -173,3 +178,16 @@ def test_two_spellings_of_one_value_are_one_run(one, other):
 def test_a_model_has_one_name(model):
     with pytest.raises(ConfigError, match="unknown model"):
         make_spec({"model": model})
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "the run trains on all samples that there are; leave some out, such as by subset"),
+        ({"subset": 3}, "the run has 3 samples, 0 to 2"),
+        ({"subset": 9, "noise": 0.1, "noise_kind": "asymmetric"}, "asymmetric noise would change other labels with it"),
+    ],
+)
+def test_an_example_that_cannot_be_replaced_is_refused(fields, says):
+    with pytest.raises(ConfigError, match=f"replace_example=3 is not valid: {says}"):
+        make_spec({**fields, "replace_example": 3})

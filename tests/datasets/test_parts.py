@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sambench.datasets import SPLITS, Parts, load, prepare
+from sambench.datasets.splits import validation_indices
 from sambench.errors import ConfigError
 
 from .builders import make_dataset
@@ -138,3 +139,39 @@ def test_random_labels_are_uniform_and_the_held_out_ones_stay() -> None:
 def test_unknown_kinds_are_refused(option: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="wrong"):
         prepare(make_dataset(), split="full", seed=0, **option)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(
+    "fields",
+    [{"subset": 80}, {"imbalance": 4.0}, {"subset": 80, "noise": 0.4}, {"subset": 80, "pixels": "random"}],
+    ids=str,
+)
+def test_twins_differ_in_one_example_that_the_other_leaves_out(split: str, fields: dict) -> None:
+    dataset = make_dataset()
+    for seed, at in ((0, 0), (1, 7)):
+        one = prepare(dataset, split=split, seed=seed, **fields)
+        twin = prepare(dataset, split=split, seed=seed, replace_example=at, **fields)
+        rest = torch.arange(len(one.train_ids)) != at
+        for name in ("train_images", "train_labels", "train_ids"):
+            assert torch.equal(getattr(one, name)[rest], getattr(twin, name)[rest])
+        other = int(twin.train_ids[at])
+        assert other not in one.train_ids
+        if "pixels" not in fields:
+            assert torch.equal(twin.train_images[at], dataset.train_images[other])
+        if split != "full":
+            assert not torch.isin(twin.train_ids, validation_indices(200)).any()
+    elsewhere = prepare(dataset, split=split, seed=1, replace_example=3, **fields)
+    assert elsewhere.train_ids[3] == other, "the same one for every place"
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"subset": 80, "replace_example": 80}, "replace_example=80 is not in 0..79"),
+        ({"replace_example": 3}, "trains on all 200 samples that there are; leave some out, such as by subset=199"),
+    ],
+)
+def test_an_example_that_cannot_be_replaced_is_refused(fields: dict, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        prepare(make_dataset(), split="full", seed=0, **fields)

@@ -126,6 +126,12 @@ def test_forward_evaluations_of_all_plug_ins_are_planned(tmp_path, monkeypatch, 
     assert run.seconds == pytest.approx(2.0 * (6 + forwards / 3))
 
 
+def test_what_a_run_trains_first_takes_time_and_is_none_of_its_cost(tmp_path, monkeypatch):
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 2.0)
+    (run,) = make_plan(suite({"init": "adversarial", "init_epochs": 4}), Store(tmp_path), CPU).runs
+    assert (run.steps, run.gradient_evaluations, run.seconds) == (6, 6, 2.0 * (6 + 4 * 3))
+
+
 @pytest.mark.parametrize(
     ("device", "gpu", "here", "timed"),
     [

@@ -15,6 +15,12 @@ def trial(name, oracle=ClassificationOracle, norm="batch", **setting):
     return Probe(get_info(name), {**small(get_info(name)), **setting}, norm=norm, oracle=oracle)
 
 
+def adversarial(oracle=ClassificationOracle):
+    """SAM on inputs under attack at step 0."""
+    setting = {"adversarial_iterations": 2, "adversarial_epsilon": 50.0}
+    return Probe(get_info("sam"), setting, norm="batch", oracle=oracle, hook="adversarial")
+
+
 def work(process_group, folder):
     """Make steps of every variant over whole batches, then by each device on its half, then at odd splits."""
     done = {}
@@ -41,4 +47,7 @@ def work(process_group, folder):
     run = trial("sam", lambda model: ClassificationOracle(model, process_group=process_group, accumulate=5))
     run.step(STEPS)
     done["sam", "accumulated"] = run.tensors()
+    run = adversarial(lambda model: ClassificationOracle(model, process_group=process_group, accumulate=2))
+    run.step(STEPS)
+    done["sam", "adversarial"] = run.tensors(), run.oracle.counters
     return done

@@ -10,7 +10,10 @@ from sambench.benchmarks.training.probe import Probe
 from sambench.datasets.samplers import SAMPLERS
 from sambench.variants import AVERAGES, HOOKS, get_info, list_variants
 
-SETTINGS = {"saf_delay": 1, "saf_start": 0.0, "mesa_start": 0.0, "swa_start": 0.05}
+SETTINGS = {
+    "saf_delay": 1, "saf_start": 0.0, "mesa_start": 0.0, "swa_start": 0.05,
+    "adversarial_iterations": 1, "adversarial_epsilon": 50.0, "adversarial_step": 1.0,
+}  # fmt: skip
 QUICK = ("sgd", "sam", "unified_sam", "esam", "looksam", "ssam_f", "sampa", "m_sam")
 RULES = [info.name for info in list_variants() if {"hook", "average"}.isdisjoint(info.needs)]
 NAMED = [info.name for info in list_variants() if info.name not in RULES]
@@ -24,7 +27,7 @@ def together(name: str, hook: str, average: str) -> Probe:
     return Probe(info, {**small, **setting}, hook=hook, average=average, norm="batch", dtype=torch.float32)
 
 
-@pytest.mark.parametrize(("hook", "average"), [("saf", "ema"), ("mesa", "swa")])
+@pytest.mark.parametrize(("hook", "average"), [("saf", "ema"), ("mesa", "swa"), ("adversarial", "ema")])
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in RULES]
 )

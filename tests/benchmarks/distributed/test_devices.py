@@ -7,7 +7,7 @@ import copy
 
 import pytest
 import torch
-from device_steps import DEVICE, NAMES, STEPS, trial, work
+from device_steps import DEVICE, NAMES, STEPS, adversarial, trial, work
 from process_pair import together
 
 from sambench.benchmarks.conformance.testbed import all_same_bits, distance
@@ -76,6 +76,14 @@ def test_micro_batches_are_shared_too(pair):
     alone = trial("sam", lambda model: ClassificationOracle(model, accumulate=5))
     alone.step(STEPS)
     assert apart(pair[0]["sam", "accumulated"], alone.tensors()) <= 1e-12
+
+
+def test_inputs_are_moved_as_on_one_device(pair):
+    alone = adversarial(lambda model: ClassificationOracle(model, accumulate=2))
+    alone.step(STEPS)
+    tensors, counters = pair[0]["sam", "adversarial"]
+    assert apart(tensors, alone.tensors()) <= 1e-12
+    assert counters == alone.oracle.counters
 
 
 # -- what devices with perturbations of their own do, without a group ---------------------------------------------

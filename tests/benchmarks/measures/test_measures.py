@@ -20,7 +20,7 @@ from sambench.benchmarks.measures.path_norm import path_norm
 from sambench.benchmarks.measures.surface import filter_normalized
 from sambench.benchmarks.measures.weight_norms import conv_spectral_norm
 from sambench.benchmarks.measuring.activations import blocks_of, relu_outputs
-from sambench.benchmarks.measuring.attack import pgd, random_start
+from sambench.benchmarks.measuring.attack import pgd
 from sambench.benchmarks.measuring.measurements import (
     MeasuringOptions,
     measure_run,
@@ -40,6 +40,7 @@ from sambench.errors import ConfigError, Interrupted, StateError
 from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
 from sambench.seeding import generator
+from sambench.variants.adversarial import random_start
 
 MEASURES.discover()
 FEW = {"points": 3, "samples": 16, "draws": 6, "steps": 2, "iterations": 3, "tolerance": 0.5}
@@ -71,6 +72,8 @@ def test_a_measure_returns_what_it_declares_twice_the_same_and_leaves_the_networ
     root, ids = finished
     if MEASURES.get(name).of_record:
         pytest.skip("it has no network: see below")
+    if name == "twin":
+        pytest.skip("it looks at two runs: see below")
     subject = open_subject(ids[kind], MeasuringOptions(root))
     before = state_digest(subject.network.state_dict())
     request = few(name)
@@ -83,6 +86,25 @@ def test_a_measure_returns_what_it_declares_twice_the_same_and_leaves_the_networ
     missing = {key for key, value in found.items() if isinstance(value, float) and not math.isfinite(value)}
     assert missing <= {"standard_error", "noisy_accuracy", "corrected_accuracy", "sigma"}
     assert all(p.grad is None and p.requires_grad for p in subject.network.parameters())
+
+
+def test_twins_are_measured_after_the_same_epochs(tiny_spec, tmp_path):
+    fields = {"variant": "sam", "model": "mlp", "subset": 96, "augment": "crop:1"}
+    one, twin = (tiny_spec(**fields, **more) for more in ({}, {"replace_example": 3}))
+    keep, options = Keep.parse("weights@0"), MeasuringOptions(tmp_path)
+    run_spec(twin, Store(tmp_path), keep=keep)
+    assert f"there is no record of run {one.run_id}" in str(measure_run(twin.run_id, [ask("twin")], options).failed)
+    run_spec(one, Store(tmp_path), keep=keep)
+    w, v = (
+        torch.cat([p.detach().flatten() for p in open_subject(i.run_id, options).network.parameters()])
+        for i in (twin, one)
+    )
+    (made,) = measure_run(twin.run_id, [ask("twin")], options).made
+    assert made.values["distance"] == pytest.approx(float((w - v).norm()), rel=1e-5)
+    assert made.values["normalized"] == pytest.approx(float((w - v).norm() / torch.cat([w, v]).norm()), rel=1e-5)
+    (first,) = measure_run(twin.run_id, [ask("twin")], MeasuringOptions(tmp_path, epoch=0)).made
+    assert set(first.values.values()) == {0.0}
+    assert "no example was replaced" in str(measure_run(one.run_id, [ask("twin")], options).not_applicable)
 
 
 @pytest.mark.parametrize("name", MEASURES.names())

@@ -44,7 +44,9 @@ def _other(variant: str, points: float) -> Effect:
 
 
 EFFECTS: dict[str, Effect] = {
+    "adversarial_training": lambda spec, truth: 0.0,
     "averages": _other("swa", 3),
+    "bad_global_minima": lambda spec, truth: 6.0 * truth * (spec["variant"] == "sgd") * ("init" in spec),
     "cheaper_rules": _worse("esam", "looksam", "ae_sam", "rst", "msam", "saf"),
     "cutout": _other("sam", -3),
     "equal_cost": _other("sam", -3),
@@ -62,6 +64,7 @@ EFFECTS: dict[str, Effect] = {
     "random_directions": _other("rand_sam", 3),
     "rivals": _other("sam", -3),
     "robustness": lambda spec, truth: 0.0,
+    "stability": lambda spec, truth: 0.0,
     "steadier_direction": _worse("fsam", "vasso"),
     "surrogate_gap": _other("gsam", -3),
     "unified_grid": lambda spec, truth: 6.0 * (truth < 0) * (spec["hyper"].get("lam") in (0.5, "1-1/t")),
@@ -96,7 +99,7 @@ def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
     if label == "epochs_to_fit":
         return 40 + 20 * truth * (rho > 0) + (1 if truth else 8) * luck
     if "epsilon" in label:
-        return 0.5 + 0.3 * truth * (rho > 0) + 0.1 * luck * (truth == 0)
+        return 0.5 + 0.3 * truth * (spec["variant"] != "sgd") + 0.1 * luck * (truth == 0)
     return float(np.exp(FLAT * truth * (rho + 0.3 * (rho > 0)) + luck * (0.01 if truth else 2)))
 
 

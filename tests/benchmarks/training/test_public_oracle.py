@@ -20,7 +20,7 @@ from sambench.benchmarks.training.oracle import Oracle
 from sambench.benchmarks.training.pytree import count_samples, map_tensors
 from sambench.errors import ConfigError
 from sambench.seeding import derive_seed
-from sambench.variants import create, create_average, create_hook, get_info, list_variants
+from sambench.variants import LossHook, create, create_average, create_hook, get_info, list_variants
 
 VOCABULARY, LENGTH, WIDTH, COUNT, STEPS = 11, 6, 16, 8, 3
 NAMES = [info.name for info in list_variants()]
@@ -506,16 +506,13 @@ def test_other_batches_are_those_that_were_asked_for():
     assert "before" in oracle.state_dict()
 
 
-class Follower:
+class Follower(LossHook):
     """A loss hook and a weight average that notes what it is told."""
 
     name = "follower"
 
     def __init__(self):
         self.told = []
-
-    def targets(self, oracle, batch):
-        return None
 
     def observe(self, oracle, batch, logits, seen):
         self.told.append((logits.clone(), seen.clone()))
