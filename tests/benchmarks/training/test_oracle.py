@@ -9,7 +9,7 @@ from sambench.benchmarks.precision import GradientOverflow
 from sambench.benchmarks.training.batch import Batch, sample_scores
 from sambench.benchmarks.training.batch_norm import RunningStatistics
 from sambench.benchmarks.training.classification import ClassificationOracle
-from sambench.variants import create
+from sambench.variants import LossHook, create
 
 
 def network(norm=True, dropout=False, dtype=torch.float32):
@@ -99,6 +99,45 @@ def test_other_layers_that_follow_the_passes_move_in_one_of_them():
     assert moved == [True] * 4 + [False], "InstanceNorm never counts its batches"
     oracle()
     assert all(map(torch.equal, model.buffers(), once))
+
+
+def test_vectors_of_one_kind_are_put_back_too():
+    model = nn.utils.parametrizations.spectral_norm(nn.Linear(5, 4))
+    start = [b.clone() for b in model.buffers()]
+    with RunningStatistics(model).frozen():
+        model(torch.randn(6, 5))
+        assert not all(map(torch.equal, model.buffers(), start))
+    assert all(map(torch.equal, model.buffers(), start))
+
+
+class _Pull(LossHook):
+    """Pulls the first logit of a sample to 0, the more the greater its label is."""
+
+    name = "pull"
+    summary = "a term of the labels"
+
+    def targets(self, run, batch):
+        return (batch.labels.to(torch.float64),)
+
+    def term(self, logits, targets):
+        return targets[0] * logits[:, 0] ** 2
+
+
+@pytest.mark.parametrize("weights", [None, torch.linspace(0.5, 2, 12, dtype=torch.float64)])
+def test_the_term_of_a_loss_hook_is_added_to_the_loss_of_every_sample(weights):
+    model, data = network(dtype=torch.float64), batch(weights=weights, dtype=torch.float64)
+    oracle = ClassificationOracle(model)
+    oracle.attach(_Pull(model, data.ids, 3, {}), None)
+    oracle.bind(data, epoch=0, step=0)
+    loss = oracle()
+    other = network(dtype=torch.float64)
+    logits = other(data.images)
+    losses = F.cross_entropy(logits, data.labels, reduction="none") + data.labels * logits[:, 0] ** 2
+    expected = (losses * (1 if weights is None else weights)).mean()
+    expected.backward()
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=0)
+    for found, right in zip(gradients(model), gradients(other), strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-9, atol=1e-12)
 
 
 def test_every_pass_of_a_step_has_the_same_dropout():
