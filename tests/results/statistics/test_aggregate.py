@@ -143,8 +143,16 @@ def test_critical_difference() -> None:
     assert result.letters[3] == "b"
     assert result.letters[0] == result.letters[2] == "c"
     assert (result.p == result.p.T).all()
-    smallest = stats.wilcoxon(scores[:, 1] - scores[:, 0], method="exact").pvalue
-    assert result.p[0, 1] == pytest.approx(6 * smallest)
+    pairs = list(itertools.combinations(range(4), 2))
+    raw = [stats.wilcoxon(scores[:, i] - scores[:, j], method="exact").pvalue for i, j in pairs]
+    holm = np.maximum.accumulate(np.sort(raw) * np.arange(6, 0, -1))[np.argsort(np.argsort(raw, kind="stable"))]
+    assert [result.p[pair] for pair in pairs] == pytest.approx(np.minimum(holm, 1))
+
+
+def test_equal_scores_share_their_mean_rank() -> None:
+    scores = np.array([[1.0, 2, 2, 2, 0], [3, 3, 3, 3, 3], [5, 5, 1, 2, 5]] * 2)
+    expected = np.mean([stats.rankdata(-row) for row in scores], axis=0)
+    assert critical_difference(scores).ranks == pytest.approx(expected)
 
 
 def test_critical_difference_finds_no_difference_between_equal_methods() -> None:

@@ -54,6 +54,8 @@ def test_games_howell_is_scipys(seed: int, sizes: tuple[int, ...]) -> None:
 def test_the_doubt_about_variances_is_bartletts(sizes: tuple[int, ...]) -> None:
     groups = table(1, sizes, 1.0)
     assert _bartlett(_summarize(groups, 0.0)) == pytest.approx(stats.bartlett(*groups).pvalue, rel=1e-9)
+    alike = [group / group.std(ddof=1) * (1 + 0.02 * i) for i, group in enumerate(groups)]
+    assert _bartlett(_summarize(alike, 0.0)) == pytest.approx(stats.bartlett(*alike).pvalue, rel=1e-9)
 
 
 @pytest.mark.parametrize(("spread", "low", "high"), [(1.1, 0.2, 1.0), (8.0, 0.001, 0.2), (60.0, 0.0, 0.001)])

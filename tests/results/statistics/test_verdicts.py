@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sambench.results.statistics.verdicts import equals, exceeds, most
+from sambench.results.statistics.verdicts import equals, every, exceeds, most
 
 TIMES = 1000
 
@@ -94,3 +94,17 @@ def test_half_of_the_cases_are_no_majority() -> None:
 
 def test_no_cases_decide_nothing() -> None:
     assert most([]) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "judged"),
+    [
+        (["supported", "supported"], "supported"),
+        (["supported", "undecided"], "undecided"),
+        (["undecided"], "undecided"),
+        (["supported", "contradicted", "undecided"], "contradicted"),
+        ([], "undecided"),
+    ],
+)
+def test_what_is_to_hold_everywhere_fails_where_one_case_does(outcomes, judged) -> None:
+    assert every(outcomes) == judged
