@@ -210,8 +210,9 @@ def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[
     for name, part in zip(names, parts, strict=True):
         if count[name] > 1:
             keys = _distinguishing([other for other, alike in zip(parts, names, strict=True) if alike == name])
-            details = [f"{key.removeprefix('hyper.')}={_brief(key, part.get(key))}" for key in keys]
-            name = f"{name} ({' '.join(details)})"
+            settings = {key.removeprefix("hyper."): _brief(key, part[key]) for key in keys if part.get(key) is not None}
+            details = " ".join(f"{key}={value}" for key, value in settings.items())
+            name = f"{name} ({details})" if details else name
         result.append(brief_name(name))
     return result
 

@@ -329,8 +329,8 @@ def test_specs_that_differ_in_the_protocol_are_other_workloads(board: list[RunRe
     workloads = summarize([*board, make_record(batch_size=64), make_record(a_key_of_the_future=[1])])
     assert [workload.title for workload in workloads] == [
         "digits, wrn10_1 (a_key_of_the_future=1 batch_size=128)",
-        "digits, wrn10_1 (a_key_of_the_future=none batch_size=128)",
-        "digits, wrn10_1 (a_key_of_the_future=none batch_size=64)",
+        "digits, wrn10_1 (batch_size=128)",
+        "digits, wrn10_1 (batch_size=64)",
     ]
 
 
