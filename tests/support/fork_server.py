@@ -18,9 +18,7 @@ def serve(place):
     """Listen on a socket until it is closed at the other end of standard input."""
     import torch
 
-    # the data of the tasks, what torch imports with the first optimizer, and what the tasks run
-    for needed in ("sklearn.datasets", "torch._dynamo", "sambench.slurm.cluster.job"):
-        importlib.import_module(needed)
+    importlib.import_module("sambench.slurm.cluster.job")  # what the tasks run
     torch.set_num_threads(1)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(place)

@@ -20,7 +20,7 @@ STEP = "step"
 def server():
     """The server that pairs are forked from."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sambench.benchmarks.training.run", "sklearn.datasets"])
+    context.set_forkserver_preload(["sambench.benchmarks.training.run"])
     return context
 
 
