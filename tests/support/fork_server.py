@@ -18,7 +18,9 @@ def serve(place):
     """Listen on a socket until it is closed at the other end of standard input."""
     import torch
 
-    importlib.import_module("sambench.slurm.cluster.job")  # what the tasks run
+    # what the tasks run, and what torch imports in their first backward pass
+    for needed in ("sambench.slurm.cluster.job", "torch.fx.experimental.symbolic_shapes"):
+        importlib.import_module(needed)
     torch.set_num_threads(1)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(place)

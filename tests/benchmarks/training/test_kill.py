@@ -11,6 +11,7 @@ import signal
 
 import pytest
 from killable import work
+from process_pair import PRELOADED
 
 from sambench.benchmarks.training.run import run_spec
 from sambench.results.records.store import Store
@@ -23,7 +24,7 @@ NAMES = [pytest.param(info.name, marks=[] if info.name in QUICK else pytest.mark
 @pytest.fixture(scope="module")
 def server():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sambench.benchmarks.training.run"])
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 
