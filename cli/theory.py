@@ -143,8 +143,8 @@ def write_page(results: Results = RESULTS, out: Out = None, page: Page = None) -
 
     folder = out or results / FOLDER
     page = page or folder / "theory.md"
-    text = build_page(folder, Path(os.path.relpath(folder, page.parent)).as_posix())
     make_folder(page.parent)
+    text = build_page(folder, Path(os.path.relpath(folder, page.parent)).as_posix())
     atomic_write_bytes(page, text.encode())
     say(str(page))
 

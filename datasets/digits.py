@@ -1,10 +1,12 @@
 """The 8x8 handwritten digits of scikit-learn: real data without a download."""
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import DataError
 from .dataset import Dataset, build
@@ -19,6 +21,14 @@ def _file() -> Path:
         if (file := Path(folder, "datasets", "data", "digits.csv.gz")).is_file():
             return file
     raise DataError("the digits of scikit-learn are not there: install it, pip install 'scikit-learn>=1.5'")
+
+
+@cache
+def _decoded(file: Path) -> tuple[Tensor, Tensor]:
+    """Return images uint8 (1797, 1, 8, 8) and labels int64 (1797,), read once a process."""
+    table = np.loadtxt(file, delimiter=",")
+    pixels = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8)
+    return torch.from_numpy(pixels).view(-1, 1, 8, 8), torch.from_numpy(table[:, -1].astype(np.int64))
 
 
 @register_dataset(
@@ -40,10 +50,7 @@ def load_digits(name: str, folder: Path, cache: Path) -> Dataset:
     References:
         E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
     """
-    table = np.loadtxt(_file(), delimiter=",")
-    pixels = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8)
-    images = torch.from_numpy(pixels).view(-1, 1, 8, 8)
-    labels = torch.from_numpy(table[:, -1].astype(np.int64))
+    images, labels = _decoded(_file())
     order = ranked(len(images))
     test, train = order[: len(images) // 5].sort().values, order[len(images) // 5 :].sort().values
     classes = tuple(str(digit) for digit in range(10))

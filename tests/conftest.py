@@ -10,7 +10,7 @@ import torch
 from sambench.benchmarks.resolve import make_spec
 from sambench.registry import REGISTRIES, is_built_in
 
-TINY = {"dataset": "digits", "model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
+TINY = {"dataset": "digits", "model": "mlp", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background: processes would inherit that

@@ -45,7 +45,7 @@ CHECKED = """\
 - **Guarantee.** The one-step inequality behind the dashed lines, by enumeration, for many γ, ρ and λ; both forms of the
   constant steps contract under it on every problem, with every sampling.
 - **Paths.** The batched tensor program and the compiled code give the iterates of the registered step rules (1e-10,
-  float64, same samples, 200 steps), for SGD, SAM, USAM, Unified SAM and their importance-sampled forms.
+  float64, same samples, 60 steps), for SGD, SAM, USAM, Unified SAM and their importance-sampled forms.
 - **Games and composite problems.** Their constants by brute force, one step of every guarantee by enumeration of all
   draws or pairs of draws, closed forms of deterministic steps, minimizers by other solvers.
 - **Findings.** Every sentence under a figure is computed from its data; tests give each made data, where it must say

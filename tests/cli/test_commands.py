@@ -28,11 +28,11 @@ from sambench.results.records.store import Store
 from sambench.slurm.run_status import RunStatus
 from sambench.variants import list_variants
 
-TINY = ["--model", "wrn10_1", "--subset", "96", "--batch-size", "32", "--epochs", "1", "--device", "cpu"]
+TINY = ["--model", "mlp", "--subset", "96", "--batch-size", "32", "--epochs", "1", "--device", "cpu"]
 SUITE = """
 title = "Two tiny runs"
 [spec]
-model = "wrn10_1"
+model = "mlp"
 subset = 96
 batch_size = 32
 epochs = 1
@@ -142,7 +142,7 @@ def test_a_suite_from_plan_to_board(tmp_path):
     assert "runs in the suite" in text
     assert not results.exists()
     assert "2 pending" in sambench("status", suite, "--results", results)
-    assert "2 completed" in sambench("launch", suite, "--results", results, "--device", "cpu", "--workers", "2")
+    assert "2 completed" in sambench("launch", suite, "--results", results, "--device", "cpu")
     assert "2 done" in sambench("status", suite, "--results", results)
     again = sambench("plan", suite, "--results", results, "--device", "cpu")
     assert [line.split()[-1] for line in again.splitlines() if line.startswith(("already", "to do"))] == ["2", "0"]

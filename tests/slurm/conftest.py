@@ -11,7 +11,7 @@ import pytest
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.suites.suite import Suite
 
-TINY = {"dataset": "digits", "model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
+TINY = {"dataset": "digits", "model": "mlp", "subset": 96, "batch_size": 32, "epochs": 2, "split": "holdout"}
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def options(tmp_path):
 
 
 def test_failures_stay_alone(options):
-    fields = {"model": "wrn10_1", "subset": 96, "batch_size": 32, "epochs": 1}
+    fields = {"model": "mlp", "subset": 96, "batch_size": 32, "epochs": 1}
     names = ("raises_it", "sgd", "dies_of_it", "sam")
     suite = Suite("s", "s", "", tuple(make_spec({**fields, "variant": name}) for name in names))
     store = Store(options.results)

@@ -18,8 +18,8 @@ def serve(place):
     """Listen on a socket until it is closed at the other end of standard input."""
     import torch
 
-    # the data of the tasks, what torch imports with the first optimizer, and what the tasks run
-    for needed in ("sklearn.datasets", "torch._dynamo", "sambench.slurm.cluster.job"):
+    # what the tasks run, and what torch imports in their first backward pass
+    for needed in ("sambench.slurm.cluster.job", "torch.fx.experimental.symbolic_shapes"):
         importlib.import_module(needed)
     torch.set_num_threads(1)
     listener = socket.socket(socket.AF_UNIX)

@@ -12,6 +12,8 @@ import torch
 from sambench.benchmarks.distributed.rendezvous import read_environment, rendezvous
 
 SIZE = 2
+PRELOADED = ["sambench.benchmarks.training.run", "torch.fx.experimental.symbolic_shapes"]
+"""What a run imports, and what torch does in its first backward pass."""
 STEP = "step"
 """What a process may send before its answer."""
 
@@ -20,7 +22,7 @@ STEP = "step"
 def server():
     """The server that pairs are forked from."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sambench.benchmarks.training.run", "sklearn.datasets"])
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 

@@ -142,6 +142,10 @@ def work(process_group, folder, names):
     return done
 
 
+def work_and_overflow(process_group, folder, names, overflowing):
+    return work(process_group, folder, names), overflow(process_group, folder, overflowing)
+
+
 def steps(name, part):
     """Weights after some steps; the whole state then; weights after more, of itself and of what took up its state."""
     loop = Loop(name, in_shards(), part)

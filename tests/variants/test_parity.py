@@ -220,6 +220,7 @@ def test_late_sam_is_temperon(new_task, tail):
 # -- optax -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # JAX takes seconds to import and to compile
 @pytest.mark.parametrize("momentum", [None, 0.9])
 def test_sam_is_that_of_optax(new_task, momentum):
     """Another framework, automatic differentiation included: JAX in float64, the whole step in one update."""

@@ -23,8 +23,18 @@ KINDS = ["sgd", "asam", "awp", "sam_sps", "rand_sam", "lookahead", "fsam", "samp
 TOLERANCE = 1e-10
 
 
-def check(tmp_path, names):
-    one, other = together(sharded_steps.work, tmp_path, names)
+OVERFLOWING = ["sam", "asam", "rand_sam"]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """What one pair of processes has to say to both tests below: torch's shards take seconds to import."""
+    pair = together(sharded_steps.work_and_overflow, tmp_path_factory.mktemp("pair"), KINDS, OVERFLOWING)
+    assert all(isinstance(answer, tuple) for answer in pair), pair
+    return pair
+
+
+def check(one, other, names):
     assert one["left"].startswith("parameter 0.weight has a gradient from before the step")
     for name in names:
         if name in WHOLE:
@@ -42,18 +52,20 @@ def check(tmp_path, names):
             torch.testing.assert_close(weights, alone.weights(), rtol=0, atol=TOLERANCE)
 
 
-def test_two_processes_make_the_steps_of_one(tmp_path):
-    check(tmp_path, KINDS)
+def test_two_processes_make_the_steps_of_one(answers):
+    check(*(made for made, _ in answers), KINDS)
 
 
 @pytest.mark.slow
 def test_two_processes_make_the_steps_of_one_with_every_variant(tmp_path):
-    check(tmp_path, [name for name in NAMES if name not in KINDS])
+    names = [name for name in NAMES if name not in KINDS]
+    check(*together(sharded_steps.work, tmp_path, names), names)
 
 
-def test_gradient_that_overflows_in_a_shard_of_one_process_skips_the_step_of_both(tmp_path):
+def test_gradient_that_overflows_in_a_shard_of_one_process_skips_the_step_of_both(answers):
     """In the first pass or the second: nobody goes on with half of a step, or with another loss scale."""
-    one, other = together(sharded_steps.overflow, tmp_path, ["sam", "asam", "rand_sam"])
+    one, other = (overflowed for _, overflowed in answers)
+    assert {name for name, _ in one} == set(OVERFLOWING)
     assert one.keys() == other.keys()
     for case, (finite, steps) in one.items():
         assert finite, "the first process has no part of what overflows"

@@ -127,7 +127,7 @@ def _returned(info: VariantInfo, setting: dict[str, Any], dtype: torch.dtype) ->
 def restores_weights(info: VariantInfo) -> str:
     for dtype in DTYPES:
         _returned(info, small(info), dtype)
+    others = [setting for setting in settings(info) if setting != small(info)]
     calls = [_interrupted(info, small(info), dtype) for dtype in DTYPES]
-    for setting in settings(info):
-        calls.append(_interrupted(info, setting, torch.float32))
+    calls += [_interrupted(info, setting, torch.float32) for setting in others]
     return f"{sum(calls)} interruptions at {len(calls)} settings and precisions; weights, state and storage as before"

@@ -10,9 +10,9 @@ from sambench.errors import ConfigError, StateError
 from sambench.results.records.store import Store
 
 SETTINGS = {
-    "plain": {"variant": "sam", "augment": "crop:1,flip,cutout:3"},
-    "bf16": {"variant": "sam", "precision": "bf16", "accumulate": 3, "bn_update": "last"},
-    "ragged": {"variant": "m_sam", "hyper": {"m": 7}, "batch_size": 41, "drop_last": False, "norm": "group"},
+    "plain": {"variant": "sam", "model": "wrn10_1", "augment": "crop:1,flip,cutout:3"},
+    "bf16": {"variant": "sam", "model": "wrn10_1", "precision": "bf16", "accumulate": 3, "bn_update": "last"},
+    "ragged": {"variant": "m_sam", "hyper": {"m": 7}, "batch_size": 41, "drop_last": False},
     "scored": {"variant": "is_sam", "split": "search"},
     "observed": {"variant": "esam", "sampler": "importance", "hyper": {"refresh": 0}},
     "presampled": {"variant": "is_usam", "sampler": "presample", "clip": 1.0},

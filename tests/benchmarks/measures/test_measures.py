@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from synthetic import build_record
 from torch import nn
-from torchmetrics.classification import MulticlassCalibrationError
 
 from sambench.benchmarks.measures.calibration import adaptive_error, calibration_error, fit_temperature
 from sambench.benchmarks.measures.cifair import duplicates
@@ -438,15 +437,37 @@ def _logits():
     return logits, torch.distributions.Categorical(logits=logits / 2).sample()
 
 
-def test_calibration_errors_are_those_of_torchmetrics():
+def _by_definition(confidence, correct, bins):
+    """The sum over bins of their share of the samples times |accuracy - mean confidence|."""
+    at = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1)
+    gaps = (abs(correct[at == one].mean() - confidence[at == one].mean()) * (at == one).mean() for one in set(at))
+    return float(sum(gaps))
+
+
+def _predictions():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         logits, labels = _logits()
-    confidence, predicted = logits.softmax(1).max(1)
+    return logits.softmax(1), labels
+
+
+@pytest.mark.slow  # an import that takes ten seconds
+def test_calibration_errors_are_those_of_torchmetrics():
+    from torchmetrics.classification import MulticlassCalibrationError
+
+    probabilities, labels = _predictions()
+    confidence, predicted = probabilities.max(1)
     for bins in (1, 10, 15):
-        theirs = MulticlassCalibrationError(5, n_bins=bins, norm="l1")(logits.softmax(1), labels)
-        ours = calibration_error(confidence, predicted == labels, bins)
-        assert math.isclose(ours, float(theirs), rel_tol=1e-5)
+        theirs = MulticlassCalibrationError(5, n_bins=bins, norm="l1")(probabilities, labels)
+        assert math.isclose(calibration_error(confidence, predicted == labels, bins), float(theirs), rel_tol=1e-5)
+
+
+def test_calibration_errors_are_those_of_the_definition():
+    probabilities, labels = _predictions()
+    confidence, predicted = probabilities.max(1)
+    for bins in (1, 10, 15):
+        expected = _by_definition(confidence.numpy(), (predicted == labels).numpy(), bins)
+        assert math.isclose(calibration_error(confidence, predicted == labels, bins), expected, rel_tol=1e-9)
     assert adaptive_error(confidence, predicted == labels, 1) == pytest.approx(
         calibration_error(confidence, predicted == labels, 1)
     )

@@ -29,10 +29,10 @@ from tests.benchmarks.theory.conftest import build
 def test_the_program_that_serves_gives_the_iterates_of_the_registered_rule(problem, sampling, variant, lam, program):
     of = build(problem)
     drawn = make_sampling(sampling, of)
-    method = make_method(of, drawn, variant, "theorem-3.2", 200, lam=lam and float(lam))
+    method = make_method(of, drawn, variant, "theorem-3.2", 60, lam=lam and float(lam))
     assert program_of(of, drawn, variant) == program
-    fast = run_method(of, drawn, method, steps=200, trials=2, seed=4)
-    looped = run_method(of, drawn, method, steps=200, trials=2, seed=4, program=LOOPED)
+    fast = run_method(of, drawn, method, steps=60, trials=2, seed=4)
+    looped = run_method(of, drawn, method, steps=60, trials=2, seed=4, program=LOOPED)
     np.testing.assert_allclose(fast["gap"], looped["gap"], rtol=1e-9)
     assert fast["bound"].notna().all() == (program != LOOPED)
 

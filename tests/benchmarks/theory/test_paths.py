@@ -16,7 +16,7 @@ from sambench.errors import ConfigError
 from sambench.variants import list_variants
 from tests.benchmarks.theory.conftest import build
 
-STEPS = 200
+STEPS = 60
 PLAIN = [("sgd", None), ("sam", None), ("usam", None)]
 UNIFIED = [("unified_sam", lam) for lam in (0.3, "1/t", "1-1/t")]
 IMPORTANT = [("is_sam", None), ("is_usam", None), ("is_unified_sam", 0.5)]

@@ -11,6 +11,7 @@ import signal
 
 import pytest
 from killable import work
+from process_pair import PRELOADED
 
 from sambench.benchmarks.training.run import run_spec
 from sambench.results.records.store import Store
@@ -23,7 +24,7 @@ NAMES = [pytest.param(info.name, marks=[] if info.name in QUICK else pytest.mark
 @pytest.fixture(scope="module")
 def server():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sambench.benchmarks.training.run", "sklearn.datasets"])
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 
@@ -47,7 +48,7 @@ def survives(context, spec, folder, rng, in_write):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_killed_run_ends_as_if_nothing_had_happened(name, server, tiny_spec, tmp_path, essence):
-    spec = tiny_spec(variant=name, augment="crop:1,flip")
+    spec = tiny_spec(variant=name, model="wrn10_1", augment="crop:1,flip")
     rng = random.Random(name)
     whole = run_spec(spec, Store(tmp_path / "whole"))
     kills = [survives(server, spec, tmp_path / "killed", rng, write) for write in (False, True, False)].count(False)

@@ -49,18 +49,19 @@ class Backwards(SamplingPolicy):
 
 
 def test_swa_is_measured_with_recomputed_statistics_and_pays_for_them_once(tiny_spec, tmp_path):
-    hyper = {"swa_start": 0.1}
-    record = run_spec(tiny_spec(variant="sam", average="swa", hyper=hyper), Store(tmp_path / "swa"))
+    averaged = {"variant": "sam", "model": "wrn10_1", "average": "swa", "hyper": {"swa_start": 0.1}}
+    record = run_spec(tiny_spec(**averaged), Store(tmp_path / "swa"))
     passes = record.counters.steps // 2  # an epoch of three steps, of two
     assert record.counters.forward_evaluations == record.evaluated.passes == passes == 3
     assert (record.evaluated.average, record.evaluated.models, record.evaluated.statistics) == ("swa", 2, "recomputed")
     assert record.plugin_sources == {"average": source_hash(AVERAGES.get("swa"))}
-    often = run_spec(tiny_spec(variant="sam", average="swa", hyper=hyper, norm="group"), Store(tmp_path / "group"))
+    often = run_spec(tiny_spec(**averaged, norm="group"), Store(tmp_path / "group"))
     assert often.counters.forward_evaluations == 0, "a model without BatchNorm has nothing to recompute"
 
 
 def test_the_model_that_trains_is_left_alone(tiny_spec):
-    run = TrainState(tiny_spec(average="swa", hyper={"swa_start": 0.1}), load("digits"), torch.device("cpu"))
+    spec = tiny_spec(model="wrn10_1", average="swa", hyper={"swa_start": 0.1})
+    run = TrainState(spec, load("digits"), torch.device("cpu"))
     run.begin_epoch(0)
     for step in range(run.sampler.steps):
         run.oracle.bind(run.batch(run.sampler.draw(step, run.score), step), epoch=0, step=step)

@@ -60,7 +60,7 @@ class Recurrent(nn.Module):
 def convolutional():
     return nn.Sequential(
         *(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AvgPool2d(4)),
-        *(nn.Flatten(), nn.Linear(64, VOCABULARY)),
+        *(nn.Flatten(), nn.Linear(4, VOCABULARY)),
     )
 
 
@@ -76,7 +76,7 @@ def network(kind):
 def batches(kind):
     rng = torch.Generator().manual_seed(3)
     for _ in range(STEPS):
-        images = torch.randn(COUNT, 3, 32, 32, generator=rng)
+        images = torch.randn(COUNT, 3, 8, 8, generator=rng)
         tokens = torch.randint(VOCABULARY, (COUNT, LENGTH), generator=rng)
         yield images if kind == "conv" else tokens, torch.randint(VOCABULARY, (COUNT,), generator=rng)
 

@@ -7,10 +7,12 @@ import signal
 
 import pytest
 import torch
+from torch import nn
 
 from sambench.benchmarks.conformance.checks.memory_and_syncs import Ledger, Reads
 from sambench.benchmarks.measures.epochs_to_fit import epochs_to_fit
 from sambench.benchmarks.measuring.registry import NotApplicable
+from sambench.benchmarks.models.registry import register_model
 from sambench.benchmarks.training import environment
 from sambench.benchmarks.training import run as module
 from sambench.benchmarks.training.checkpoint import Checkpoints
@@ -39,9 +41,23 @@ def stop_at(step):
     return watch
 
 
+@pytest.fixture
+def normalized():
+    """Register the smallest network with BatchNorm, whose buffers a resumed run must have, too; return its name."""
+
+    @register_model("normalized", "one hidden layer with BatchNorm")
+    def build(task):
+        inputs = task.channels * task.image_size**2
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(inputs, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, task.classes)
+        )
+
+    return "normalized"
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_cost_is_as_declared_and_a_stopped_run_resumes_to_the_bit(name, tiny_spec, tmp_path, essence):
-    spec = tiny_spec(variant=name)
+def test_cost_is_as_declared_and_a_stopped_run_resumes_to_the_bit(name, tiny_spec, normalized, tmp_path, essence):
+    spec = tiny_spec(variant=name, model=normalized)
     whole = run_spec(spec, Store(tmp_path / "whole"))
     info = get_info(name)
     assert whole.status == "completed"
@@ -68,12 +84,13 @@ def test_cost_is_as_declared_and_a_stopped_run_resumes_to_the_bit(name, tiny_spe
         {"sampler": "presample", "hyper": {"score": "loss"}},
         {"sampler": "importance", "hyper": {"refresh": 0}},
         {"weight_decay_mode": "in_loss", "warmup_epochs": 0.5, "drop_last": False, "label_smoothing": 0.1},
-        {"norm": "group", "noise": 0.2, "imbalance": 3.0, "subset": None},
+        {"model": "wrn10_1", "norm": "group"},
+        {"noise": 0.2, "imbalance": 3.0, "subset": None},
     ],
     ids=lambda fields: ",".join(fields),
 )
-def test_every_setting_resumes_to_the_bit(fields, tiny_spec, tmp_path, essence):
-    spec = tiny_spec(variant="sam", **{"hyper": {}, **fields})
+def test_every_setting_resumes_to_the_bit(fields, tiny_spec, normalized, tmp_path, essence):
+    spec = tiny_spec(variant="sam", **{"model": normalized, "hyper": {}, **fields})
     whole = run_spec(spec, Store(tmp_path / "whole"))
     store = Store(tmp_path / "parts")
     with pytest.raises(Interrupted):

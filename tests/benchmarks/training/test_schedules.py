@@ -110,7 +110,7 @@ def test_a_run_resumes_to_the_bit_on_both_sides_of_a_boundary(stop, more, tiny_s
 
 @pytest.mark.parametrize("name", WITH_RHO)
 def test_every_variant_with_a_rho_has_a_schedule_of_it(name, tiny_spec):
-    spec = tiny_spec(variant=name, rho_schedule="linear")
+    spec = tiny_spec(variant=name, model="wrn10_1", rho_schedule="linear")
     run = TrainState(spec, load("digits"), torch.device("cpu"))
     (group, *_), radius = run.optimizer.param_groups, spec.hyper["rho"]
     others = {key: value for key, value in group.items() if key not in ("params", "rho", "rho_min", "lr")}

@@ -49,7 +49,7 @@ MANIFEST = {
 }  # fmt: skip
 HOLDER = {"host": "h", "boot": "b", "pid": 3, "job": "", "first": 0, "step": 4, "total": 9, "seconds": 2.0}
 RETRACTION = {"runs": ["a" * 64], "reason": "because it is so", "date": "2026-01-01"}
-RECORD = json.loads(build_record(split="holdout", clip=1.0, subset=100, warmup_epochs=0.5).model_dump_json())
+RECORD = json.loads(build_record(split="holdout", clip=1.0, subset=100, epochs=1, warmup_epochs=0.5).model_dump_json())
 
 
 def leaves(content, at=()):
