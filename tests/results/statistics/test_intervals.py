@@ -169,6 +169,7 @@ def test_expected_best_is_the_mean_over_all_subsets() -> None:
     values[3] = values[5]
     expected = [np.mean([max(s) for s in itertools.combinations(values, k)]) for k in range(1, 8)]
     assert expected_best(values) == pytest.approx(expected, rel=1e-12)
+    assert expected_best([0.7]) == pytest.approx([0.7])
 
 
 def test_expected_best_of_many_trials() -> None:
