@@ -47,7 +47,7 @@ def interval(verdict: Verdict, unit: str = "points") -> str:
     """Write an estimate with its interval.
 
     Example:
-        >>> interval(Verdict("supported", 1.234, 0.9, 1.6, 10, 4))
+        >>> interval(Verdict("supported", 1.234, 0.9, 1.6, 10, 4, 0.95))
         '+1.23 points (95 % interval +0.90 to +1.60, 10 seeds)'
     """
     ends = f"{verdict.low:+.2f} to {verdict.high:+.2f}"

@@ -41,7 +41,7 @@ class Verdict(NamedTuple):
     high: float
     n: int
     needed: int | None
-    level: float = 0.95
+    level: float
 
 
 def exceeds(effects: ArrayLike, margin: float, level: float = 0.95, resolution: float = 0.0) -> Verdict:
