@@ -360,6 +360,15 @@ def test_optuna_learns_after_a_third_of_the_trials_and_two_at_least(trials, at_r
         assert same == (count < at_random)
 
 
+@pytest.mark.parametrize("name", ["halton", "optuna"])
+def test_a_strategy_is_sequential_where_its_proposals_depend_on_what_was_tried(name):
+    method, axes = STRATEGIES.get(name)(3), (Axis("x", 0.0, 1.0, "linear"),)
+    tried = [Tried({"x": 0.1 * n}, 0.1 * n) for n in range(6)]
+    same = [method.propose(axes, number, tried) == method.propose(axes, number, []) for number in range(1, 6)]
+    assert any(same) is not method.sequential
+    assert all(same) is not method.sequential
+
+
 def test_optunas_proposals_differ_and_have_four_digits():
     method, axes = STRATEGIES.get("optuna")(999), (Axis("x", 0.0, 1.0, "linear"), Axis("k", values=(10001, 20002)))
     found = [method.propose(axes, number, []) for number in range(1, 41)]
@@ -385,6 +394,9 @@ def test_optuna_tunes_a_suite_in_rounds(small_suite, runner, tmp_path):
         }
         for method in {trial.method for trial in trials}
     }
+    StudyFile(path).keep("another", "E", (), [])
+    tune(suite, store, STRATEGIES.get("optuna")(3), again, keep=StudyFile(path).keep)
+    assert studies(path) == found | {"another, track E": {}}
     path.write_bytes(path.read_bytes()[:-20] + b"{no json\n")
     tune(suite, store, STRATEGIES.get("optuna")(3), again, keep=StudyFile(path).keep)
     assert studies(path) == found
