@@ -62,8 +62,8 @@ def test_what_methods_differ_in_changes_nothing_of_where_they_begin(other):
 
 def test_an_average_of_weights_starts_from_there(tiny_spec, tmp_path):
     hyper = {"ema_decay": 1.0}
-    record = run_spec(tiny_spec(average="ema", hyper=hyper, norm="group", **INIT), Store(tmp_path))
-    drawn = run_spec(tiny_spec(average="ema", hyper=hyper, norm="group"), Store(tmp_path))
+    record = run_spec(tiny_spec(average="ema", hyper=hyper, **INIT), Store(tmp_path))
+    drawn = run_spec(tiny_spec(average="ema", hyper=hyper), Store(tmp_path))
     assert record.weights != drawn.weights
 
 
