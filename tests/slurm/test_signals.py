@@ -26,7 +26,7 @@ epochs = 4000
 variant = "sgd"
 """
 LIMIT = 120.0
-pytestmark = pytest.mark.slow  # each starts a launch with two workers
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # each starts a launch: a minute where nothing else runs
 
 
 @pytest.fixture(params=[["--workers", "2"]], ids=" ".join)
