@@ -22,7 +22,7 @@ test-browser: .venv/installed-docs
 test-slurm: .venv/installed
 	$(BIN)/pytest -q -m slurm tests/slurm/real
 
-# within an hour on two cores, beside all else: are the tests tested? a part of it: make mutation MUTANTS="--sample 50"
+# are the tests tested? no mutant is begun after an hour; a part of them: make mutation MUTANTS="--sample 50"
 mutation: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(MUTANTS)
 

@@ -56,10 +56,10 @@ def interval(verdict: Verdict, unit: str = "points") -> str:
 
 
 def headline(one: Study, finding: Finding | None) -> str:
-    """Return one line on a study: its verdict and the numbers of its first case."""
+    """Return one line on a study: its verdict and the numbers of the first case that says the same."""
     if finding is None:
         return NOT_RUN
-    first = finding.parts[0]
+    first = next((part for part in finding.parts if part.verdict.outcome == finding.outcome), finding.parts[0])
     return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict, one.unit)}"
 
 

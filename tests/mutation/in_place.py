@@ -49,6 +49,8 @@ class InPlace:
         self.mutants, self.originals, self.trees, self.until = mutants, originals, trees, until
         self.output, self.answer = output, answer
         self.seconds: dict[int, float] = {}
+        self.told: Path | None = None
+        """File for what the run of all tests says; set in the fork that makes it."""
         self.traced = self._trace()
         self.traced.start()
 
@@ -113,7 +115,7 @@ class InPlace:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        if not hasattr(self, "told"):
+        if self.told is None:
             return (yield)
         number = item.session.items.index(item)
         self.traced.switch_context(str(number))
@@ -123,7 +125,7 @@ class InPlace:
         return result
 
     def pytest_sessionfinish(self) -> None:
-        if hasattr(self, "told"):
+        if self.told is not None:
             self.traced.stop()
             lines = {file: _lines(self.traced, self.trees.first / file) for file in self.originals}
             self.told.write_text(json.dumps({"seconds": self.seconds, "lines": lines}))

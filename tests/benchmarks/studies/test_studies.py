@@ -15,14 +15,15 @@ from sambench import cli
 from sambench.benchmarks.measuring.registry import read_requests
 from sambench.benchmarks.studying.evidence import Evidence, MissingError
 from sambench.benchmarks.studying.not_asked import not_asked
-from sambench.benchmarks.studying.page import BEGIN, END, findings, page, prediction, with_summary
-from sambench.benchmarks.studying.registry import STUDIES, Study
+from sambench.benchmarks.studying.page import BEGIN, END, findings, headline, page, prediction, with_summary
+from sambench.benchmarks.studying.registry import STUDIES, Finding, Part, Study
 from sambench.benchmarks.suites.preregistration import preregister
 from sambench.benchmarks.suites.suite import Suite, load_suite
 from sambench.errors import ConfigError, StateError
 from sambench.results.records.manifest import read_manifest
 from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
+from sambench.results.statistics.verdicts import exceeds
 from sambench.results.tables.boards import gather
 from sambench.results.validation import validate
 
@@ -176,6 +177,14 @@ def test_what_is_not_asked_says_why_and_what_it_takes() -> None:
         assert one.why in text.replace("\\", "")
     ended = CliRunner().invoke(cli.app, ["study", "describe", not_asked()[0].name])
     assert (ended.exit_code, "not asked here" in ended.output) == (0, True)
+
+
+@pytest.mark.parametrize("outcome", ["supported", "contradicted", "undecided"])
+def test_a_headline_shows_a_case_that_says_what_the_verdict_says(outcome: str) -> None:
+    effects = {"supported": [2.0, 2.1, 2.2], "undecided": [-9.0, 0.0, 9.0], "contradicted": [-2.0, -2.1, -2.2]}
+    parts = tuple(Part(name, exceeds(values, 1)) for name, values in effects.items())
+    assert {part.case: part.verdict.outcome for part in parts} == {name: name for name in effects}
+    assert f": {outcome} " in headline(STUDIES.get("flatness"), Finding(outcome, parts))
 
 
 def test_a_page_gets_a_line_a_verdict_and_keeps_the_rest(tmp_path: Path) -> None:
