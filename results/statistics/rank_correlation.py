@@ -33,13 +33,14 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> Floats:
         0.333
     """
     first, second = (_signs(np.asarray(x, dtype=np.float64)) for x in (a, b))
-    untied = np.square(first).sum((-1, -2)) * np.square(second).sum((-1, -2))
+    untied = np.square(first).sum(-1) * np.square(second).sum(-1)
     with np.errstate(invalid="ignore"):
-        return (first * second).sum((-1, -2)) / np.sqrt(untied)
+        return (first * second).sum(-1) / np.sqrt(untied)
 
 
 def _signs(x: Floats) -> Floats:
-    return np.sign(x[..., :, None] - x[..., None, :])
+    one, other = np.triu_indices(x.shape[-1], 1)
+    return np.sign(x[..., one] - x[..., other])
 
 
 def one_setting_apart(settings: Sequence[Mapping[str, str]]) -> dict[str, list[list[int]]]:

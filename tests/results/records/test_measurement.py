@@ -1,6 +1,7 @@
 """Measurements: append-only, typed, hashed over all settings; exported, merged, validated."""
 
 import json
+import os
 from functools import partial
 
 import pandas as pd
@@ -52,6 +53,14 @@ def test_the_first_measurement_stays(filled):
     assert list(measurements.scan()) == [build()]
     assert measurements.write(build(rho=0.2))
     assert len(list(measurements.of(RECORD.run_id))) == 2
+
+
+def test_a_pipe_among_the_measurements_is_refused_and_not_waited_for(filled):
+    os.mkfifo(Measurements(filled).path(RECORD.run_id, "0" * 64))
+    pipe, good = Measurements(filled).scan()
+    assert isinstance(pipe, Damaged)
+    assert pipe.problem == "it is no regular file"
+    assert good == build()
 
 
 @pytest.mark.parametrize("harm", [lambda d: d[:50], lambda d: b"", lambda d: d.replace(b'"rho":0.1', b'"rho":0.2')])
