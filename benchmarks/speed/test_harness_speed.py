@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sambench.benchmarks.models.registry import build as build_model
 from sambench.benchmarks.precision import autocast, best_precision
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.training.checkpoint import Checkpoints
@@ -106,6 +107,38 @@ def test_a_small_epoch_against_its_bare_gradient_evaluations(variant, evaluation
             F.cross_entropy(model(batch.images), batch.labels).backward()
 
     compare(f"(a) {variant} epoch of an MLP on digits, against bare gradients", one_epoch(run, tmp_path), bare, 100)
+
+
+def test_a_small_step_without_any_harness_against_its_bare_gradient_evaluations(compare):
+    """The least that a step of SAM adds in PyTorch: a norm, a copy, two sums and ``torch.optim.SGD``; nothing is drawn,
+    augmented, counted, checked or kept. No harness can be nearer to bare gradients than this."""
+    model = build_model("mlp", classes=10, channels=1, image_size=8, seed=0)
+    images, labels = torch.rand(BATCH, 1, 8, 8), torch.arange(BATCH) % 10
+    parameters = list(model.parameters())
+    kept = [p.detach().clone() for p in parameters]
+    base = torch.optim.SGD(parameters, lr=1e-6, momentum=0.9, weight_decay=5e-4)
+
+    def evaluate():
+        model.zero_grad(set_to_none=True)
+        F.cross_entropy(model(images), labels).backward()
+
+    def bare():
+        evaluate()
+        evaluate()
+
+    def step():
+        evaluate()
+        with torch.no_grad():
+            gradient = [p.grad for p in parameters]
+            scale = 0.05 / (torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradient))) + 1e-12)
+            torch._foreach_copy_(kept, parameters)
+            torch._foreach_add_(parameters, torch._foreach_mul(gradient, scale))
+        evaluate()
+        with torch.no_grad():
+            torch._foreach_copy_(parameters, kept)
+        base.step()
+
+    compare("(a) a sam step of an MLP on digits without a harness, against 2 bare gradients", step, bare, 1000)
 
 
 def test_a_sam_step_against_two_gradients_and_a_base_step(dataset, compare):
