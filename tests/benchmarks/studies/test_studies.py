@@ -58,6 +58,7 @@ EFFECTS: dict[str, Effect] = {
     "large_batch": lambda spec, truth: 3.0 * truth * (spec["variant"] == "sgd") * (spec["batch_size"] == 256),
     "large_batch_minima": lambda spec, truth: 0.0,
     "late_phase": _worse("late_sam"),
+    "low_rank_features": lambda spec, truth: 0.0,
     "m_sharpness": lambda spec, truth: -truth * np.log2(128 / spec["hyper"].get("m", 128)),
     "memorization": lambda spec, truth: 0.0,
     "norm_layers_only": _worse("sam_on"),
