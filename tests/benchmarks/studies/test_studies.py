@@ -45,6 +45,7 @@ def _other(variant: str, points: float) -> Effect:
 
 
 EFFECTS: dict[str, Effect] = {
+    "adaptive_bases": lambda spec, truth: 3.0 * truth * (spec["variant"] == "sgd") * (spec["base"] == "adamw"),
     "adversarial_training": lambda spec, truth: 0.0,
     "averages": _other("swa", 3),
     "bad_global_minima": lambda spec, truth: 6.0 * truth * (spec["variant"] == "sgd") * ("init" in spec),
