@@ -30,6 +30,9 @@ from sambench.results.validation import validate
 UNIT = {"points": "{:g} percentage point", "percent": "{:g} percent", "tau": "than {:g}"}
 """How predictions write a margin."""
 
+FLAT = -2.0
+"""Slope over the radius of the logarithm of sharpness, where it falls with SAM and with the error."""
+
 Spec = dict[str, Any]
 Effect = Callable[[Spec, int], float]
 
@@ -44,6 +47,12 @@ def _other(variant: str, points: float) -> Effect:
     return lambda spec, truth: points * truth * (spec["variant"] == variant)
 
 
+def _sharp(spec: Spec) -> float:
+    """Return the logarithm of a sharpness that falls with the radius and rises with batch, rate and decay."""
+    rho = spec["hyper"].get("rho", 0.0)
+    return FLAT * (rho + 0.3 * (rho > 0)) + spec["batch_size"] / 128 + 5 * spec["lr"] + 100 * spec["weight_decay"]
+
+
 EFFECTS: dict[str, Effect] = {
     "adaptive_bases": lambda spec, truth: 3.0 * truth * (spec["variant"] == "sgd") * (spec["base"] == "adamw"),
     "adversarial_training": lambda spec, truth: 0.0,
@@ -52,6 +61,7 @@ EFFECTS: dict[str, Effect] = {
     "cheaper_rules": _worse("esam", "looksam", "ae_sam", "rst", "msam", "saf"),
     "cutout": _other("sam", -3),
     "equal_cost": _other("sam", -3),
+    "fantastic_measures": lambda spec, truth: 10 * _sharp(spec),
     "flatness": lambda spec, truth: 0.0,
     "flatness_order": lambda spec, truth: -20 * spec["hyper"].get("rho", 0.0),
     "functional_sam": _other("functional_sam", -6),
@@ -76,8 +86,6 @@ EFFECTS: dict[str, Effect] = {
     "unified_grid": lambda spec, truth: 6.0 * (truth < 0) * (spec["hyper"].get("lam") in (0.5, "1-1/t")),
 }
 """Study -> points of error that a run has more where its claim is true (1) or false (-1)."""
-FLAT = -2.0
-"""Slope over the radius of the logarithm of sharpness, where it falls with SAM and with the error."""
 DECIDED = {1: "supported", -1: "contradicted", 0: "undecided"}
 
 STUDY = pytest.mark.parametrize("one", STUDIES.all(), ids=lambda one: one.name)
@@ -99,15 +107,15 @@ def few_seeds(suite: Suite) -> Suite:
 
 
 def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
-    """Return a value that goes with SAM, with the batch and with the error, as the claims say where they are true:
-    epochs, a share of right images or a sharpness."""
+    """Return a value that goes with SAM, with other settings and with the error, as the claims say where they are true:
+    epochs, a share of right images, a sharpness, or what is to fall where sharpness rises."""
     rho = spec["hyper"].get("rho", 0.0)
     if label == "epochs_to_fit":
         return 40 + 20 * truth * (rho > 0) + (1 if truth else 8) * luck
     if "epsilon" in label:
         return 0.5 + 0.3 * truth * (spec["variant"] != "sgd") + 0.1 * luck * (truth == 0)
-    sharp = FLAT * (rho + 0.3 * (rho > 0)) + (spec["batch_size"] == 256)
-    return float(np.exp(truth * sharp + luck * (0.01 if truth else 2)))
+    sign = -1 if label.partition("[")[0] in ("pac_bayes", "distance", "path_norm", "weight_norms") else 1
+    return float(np.exp(sign * (truth * _sharp(spec) + luck * (0.01 if truth else 2))))
 
 
 def made_up(name: str, store: Store, truth: int, spread: float) -> None:
