@@ -13,7 +13,7 @@ from ..studying.registry import Finding, Part, study
 SHARPNESS = {
     "worst_case[samples=512]": ("worst-case sharpness", 1),
     "average_case[draws=20,samples=512]": ("average-case sharpness", 1),
-    "pac_bayes[samples=512]": ("noise that costs accuracy", -1),
+    "pac_bayes[draws=5,samples=512]": ("noise that costs accuracy", -1),
 }
 NORMS = {
     "distance": ("distance to initialization", 1),
@@ -44,7 +44,7 @@ MARGIN = 0.1
     rule="95 % t-interval over seeds of the granulated tau within the seed, the mean of the measures of sharpness less "
     "that of the norms, against .1. The tau compares settings that differ in one thing, and averages over things.",
     unit="tau",
-    measures="worst_case:samples=512,average_case:draws=20:samples=512,pac_bayes:samples=512,distance,path_norm,"
+    measures="worst_case:samples=512,average_case:draws=20:samples=512,pac_bayes:draws=5:samples=512,distance,path_norm,"
     "weight_norms",
 )
 def fantastic_measures(evidence: Evidence) -> Finding:
