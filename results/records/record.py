@@ -181,12 +181,12 @@ class Environment(Frozen):
 
 
 class Initialization(Frozen):
-    """What a run did before its first step: a run of its own on random labels, whose cost is counted here alone."""
+    """What made the weights that a run began with: a run whose cost is counted here alone."""
 
-    run_id: Digest = Field(description="id of that run, which need not be in the store")
+    run_id: Digest = Field(description="id of that run; one on random labels need not be in the store")
     weights: Digest = Field(description="sha256 over the state that it ended in, and the run began with")
     gradient_evaluations: Amount
-    train_error: Share | None = Field(description="share of the random labels that it did not fit")
+    train_error: Share | None = Field(description="share of its labels that it did not fit, where that is measured")
 
 
 class RunRecord(Frozen):
