@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...results.statistics.verdicts import every, exceeds
-from ..studying.evidence import BySeed, Evidence, within_seed
+from ..studying.evidence import Evidence, percent_below
 from ..studying.registry import Finding, Part, study
 
 LABELS = {
@@ -51,5 +51,4 @@ def _fall(evidence: Evidence, label: str, share: float, rho: float) -> np.ndarra
     """Return by how many percent of SGD's a measure of SAM is lower, by seed."""
     sgd = evidence.measured(label, "sgd", noise=share)
     sam = evidence.measured(label, "sam", noise=share, rho=rho)
-    ratio: BySeed = {seed: 100 * (1 - sam[seed] / sgd[seed]) for seed in sgd.keys() & sam.keys()}
-    return within_seed((1, ratio))
+    return percent_below(sgd, sam)

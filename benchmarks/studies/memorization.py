@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from ...results.statistics.verdicts import exceeds
-from ..studying.evidence import BySeed, Evidence, within_seed
+from ..studying.evidence import Evidence, percent_below
 from ..studying.registry import Finding, Part, study
 
 CASES = {
@@ -40,7 +42,5 @@ def memorization(evidence: Evidence) -> Finding:
     return Finding(parts[0].verdict.outcome, tuple(parts))
 
 
-def _more(evidence: Evidence, fields: dict[str, Any]) -> list[float]:
-    sgd, sam = (evidence.measured("epochs_to_fit", variant, **fields) for variant in ("sgd", "sam"))
-    more: BySeed = {seed: 100 * (sam[seed] / sgd[seed] - 1) for seed in sgd.keys() & sam.keys()}
-    return within_seed((1, more)).tolist()
+def _more(evidence: Evidence, fields: dict[str, Any]) -> np.ndarray:
+    return -percent_below(*(evidence.measured("epochs_to_fit", variant, **fields) for variant in ("sgd", "sam")))

@@ -1,7 +1,7 @@
 """SAM is more stable: runs on twin data sets end closer to each other."""
 
 from ...results.statistics.verdicts import exceeds
-from ..studying.evidence import BySeed, Evidence, within_seed
+from ..studying.evidence import Evidence, percent_below
 from ..studying.registry import Finding, Part, study
 
 MARGIN = 10.0
@@ -25,6 +25,5 @@ MARGIN = 10.0
 def stability(evidence: Evidence) -> Finding:
     """Judge the fall of the distance."""
     sgd, sam = (evidence.measured("twin", variant, replace_example=0) for variant in ("sgd", "sam"))
-    fall: BySeed = {seed: 100 * (1 - sam[seed] / sgd[seed]) for seed in sgd.keys() & sam.keys()}
-    part = Part("fall of the twins' distance from SGD to SAM", exceeds(within_seed((1, fall)), MARGIN))
+    part = Part("fall of the twins' distance from SGD to SAM", exceeds(percent_below(sgd, sam), MARGIN))
     return Finding(part.verdict.outcome, (part,))

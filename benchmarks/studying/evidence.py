@@ -107,6 +107,16 @@ def within_seed(*terms: tuple[float, BySeed]) -> NDArray[np.float64]:
     return np.array([sum(factor * errors[seed] for factor, errors in terms) for seed in seeds])
 
 
+def percent_below(first: BySeed, second: BySeed) -> NDArray[np.float64]:
+    """Return by how many percent of the first a second value is lower, over the seeds that both have.
+
+    Example:
+        >>> percent_below({0: 4.0, 1: 2.0}, {0: 3.0, 1: 3.0}).tolist()
+        [25.0, -50.0]
+    """
+    return within_seed((1, {seed: 100 * (1 - second[seed] / first[seed]) for seed in first.keys() & second.keys()}))
+
+
 def _fits(section: Section, row: Row, wanted: dict[str, Any]) -> bool:
     has = {**section.workload.shared, **{k: v for k, v in row.spec.items() if k != "hyper"}, **row.spec["hyper"]}
     return all(has.get(key) == value for key, value in wanted.items())

@@ -55,7 +55,10 @@ EFFECTS: dict[str, Effect] = {
     "flatness_order": lambda spec, truth: -20 * spec["hyper"].get("rho", 0.0),
     "functional_sam": _other("functional_sam", -6),
     "label_noise": lambda spec, truth: -20 * truth * spec["noise"] * (spec["variant"] == "sam"),
+    "large_batch": lambda spec, truth: 3.0 * truth * (spec["variant"] == "sgd") * (spec["batch_size"] == 256),
+    "large_batch_minima": lambda spec, truth: 0.0,
     "late_phase": _worse("late_sam"),
+    "low_rank_features": lambda spec, truth: 0.0,
     "m_sharpness": lambda spec, truth: -truth * np.log2(128 / spec["hyper"].get("m", 128)),
     "memorization": lambda spec, truth: 0.0,
     "norm_layers_only": _worse("sam_on"),
@@ -94,14 +97,15 @@ def few_seeds(suite: Suite) -> Suite:
 
 
 def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
-    """Return a value that goes with SAM, and with the error, as the claims say where they are true: epochs, a share of
-    right images or a sharpness."""
+    """Return a value that goes with SAM, with the batch and with the error, as the claims say where they are true:
+    epochs, a share of right images or a sharpness."""
     rho = spec["hyper"].get("rho", 0.0)
     if label == "epochs_to_fit":
         return 40 + 20 * truth * (rho > 0) + (1 if truth else 8) * luck
     if "epsilon" in label:
         return 0.5 + 0.3 * truth * (spec["variant"] != "sgd") + 0.1 * luck * (truth == 0)
-    return float(np.exp(FLAT * truth * (rho + 0.3 * (rho > 0)) + luck * (0.01 if truth else 2)))
+    sharp = FLAT * (rho + 0.3 * (rho > 0)) + (spec["batch_size"] == 256)
+    return float(np.exp(truth * sharp + luck * (0.01 if truth else 2)))
 
 
 def made_up(name: str, store: Store, truth: int, spread: float) -> None:
