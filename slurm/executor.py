@@ -99,6 +99,7 @@ class _Here:
         workers: runs at a time; None chooses, see ``at_once``.
         gpus: numbers of the GPUs to use, of those that ``CUDA_VISIBLE_DEVICES`` leaves; None for all.
         runs_per_gpu: runs at a time on one GPU.
+        isolate: whether each of these has a process of its own; else one process makes them in turns.
         devices: devices that train one run together, one process each.
 
     Raises:
@@ -110,6 +111,7 @@ class _Here:
     workers: int | None = None
     gpus: tuple[int, ...] | None = None
     runs_per_gpu: int = 1
+    isolate: bool = False
     devices: int = 1
 
     def __post_init__(self) -> None:
@@ -199,12 +201,13 @@ class DebugExecutor(_Here):
 @EXECUTORS.register
 @dataclass(frozen=True)
 class LocalExecutor(_Here):
-    """Several worker processes on this machine."""
+    """Worker processes on this machine, one for each run at a time, or for each GPU."""
 
     name: ClassVar[str] = "local"
 
     def run(self, plan: Plan, options: RunOptions, listen: Listen) -> dict[str, str]:
-        return run_pool(plan.runs, options, self.at_once, listen)
+        per_worker = 1 if self.isolate else self.runs_per_gpu
+        return run_pool(plan.runs, options, self.at_once, listen, per_worker=per_worker)
 
 
 @EXECUTORS.register

@@ -31,7 +31,10 @@ class Profile(BaseModel):
     signal_seconds: Count = Field(120, ge=10, description="seconds before the time limit at which checkpoints are made")
     array_parallelism: Count = Field(256, description="jobs of one array at the same time, at most")
     runs_per_job: Count = Field(1, description="runs that one job makes")
-    runs_per_gpu: Count = Field(1, description="runs at a time on one GPU (cluster without GPUs: in one job)")
+    runs_per_gpu: Count = Field(
+        1, description="runs at a time on one GPU, in one process with a CUDA stream each (cluster, no GPU: in one job)"
+    )
+    isolate: bool = Field(False, description="a process for each of these runs: one that crashes ends no other")
     devices: Count = Field(1, description="devices that train one run together, one process each")
     nodes: Count = Field(1, description="nodes that these devices are on, evenly")
     threads: Count = Field(1, description="CPU threads of one run; the same number gives the same bits")
@@ -94,6 +97,11 @@ class Profile(BaseModel):
     def at_a_time(self) -> int:
         """Runs that one job makes at the same time."""
         return 1 if self.devices > 1 else min(self.runs_per_job, self.runs_per_gpu * max(1, self.gpus))
+
+    @property
+    def runs_per_process(self) -> int:
+        """Runs that one process of a job makes at the same time."""
+        return self.runs_per_gpu if self.charged_gpus and self.job_device != "cpu" and not self.isolate else 1
 
     @property
     def job_device(self) -> str:
