@@ -21,7 +21,7 @@ from ..errors import ConfigError, SambenchError
 from ..registry import Registry
 from .cluster import commands
 from .cluster.packing import Packed, pack
-from .cluster.profile import Profile
+from .cluster.profile import MOST_RUNS_PER_PROCESS, Profile, too_many
 from .cluster.submit import submit
 from .estimate import known_gpu
 from .events import Listen
@@ -126,6 +126,8 @@ class _Here:
                 f"a run on {self.devices} devices has them for itself: leave runs_per_gpu at 1, and device at auto, "
                 "cuda or cpu"
             )
+        if self.runs_per_gpu > MOST_RUNS_PER_PROCESS and not self.isolate:
+            raise ConfigError(too_many(self.runs_per_gpu))
         if cards and self.devices > len(cards):
             raise ConfigError(f"a run on {self.devices} devices needs {self.devices} GPUs; there are {len(cards)}")
 

@@ -295,7 +295,8 @@ def test_runs_on_one_gpu_share_a_process_unless_they_are_isolated(monkeypatch, p
         ({"gpus": 2, "runs_per_gpu": 3}, 3),
         ({"gres": "gpu:a100:1", "runs_per_gpu": 3}, 3),
         ({"gpus": 2, "runs_per_gpu": 3, "isolate": True}, 1),
-        ({"runs_per_gpu": 3}, 1),
+        ({"gpus": 2, "runs_per_gpu": 17, "isolate": True}, 1),
+        ({"runs_per_gpu": 30}, 1),
         ({"gpus": 1, "device": "cpu", "runs_per_gpu": 3}, 1),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sambench.benchmarks.precision import arithmetic, describe_arithmetic
+from sambench.benchmarks.training import step_recorder
 from sambench.benchmarks.training.meters import RUNS_IN_PROCESS, Clock, PeakMemory
 from sambench.benchmarks.training.turns import in_turns
 
@@ -154,3 +155,15 @@ def test_each_thread_computes_on_a_stream_of_its_own(monkeypatch: pytest.MonkeyP
         assert one.device == CUDA
         assert one.waited[0] == "default of cuda:0"
         assert {*one.waited[1:]} == {"host"}
+
+
+def test_recordings_of_two_streams_are_made_on_two_and_those_of_one_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    present = [Stream(CUDA), Stream(CUDA)]
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    found = []
+    for one in present * 20:
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda device, one=one: one)
+        found.append(step_recorder.CudaRecorder(CUDA).stream)
+    step_recorder._beside.cache_clear()
+    assert found == found[:2] * 20
+    assert len({*found, *present}) == 4
