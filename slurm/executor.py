@@ -143,6 +143,13 @@ class _Here:
         places = len(self.cards) * self.runs_per_gpu or min(4, cores())
         return self.workers or max(1, places // self.devices)
 
+    @property
+    def processes(self) -> int:
+        """Worker processes: one for each run at a time, or for each GPU where several runs share one."""
+        if self.isolate:
+            return self.at_once
+        return max(-(-self.at_once // self.runs_per_gpu), min(len(self.cards), self.at_once))
+
     def fit(self, options: RunOptions) -> RunOptions:
         return replace(options, device=self.device_name, threads=self.threads, devices=self.devices, gpus=self.cards)
 
@@ -208,8 +215,7 @@ class LocalExecutor(_Here):
     name: ClassVar[str] = "local"
 
     def run(self, plan: Plan, options: RunOptions, listen: Listen) -> dict[str, str]:
-        per_worker = 1 if self.isolate else self.runs_per_gpu
-        return run_pool(plan.runs, options, self.at_once, listen, per_worker=per_worker)
+        return run_pool(plan.runs, options, self.at_once, listen, processes=self.processes)
 
 
 @EXECUTORS.register

@@ -30,7 +30,7 @@ def run_pool(
     at_once: int,
     listen: Listen,
     stop: Callable[[], bool] | None = None,
-    per_worker: int = 1,
+    processes: int | None = None,
 ) -> dict[str, str]:
     """Make all runs and return how each ended, by run id. One that fails never stops another.
 
@@ -43,13 +43,13 @@ def run_pool(
         at_once: number of runs at a time.
         listen: is told of every event of every run.
         stop: says when to stop.
-        per_worker: runs at a time in one process, which take turns; one that crashes takes the others with it.
+        processes: number of workers; where it is less, runs take turns in each. By default one a run at a time.
 
     Raises:
         Interrupted: a signal came; every worker has stopped.
     """
     with _signals_as_interrupts():
-        return _run_pool(runs, options, min(at_once, len(runs)), listen, stop, per_worker)
+        return _run_pool(runs, options, min(at_once, len(runs)), listen, stop, processes)
 
 
 @contextlib.contextmanager
@@ -73,12 +73,12 @@ def _run_pool(
     at_once: int,
     listen: Listen,
     stop: Callable[[], bool] | None,
-    per_worker: int,
+    processes: int | None,
 ) -> dict[str, str]:
     todo, ended = deque(runs), dict[str, str]()
     pool: list[_Worker] = []
     try:
-        workers = -(-at_once // per_worker)
+        workers = min(at_once, processes or at_once)
         for number in range(workers):
             pool.append(_Worker(number, options, places=at_once // workers + (number < at_once % workers)))
         for worker in pool:

@@ -70,7 +70,7 @@ class Profile(BaseModel):
             raise ValueError(
                 f"a run on {self.devices} devices has a job of its own: leave runs_per_job and runs_per_gpu at 1"
             )
-        if self.runs_per_process > MOST_RUNS_PER_PROCESS:
+        if self.at_a_time > MOST_RUNS_PER_PROCESS * self.processes:
             raise ValueError(too_many(self.runs_per_gpu))
         if self.devices % self.nodes:
             raise ValueError(f"{self.devices} devices cannot be spread evenly over {self.nodes} nodes")
@@ -113,9 +113,10 @@ class Profile(BaseModel):
         return 1 if self.devices > 1 else min(self.runs_per_job, self.runs_per_gpu * max(1, self.gpus))
 
     @property
-    def runs_per_process(self) -> int:
-        """Runs that one process of a job makes at the same time."""
-        return self.runs_per_gpu if self.charged_gpus and self.job_device != "cpu" and not self.isolate else 1
+    def processes(self) -> int:
+        """Processes that make them: one for each, or for each GPU where several share one."""
+        shared = self.charged_gpus and self.job_device != "cpu" and not self.isolate
+        return min(self.at_a_time, max(1, self.gpus)) if shared else self.at_a_time
 
     @property
     def job_device(self) -> str:

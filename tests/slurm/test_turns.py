@@ -219,7 +219,7 @@ def test_a_crash_takes_the_runs_of_its_process_and_the_rest_go_on_in_another(pla
     load_plugin(plugin)
     runs = plan({"epochs": 4000}, {"variant": "dies_of_it"}, {"variant": "sam"}, {"variant": "usam"})
     options, events = RunOptions(tmp_path / "r", device="cpu", plugins=(str(plugin),)), []
-    ended = run_pool(runs, options, 2, events.append, per_worker=2)
+    ended = run_pool(runs, options, 2, events.append, processes=1)
     assert [ended[run.spec.run_id] for run in runs] == ["lost", "lost", "completed", "completed"]
     assert {event.text for event in events if event.kind == "lost"} == {"the worker process ended with exit code 9"}
     assert {event.worker for event in events} == {0}
@@ -240,26 +240,20 @@ def test_a_pool_that_is_asked_to_stop_has_a_checkpoint_of_each_run(plan, tmp_pat
                 stepped.clear()
 
     if asked == "the scheduler":
-        ended = run_pool(runs, options, 3, listen, lambda: len(stepped) == 3, per_worker=3)
+        ended = run_pool(runs, options, 3, listen, lambda: len(stepped) == 3, processes=1)
         assert list(ended.values()) == ["interrupted"] * 3
     else:
         with pytest.raises(Interrupted, match="of 4 runs ended, the others wrote checkpoints"):
-            run_pool(runs, options, 3, listen, per_worker=3)
+            run_pool(runs, options, 3, listen, processes=1)
     begun = [any(store.checkpoints(run.spec.run_id).glob("step-*.pt")) for run in runs]
     assert begun == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
-    ("runs", "at_once", "per_worker", "places"),
-    [
-        (24, 24, 3, [3] * 8),
-        (5, 24, 3, [3, 2]),
-        (9, 5, 2, [2, 2, 1]),
-        (4, 4, 1, [1] * 4),
-        (2, 8, 1, [1, 1]),
-    ],
+    ("runs", "at_once", "processes", "places"),
+    [(24, 24, 8, [3] * 8), (5, 24, 8, [1] * 5), (9, 5, 3, [2, 2, 1]), (4, 4, None, [1] * 4), (2, 8, None, [1, 1])],
 )
-def test_runs_are_spread_over_processes(monkeypatch, plan, tmp_path, runs, at_once, per_worker, places):
+def test_runs_are_spread_over_processes(monkeypatch, plan, tmp_path, runs, at_once, processes, places):
     made: list[int] = []
 
     class Worker:
@@ -273,36 +267,46 @@ def test_runs_are_spread_over_processes(monkeypatch, plan, tmp_path, runs, at_on
 
     monkeypatch.setattr(local, "_Worker", Worker)
     planned = plan(*({"seed": seed} for seed in range(runs)))
-    run_pool(planned, RunOptions(tmp_path), at_once, lambda event: None, per_worker=per_worker)
+    run_pool(planned, RunOptions(tmp_path), at_once, lambda event: None, processes=processes)
     assert made == places
 
 
-@pytest.mark.parametrize(("settings", "per_worker"), [({}, 3), ({"isolate": True}, 1)])
-def test_runs_on_one_gpu_share_a_process_unless_they_are_isolated(monkeypatch, plan, tmp_path, settings, per_worker):
+@pytest.mark.parametrize(
+    ("settings", "at_once", "processes"),
+    [
+        ({"runs_per_gpu": 3}, 6, 2),
+        ({"runs_per_gpu": 3, "isolate": True}, 6, 6),
+        ({"runs_per_gpu": 3, "workers": 2}, 2, 2),
+        ({"runs_per_gpu": 3, "workers": 10}, 10, 4),
+        ({"workers": 5}, 5, 5),
+        ({"device_name": "cpu", "workers": 3}, 3, 3),
+    ],
+)
+def test_runs_on_one_gpu_share_a_process_unless_they_are_isolated(monkeypatch, tmp_path, settings, at_once, processes):
     monkeypatch.setattr(executors, "pick_gpus", lambda wanted: (0, 1))
     monkeypatch.setattr(executors, "run_pool", lambda *given, **named: {"at once": given[2], **named})
-    suite = Suite("s", "s", "", ())
-    plan_ = executors.Plan(suite, (), 0, 0, (), 0, 0, 0)
-    executor = LocalExecutor(runs_per_gpu=3, **settings)
-    found = executor.run(plan_, RunOptions(tmp_path), lambda event: None)
-    assert found == {"at once": 6, "per_worker": per_worker}
-    assert executor.alone(1).at_once == 1
+    executor = LocalExecutor(**settings)
+    nothing = executors.Plan(Suite("s", "s", "", ()), (), 0, 0, (), 0, 0, 0)
+    found = executor.run(nothing, RunOptions(tmp_path), lambda event: None)
+    assert found == {"at once": at_once, "processes": processes}
+    assert (executor.alone(1).at_once, executor.alone(1).processes) == (1, 1)
 
 
 @pytest.mark.parametrize(
-    ("fields", "per_process"),
+    ("fields", "processes"),
     [
-        ({"gpus": 2, "runs_per_gpu": 3}, 3),
-        ({"gres": "gpu:a100:1", "runs_per_gpu": 3}, 3),
-        ({"gpus": 2, "runs_per_gpu": 3, "isolate": True}, 1),
-        ({"gpus": 2, "runs_per_gpu": 17, "isolate": True}, 1),
-        ({"runs_per_gpu": 30}, 1),
-        ({"gpus": 1, "device": "cpu", "runs_per_gpu": 3}, 1),
+        ({"gpus": 2, "runs_per_gpu": 3}, 2),
+        ({"gres": "gpu:a100:1", "runs_per_gpu": 3}, 1),
+        ({"gpus": 2, "runs_per_gpu": 3, "isolate": True}, 6),
+        ({"gpus": 2, "runs_per_gpu": 17, "isolate": True}, 12),
+        ({"gpus": 2}, 2),
+        ({"runs_per_gpu": 30}, 12),
+        ({"gpus": 1, "device": "cpu", "runs_per_gpu": 3}, 3),
     ],
 )
-def test_jobs_put_runs_into_processes_as_their_profile_says(monkeypatch, plan, tmp_path, fields, per_process):
+def test_jobs_put_runs_into_processes_as_their_profile_says(monkeypatch, plan, tmp_path, fields, processes):
     profile = Profile.model_validate({**fields, "runs_per_job": 12})
-    assert profile.runs_per_process == per_process
+    assert profile.processes == processes
     runs, signals, given = plan({}, {"seed": 1}), job.Signals.__new__(job.Signals), []
     signals._end = Note()
 
@@ -311,5 +315,5 @@ def test_jobs_put_runs_into_processes_as_their_profile_says(monkeypatch, plan, t
         return {run.spec.run_id: "completed" for run in runs}
 
     monkeypatch.setattr(job, "run_pool", pool)
-    job.work(runs, RunOptions(tmp_path), profile.at_a_time, signals, tmp_path / "n", profile.runs_per_process)
-    assert given == [per_process]
+    job.work(runs, RunOptions(tmp_path), profile.at_a_time, signals, tmp_path / "n", profile.processes)
+    assert given == [processes]

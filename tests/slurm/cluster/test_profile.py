@@ -110,7 +110,7 @@ def test_a_run_on_several_devices_has_a_task_for_each(fields, expected):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"gpus": 1, "runs_per_gpu": 17}, "or for a process each with isolate"),
+        ({"gpus": 1, "runs_per_gpu": 17, "runs_per_job": 17}, "or for a process each with isolate"),
         ({"devices": 2, "runs_per_job": 4}, "a job of its own"),
         ({"devices": 3, "nodes": 2}, "spread evenly"),
     ],
