@@ -149,6 +149,9 @@ class Environment(Frozen):
     driver: Text | None = Field(None, description="version of the GPU's kernel driver")
     devices: Whole = Field(1, gt=0, description="number of them that trained the run together, one process each")
     threads: Whole = Field(gt=0)
+    runs_in_process: Whole | None = Field(
+        None, gt=1, description="runs that its process made in turns, at most, and shared the device among; else absent"
+    )
     host: Text
     commit: Text | None = None
     dirty: bool | None = None
@@ -226,7 +229,7 @@ class RunRecord(Frozen):
     peak_memory: Whole | None = Field(
         None,
         description="peak memory in bytes: on CUDA of the allocator, on the CPU the resident set of the process; "
-        "absent in records from before it was measured",
+        "absent for runs that shared a process, and in records from before it was measured",
     )
     environment: Environment
 
