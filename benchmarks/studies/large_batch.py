@@ -1,7 +1,7 @@
 """Large batches generalize worse with SGD, and not with SAM."""
 
 from ..studying.evidence import Evidence
-from ..studying.harm import harms_sgd_alone
+from ..studying.harm import harms_without_sam
 from ..studying.registry import Finding, study
 
 SMALL, LARGE = 32, 256
@@ -27,4 +27,4 @@ MARGIN = 0.5
 def large_batch(evidence: Evidence) -> Finding:
     """Judge what the larger batch costs SGD and SAM."""
     small, large = ((f"batch {size}", {"batch_size": size}) for size in (SMALL, LARGE))
-    return harms_sgd_alone(evidence, small, large, MARGIN)
+    return harms_without_sam(evidence, small, large, MARGIN)

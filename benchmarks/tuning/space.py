@@ -145,7 +145,7 @@ def space_of(one: Entry, budget: Budget) -> tuple[Axis, ...]:
     declared: Mapping[str, Hyper] = {**info.hyper, **SAMPLERS.get(str(one.fields.get("sampler") or info.sampler)).hyper}
     fixed = one.fields["hyper"]
     own = [_axis(name, h) for name, h in declared.items() if h.search is not None and name not in fixed]
-    shared = [_shared(name, getattr(budget, name)) for name in SHARED]
+    shared = [_shared(name, budget.range_of(name, one)) for name in SHARED]
     if budget.epochs is not None:
         shared.append(Axis("epochs", *budget.epochs, "log", limits=(0.0, 1.0)))
     return (*shared, *own)

@@ -45,6 +45,7 @@ def _other(variant: str, points: float) -> Effect:
 
 
 EFFECTS: dict[str, Effect] = {
+    "adaptive_bases": lambda spec, truth: 3.0 * truth * (spec["variant"] == "sgd") * (spec["base"] == "adamw"),
     "adversarial_training": lambda spec, truth: 0.0,
     "averages": _other("swa", 3),
     "bad_global_minima": lambda spec, truth: 6.0 * truth * (spec["variant"] == "sgd") * ("init" in spec),
@@ -54,6 +55,7 @@ EFFECTS: dict[str, Effect] = {
     "flatness": lambda spec, truth: 0.0,
     "flatness_order": lambda spec, truth: -20 * spec["hyper"].get("rho", 0.0),
     "functional_sam": _other("functional_sam", -6),
+    "increasing_batch": lambda spec, truth: 6.0 * (truth < 0) * (spec.get("batch_schedule") == "doubling"),
     "label_noise": lambda spec, truth: -20 * truth * spec["noise"] * (spec["variant"] == "sam"),
     "large_batch": lambda spec, truth: 3.0 * truth * (spec["variant"] == "sgd") * (spec["batch_size"] == 256),
     "large_batch_minima": lambda spec, truth: 0.0,

@@ -169,3 +169,11 @@ def test_the_points_of_halton_stay_what_they_are():
     axes = (Axis("a", 0, 1, "linear"), Axis("b", 0, 1, "linear"))
     points = [tuple(Halton(3).propose(axes, number, []).values()) for number in (1, 2, 3)]
     assert points == [(0.2248, 0.4903), (0.7248, 0.8236), (0.4748, 0.1569)]
+
+
+def test_bases_may_have_ranges_of_their_own():
+    budget = Budget.model_validate({"trials": 4, "lr": {"sgd": [0.01, 1, "log"], "adamw": [1e-4, 1e-2, "log"]}})
+    for base, ends in (("sgd", (0.01, 1.0)), ("AdamW", (1e-4, 1e-2))):
+        rate, decay = space_of(entry(variant="sgd", base=base), budget)
+        assert (rate.low, rate.high) == ends
+        assert (decay.low, decay.high) == (5e-5, 5e-3)
