@@ -48,16 +48,22 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
             raise ConfigError(f"precision='tf32' is arithmetic of CUDA devices, and this is {device.type!r}; take fp32")
         yield
         return
-    cudnn, backends = torch.backends.cudnn, _float32_on_cuda()
-    before = [backend.fp32_precision for backend in backends], cudnn.deterministic, cudnn.benchmark
+    before = get_arithmetic()
     try:
-        _set(["tf32" if precision == "tf32" else "ieee"] * len(backends), True, False)
+        set_arithmetic(["tf32" if precision == "tf32" else "ieee"] * len(_float32_on_cuda()), True, False)
         yield
     finally:
-        _set(*before)
+        set_arithmetic(*before)
 
 
-def _set(float32: list[str], deterministic: bool, benchmark: bool) -> None:
+def get_arithmetic() -> tuple[list[str], bool, bool]:
+    """Return what is in force: precisions of float32, and whether cuDNN is deterministic and chooses by speed."""
+    float32 = [backend.fp32_precision for backend in _float32_on_cuda()]
+    return float32, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+
+
+def set_arithmetic(float32: list[str], deterministic: bool, benchmark: bool) -> None:
+    """Put in force what :func:`get_arithmetic` returned."""
     for backend, value in zip(_float32_on_cuda(), float32, strict=True):
         backend.fp32_precision = value
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic, benchmark

@@ -53,8 +53,8 @@ def _contradictions(spec: RunSpec) -> Iterator[tuple[str, str]]:
         yield "accumulate", f"a batch of {spec.batch_size} has no more micro-batches than samples"
     if spec.noise and spec.labels == "random":
         yield "noise", "labels='random' draws every label anew; leave out one of them"
-    if spec.init == "drawn" and spec.init_epochs != ADDED["init_epochs"]:
-        yield "init_epochs", "init='drawn' trains nothing first; leave it out"
+    if spec.init != "adversarial" and spec.init_epochs != ADDED["init_epochs"]:
+        yield "init_epochs", f"init={spec.init!r} trains nothing first; leave it out"
     if spec.replace_example is not None:
         if spec.subset is None and spec.imbalance == 1:
             yield "replace_example", "the run trains on all samples that there are; leave some out, such as by subset"

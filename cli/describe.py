@@ -315,9 +315,10 @@ def outcome(record: RunRecord) -> list[tuple[str, str]]:
             (f"{measured.split} loss", f"{measured.loss:.4f} nats"),
         ]
     if (begun := record.initialization) is not None:
-        fitted = "" if begun.train_error is None else f", {1 - begun.train_error:.1%} of which it fits"
-        cost = f"{begun.gradient_evaluations:g} gradient evaluations"
-        rows.append(("initialization", f"{cost} of SGD on random labels{fitted}"))
+        own = record.spec["init"] != "adversarial"
+        what = f"run {begun.run_id[:12]}" if own else "SGD on random labels"
+        fitted = "" if own or begun.train_error is None else f", {1 - begun.train_error:.1%} of which it fits"
+        rows.append(("initialization", f"{begun.gradient_evaluations:g} gradient evaluations of {what}{fitted}"))
     return [
         *rows,
         ("gradient evaluations", f"{record.counters.gradient_evaluations:g}"),

@@ -54,7 +54,7 @@ def read_executor(
             read[key.strip().lstrip("-")] = value.strip() if equals else True
         asked = {**options, "extra": read} | ({} if device == "auto" else {"device": device})
         return make_executor(on, profile=load_profile(profile, asked), tell=say)
-    known = {"threads", "gpus", "runs_per_gpu", "devices"}
+    known = {"threads", "gpus", "runs_per_gpu", "isolate", "devices"}
     idle = [f"--{option.replace('_', '-')}" for option in options if option not in known]
     idle += (["--profile"] if profile else []) + (["--extra"] if extra else [])
     if idle:
@@ -76,12 +76,18 @@ def executor_words(context: typer.Context, *more: str) -> str:
         if name in repeated and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE":
             value = context.params[name]
             values = value if isinstance(value, list) else [value]
-            words += [option.opts[0]] if value is True else [f"{option.opts[0]} {shlex.quote(str(v))}" for v in values]
+            words += (
+                [(option.opts if value else option.secondary_opts)[0]]
+                if isinstance(value, bool)
+                else [f"{option.opts[0]} {shlex.quote(str(v))}" for v in values]
+            )
     return "".join(f" {word}" for word in words)
 
 
-def _here(name: str, text: str) -> int | tuple[int, ...]:
+def _here(name: str, text: str | bool) -> int | tuple[int, ...]:
     """Read what an option says of this machine: the numbers of its GPUs, or how many there are of something."""
+    if isinstance(text, bool):
+        return text
     if name == "gpus" and re.fullmatch("[0-9]{1,9}(,[0-9]{1,9})*", text):
         return tuple(map(int, text.split(",")))
     if name != "gpus" and re.fullmatch("[1-9][0-9]{0,8}", text):

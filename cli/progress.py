@@ -62,25 +62,22 @@ def _note(run: "TrainState") -> str:
 
 @contextmanager
 def pool_progress(console: Console, total: int) -> Iterator[Callable[["RunEvent"], None]]:
-    """Show a plan at work: all runs, and what every worker is at. A run that fails is told in a line of its own."""
+    """Show a plan at work: all runs, and each that is being made. A run that fails is told in a line of its own."""
     with _bars(console) as bars:
         overall = bars.add_task("all runs", total=total, note="")
-        lines: dict[int, TaskID] = {}
+        lines: dict[str, TaskID] = {}
         ends: dict[str, int] = {}
 
         def listen(event: "RunEvent") -> None:
-            if event.kind in ("started", "step"):
-                line = lines.get(event.worker)
-                if line is None:
-                    line = lines[event.worker] = bars.add_task("", total=None, note="")
-                bars.update(
-                    line,
-                    description=printable(event.run.spec.label()),
-                    total=event.run.steps,
-                    completed=event.step,
-                    note="",
-                )
+            run_id = event.run.spec.run_id
+            if event.kind == "started":
+                lines[run_id] = bars.add_task(printable(event.run.spec.label()), total=event.run.steps, note="")
                 return
+            if event.kind == "step":
+                bars.update(lines[run_id], completed=event.step)
+                return
+            if run_id in lines:  # else its process died before
+                bars.remove_task(lines.pop(run_id))
             ends[event.kind] = ends.get(event.kind, 0) + 1
             bars.update(overall, advance=1, note="  ".join(f"{count} {kind}" for kind, count in ends.items()))
             if event.kind != "completed":

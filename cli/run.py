@@ -20,7 +20,7 @@ from ..benchmarks.training.run import run_spec_in_group
 from ..benchmarks.training.signals import note_signals
 from ..datasets.source import Source
 from ..errors import ConfigError
-from ..results.records.models import model_path
+from ..results.records.models import find_run, model_path
 from ..results.records.store import Store
 from .console import err, facts, out, say
 from .describe import outcome
@@ -91,8 +91,11 @@ def run(
     size = str(fields.get("batch_size", RunSpec.model_fields["batch_size"].default))
     if "m" in hyper and re.fullmatch("[0-9]{1,9}", size):  # else the spec says what is wrong with it
         hyper["m"] = read_m(hyper["m"], int(size), devices)
+    store = Store(results)
+    if re.fullmatch("[0-9a-f]{6,63}", str(fields.get("init"))):
+        fields["init"] = find_run(store, fields["init"])
     spec = make_spec({"precision": best_precision(pick_device(device)), **fields, "hyper": hyper})
-    store, kept = Store(results), Keep.parse(keep) if keep else None
+    kept = Keep.parse(keep) if keep else None
     if kept is not None:
         kept.epochs(spec.epochs)
     check_loggers(log)

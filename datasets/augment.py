@@ -6,7 +6,7 @@ was interrupted: example number i of an epoch always gets the i-th decision.
 
 import re
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -237,7 +237,7 @@ def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
-@lru_cache(maxsize=16)
+@cache  # never freed: on a GPU other streams may be reading them
 def _row_constants(
     mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:

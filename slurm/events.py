@@ -10,6 +10,8 @@ from .plan import Planned
 
 EVENT_INTERVAL_SECONDS = 0.5
 """Seconds between two reports of one worker."""
+ONGOING = ("started", "step")
+"""Events of a run that has not ended."""
 FINAL = ("completed", "diverged")
 """How a run ends for good."""
 
@@ -37,8 +39,17 @@ class RunEvent:
 Listen = Callable[[RunEvent], None]
 
 
-def report_steps(listen: Listen, worker: int, run: Planned) -> Callable[[TrainState], Advance]:
-    """Return a ``watch`` for :func:`run_spec` that reports steps, at most one every ``EVENT_INTERVAL_SECONDS``."""
+def report_steps(
+    listen: Listen, worker: int, run: Planned, then: Callable[[], None] = lambda: None
+) -> Callable[[TrainState], Advance]:
+    """Return a ``watch`` for :func:`run_spec` that reports steps, at most one every ``EVENT_INTERVAL_SECONDS``.
+
+    Args:
+        listen: is told of the steps.
+        worker: number of the worker that makes them.
+        run: the run.
+        then: called after every step and every epoch.
+    """
 
     def watch(training: TrainState) -> Advance:
         last = time.monotonic()
@@ -48,6 +59,7 @@ def report_steps(listen: Listen, worker: int, run: Planned) -> Callable[[TrainSt
             if time.monotonic() - last >= EVENT_INTERVAL_SECONDS:
                 last = time.monotonic()
                 listen(RunEvent("step", worker, run, state.step))
+            then()
 
         return advance
 

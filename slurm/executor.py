@@ -21,7 +21,7 @@ from ..errors import ConfigError, SambenchError
 from ..registry import Registry
 from .cluster import commands
 from .cluster.packing import Packed, pack
-from .cluster.profile import Profile
+from .cluster.profile import MOST_RUNS_PER_PROCESS, Profile, too_many
 from .cluster.submit import submit
 from .estimate import known_gpu
 from .events import Listen
@@ -99,6 +99,7 @@ class _Here:
         workers: runs at a time; None chooses, see ``at_once``.
         gpus: numbers of the GPUs to use, of those that ``CUDA_VISIBLE_DEVICES`` leaves; None for all.
         runs_per_gpu: runs at a time on one GPU.
+        isolate: whether each of these has a process of its own; else one process makes them in turns.
         devices: devices that train one run together, one process each.
 
     Raises:
@@ -110,6 +111,7 @@ class _Here:
     workers: int | None = None
     gpus: tuple[int, ...] | None = None
     runs_per_gpu: int = 1
+    isolate: bool = False
     devices: int = 1
 
     def __post_init__(self) -> None:
@@ -124,6 +126,8 @@ class _Here:
                 f"a run on {self.devices} devices has them for itself: leave runs_per_gpu at 1, and device at auto, "
                 "cuda or cpu"
             )
+        if self.runs_per_gpu > MOST_RUNS_PER_PROCESS and not self.isolate:
+            raise ConfigError(too_many(self.runs_per_gpu))
         if cards and self.devices > len(cards):
             raise ConfigError(f"a run on {self.devices} devices needs {self.devices} GPUs; there are {len(cards)}")
 
@@ -138,6 +142,13 @@ class _Here:
         small model uses one core well and memory is shared."""
         places = len(self.cards) * self.runs_per_gpu or min(4, cores())
         return self.workers or max(1, places // self.devices)
+
+    @property
+    def processes(self) -> int:
+        """Worker processes: one for each run at a time, or for each GPU where several runs share one."""
+        if self.isolate:
+            return self.at_once
+        return max(-(-self.at_once // self.runs_per_gpu), min(len(self.cards), self.at_once))
 
     def fit(self, options: RunOptions) -> RunOptions:
         return replace(options, device=self.device_name, threads=self.threads, devices=self.devices, gpus=self.cards)
@@ -199,12 +210,12 @@ class DebugExecutor(_Here):
 @EXECUTORS.register
 @dataclass(frozen=True)
 class LocalExecutor(_Here):
-    """Several worker processes on this machine."""
+    """Worker processes on this machine, one for each run at a time, or for each GPU."""
 
     name: ClassVar[str] = "local"
 
     def run(self, plan: Plan, options: RunOptions, listen: Listen) -> dict[str, str]:
-        return run_pool(plan.runs, options, self.at_once, listen)
+        return run_pool(plan.runs, options, self.at_once, listen, processes=self.processes)
 
 
 @EXECUTORS.register

@@ -82,7 +82,7 @@ def make_plan(
             forwards += batches * HOOKS.get(spec.hook).declared_forwards(spec.hyper)
         if AVERAGES.get(spec.average).statistics == "recomputed" and spec.norm == "batch":
             forwards += timeline.steps[0]
-        before = timeline.steps[0] * spec.init_epochs if spec.init != "drawn" else 0
+        before = timeline.steps[0] * spec.init_epochs if spec.init == "adversarial" else 0
         seconds = speeds[key][0] * (gradients + forwards / 3 + before)
         runs.append(Planned(spec, source, timeline.start(spec.epochs), gradients, forwards, seconds))
         checkpoints = max(checkpoints, estimate.checkpoint_bytes(spec, classes))

@@ -1,5 +1,7 @@
 """One attempt at one run, the same in this process, in a worker process and in a job of a cluster."""
 
+from collections.abc import Callable
+
 import torch
 
 from ..benchmarks.device import torch_threads
@@ -13,8 +15,24 @@ from .options import RunOptions
 from .plan import Planned
 
 
-def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Listen, worker: int = 0) -> RunEvent:
-    """Make a run and return the event of its end; every exception becomes such an event."""
+def attempt(
+    run: Planned,
+    options: RunOptions,
+    device: torch.device,
+    listen: Listen,
+    worker: int = 0,
+    hand_on: Callable[[], None] = lambda: None,
+) -> RunEvent:
+    """Make a run and return the event of its end; every exception becomes such an event.
+
+    Args:
+        run: the run.
+        options: how it is made.
+        device: device that it is made on.
+        listen: is told that it started, and of its steps.
+        worker: number of this worker.
+        hand_on: called after every step: other runs of this process have their turn.
+    """
     try:
         listen(RunEvent("started", worker, run))
         options.check(device)
@@ -25,7 +43,7 @@ def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Lis
             Store(options.results),
             source=run.source,
             device=device,
-            watch=report_steps(listen, worker, run),
+            watch=report_steps(listen, worker, run, hand_on),
             **options.of_a_run(),
         )
         return RunEvent(record.status, worker, run, record.counters.steps, record.error or "")
@@ -35,7 +53,7 @@ def attempt(run: Planned, options: RunOptions, device: torch.device, listen: Lis
         return RunEvent("held", worker, run, text=str(error))
     except SambenchError as error:
         return RunEvent("failed", worker, run, text=str(error))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return RunEvent("failed", worker, run, text=f"{type(error).__name__}: {error}")
 
 

@@ -161,7 +161,7 @@ def test_progress_shows_a_text_as_it_is(text: str) -> None:
     from types import SimpleNamespace
 
     file = io.StringIO()
-    run = SimpleNamespace(spec=SimpleNamespace(label=lambda: text), steps=3)
+    run = SimpleNamespace(spec=SimpleNamespace(label=lambda: text, run_id="r"), steps=3)
     with pool_progress(_Console(file=file, force_terminal=True, width=2000), 2) as listen:
         for kind in ("started", "step", "failed"):
             listen(SimpleNamespace(kind=kind, worker=0, run=run, step=1, text=text))  # pyright: ignore[reportArgumentType]

@@ -30,6 +30,7 @@ from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.training.environment import describe_environment
 from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import TrainState
+from sambench.benchmarks.training.turns import in_turns
 from sambench.datasets.dataset import Dataset, build
 from sambench.errors import Interrupted
 from sambench.results.records.store import Store
@@ -203,6 +204,46 @@ def graphs(bench: Bench) -> Iterator[Line]:
         yield Line(f"sam {model}, graph and eager have the same bits", float(same), "", 1.0, least=True)
 
 
+def together(bench: Bench) -> Iterator[Line]:
+    """Runs that take turns in one process, each on a stream of its own, against one."""
+    count, steps = (8, 300) if bench.cuda else (3, 3)
+    digests = set[str]()
+
+    def steps_a_second(runs: int) -> float:
+        ready, errors, began = set[int](), list[Exception](), 0.0
+
+        def make(number: int, hand_on: Callable[[], None]) -> None:
+            nonlocal began
+            try:
+                run = bench.run(bench.small, cuda_graph=bench.cuda)
+                step = step_of(run)
+                for made in range(2 * steps):
+                    if made == steps:  # all that is recorded has been
+                        ready.add(number)
+                        while len(ready) < runs and not errors:
+                            hand_on()
+                        began = began or time.perf_counter()
+                    step()
+                    hand_on()
+                digests.add(run.weights_digest())
+            except Exception as error:
+                errors.append(error)
+
+        with in_turns(runs, make, bench.device) as put:
+            for number in range(runs):
+                put(number)
+        bench.wait()
+        if errors:
+            raise errors[0]
+        return runs * steps / (time.perf_counter() - began)
+
+    alone = steps_a_second(1)
+    many = steps_a_second(count) / alone
+    what = f"sam {bench.small}, {count} runs in one process"
+    yield Line(f"{what}, steps over those of one", many, "", 3.0 if bench.cuda else None, least=True)
+    yield Line(f"{what}, bits of the run alone", float(len(digests) == 1), "", 1.0, least=True)
+
+
 def every_graph(bench: Bench) -> Iterator[Line]:
     if not bench.cuda:
         return
@@ -267,7 +308,7 @@ def precisions(bench: Bench) -> Iterator[Line]:
             yield Line(f"sam {bench.small}, {precision} loss off fp32", abs(loss / losses["fp32"] - 1), "", 0.05)
 
 
-PARTS = (ceilings, waits, eager, graphs, compiled, resumed, trains, precisions, every_graph)
+PARTS = (ceilings, waits, eager, graphs, together, compiled, resumed, trains, precisions, every_graph)
 
 
 def main() -> None:

@@ -56,11 +56,12 @@ def interval(verdict: Verdict, unit: str = "points") -> str:
 
 
 def headline(one: Study, finding: Finding | None) -> str:
-    """Return one line on a study: its verdict and the numbers of the first case that says the same."""
+    """Return one line on a study: its verdict, the numbers of the first case that says the same, and the margin."""
     if finding is None:
         return NOT_RUN
     first = next((part for part in finding.parts if part.verdict.outcome == finding.outcome), finding.parts[0])
-    return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict, one.unit)}"
+    margin = f"margin {one.margin:g} {one.unit}".replace("-", "−")
+    return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict, one.unit)}, {margin}"
 
 
 BEGIN, END = "<!-- what follows is written by sambench study page -->", "<!-- until here -->"

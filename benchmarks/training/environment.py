@@ -16,6 +16,7 @@ import torch
 from ...results.records.record import Environment
 from ...version import __version__
 from ..precision import describe_arithmetic
+from .meters import RUNS_IN_PROCESS
 
 PACKAGE = Path(__file__).resolve().parents[2]
 SOURCE = "SOURCE.json"
@@ -35,6 +36,7 @@ def describe_environment(device: torch.device, devices: int = 1) -> Environment:
         driver=_driver() if device.type == "cuda" else None,
         devices=devices,
         threads=torch.get_num_threads(),
+        runs_in_process=number if (number := RUNS_IN_PROCESS.get()) > 1 else None,
         host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         commit=commit,
         dirty=dirty,

@@ -19,10 +19,11 @@ from ...atomic import atomic_write_bytes, check_writable, remove_leftovers
 from ...datasets import Dataset
 from ...errors import ConfigError, StateError
 from ...results.records.models import FINAL, FOLDER, model_path
-from ...results.records.record import canonical_json
+from ...results.records.record import Initialization, canonical_json
 from ...results.records.store import Store
 from .. import models
 from ..spec import RunSpec
+from .initialization import Beginning
 from .state import Advance, TrainState, state_digest
 
 log = logging.getLogger("sambench")
@@ -170,6 +171,20 @@ def read_model(store: Store, run_id: str, epoch: int = FINAL) -> KeptModel:
         )
     lists = {key: tuple(about[key]) for key in ("classes", "shape", "mean", "std")}
     return KeptModel(run_id, epoch, about["weights"], **lists, state=state)
+
+
+def kept_beginning(store: Store, run_id: str) -> Beginning:
+    """Return the kept weights of a finished run, for a run that begins with them.
+
+    Raises:
+        StateError: there is no such run, or its weights are not kept or damaged.
+    """
+    kept, record = read_model(store, run_id), store.read(run_id)
+    made = record.counters.gradient_evaluations
+    return Beginning(
+        kept.state,
+        Initialization(run_id=run_id, weights=kept.weights, gradient_evaluations=made, train_error=record.train_error),
+    )
 
 
 def _sha256(about: Mapping[str, Any]) -> str:

@@ -3,11 +3,14 @@
 import sys
 import time
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+RUNS_IN_PROCESS: ContextVar[int] = ContextVar("RUNS_IN_PROCESS", default=1)
+"""Runs that this process makes at a time, at most; set in each of the threads that make them."""
 _PROCESS = Path("/proc/self")
 
 
@@ -19,14 +22,16 @@ class PeakMemory:
     interpreter, libraries and data included, as the operating system counts it. The two do not compare.
 
     A process that makes several runs starts each with a fresh peak. A run that was resumed has the peak of the
-    process that ended it.
+    process that ended it. Of runs that share a process none has a peak of its own, and none is told.
 
     Args:
         device: device that the run trains on.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
+        self.device, self.shared = device, RUNS_IN_PROCESS.get() > 1
+        if self.shared:
+            return
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
@@ -34,7 +39,9 @@ class PeakMemory:
                 (_PROCESS / "clear_refs").write_text("5")
 
     def bytes(self) -> int | None:
-        """Return the peak so far, or ``None`` where the system does not tell."""
+        """Return the peak so far, or ``None`` where the system does not tell, or others share in it."""
+        if self.shared:
+            return None
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         with suppress(OSError):
@@ -57,7 +64,7 @@ class Clock:
 
     def _now(self) -> float:
         if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+            torch.cuda.current_stream(self.device).synchronize()  # of other runs of this process nothing
         return time.perf_counter()
 
     def start(self) -> None:

@@ -52,6 +52,7 @@ def rebuild_model(
             data_root=data_root,
             device=pick_device(made.device),
             keep=Keep(),
+            beginnings=store,
         )
     if again.weights != record.weights:
         shutil.rmtree(scratch.root)

@@ -31,7 +31,7 @@ from .behaviour import behaviour_of
 from .checkpoint import Checkpoints
 from .environment import describe_environment
 from .initialization import run_before
-from .keeping import Keep, Keeper
+from .keeping import Keep, Keeper, kept_beginning
 from .loggers import Loggers, open_loggers
 from .loop import Diverged, train
 from .made_with import WAY_OUT, changed_since, made_with, plugin_commits, plugin_sources
@@ -57,6 +57,7 @@ def run_spec(
     log_to: str = "",
     cuda_graph: bool = False,
     compiler: str | None = None,
+    beginnings: Store | None = None,
 ) -> RunRecord:
     """Make one run and return its record; a run that the store has is returned as it is.
 
@@ -76,6 +77,8 @@ def run_spec(
         log_to: loggers that are told of its epochs, with commas between them; see :mod:`.loggers`.
         cuda_graph: whether to record steps as CUDA graphs, where that is possible; they have the same bits.
         compiler: backend of ``torch.compile`` for the passes of training, as the record says; its bits are others.
+        beginnings: results folder with the run whose weights it begins with, if its spec names one; by default
+            ``store``.
 
     Raises:
         SambenchError: the run cannot be made; nothing that was there is lost.
@@ -112,9 +115,12 @@ def run_spec(
             compiler=compiler,
         )
         run = _begun(checkpoints, lambda: state_of(spec))
-        if spec.init != "drawn" and run.step == 0:
+        if spec.init == "adversarial" and run.step == 0:
             first = run_before(spec)
-            run = state_of(spec, before=_trained(checkpoints.before(first.run_id), lambda: state_of(first)))
+            trained = _trained(checkpoints.before(first.run_id), lambda: state_of(first))
+            run = state_of(spec, beginning=trained.as_beginning())
+        elif spec.init != "drawn" and run.step == 0:
+            run = state_of(spec, beginning=kept_beginning(beginnings or store, spec.init))
         keeper = Keeper(keep, store, run, checkpoints.verify)
         about = (spec.model_dump(mode="json"), spec.label(), spec.run_id, store.root)
         loggers = claim.enter_context(open_loggers(log_to if checkpoints.lease else "", *about, run.curve))

@@ -44,7 +44,8 @@ def note_signals() -> None:
 class StopRequest:
     """Turns the first signal into a request that the training loop sees at the end of its step.
 
-    A second signal acts at once, as if nobody listened. Outside the main thread no signal can be caught, and none is.
+    A second signal acts at once, as if nobody listened. Outside the main thread no signal can be caught: there it goes
+    by the notes that the process takes, see :class:`Note`.
 
     Args:
         once: take no notice of further signals. Processes that train one run together need some steps to agree on the
@@ -52,16 +53,22 @@ class StopRequest:
     """
 
     def __init__(self, once: bool = False) -> None:
-        self.requested, self.once = False, once
+        self.once, self._came = once, False
         self._before: dict[int, Handler] = {}
+        self._notes: list[Note] = []
+
+    @property
+    def requested(self) -> bool:
+        """Whether the loop is to stop."""
+        return self._came or any(note.came for note in self._notes)
 
     def __enter__(self) -> "StopRequest":
+        self._notes = [one for number in known(*SIGNALS) if isinstance(one := signal.getsignal(number), Note)]
         if threading.current_thread() is threading.main_thread():
             for number in known(*SIGNALS):
                 if signal.getsignal(number) is signal.SIG_IGN:  # an ignored signal stays ignored
                     continue
-                self._before[number] = before = signal.signal(number, self._request)
-                self.requested = self.requested or (isinstance(before, Note) and before.came)
+                self._before[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,7 +77,7 @@ class StopRequest:
         self._before.clear()
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
+        self._came = True
         before = self._before[number]
         if not self.once:
             signal.signal(number, before)

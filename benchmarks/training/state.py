@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...datasets import Augmentation, Dataset, take
 from ...datasets.samplers import SAMPLERS, Draw
-from ...errors import StateError
+from ...errors import ConfigError, StateError
 from ...results.records.fields import Amount, Frozen, Number, Whole
 from ...results.records.record import CurvePoint, Evaluated, Initialization, Metrics, pack_bits
 from ...variants import StepRule, create
@@ -28,6 +28,7 @@ from .batch import Batch, sample_scores
 from .checkpoint import Checkpoints
 from .classification import ClassificationOracle
 from .evaluation import Measured, measure, predict
+from .initialization import Beginning
 from .loader import TrainLoader
 from .lr_schedule import learning_rate, rho_factor
 from .meters import Clock, PeakMemory
@@ -87,7 +88,7 @@ class TrainState:
         cuda_graph: whether to record steps as CUDA graphs, where that is possible; they have the same bits.
         compiler: backend of ``torch.compile`` for the passes of training; its bits are others. Measurements take the
             model as it is.
-        before: a finished run, of :func:`.initialization.run_before`, with whose weights it begins.
+        beginning: trained weights that it begins with.
 
     Raises:
         ConfigError: the spec asks for another number of devices, or this device has no graphs.
@@ -101,7 +102,7 @@ class TrainState:
         process_group: ProcessGroup = SINGLE_PROCESS,
         cuda_graph: bool = False,
         compiler: str | None = None,
-        before: "TrainState | None" = None,
+        beginning: Beginning | None = None,
     ):
         check_devices(spec.m, spec.batch_size, process_group.size)
         dataset = Augmentation.parse(spec.augment).prepare(dataset)
@@ -113,9 +114,9 @@ class TrainState:
         self.corrupted = (self.parts.train_labels != dataset.train_labels[self.parts.train_ids]).to(device)
         self.model: nn.Module = models.build_for(spec, dataset.shape, len(dataset.classes)).to(device)
         self.initialization: Initialization | None = None
-        if before is not None:
-            self.model.load_state_dict(before.model.state_dict())
-            self.initialization = before.as_initialization()
+        if beginning is not None:
+            self._begin_with(beginning.state)
+            self.initialization = beginning.record
         self.optimizer: StepRule = create(
             spec.variant, self.model, base=spec.base, seed=spec.seed, **spec.optimizer_arguments()
         )
@@ -159,7 +160,7 @@ class TrainState:
         )
         self.average = self.oracle.average
         self.graph = step_graph(self.optimizer, self.oracle) if cuda_graph else None
-        self.began = before.began if before else time.time()
+        self.began = beginning.began if beginning else time.time()
         self.clock, self.evaluation_clock = Clock(device), Clock(device)
         self.epoch = self.step = 0
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -169,6 +170,17 @@ class TrainState:
         self.lr = spec.lr
         self.radii = self._radii() if spec.rho_schedule != "constant" else []
         self.curve: list[CurvePoint] = []
+
+    def _begin_with(self, state: Mapping[str, Tensor]) -> None:
+        try:
+            self.model.load_state_dict(state)
+        except RuntimeError as error:
+            channels, size, _ = self.dataset.shape
+            raise ConfigError(
+                f"init={self.spec.init!r} is not valid: the weights of that run do not fit {self.spec.model!r} with "
+                f"norm={self.spec.norm!r} on {channels} x {size} x {size} pixels and {len(self.dataset.classes)} "
+                "classes; give the model and the data set of that run"
+            ) from error
 
     # -- the verbs of the loop -------------------------------------------------------------------------------
 
@@ -289,14 +301,15 @@ class TrainState:
         )
         return Measurement(metrics, describe_average(self.average, passes), weights)
 
-    def as_initialization(self) -> Initialization:
-        """Say what ended here, for the record of a run that begins with these weights."""
-        return Initialization(
+    def as_beginning(self) -> Beginning:
+        """Return the weights that it ends with, for a run that begins with them."""
+        made = Initialization(
             run_id=self.spec.run_id,
             weights=self.weights_digest(),
             gradient_evaluations=self.oracle.counters.gradient_evaluations,
             train_error=self.train_error,
         )
+        return Beginning(self.model.state_dict(), made, self.began)
 
     def note_passes(self) -> None:
         """Add what the passes of a step tell of it, on the device: nothing is evaluated or waited for."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -35,11 +36,21 @@ class Recorder(Protocol):
         ...
 
 
+@cache
+def _beside(present: torch.cuda.Stream) -> torch.cuda.Stream:
+    """Return the stream that records what a stream replays.
+
+    There is one for each, for all runs on it: a recording has the workspace in it that cuBLAS has for the stream that
+    recorded, and torch, which has 32 streams of a GPU, would soon give one out a second time, to a run beside.
+    """
+    return torch.cuda.Stream(present.device)
+
+
 class CudaRecorder:
-    """CUDA graphs, on a stream of their own."""
+    """CUDA graphs, recorded on a stream beside the present one."""
 
     def __init__(self, device: torch.device):
-        self.stream = torch.cuda.Stream(device)
+        self.stream = _beside(torch.cuda.current_stream(device))
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 Numbers are bounded so that sums, squares and every format of table hold them; a missing number is null.
 """
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -37,6 +38,13 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(max_length=2000), AfterValidator(printable)]
 """A name, or a line: without control characters."""
 Text = Annotated[str, Field(max_length=100_000)]
+
+
+def initial_weights(text: str) -> str:
+    """Return how a run begins if it is one of the ways, or the id of a run whose weights it begins with."""
+    if text not in ("drawn", "adversarial") and not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError("input should be 'drawn', 'adversarial' or the id of a run, all its 64 digits")
+    return text
 
 
 Item = TypeVar("Item")
@@ -117,10 +125,10 @@ class SpecFields(BaseModel):
         "", description="model by name; see `sambench list models` \\[default: wrn16_1, for digits wrn10_1]"
     )
     norm: Literal["batch", "group"] = Field("batch", description="normalization layers of the model")
-    init: Literal["drawn", "adversarial"] = Field(
+    init: Annotated[str, AfterValidator(initial_weights)] = Field(
         "drawn",
-        description="initial weights; adversarial: those at the end of plain SGD on random labels of the same images, "
-        "without weight decay",
+        description="initial weights: drawn; adversarial: those at the end of plain SGD on random labels of the same "
+        "images, without weight decay; or the id of a run that kept its own",
     )
     init_epochs: _Count = Field(60, description="of the SGD that makes adversarial initial weights; counted apart")
     epochs: _Count = Field(20, description="passes over the training set")

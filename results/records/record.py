@@ -149,6 +149,9 @@ class Environment(Frozen):
     driver: Text | None = Field(None, description="version of the GPU's kernel driver")
     devices: Whole = Field(1, gt=0, description="number of them that trained the run together, one process each")
     threads: Whole = Field(gt=0)
+    runs_in_process: Whole | None = Field(
+        None, gt=1, description="runs that its process made in turns, at most, and shared the device among; else absent"
+    )
     host: Text
     commit: Text | None = None
     dirty: bool | None = None
@@ -181,12 +184,12 @@ class Environment(Frozen):
 
 
 class Initialization(Frozen):
-    """What a run did before its first step: a run of its own on random labels, whose cost is counted here alone."""
+    """What made the weights that a run began with: a run whose cost is counted here alone."""
 
-    run_id: Digest = Field(description="id of that run, which need not be in the store")
+    run_id: Digest = Field(description="id of that run; one on random labels need not be in the store")
     weights: Digest = Field(description="sha256 over the state that it ended in, and the run began with")
     gradient_evaluations: Amount
-    train_error: Share | None = Field(description="share of the random labels that it did not fit")
+    train_error: Share | None = Field(description="share of its labels that it did not fit, where that is measured")
 
 
 class RunRecord(Frozen):
@@ -226,7 +229,7 @@ class RunRecord(Frozen):
     peak_memory: Whole | None = Field(
         None,
         description="peak memory in bytes: on CUDA of the allocator, on the CPU the resident set of the process; "
-        "absent in records from before it was measured",
+        "absent for runs that shared a process, and in records from before it was measured",
     )
     environment: Environment
 

@@ -186,7 +186,7 @@ def protocol(workload: Mapping[str, Any]) -> str:
 
 
 def write(value: Any) -> str:
-    """Write a value of a spec as briefly as it can be read: 0.0005 as ``5e-4``, lists with commas.
+    """Write a value of a spec as briefly as it can be read: 0.0005 as ``5e-4``, lists with commas, of a hash 8 digits.
 
     Example:
         >>> [write(value) for value in (0.0005, 0.1, 20, True, None, "1-1/t", [0.5, 0.75])]
@@ -201,7 +201,9 @@ def write(value: Any) -> str:
         return short if len(short) < len(text) else text
     if isinstance(value, list | tuple):
         return ",".join(map(write, value))
-    return str(value) if isinstance(value, str | int) else canonical_json(value)
+    if isinstance(value, str | int):
+        return text[:8] if re.fullmatch("[0-9a-f]{64}", text := str(value)) else text
+    return canonical_json(value)
 
 
 def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -210,7 +212,7 @@ def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[
     for name, part in zip(names, parts, strict=True):
         if count[name] > 1:
             keys = _distinguishing([other for other, alike in zip(parts, names, strict=True) if alike == name])
-            settings = {key.removeprefix("hyper."): _brief(key, part[key]) for key in keys if part.get(key) is not None}
+            settings = {key.removeprefix("hyper."): write(part[key]) for key in keys if part.get(key) is not None}
             details = " ".join(f"{key}={value}" for key, value in settings.items())
             name = f"{name} ({details})" if details else name
         result.append(brief_name(name))
@@ -238,7 +240,3 @@ def _as_float(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _as_float(part) for key, part in value.items()}
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _brief(key: str, value: Any) -> str:
-    return write(value)[:8] if key == "data" else write(value)

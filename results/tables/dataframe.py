@@ -57,7 +57,7 @@ COLUMNS: dict[str, str] = {
     "evaluation_seconds": "time of all measurements",
     "images_per_second": "training samples drawn per second of training time",
     "began": "Unix time of the first step; empty where it was not noted",
-    "peak_memory": "peak memory in bytes: of the allocator on CUDA, of the process on the CPU",
+    "peak_memory": "peak memory in bytes: of the allocator on CUDA, of the process on the CPU; not where runs share it",
     "classes": "number of classes; 1 / classes is the accuracy of guessing",
     "parameters": "number of trained values of the model",
     "variant_status": "reference, or why the implementation is not proven",
@@ -73,6 +73,7 @@ COLUMNS: dict[str, str] = {
     "driver": "version of its driver",
     "devices": "number of devices that the run was spread over",
     "threads": "CPU threads of a process",
+    "runs_in_process": "runs that its process made in turns, where there were several",
     "host": "hash that tells machines apart",
     "commit": "commit of the source tree",
     "dirty": "whether the source tree had changes",
@@ -115,6 +116,7 @@ _EMPTY = {
     "best_epoch": "Int64",
     "peak_memory": "Int64",
     "examples": "Int64",
+    "runs_in_process": "Int64",
     "dirty": "boolean",
 }  # types of columns in which every value may be missing; the others are texts then
 _OWN = (*_ATTRIBUTES, *_METRICS, *REPETITION)  # the run id comes first: rows are sorted by it

@@ -55,7 +55,8 @@ class Job:
         runs = launch.read_runs(self.spans)
         if (environment := read_environment()) is not None:
             return run_as_task(runs[0], options, environment, signals, self.notes)
-        return work(runs, options, launch.profile.at_a_time, signals, self.notes)
+        profile = launch.profile
+        return work(runs, options, profile.at_a_time, signals, self.notes, profile.processes)
 
     @property
     def notes(self) -> Path:
@@ -88,7 +89,12 @@ class Signals:
 
 
 def work(
-    runs: tuple[Planned, ...], options: RunOptions, at_a_time: int, signals: Signals, notes: Path
+    runs: tuple[Planned, ...],
+    options: RunOptions,
+    at_a_time: int,
+    signals: Signals,
+    notes: Path,
+    processes: int | None = None,
 ) -> dict[str, str]:
     """Make runs until all have ended, or the scheduler wants the machine.
 
@@ -98,6 +104,7 @@ def work(
         at_a_time: number of runs made at the same time.
         signals: signals that the scheduler sent to this job.
         notes: file in which starts that made no new step are counted.
+        processes: number of processes that make them; by default one for each.
 
     Returns:
         How each run ended, by run id.
@@ -111,8 +118,8 @@ def work(
     while todo:
         if signals.leave:
             requeue(_progress(runs, options) > before, notes)
-        if len(runs) > 1:  # a run that dies takes its process along, and no other run
-            ended |= run_pool(todo, options, at_a_time, log, lambda: signals.leave)
+        if len(runs) > 1:  # a run that dies takes its process along, and no run of another
+            ended |= run_pool(todo, options, at_a_time, log, lambda: signals.leave, processes)
         else:
             ended |= run_here(todo, options, log)
         # Interrupted or not reached: a signal came, and unless it was the one to leave, they go on.

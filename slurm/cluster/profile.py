@@ -9,8 +9,18 @@ from ...errors import ConfigError, brief, explain
 from ...reading import TomlFiles
 from ...results.records.fields import Name, Text, Whole, no_truth, printable
 
+MOST_RUNS_PER_PROCESS = 16
+"""Each computes on one stream and records on another, and torch has 32 of a GPU."""
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Line = Annotated[Text, AfterValidator(printable)]
+
+
+def too_many(runs: int) -> str:
+    """Return why one process cannot make so many runs at a time on a GPU."""
+    return (
+        f"{runs} runs at a time on one GPU are more than the {MOST_RUNS_PER_PROCESS} that one process has streams for: "
+        "ask for fewer, or for a process each with isolate"
+    )
 
 
 class Profile(BaseModel):
@@ -31,7 +41,12 @@ class Profile(BaseModel):
     signal_seconds: Count = Field(120, ge=10, description="seconds before the time limit at which checkpoints are made")
     array_parallelism: Count = Field(256, description="jobs of one array at the same time, at most")
     runs_per_job: Count = Field(1, description="runs that one job makes")
-    runs_per_gpu: Count = Field(1, description="runs at a time on one GPU (cluster without GPUs: in one job)")
+    runs_per_gpu: Count = Field(
+        1,
+        description="runs at a time on one GPU, made in turns by one process with a CUDA stream for each: made for "
+        "--cuda-graph; cluster without GPUs: processes of one job",
+    )
+    isolate: bool = Field(False, description="a process for each run on a GPU: one that crashes ends no other")
     devices: Count = Field(1, description="devices that train one run together, one process each")
     nodes: Count = Field(1, description="nodes that these devices are on, evenly")
     threads: Count = Field(1, description="CPU threads of one run; the same number gives the same bits")
@@ -55,6 +70,8 @@ class Profile(BaseModel):
             raise ValueError(
                 f"a run on {self.devices} devices has a job of its own: leave runs_per_job and runs_per_gpu at 1"
             )
+        if self.at_a_time > MOST_RUNS_PER_PROCESS * self.processes:
+            raise ValueError(too_many(self.runs_per_gpu))
         if self.devices % self.nodes:
             raise ValueError(f"{self.devices} devices cannot be spread evenly over {self.nodes} nodes")
         return self
@@ -94,6 +111,12 @@ class Profile(BaseModel):
     def at_a_time(self) -> int:
         """Runs that one job makes at the same time."""
         return 1 if self.devices > 1 else min(self.runs_per_job, self.runs_per_gpu * max(1, self.gpus))
+
+    @property
+    def processes(self) -> int:
+        """Processes that make them: one for each, or for each GPU where several share one."""
+        shared = self.charged_gpus and self.job_device != "cpu" and not self.isolate
+        return min(self.at_a_time, max(1, self.gpus)) if shared else self.at_a_time
 
     @property
     def job_device(self) -> str:

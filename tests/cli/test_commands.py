@@ -342,6 +342,9 @@ def test_models_are_kept_listed_and_told_when_damaged(tmp_path):
     assert "behind the end of a run of 1 epochs" in planned
     sambench("run", *TINY, "--results", results)
     assert "is not kept" in sambench("run", *TINY, "--results", results, "--keep", "weights", code=2)
+    (model, *_) = sorted((results / "models").glob("*[0-9a-f].safetensors"))
+    begun = sambench("run", *TINY, "--variant", "sam", "--init", model.name[:8], "--results", results)
+    assert f"gradient evaluations of run {model.name[:12]}" in begun
 
 
 @pytest.mark.slow  # makes models and measures them in six commands

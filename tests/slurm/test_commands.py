@@ -103,6 +103,8 @@ def test_a_plan_says_all_that_matters_and_submits_nothing(suite, cluster, tmp_pa
     [
         (None, [], ("with 8 at a time", "GPUs 0, 1, 2, 3, 4, 5, 6, 7")),
         (None, ["--gpus", "0,2", "--runs-per-gpu", 3], ("with 6 at a time", "GPUs 0, 2", ", 3 runs at a time (")),
+        (None, ["--runs-per-gpu", 20, "--isolate"], ("with 160 at a time", "--runs-per-gpu 20 --isolate")),
+        (None, ["--no-isolate"], ("with 8 at a time", "--no-isolate")),
         ("1,3", [], ("with 2 at a time", "GPUs 0, 1")),
         (None, ["--devices", 4], ("with 2 at a time",)),
     ],

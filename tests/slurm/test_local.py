@@ -127,6 +127,7 @@ def test_a_gpu_that_is_named_as_the_device_is_the_only_one(gpus):
         (0, None, {"gpus": (0,)}, "there is no GPU 0 here; valid: none"),
         (4, None, {"gpus": (0,), "device_name": "cpu"}, "mean nothing on device 'cpu'"),
         (0, None, {"runs_per_gpu": 2}, "--workers says how many"),
+        (4, None, {"runs_per_gpu": 17}, "more than the 16 that one process has streams for"),
         (4, None, {"devices": 8}, "needs 8 GPUs; there are 4"),
         (4, None, {"devices": 2, "runs_per_gpu": 2}, "leave runs_per_gpu at 1"),
         (4, None, {"devices": 2, "device_name": "cuda:1"}, "device at auto"),

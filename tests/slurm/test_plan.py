@@ -89,7 +89,7 @@ def test_imbalanced_samples_are_counted_for_every_seed(tmp_path, monkeypatch):
 def test_the_table_of_the_base_paper_needs_no_data(tmp_path, monkeypatch):
     monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
     made = make_plan(load_suite("unified-sam-table2"), Store(tmp_path), CPU)
-    assert made.gradient_evaluations == (60 * 2 + 3) * 200 * 390
+    assert made.gradient_evaluations == (100 * 2 + 5 + 5 * 2) * 200 * 390
 
 
 def test_a_plan_counts_what_is_done_elsewhere_and_kept(tmp_path, monkeypatch):

@@ -68,13 +68,21 @@ def test_shipped_suites_are_valid_and_say_what_they_show(name):
     assert len(suite.description) > 60
 
 
-def test_the_grid_of_the_base_paper():
-    suite = load_suite("unified-sam-table2")
-    assert len(suite.specs) == 4 * 5 * 3 + 3
-    assert {s.hyper["lam"] for s in suite.specs if s.variant == "unified_sam"} == {0.0, 0.5, 1.0, "1/t", "1-1/t"}
-    assert {(s.model, s.dataset, s.momentum, s.weight_decay) for s in suite.specs} == {
-        ("wrn28_10", "cifar10", 0.9, 5e-4)
-    }
+@pytest.mark.parametrize(
+    ("name", "workloads"),
+    [
+        ("unified-sam-table2", {("wrn28_10", "cifar10")}),
+        ("unified-sam-cifar100", {("wrn28_10", "cifar100")}),
+        ("unified-sam-prn18", {("preactresnet18", "cifar10"), ("preactresnet18", "cifar100")}),
+    ],
+)
+def test_the_grid_of_the_base_paper(name, workloads):
+    suite = load_suite(name)
+    grid = {(rho, lam) for rho in (0.1, 0.2, 0.3, 0.4) for lam in (0.0, 0.5, 1.0, "1/t", "1-1/t")}
+    assert {(s.hyper["rho"], s.hyper["lam"]) for s in suite.specs if s.variant == "unified_sam"} == grid
+    assert len(suite.specs) == 5 * len(workloads) * (len(grid) + 2), "at both budgets SGD has runs of its own"
+    assert {(s.model, s.dataset) for s in suite.specs} == workloads
+    assert {(s.momentum, s.weight_decay) for s in suite.specs} == {(0.9, 5e-4)}
 
 
 def test_all_errors_come_at_once(written):

@@ -1,4 +1,4 @@
-"""An adversarial initialization: the end of a run on random labels, counted apart, the same for all methods."""
+"""Trained initial weights: the end of a run on random labels, counted apart, the same for all; or those of any run."""
 
 import os
 import signal
@@ -11,9 +11,11 @@ from sambench.benchmarks.measuring.registry import ask
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.training.initialization import run_before
 from sambench.benchmarks.training.keeping import Keep, read_model
+from sambench.benchmarks.training.rebuild import rebuild_model
 from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import TrainState
 from sambench.errors import ConfigError, Interrupted, StateError
+from sambench.results.records.models import model_path
 from sambench.results.records.store import Store
 
 INIT = {"init": "adversarial", "init_epochs": 3, "eval_every": 2}
@@ -99,6 +101,46 @@ def test_one_that_diverges_says_so(tiny_spec, tmp_path, monkeypatch):
         run_spec(tiny_spec(**INIT), Store(tmp_path))
 
 
+def test_a_run_begins_with_the_weights_that_another_one_kept(tiny_spec, tmp_path, essence, epochs):
+    store, keep = Store(tmp_path), Keep.parse("weights@0")
+    first = run_spec(tiny_spec(variant="sgd", seed=7), store, keep=keep)
+    specs = [tiny_spec(variant="sam", init=first.run_id, seed=seed) for seed in (0, 1)]
+    records = [run_spec(spec, store, keep=keep) for spec in specs]
+    for record in records:
+        assert (record.initialization.run_id, record.initialization.weights) == (first.run_id, first.weights)
+        assert record.initialization.gradient_evaluations == first.counters.gradient_evaluations
+        assert read_model(store, record.run_id, 0).weights == first.weights
+    assert records[0].weights != records[1].weights
+    elsewhere = Store(tmp_path / "elsewhere")
+    epochs.clear()
+    epochs.stops = (("given", 1),)
+    with pytest.raises(Interrupted):
+        run_spec(specs[0], elsewhere, beginnings=store)
+    assert essence(run_spec(specs[0], elsewhere)) == essence(records[0]), "what is resumed needs no other run"
+    epochs.stops = ()
+    model_path(store, specs[0].run_id).unlink()
+    rebuild_model(specs[0].run_id, store)
+    assert read_model(store, specs[0].run_id).weights == records[0].weights
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept", "says"),
+    [
+        ({"init": "1" * 64}, False, "the model of run 111111111111 is not kept in .* `--keep weights` keeps those"),
+        ({}, False, "is not kept in .* `--keep weights` keeps those"),
+        ({"model": "resnet8"}, True, "the weights of that run do not fit 'resnet8' with norm='batch' on 1 x 8 x 8"),
+        ({"model": "resnet8", "augment": "resize:16"}, True, "do not fit 'resnet8' .* on 1 x 16 x 16 pixels and 10"),
+    ],
+)
+def test_weights_that_are_not_there_or_do_not_fit_are_refused(fields, kept, says, tiny_spec, tmp_path):
+    store = Store(tmp_path)
+    first = run_spec(tiny_spec(variant="sgd"), store, keep=Keep() if kept else None)
+    with pytest.raises((ConfigError, StateError), match=says):
+        run_spec(tiny_spec(**{"init": first.run_id, **fields}), store)
+    assert store.run_ids() == [first.run_id]
+    assert not store.failed_ids()
+
+
 def test_a_measure_of_the_way_from_initialization_says_that_there_is_none(tiny_spec, tmp_path):
     record = run_spec(tiny_spec(**INIT), Store(tmp_path), keep=Keep())
     found = measure_run(record.run_id, [ask("distance")], MeasuringOptions(tmp_path))
@@ -108,9 +150,10 @@ def test_a_measure_of_the_way_from_initialization_says_that_there_is_none(tiny_s
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
+        ({"init": "1" * 64, "init_epochs": 5}, f"init_epochs=5 is not valid: init='{'1' * 64}' trains nothing first"),
         ({"init_epochs": 5}, "init_epochs=5 is not valid: init='drawn' trains nothing first"),
         ({"init": "adversarial", "init_epochs": 0}, "init_epochs=0 is not valid"),
-        ({"init": "fresh"}, "init='fresh' is not valid: input should be 'drawn' or 'adversarial'"),
+        ({"init": "fresh"}, "init='fresh' is not valid: input should be 'drawn', 'adversarial' or the id"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(fields, says):

@@ -305,7 +305,11 @@ def test_trials_that_fail_or_diverge_are_kept_and_counted(small_suite, runner, t
             'trials = 3\nweight_decay = { adamw = [1e-3, 1, "log"] }',
             r"for \['adamw'\], .* bases \['sgd'\]",
         ),
-        ("trials = 3", 'trials = 3\nweight_decay = { sgd = [1, 1e-3, "log"] }', r"weight_decay\.bases\.sgd=.* low <"),
+        (
+            "trials = 3",
+            'trials = 3\nweight_decay = { sgd = [1, 1e-3, "log"] }',
+            r"weight_decay\.bases\.sgd=.* low < high",
+        ),
         ("trials = 3", "trails = 3", r"\[tuning\] trails"),
         ("finalists = 2", "finalists = 4", "finalists=4 is more than trials=3"),
     ],

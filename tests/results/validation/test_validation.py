@@ -459,6 +459,18 @@ def test_unequal_seeds_of_runs_that_no_suite_promised(folder: Folder) -> None:
     assert "also ran seeds 2" in finding.problem
 
 
+def test_runs_of_no_suite_need_the_seeds_of_one_suite_and_not_of_all(folder: Folder) -> None:
+    longer = {f"long {seed}": build_record(variant="sgd", lr=0.5, seed=seed) for seed in range(6)}
+    folder.records |= longer | {f"loose {seed}": build_record(variant="sgd", lr=0.3, seed=seed) for seed in SEEDS}
+    folder.write()
+    runs = tuple(record.run_id for record in longer.values())
+    about = folder.manifest | {"name": "long", "tracks": (), "seeds": range(6), "untracked": runs}
+    (folder.root / "suites" / "long.json").write_text(SuiteManifest.model_validate(about).model_dump_json())
+    assert folder.findings() == []
+    folder.path("loose 2").unlink()
+    assert "also ran seeds 2" in folder.only(serious=False).problem
+
+
 def test_a_stale_variant(folder: Folder) -> None:
     folder.write()
     found = validate(folder.root, TODAY | {"sam": Code("f" * 64)}, OFFICIAL)

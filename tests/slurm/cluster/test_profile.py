@@ -109,7 +109,11 @@ def test_a_run_on_several_devices_has_a_task_for_each(fields, expected):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"devices": 2, "runs_per_job": 4}, "a job of its own"), ({"devices": 3, "nodes": 2}, "spread evenly")],
+    [
+        ({"gpus": 1, "runs_per_gpu": 17, "runs_per_job": 17}, "or for a process each with isolate"),
+        ({"devices": 2, "runs_per_job": 4}, "a job of its own"),
+        ({"devices": 3, "nodes": 2}, "spread evenly"),
+    ],
 )
 def test_devices_that_cannot_be_had(options, message):
     with pytest.raises(ConfigError, match=message):
