@@ -17,6 +17,7 @@ from sambench.benchmarks.studying.evidence import Evidence, MissingError
 from sambench.benchmarks.studying.not_asked import not_asked
 from sambench.benchmarks.studying.page import BEGIN, END, findings, headline, page, prediction, with_summary
 from sambench.benchmarks.studying.registry import STUDIES, Finding, Part, Study
+from sambench.benchmarks.suites.files import list_suites
 from sambench.benchmarks.suites.preregistration import preregister
 from sambench.benchmarks.suites.suite import Suite, load_suite
 from sambench.errors import ConfigError, StateError
@@ -159,10 +160,19 @@ def test_the_prediction_stands_in_the_suite_and_names_the_margin(one: Study) -> 
 
 
 def test_no_suite_predicts_for_a_study_that_is_not_there() -> None:
-    from sambench.benchmarks.suites.files import list_suites
-
     named = {(suite, name) for suite in list_suites() for name in load_suite(suite).predictions}
     assert named == {(one.suite, one.name) for one in STUDIES.all()}
+
+
+def test_no_run_of_a_predicted_suite_was_made_for_another_one() -> None:
+    suites = [suite for name in list_suites() if not (suite := load_suite(name)).budget]
+    names: dict[str, list[str]] = {}
+    for suite in suites:
+        for run in suite.run_ids:
+            names.setdefault(run, []).append(suite.name)
+    predicted = {suite.name for suite in suites if suite.predictions}
+    shared = {tuple(several) for several in names.values() if len(several) > 1 and predicted & {*several}}
+    assert not shared, "a run that another suite makes may be known before the prediction: take other seeds"
 
 
 @pytest.mark.parametrize("truth", [1, -1, 0])
