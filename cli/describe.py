@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.text import Text
 
-from ..benchmarks.suites.files import SUITES  # reads no spec, and so no torch
+from ..benchmarks.suites.files import AT_SCALE, SUITES  # reads no spec, and so no torch
 from ..errors import ConfigError, nearest, unknown
 from ..hyper import Hyper
 from ..registry import Registry, definition_of, has_parameters, summary_of
@@ -161,7 +161,7 @@ def describe(
     """
     of_runs = [kind for kind in KINDS if kind in OF_RUNS]
     found = _found(name, of_runs)
-    suite = name.endswith(".toml") or name in SUITES.names()
+    suite = name.endswith(".toml") or name.removesuffix(AT_SCALE) in SUITES.names()
     if not found and not suite:
         found = _found(name, [kind for kind in KINDS if kind not in OF_RUNS])
     for kind in found:

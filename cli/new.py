@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..benchmarks.suites.writing import new_suite
+from ..benchmarks.suites.new_suite import new_suite
 from ..errors import ConfigError
 from .console import say
 

@@ -40,32 +40,38 @@ def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
 
 
 @app.command()
-def describe(name: Name, results: Results = RESULTS, plugin: Plugins = None) -> None:
+def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugin: Plugins = None) -> None:
     """Say what a study claims, predicts and found."""
     from ..benchmarks.studying.evidence import Evidence
     from ..benchmarks.studying.not_asked import NOT_ASKED, not_asked
     from ..benchmarks.studying.page import NOT_RUN, WORDS, interval, judge, prediction
+    from ..benchmarks.suites.suite import load_suite
 
     if unasked := next((one for one in not_asked() if one.name == name), None):
         about = ("claim", unasked.claim), ("papers", "; ".join(unasked.papers)), ("verdict", NOT_ASKED)
         out.print(facts([*about, ("why", unasked.why), ("what it takes", unasked.takes)]))
         return
     one = _study(name)
-    finding = judge(one, Evidence.of(results, one.suite))
+    suite = _suite_name(one, scale)
+    finding = judge(one, Evidence.of(results, suite))
     rows = [
         ("claim", one.claim),
         ("papers", "; ".join(one.papers)),
-        ("tested here", one.setting),
-        ("differs from the papers", one.departs),
+        *(
+            [("tested here", one.setting), ("differs from the papers", one.departs)]
+            if scale == "cpu"
+            else [("tested at the papers' size", load_suite(suite).title)]
+        ),
         ("predicted before the runs", " ".join(prediction(one).split())),
         ("rule", one.rule),
         ("measured", one.measures or "nothing beside test errors"),
-        ("suite", one.suite + (f"; at the papers' size: {one.at_scale}" if one.at_scale else "")),
+        ("suite", suite + (f"; at the papers' size: {one.scaled}" if one.scaled and scale == "cpu" else "")),
         ("verdict", WORDS[finding.outcome] if finding else NOT_RUN),
     ]
     rows += [(part.case, interval(part.verdict, one.unit)) for part in finding.parts] if finding else []
     out.print(facts(rows))
-    say(f"next: sambench study {'page' if finding else f'run {one.name}'}{results_option(results)}")
+    words = "page" if finding and scale == "cpu" else f"run {one.name}{_scale_option(scale)}"
+    say(f"next: sambench study {words}{results_option(results)}")
 
 
 @app.command()
@@ -86,8 +92,7 @@ def plan(
 
     options = executor.fit(run_options(results, data, plugin))
     print_plan(plan_suite(_suite(_study(name), scale, results, source), options, executor), executor)
-    words = "" if scale == "cpu" else f" --scale {scale}"
-    words += executor_words(context) + typed(plugin, source, data) + results_option(results)
+    words = _scale_option(scale) + executor_words(context) + typed(plugin, source, data) + results_option(results)
     say(f"next: sambench study run {name}{words}")
 
 
@@ -114,8 +119,6 @@ def run(
     ended = launch_suite(suite, results, executor, data_root=data, plugins=plugin or (), watch=show)
     words = f"{typed(plugin, source)}{results_option(results)}"
     report(ended, suite.place, words, executor.name)
-    if scale == "gpu":
-        return
     if executor.name == "slurm":
         if one.measures:
             say(f"then: sambench measure {shlex.quote(suite.place)} --what {one.measures}{words}")
@@ -130,7 +133,7 @@ def run(
         )
         requests = read_requests([one.measures])
         measure_here(plan_measurements(suite.run_ids, requests, options), requests, options, executor)
-    describe(name, results)
+    describe(name, scale, results)
 
 
 @app.command()
@@ -180,10 +183,18 @@ def _suite(one: "Study", scale: str, results: Path, sources: "list[Source] | Non
     Raises:
         ConfigError: there is none at this scale.
     """
-    if scale not in ("cpu", "gpu"):
-        raise ConfigError(f"--scale {scale!r} is not valid; cpu or gpu")
-    if scale == "gpu" and not one.at_scale:
-        raise ConfigError(f"study {one.name!r} has no suite at the papers' size: leave out --scale gpu")
-    suite = one.at_scale if scale == "gpu" else one.suite
+    suite = _suite_name(one, scale)
     tuned = results / "suites" / f"{suite}.toml"
     return open_suite(str(tuned) if tuned.exists() else suite, sources)
+
+
+def _suite_name(one: "Study", scale: str) -> str:
+    if scale not in ("cpu", "gpu"):
+        raise ConfigError(f"--scale {scale!r} is not valid; cpu or gpu")
+    if scale == "gpu" and not one.scaled:
+        raise ConfigError(f"study {one.name!r} has no suite at the papers' size: leave out --scale gpu")
+    return one.scaled if scale == "gpu" else one.suite
+
+
+def _scale_option(scale: str) -> str:
+    return "" if scale == "cpu" else f" --scale {scale}"

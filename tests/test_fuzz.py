@@ -19,7 +19,7 @@ from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.suites.files import SUITES as SHIPPED
 from sambench.benchmarks.suites.suite import load_suite
-from sambench.benchmarks.suites.writing import table
+from sambench.benchmarks.suites.toml_text import table
 from sambench.benchmarks.training.checkpoint import MAGIC, Checkpoints
 from sambench.cli.model_options import read_fields, read_settings
 from sambench.errors import SambenchError

@@ -21,7 +21,6 @@ MARGIN = 0.5
     margin=MARGIN,
     rule="95 % t-interval of the growth within the seed: the least-squares line through the gains at the four shares, "
     "times .6, at equal epochs, against the margin of 0.5 points.",
-    at_scale="prn18-noise",
 )
 def label_noise(evidence: Evidence) -> Finding:
     """Judge the growth at equal epochs; show it at equal cost and the gain at each share too."""

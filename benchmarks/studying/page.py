@@ -127,8 +127,8 @@ def section(one: Study, finding: Finding | None) -> str:
     ]
     if one.measures:
         facts.append(f"- **Measured**: `sambench measure {one.suite} --what {one.measures}`.")
-    if one.at_scale:
-        facts.append(f"- **At the papers' size**: suite `{one.at_scale}`, for who has GPUs.")
+    if one.scaled:
+        facts.append(f"- **At the papers' size**: suite `{one.scaled}`, for who has GPUs.")
     parts = [f"## {one.name}", "\n".join(facts)]
     if finding:
         parts.append(_cases(finding, one.unit))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ...registry import Registry
 from ...results.statistics.verdicts import Outcome, Verdict
+from ..suites.files import AT_SCALE, SUITES
 from .evidence import Evidence
 
 
@@ -48,7 +49,7 @@ class Study:
         margin: the effect that the claim needs, in its unit; the prediction names it.
         rule: how the verdict is reached, one sentence.
         function: evidence -> finding.
-        at_scale: the shipped suite of the same question at the papers' size; empty if there is none.
+        at_scale: a suite of its own for the papers' size; empty: what the suite is by its table ``[at_scale]``.
         unit: of effects: ``points`` (percentage points, of test error if nothing else is said), ``percent``, ``tau``.
         measures: what is measured of the trained networks, as ``sambench measure --what`` takes it; empty for nothing.
     """
@@ -65,6 +66,12 @@ class Study:
     at_scale: str = ""
     unit: str = "points"
     measures: str = ""
+
+    @property
+    def scaled(self) -> str:
+        """The suite of the same question at the papers' size; empty if there is none."""
+        has_table = not self.at_scale and "at_scale" in SUITES.parse(self.suite)[1]
+        return f"{self.suite}{AT_SCALE}" if has_table else self.at_scale
 
     @property
     def summary(self) -> str:

@@ -18,7 +18,7 @@ from ...datasets.source import Source
 from ...errors import ConfigError, unknown
 from ...results.records.manifest import FOLDER, TRACKS
 from .files import SUITES
-from .writing import suite_text
+from .toml_text import suite_text
 
 MOST_SEEDS = 10_000
 MOST_NAME = 80
@@ -153,7 +153,8 @@ def _changed(name: str, content: dict[str, Any], changes: Changes, variants: str
     }
     if source.location != source.name:
         made["sources"] = {**content.get("sources", {}), source.name: source.below(Path.cwd()).location}
-    made.pop("predictions", None)  # they were made of other runs
+    for key in ("predictions", "at_scale"):  # they were made of other runs
+        made.pop(key, None)
     return Draft(full, made, words)
 
 

@@ -102,6 +102,7 @@ class _File(BaseModel):
     plugins: Distinct[Name] = []
     sources: dict[Name, str] = {}
     spec: dict[str, Any] = {}
+    at_scale: dict[str, Any] = {}
     tuning: dict[str, Any] = {}
     tuned: Tuning | None = None
     time: _Time = _Time()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from ...results.records.trials import Trial
 from ..suites.entries import Entry
 from ..suites.suite import Suite
-from ..suites.writing import table
+from ..suites.toml_text import table
 from ..training.keeping import Keep
 
 

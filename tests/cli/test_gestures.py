@@ -13,7 +13,7 @@ from sambench import cli
 from sambench.benchmarks.suites.draft import Changes, draft
 from sambench.benchmarks.suites.files import SUITES
 from sambench.benchmarks.suites.suite import expand_suite, load_suite
-from sambench.benchmarks.suites.writing import suite_text
+from sambench.benchmarks.suites.toml_text import suite_text
 from sambench.errors import SambenchError
 from sambench.reading import parse_toml
 from sambench.results.records.manifest import read_manifest

@@ -156,7 +156,33 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], E
 @STUDY
 def test_the_prediction_stands_in_the_suite_and_names_the_margin(one: Study) -> None:
     assert UNIT[one.unit].format(abs(one.margin)) in prediction(one).replace("\n", " ")
-    assert not one.at_scale or load_suite(one.at_scale)
+
+
+CPU_ONLY = {"noise-cutout", "clothes-noise"}
+"""Suites whose rows have augmentations or epochs of their own, made for small images and short runs."""
+
+
+@STUDY
+def test_the_question_can_be_asked_at_the_papers_size(one: Study) -> None:
+    assert bool(one.scaled) == (one.suite not in CPU_ONLY)
+    if one.scaled:
+        small, large = load_suite(one.suite), load_suite(one.scaled)
+        assert {spec.dataset for spec in large.specs} <= {"cifar10", "cifar100"}
+        assert min(spec.epochs for spec in large.specs) >= 10
+        assert one.at_scale or (len(large.specs), large.seeds, large.predictions, large.keep, large.budget) == (
+            len(small.specs), small.seeds, small.predictions, small.keep, small.budget
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["m_sharpness", "normalization"])
+def test_a_verdict_at_the_papers_size(name: str, tmp_path: Path) -> None:
+    one = STUDIES.get(name)
+    made_up(one.scaled, Store(tmp_path), 1, spread=0.05)
+    assert one.function(Evidence.of(tmp_path, one.scaled)).outcome == "supported"
+    told = CliRunner().invoke(cli.app, ["study", "describe", name, "--scale", "gpu", "--results", str(tmp_path)])
+    assert "supported here" in told.output
+    assert one.setting[:30] not in told.output
+    assert findings(gather(Store(tmp_path)))[STUDIES.names().index(name)][1] is None
 
 
 def test_no_suite_predicts_for_a_study_that_is_not_there() -> None:

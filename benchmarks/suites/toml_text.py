@@ -1,19 +1,11 @@
-"""Suites as TOML: what tuning chose, what was put together on a command line, and a file to start from."""
+"""Suites as TOML that is read again as the same content."""
 
 import json
 import re
-import shlex
 from collections.abc import Mapping
-from importlib.resources import files
-from pathlib import Path
-from string import Template
 from typing import Any
 
-from ...atomic import atomic_write_bytes, make_folder
-from ...errors import ConfigError
-from .files import SUITES
-
-_TABLES = ("sources", "spec", "tuning", "tuned", "time", "keep", "predictions")
+_TABLES = ("sources", "spec", "at_scale", "tuning", "tuned", "time", "keep", "predictions")
 """Keys of a suite that are written as tables, after all others."""
 
 
@@ -40,24 +32,6 @@ def suite_text(content: Mapping[str, Any], note: str) -> str:
     parts = [f"# {' '.join(note.split())}\n{table(head)}"]
     parts += [f"[{key}]\n{table(content[key])}" for key in _TABLES if key in content]
     return "\n".join([*parts, *(f"[[runs]]\n{table(entry)}" for entry in content.get("runs", ()))])
-
-
-def new_suite(name: str, folder: Path) -> Path:
-    """Write a commented suite that runs as it stands, and return its path.
-
-    Raises:
-        ConfigError: the name cannot be one, or is taken, or the folder cannot be written.
-    """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", name):
-        raise ConfigError(f"suite name {name!r:.80} is not valid: small letters, digits, '.', '_' and '-'")
-    if name in SUITES.names():
-        raise ConfigError(f"suite {name!r} ships with sambench; choose another name (see `sambench list suites`)")
-    path = folder / f"{name}.toml"
-    template = files(__name__.rpartition(".")[0]).joinpath("template_suite.txt").read_text(encoding="utf-8")
-    text = Template(template).safe_substitute(file=shlex.quote(str(path)))
-    if not atomic_write_bytes(make_folder(folder) / path.name, text.encode(), overwrite=False):
-        raise ConfigError(f"{path} exists already; choose another name or another folder")
-    return path
 
 
 def table(values: Mapping[str, Any]) -> str:
