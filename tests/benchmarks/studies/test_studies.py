@@ -125,7 +125,7 @@ def made_up(name: str, store: Store, truth: int, spread: float) -> None:
     preregister(suite, store, "sambench launch")
     for spec in suite.specs:
         values = spec.model_dump(mode="json")
-        luck, own = np.random.default_rng(spec.seed), np.random.default_rng([int(spec.run_id[:8], 16), 2])
+        luck, own = np.random.default_rng(spec.seed), np.random.default_rng([int(spec.run_id[:8], 16), 5])
         error = 30 + luck.normal(0, 2) + sum(EFFECTS[one](values, truth) for one in suite.predictions)
         accuracy = float(np.clip(1 - (error + own.normal(0, spread)) / 100, 0, 1))
         record = build_record(accuracy=accuracy, count=10_000, **values)
