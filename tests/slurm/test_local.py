@@ -194,6 +194,7 @@ def test_runs_on_several_devices_fail_and_complete_each_for_itself(options, tmp_
 def test_every_option_reaches_every_run(tmp_path):
     """In this process, in a group of devices and in a task of srun alike: they take it from one place."""
     each = {"spec", "store", "source", "device", "watch", "process_group"}  # of the run, not of all of them
+    each |= {"beginnings"}  # of a run that is made again, in a folder of its own
     given = RunOptions(tmp_path, keep="weights", log_to="x", cuda_graph=True, compiler="eager").of_a_run()
     assert given.keys() == inspect.signature(run_spec).parameters.keys() - each
     assert (given["log_to"], given["cuda_graph"], given["compiler"], given["keep"]) == ("x", True, "eager", Keep())
