@@ -70,8 +70,8 @@ def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugi
     ]
     rows += [(part.case, interval(part.verdict, one.unit)) for part in finding.parts] if finding else []
     out.print(facts(rows))
-    words = "page" if finding and scale == "cpu" else f"run {one.name}{_scale_option(scale)}"
-    say(f"next: sambench study {words}{results_option(results)}")
+    words = "study page" if finding and scale == "cpu" else _to_run(one, scale, _suite(one, scale, results, None))
+    say(f"next: sambench {words}{results_option(results)}")
 
 
 @app.command()
@@ -91,9 +91,11 @@ def plan(
     from .plan import print_plan
 
     options = executor.fit(run_options(results, data, plugin))
-    print_plan(plan_suite(_suite(_study(name), scale, results, source), options, executor), executor)
-    words = _scale_option(scale) + executor_words(context) + typed(plugin, source, data) + results_option(results)
-    say(f"next: sambench study run {name}{words}")
+    one = _study(name)
+    suite = _suite(one, scale, results, source)
+    print_plan(plan_suite(suite, options, executor), executor)
+    words = executor_words(context) + typed(plugin, source, data) + results_option(results)
+    say(f"next: sambench {_to_run(one, scale, suite)}{words}")
 
 
 @app.command()
@@ -196,5 +198,8 @@ def _suite_name(one: "Study", scale: str) -> str:
     return one.scaled if scale == "gpu" else one.suite
 
 
-def _scale_option(scale: str) -> str:
-    return "" if scale == "cpu" else f" --scale {scale}"
+def _to_run(one: "Study", scale: str, suite: "Suite") -> str:
+    """Return the command that makes the runs of a study, or the tuning that comes first."""
+    if suite.budget is not None:
+        return f"tune {shlex.quote(suite.place)}"
+    return f"study run {one.name}" + ("" if scale == "cpu" else f" --scale {scale}")

@@ -174,6 +174,13 @@ def test_the_question_can_be_asked_at_the_papers_size(one: Study) -> None:
         )  # fmt: skip
 
 
+@STUDY
+def test_what_is_told_to_come_next_is_the_tuning_where_one_comes_first(one: Study, tmp_path: Path) -> None:
+    told = CliRunner().invoke(cli.app, ["study", "describe", one.name, "--results", str(tmp_path)]).output
+    first = f"tune {one.suite}" if load_suite(one.suite).budget else f"study run {one.name}"
+    assert f"next: sambench {first} --results" in told
+
+
 @pytest.mark.parametrize("name", ["m_sharpness", "normalization"])
 def test_a_verdict_at_the_papers_size(name: str, tmp_path: Path) -> None:
     one = STUDIES.get(name)
