@@ -18,7 +18,6 @@ MARGIN = 0.5
     margin=MARGIN,
     rule="At each radius the mean of lam .5 and 1-1/t is to be no more than 0.5 points worse than SAM and than USAM, "
     "each by the t-interval within the seed at 1 - .05/4; the claim needs more than half of the radii.",
-    at_scale="unified-sam-table2",
 )
 def unified_grid(evidence: Evidence) -> Finding:
     """Judge every radius against both ends of lam, and the claim by their majority."""

@@ -49,7 +49,6 @@ class Study:
         margin: the effect that the claim needs, in its unit; the prediction names it.
         rule: how the verdict is reached, one sentence.
         function: evidence -> finding.
-        at_scale: a suite of its own for the papers' size; empty: what the suite is by its table ``[at_scale]``.
         unit: of effects: ``points`` (percentage points, of test error if nothing else is said), ``percent``, ``tau``.
         measures: what is measured of the trained networks, as ``sambench measure --what`` takes it; empty for nothing.
     """
@@ -63,15 +62,13 @@ class Study:
     margin: float
     rule: str
     function: Callable[[Evidence], Finding]
-    at_scale: str = ""
     unit: str = "points"
     measures: str = ""
 
     @property
     def scaled(self) -> str:
-        """The suite of the same question at the papers' size; empty if there is none."""
-        has_table = not self.at_scale and "at_scale" in SUITES.parse(self.suite)[1]
-        return f"{self.suite}{AT_SCALE}" if has_table else self.at_scale
+        """What the suite is at the papers' size, by its table ``[at_scale]``; empty if it has none."""
+        return f"{self.suite}{AT_SCALE}" if "at_scale" in SUITES.parse(self.suite)[1] else ""
 
     @property
     def summary(self) -> str:
@@ -92,7 +89,6 @@ def study(
     suite: str,
     margin: float,
     rule: str,
-    at_scale: str = "",
     unit: str = "points",
     measures: str = "",
 ) -> Callable[[Callable[[Evidence], Finding]], Callable[[Evidence], Finding]]:
@@ -103,7 +99,7 @@ def study(
     """
 
     def add(function: Callable[[Evidence], Finding]) -> Callable[[Evidence], Finding]:
-        about = (claim, papers, setting, departs, suite, margin, rule, function, at_scale, unit, measures)
+        about = (claim, papers, setting, departs, suite, margin, rule, function, unit, measures)
         STUDIES.add(name, Study(name, *about))
         return function
 

@@ -169,7 +169,7 @@ def test_the_question_can_be_asked_at_the_papers_size(one: Study) -> None:
         small, large = load_suite(one.suite), load_suite(one.scaled)
         assert {spec.dataset for spec in large.specs} <= {"cifar10", "cifar100"}
         assert min(spec.epochs for spec in large.specs) >= 10
-        assert one.at_scale or (len(large.specs), large.seeds, large.predictions, large.keep, large.budget) == (
+        assert (len(large.specs), large.seeds, large.predictions, large.keep, large.budget) == (
             len(small.specs), small.seeds, small.predictions, small.keep, small.budget
         )  # fmt: skip
 
