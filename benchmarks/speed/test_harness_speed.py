@@ -92,21 +92,23 @@ def test_an_epoch_against_its_bare_gradient_evaluations(variant, evaluations, da
 
 
 @pytest.mark.parametrize(("variant", "evaluations"), [("sgd", 1), ("sam", 2)])
-def test_a_small_epoch_against_its_bare_gradient_evaluations(variant, evaluations, compare, tmp_path):
-    """An MLP on digits, at a rate that moves nothing: numbers near zero take another time to multiply."""
+@pytest.mark.parametrize(("model", "rounds"), [("mlp", 100), ("wrn10_1", 10)])
+def test_a_small_epoch_against_its_bare_gradient_evaluations(model, rounds, variant, evaluations, compare, tmp_path):
+    """A network on digits, at a rate that moves nothing: numbers near zero take another time to multiply."""
     spec = make_spec(
-        {"variant": variant, "dataset": "digits", "model": "mlp", "lr": 1e-6, "precision": "fp32", "epochs": 1000}
+        {"variant": variant, "dataset": "digits", "model": model, "lr": 1e-6, "precision": "fp32", "epochs": 1000}
     )
     run = TrainState(spec, load("digits"), CPU)
     run.begin_epoch(0)
-    batch, model = run.batch(run.sampler.draw(0, run.score), 0), deepcopy(run.model)
+    batch, network = run.batch(run.sampler.draw(0, run.score), 0), deepcopy(run.model)
 
     def bare():
         for _ in range(run.sampler.steps * evaluations):
-            model.zero_grad(set_to_none=True)
-            F.cross_entropy(model(batch.images), batch.labels).backward()
+            network.zero_grad(set_to_none=True)
+            F.cross_entropy(network(batch.images), batch.labels).backward()
 
-    compare(f"(a) {variant} epoch of an MLP on digits, against bare gradients", one_epoch(run, tmp_path), bare, 100)
+    what = f"(a) {variant} epoch of {model} on digits, against bare gradients"
+    compare(what, one_epoch(run, tmp_path), bare, rounds)
 
 
 def test_a_small_step_without_any_harness_against_its_bare_gradient_evaluations(compare):
