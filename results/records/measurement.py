@@ -81,7 +81,7 @@ class Measurements:
         Raises:
             DamagedError: there is none, or none that can be read.
         """
-        found = self._parse(run_id, f"{identity}.json")
+        found = self.look(run_id, f"{identity}.json")
         if isinstance(found, Damaged):
             raise DamagedError(found)
         return found
@@ -108,19 +108,24 @@ class Measurements:
         """List the ids of the runs that have measurements, sorted."""
         return sorted(path.name for path in self.root.iterdir() if path.is_dir()) if self.root.is_dir() else []
 
+    def names(self, run_id: str) -> list[str]:
+        """List the names of the files of a run's measurements, sorted."""
+        with suppress(FileNotFoundError):
+            names = sorted(os.listdir(f"{self.root}/{run_id}"))
+            return [name for name in names if name.endswith(".json") and not name.startswith(".")]
+        return []
+
     def of(self, run_id: str) -> Iterator[Measurement | Damaged]:
         """Read the measurements of a run in the order of their ids; a damaged file does not stop the others."""
-        with suppress(FileNotFoundError):
-            for name in sorted(os.listdir(f"{self.root}/{run_id}")):
-                if name.endswith(".json") and not name.startswith("."):
-                    yield self._parse(run_id, name)
+        return (self.look(run_id, name) for name in self.names(run_id))
 
     def scan(self) -> Iterator[Measurement | Damaged]:
         """Read all measurements, by run."""
         for run_id in self.run_ids():
             yield from self.of(run_id)
 
-    def _parse(self, run_id: str, name: str) -> Measurement | Damaged:
+    def look(self, run_id: str, name: str) -> Measurement | Damaged:
+        """Read one file of a run's measurements, or say what is wrong with it."""
         path = f"{self.root}/{run_id}/{name}"  # no Path object: making one takes as long as reading a small file
         try:
             found = Measurement.model_validate_json(read_bytes(path))

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from ..records.behaviour import Code
 from ..records.manifest import SuiteManifest, Track, manifest_files, read_manifest
-from ..records.measurement import SLICES, Measurement, Measurements
 from ..records.record import RunRecord
 from ..records.retractions import reasons, scan_retractions
 from ..records.store import Damaged, DamagedError, Store
@@ -17,6 +16,7 @@ from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, read_ledger
 from .comparability import setting_of
 from .grouping import Alike, Collection, RunSummary
+from .headlines import scan_headlines
 from .index import scan_summaries
 from .tiers import VERIFICATION, tier
 from .workload_table import Workload, tables
@@ -111,9 +111,8 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
     names = sorted({manifest.tuning.ledger for manifest in manifests if manifest.tuning})
     ledgers = {name: readable(read_ledger, [store.root / LEDGERS / name], damaged) for name in names}
     retracted = list(scan_retractions(store.root))
-    measurements = list(Measurements(store).scan())
-    damaged += [one for one in [*retracted, *measurements] if isinstance(one, Damaged)]
-    values = _headlines(one for one in measurements if not isinstance(one, Damaged))
+    values, unreadable = scan_headlines(store)
+    damaged += [*(one for one in retracted if isinstance(one, Damaged)), *unreadable]
     found = assemble(
         chain(damaged, scan_summaries(store)),
         manifests,
@@ -124,16 +123,6 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
     )
     boards = (replace(board, sections=tuple(_measured(s, values) for s in board.sections)) for board in found.boards)
     return replace(found, boards=tuple(boards))
-
-
-def _headlines(measurements: Iterable[Measurement]) -> dict[str, dict[str, float]]:
-    """Return the first value of each measure of final weights: run id -> label -> value; others have none."""
-    found: dict[str, dict[str, float]] = {}
-    for one in measurements:
-        first = next(iter(one.values.values()), None)
-        if one.epoch is None and first is not None and one.measure not in SLICES:
-            found.setdefault(one.run_id, {})[one.label] = first
-    return found
 
 
 def _measured(section: Section, values: Mapping[str, dict[str, float]]) -> Section:

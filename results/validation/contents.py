@@ -15,7 +15,7 @@ from ..records.store import Damaged, DamagedError, Store
 from ..records.trials import FOLDER as LEDGERS
 from ..records.trials import Trial, ledger_hash, read_ledger
 from ..tables.comparability import key_of, method_of, workload_of
-from ..tables.index import index_folder, wrong_rows
+from ..tables.index import index_of, wrong_rows
 from ..tables.tiers import VERIFICATION
 from .finding import Finding
 
@@ -144,7 +144,7 @@ def _read_records(store: Store, root: Path, entries: dict[str, Entry], findings:
                 entries[run_id].file,
                 "its row in the index that boards are made from",
                 "it says something else than the record",
-                f"Delete {index_folder(store)}, which boards make anew",
+                f"Delete {index_of(store).folder()}, which boards make anew",
             )
         )
 

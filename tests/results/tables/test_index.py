@@ -11,9 +11,9 @@ from synthetic import build_record
 from sambench.results.leaderboard.render import render
 from sambench.results.records.record import RunRecord
 from sambench.results.records.store import Store
-from sambench.results.tables import index
+from sambench.results.tables import kept_rows
 from sambench.results.tables.boards import assemble, gather
-from sambench.results.tables.index import index_folder, scan_summaries, wrong_rows
+from sambench.results.tables.index import index_of, scan_summaries, wrong_rows
 from sambench.results.validation.folder import validate
 
 
@@ -21,8 +21,8 @@ from sambench.results.validation.folder import validate
 def store(tmp_path, monkeypatch):
     """A store with every kind of record, and an index that takes and trusts whatever is there."""
     monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(index, "FEW", -1)
-    monkeypatch.setattr(index, "SETTLED_NS", -(10**15))
+    monkeypatch.setattr(kept_rows, "FEW", -1)
+    monkeypatch.setattr(kept_rows, "SETTLED_NS", -(10**15))
     store = Store(tmp_path / "results")
     for seed in range(3):
         for about in ({"variant": "sgd"}, {"variant": "sam"}, {"variant": "sam", "noise": 0.2}, {"split": "search"}):
@@ -39,7 +39,7 @@ def expected(store):
 
 
 def files(store):
-    return list(index_folder(store).glob("*.parquet"))
+    return list(index_of(store).folder().glob("*.parquet"))
 
 
 def read_anew(store, monkeypatch):
@@ -99,7 +99,7 @@ def test_the_record_of_a_retry_that_succeeds_takes_the_place_of_the_failed_one(s
 
 
 def test_a_file_that_may_still_change_within_a_tick_of_the_clock_is_not_trusted(store, monkeypatch):
-    monkeypatch.setattr(index, "SETTLED_NS", 10**15)
+    monkeypatch.setattr(kept_rows, "SETTLED_NS", 10**15)
     gather(store)
     assert len(read_anew(store, monkeypatch)) == 14
 
@@ -148,7 +148,7 @@ def of_other_columns(path, _):
 
 def rewritten(path, table):
     pq.write_table(table, path)
-    path.rename(path.with_stem(index.hashlib.sha256(path.read_bytes()).hexdigest()))
+    path.rename(path.with_stem(kept_rows.hashlib.sha256(path.read_bytes()).hexdigest()))
 
 
 @pytest.mark.parametrize(
@@ -195,4 +195,4 @@ def test_validation_compares_the_rows_with_the_records(store):
     rewritten(path, wrong)
     [found] = [one for one in validate(store.root, {}, {}) if "index" in one.value]
     assert found.file.endswith("and 13 more")
-    assert str(index_folder(store)) in found.way_out
+    assert str(index_of(store).folder()) in found.way_out

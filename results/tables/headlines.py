@@ -1,0 +1,65 @@
+"""The first number of each measure of the final weights of each run, for the columns of boards, kept as an index."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from ..records.measurement import SLICES, Measurement, Measurements
+from ..records.store import Damaged, Store
+from .kept_rows import KeptRows, state_of
+
+Headline = tuple[str, float | None]
+"""Label of the measure and the value; no value of other weights than the final ones, nor of what is no number."""
+
+
+def scan_headlines(store: Store) -> tuple[dict[str, dict[str, float]], list[Damaged]]:
+    """Read the measurements of a store; a file that is as it was is not read again.
+
+    Returns:
+        Run id -> label of the measure -> value; and the files that are damaged.
+    """
+    measurements, index = Measurements(store), headlines_of(store)
+    states = _states(measurements)
+    kept = index.unchanged(states)
+    rows = _by_file(kept)
+    new, damaged = list[tuple[Any, ...]](), list[Damaged]()
+    for key in states.keys() - rows.keys():
+        one = measurements.look(*key.split("/"))
+        if isinstance(one, Damaged):
+            damaged.append(one)
+            continue
+        rows[key] = headline(one)
+        if states[key]:
+            new.append((key, states[key], *rows[key]))
+    index.keep(kept, new, len(states))
+    found = dict[str, dict[str, float]]()
+    for key, (label, value) in sorted(rows.items()):
+        if value is not None:
+            found.setdefault(key.partition("/")[0], {})[label] = value
+    return found, damaged
+
+
+def headline(one: Measurement) -> Headline:
+    """Return what boards show of a measurement."""
+    value = next(iter(one.values.values()), None)
+    return one.label, value if one.epoch is None and one.measure not in SLICES else None
+
+
+def headlines_of(store: Store) -> KeptRows:
+    """Return the index of the measurements of a store."""
+    return KeptRows(Measurements(store).root, [("label", pa.string()), ("value", pa.float64())])
+
+
+def kept_headlines(store: Store) -> dict[str, Headline]:
+    """Return what the index says of the files that are as they were: ``<run id>/<name of the file>`` -> headline."""
+    return _by_file(headlines_of(store).unchanged(_states(Measurements(store))))
+
+
+def _by_file(index: pa.Table) -> dict[str, Headline]:
+    keys, _, labels, values = (column.to_pylist() for column in index.columns)
+    return dict(zip(keys, zip(labels, values, strict=True), strict=True))
+
+
+def _states(measurements: Measurements) -> dict[str, str]:
+    keys = (f"{run_id}/{name}" for run_id in measurements.run_ids() for name in measurements.names(run_id))
+    return {key: state_of(f"{measurements.root}/{key}") for key in keys}
