@@ -28,13 +28,11 @@ Scale = Annotated[
 @app.command("list")
 def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
     """List the claims with what the runs in a results folder say of them."""
-    from ..benchmarks.studying.not_asked import NOT_ASKED, not_asked
     from ..benchmarks.studying.page import NOT_RUN, WORDS, findings
     from ..results.records.store import Store
     from ..results.tables.boards import gather
 
     rows = [(one.name, WORDS[f.outcome] if f else NOT_RUN, one.claim) for one, f in findings(gather(Store(results)))]
-    rows += [(one.name, NOT_ASKED, one.claim) for one in not_asked()]
     out.print(listing(["study", "verdict", "claim"], rows))
     say(f"next: sambench study describe {rows[0][0]}{typed(plugin)}{results_option(results)}")
 
@@ -43,14 +41,9 @@ def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
 def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugin: Plugins = None) -> None:
     """Say what a study claims, predicts and found."""
     from ..benchmarks.studying.evidence import Evidence
-    from ..benchmarks.studying.not_asked import NOT_ASKED, not_asked
     from ..benchmarks.studying.page import NOT_RUN, WORDS, interval, judge, prediction
     from ..benchmarks.suites.suite import load_suite
 
-    if unasked := next((one for one in not_asked() if one.name == name), None):
-        about = ("claim", unasked.claim), ("papers", "; ".join(unasked.papers)), ("verdict", NOT_ASKED)
-        out.print(facts([*about, ("why", unasked.why), ("what it takes", unasked.takes)]))
-        return
     one = _study(name)
     suite = _suite_name(one, scale)
     finding = judge(one, Evidence.of(results, suite))

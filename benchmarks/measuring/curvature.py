@@ -124,6 +124,44 @@ def hutch_plus_plus(product: Product, like: Tensor, draws: int, random: torch.Ge
     return Estimate(inside + rest.value, rest.standard_error)
 
 
+def squared_norm(product: Product, like: Tensor, draws: int, random: torch.Generator) -> Estimate:
+    """Estimate the squared Frobenius norm, tr A^2 of a symmetric A, as the mean of ||A v||^2 over Rademacher vectors v.
+
+    Args:
+        product: the matrix.
+        like: any vector (P,), for size, dtype and device.
+        draws: number of vectors, two at least.
+        random: stream of the draws, on the CPU.
+    """
+    return mean_of([float(product(rademacher(like, random)).square().sum()) for _ in range(draws)])
+
+
+def log_determinant_of(
+    product: Product, like: Tensor, damping: float, steps: int, draws: int, random: torch.Generator
+) -> Estimate:
+    """Estimate log det(I + A / d), A without negative eigenvalues, by stochastic Lanczos quadrature.
+
+    It is the trace of log(I + A / d), the mean of v^T log(I + A / d) v over Rademacher vectors v, and each of these P
+    times a Gauss quadrature: sum weight * log(1 + node / d).
+
+    Args:
+        product: the matrix.
+        like: any vector (P,), for size, dtype and device.
+        damping: d.
+        steps: Lanczos steps of a draw.
+        draws: number of vectors, two at least.
+        random: stream of the draws, on the CPU.
+
+    References:
+        Ubaru, Chen, Saad 2017, SIAM J. Matrix Anal. Appl. 38(4).
+    """
+    values = []
+    for _ in range(draws):
+        nodes, weights = lanczos(product, rademacher(like, random), steps)
+        values.append(len(like) * float(weights @ np.log1p(np.maximum(nodes, 0) / damping)))
+    return mean_of(values)
+
+
 def lanczos(product: Product, start: Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Run the Lanczos method with full reorthogonalization; return nodes and weights of its Gauss quadrature.
 

@@ -6,7 +6,6 @@ from ...results.statistics.verdicts import Verdict
 from ...results.tables.boards import Boards
 from ..suites.suite import load_suite
 from .evidence import Evidence, MissingError
-from .not_asked import NOT_ASKED, not_asked
 from .registry import STUDIES, Finding, Study
 
 COMMAND = "sambench study page"
@@ -104,13 +103,6 @@ def page(found: list[tuple[Study, Finding | None]]) -> str:
         "where all of it lies short of the margin, else *undecided*.",
         table(columns, overview, columns),
         *(section(one, finding) for one, finding in found),
-        f"## {NOT_ASKED[0].upper()}{NOT_ASKED[1:]}",
-        "Claims that two processor cores cannot put to an honest test in forty minutes, and what it takes elsewhere.",
-        table(
-            ["claim", "papers", "why not", "what it takes"],
-            [[one.claim, "; ".join(one.papers), one.why, one.takes] for one in not_asked()],
-            ["claim", "papers", "why not", "what it takes"],
-        ),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -31,10 +31,12 @@ from sambench.benchmarks.measuring.objective import Objective
 from sambench.benchmarks.measuring.registry import MEASURES, NotApplicable, ask, measure, read_requests
 from sambench.benchmarks.measuring.slices import surface
 from sambench.benchmarks.measuring.subject import Subject
+from sambench.benchmarks.training.batch import sample_scores
 from sambench.benchmarks.training.keeping import Keep
 from sambench.benchmarks.training.run import run_spec
 from sambench.benchmarks.training.state import state_digest
 from sambench.datasets import normalize
+from sambench.datasets.samplers import mixture
 from sambench.errors import ConfigError, Interrupted, StateError
 from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
@@ -347,6 +349,51 @@ def test_curvature_of_a_quadratic():
     spectrum = _ask("spectrum", quadratic, steps=30)
     assert math.isclose(spectrum["largest"], float(exact[0]), rel_tol=1e-6)
     assert math.isclose(np.trapezoid(spectrum["density"], spectrum["grid"]), 1, rel_tol=1e-3)
+    norm = _ask("frobenius", quadratic, draws=4000)
+    assert abs(norm["frobenius"] - float(exact.norm())) < 4 * norm["standard_error"] < 0.1 * float(exact.norm())
+
+
+@pytest.mark.parametrize("damping", [0.03, 1.0])
+def test_a_damped_determinant_is_that_of_the_dense_matrix(damping):
+    subject = Given(*_mlp())
+    objective = subject.objective()
+    dense = torch.stack([objective.gauss_newton(row) for row in torch.eye(len(objective.theta), dtype=torch.float64)])
+    exact = float(torch.logdet(torch.eye(len(dense)) + dense / damping))
+    found = _ask("log_determinant", subject, damping=damping, draws=300)
+    assert abs(found["log_determinant"] - exact) < 4 * found["standard_error"] < 0.2 * exact
+
+
+@pytest.fixture(scope="module")
+def of_samples():
+    """A network with the gradients of its samples, (n, P), and the scores by which they are drawn."""
+    subject = Given(*_mlp())
+    objective = subject.objective()
+    gradients = torch.stack([part.gradient(part.theta)[1] for part in objective.parts(1)])
+    logits = objective.logits(objective.theta, objective.images).detach()
+    return subject, gradients, sample_scores("grad_norm", logits, objective.labels)
+
+
+def test_the_variance_of_uniform_draws_is_that_of_the_samples(of_samples):
+    subject, gradients, _ = of_samples
+    whole = gradients.mean(0)
+    found = _ask("gradient_variance", subject, batch=1, epochs=1)
+    assert found["variance"] == pytest.approx(float((gradients - whole).square().sum(1).mean()))
+    assert found["norm"] == pytest.approx(float(whole.norm()))
+    assert found["bias"] < 1e-12  # an epoch has every sample once
+    assert _ask("gradient_variance", subject, batch=1000)["variance"] < 1e-20
+
+
+@pytest.mark.parametrize("sampler", ["importance", "presample"])
+def test_the_variance_of_weighted_draws_is_that_of_their_distribution(sampler, of_samples):
+    subject, gradients, scores = of_samples
+    whole = gradients.mean(0)
+    found = _ask("gradient_variance", subject, sampler=sampler, batch=1, epochs=300)
+    spread = math.sqrt(found["variance"] / (300 * len(gradients)))
+    assert found["bias"] < 4 * spread < 0.3 * found["norm"]
+    if sampler == "importance":
+        p = mixture(scores, 0.3)
+        exact = float((p * (gradients / (len(p) * p)[:, None] - whole).square().sum(1)).sum())
+        assert found["variance"] == pytest.approx(exact, rel=0.05)
 
 
 # -- invariances ------------------------------------------------------------------------------------------------------
