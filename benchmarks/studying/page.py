@@ -66,11 +66,21 @@ def headline(one: Study, finding: Finding | None) -> str:
 BEGIN, END = "<!-- what follows is written by sambench study page -->", "<!-- until here -->"
 MOST = 5
 """Studies in a summary."""
+ASKED_MOST = (
+    "label_noise", "equal_cost", "unified_grid", "normalization", "m_sharpness", "flatness", "cheaper_rules",
+    "robustness",
+)  # fmt: skip
+"""Studies of what people ask first: they stand before the others in a summary."""
 
 
 def summary(found: list[tuple[Study, Finding | None]]) -> str:
     """Write one line a study that has a verdict, those that decide first, at most :data:`MOST`."""
-    judged = sorted(((one, f) for one, f in found if f), key=lambda pair: pair[1].outcome == "undecided")
+
+    def place(pair: tuple[Study, Finding]) -> tuple[bool, int]:
+        (one, finding), last = pair, len(ASKED_MOST)
+        return finding.outcome == "undecided", ASKED_MOST.index(one.name) if one.name in ASKED_MOST else last
+
+    judged = sorted(((one, f) for one, f in found if f), key=place)
     return "\n".join(f"- {escape(one.claim)} **{_capital(headline(one, f))}.**" for one, f in judged[:MOST])
 
 

@@ -14,7 +14,17 @@ from typer.testing import CliRunner
 from sambench import cli
 from sambench.benchmarks.measuring.registry import read_requests
 from sambench.benchmarks.studying.evidence import Evidence, MissingError
-from sambench.benchmarks.studying.page import BEGIN, END, findings, headline, page, prediction, with_summary
+from sambench.benchmarks.studying.page import (
+    ASKED_MOST,
+    BEGIN,
+    END,
+    findings,
+    headline,
+    page,
+    prediction,
+    summary,
+    with_summary,
+)
 from sambench.benchmarks.studying.registry import STUDIES, Finding, Part, Study
 from sambench.benchmarks.suites.files import list_suites
 from sambench.benchmarks.suites.preregistration import preregister
@@ -250,6 +260,19 @@ def test_a_page_gets_a_line_a_verdict_and_keeps_the_rest(tmp_path: Path) -> None
     assert with_summary(text, found) == text
     with pytest.raises(ConfigError, match="lacks the lines"):
         with_summary("# A", found)
+
+
+def test_a_summary_has_decided_studies_first_and_among_them_what_people_ask_first() -> None:
+    def finding(*effects: float) -> Finding:
+        part = Part("case", exceeds(effects, 0))
+        return Finding(part.verdict.outcome, (part,))
+
+    decided, open_ = finding(1.0, 1.1), finding(-1.0, 1.1)
+    found = {"averages": decided, "cutout": None, "label_noise": open_, "robustness": decided, "stability": open_}
+    lines = summary([(STUDIES.get(name), one) for name, one in found.items()]).splitlines()
+    claims = [STUDIES.get(name).claim for name in ("robustness", "averages", "label_noise", "stability")]
+    assert [line.startswith(f"- {claim}") for line, claim in zip(lines, claims, strict=True)] == [True] * 4
+    assert set(ASKED_MOST) <= set(STUDIES.names())
 
 
 def test_a_study_waits_for_what_it_measures(tmp_path: Path) -> None:
