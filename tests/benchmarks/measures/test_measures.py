@@ -396,6 +396,31 @@ def test_the_variance_of_weighted_draws_is_that_of_their_distribution(sampler, o
         assert found["variance"] == pytest.approx(exact, rel=0.05)
 
 
+def test_the_direction_of_sam_is_that_of_the_batch_and_an_average_is_nearer_to_the_whole(of_samples):
+    subject, gradients, _ = of_samples
+    whole = gradients.mean(0)
+    cosine = F.cosine_similarity(gradients, whole[None]).mean()
+    found = _ask("ascent", subject, batch=1, warmup=0, steps=len(gradients))  # every sample once
+    assert found["cosine"] == pytest.approx(float(cosine))
+    assert found["distance"] == pytest.approx(2 - 2 * float(cosine))
+    assert found["length"] == pytest.approx(0.05)
+    assert _ask("ascent", subject, batch=1000)["cosine"] == pytest.approx(1)
+    settings = {"batch": 5, "steps": 400}
+    sam, vasso, fsam = (_ask("ascent", subject, rule=rule, **settings)["distance"] for rule in ("sam", "vasso", "fsam"))
+    assert vasso < sam < fsam
+    before = state_digest(subject.network.state_dict())
+    assert _ask("ascent", subject, rule="asam")["length"] > 0
+    assert state_digest(subject.network.state_dict()) == before
+
+
+def test_a_rule_that_does_not_perturb_is_told(of_samples):
+    subject, _, _ = of_samples
+    with pytest.raises(NotApplicable, match="'sgd' looks at no perturbed weights"):
+        _ask("ascent", subject, rule="sgd")
+    with pytest.raises(ConfigError, match="did you mean 'vasso'"):
+        _ask("ascent", subject, rule="vaso")
+
+
 # -- invariances ------------------------------------------------------------------------------------------------------
 
 

@@ -93,6 +93,7 @@ EFFECTS: dict[str, Effect] = {
     "rivals": _other("sam", -3),
     "robustness": lambda spec, truth: 0.0,
     "stability": lambda spec, truth: 0.0,
+    "steadier_ascent": lambda spec, truth: 0.0,
     "steadier_direction": _worse("fsam", "vasso"),
     "surrogate_gap": _other("gsam", -3),
     "universal_class": lambda spec, truth: 0.0,
@@ -123,8 +124,8 @@ def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
     """Return a value that goes with SAM, with other settings and with the error, as the claims say where they are true:
     epochs, a share of right images, a sharpness, or what is to fall where sharpness rises."""
     rho = spec["hyper"].get("rho", 0.0)
-    if label.startswith("gradient_variance"):
-        return float(np.exp((luck * (0.01 if truth else 2) - truth) * ("sampler" in label)))
+    if label.startswith(("gradient_variance", "ascent")):
+        return float(np.exp((luck * (0.01 if truth else 2) - truth) * ("[" in label)))
     if label == "epochs_to_fit":
         return 40 + 20 * truth * (rho > 0) + (1 if truth else 8) * luck
     if "epsilon" in label:
