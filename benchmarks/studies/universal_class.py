@@ -20,9 +20,9 @@ MARGIN = 10.0
     setting="An MLP on 4,000 pictures of clothes with right labels, 30 epochs, fifteen seeds, nothing tuned, the three "
     "rules at their published settings; trace and Frobenius norm of the Hessian, and the logarithm of the "
     "determinant of I + G / 0.1, G the Gauss-Newton matrix, on 512 training images. Epochs are equal.",
-    departs="The paper trains residual networks on CIFAR, and the settings are those of ResNet-18, which has ninety times "
-    "as many weights to perturb; it takes the determinant of the Hessian, which is zero where "
-    "there are more weights than the data decide on; here G takes its place, and a damping that of its zeros.",
+    departs="The paper trains residual networks on CIFAR, and the settings are those of ResNet-18, which has ninety "
+    "times as many weights to perturb; it takes the determinant of the Hessian, which is zero where there are more "
+    "weights than the data decide on; here G takes its place, and a damping that of its zeros.",
     suite="universal-class",
     margin=MARGIN,
     rule="Each of the three rules has its own quantity more than 10 percent below that of SGD by the t-interval within "
