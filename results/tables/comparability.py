@@ -7,7 +7,7 @@ fingerprint of the data, are the *workload*, unknown keys included: in doubt two
 
 import hashlib
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -162,7 +162,8 @@ def file_name(text: str) -> str:
 def common(methods: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the settings that all methods of a table share, other than the variant and its hyper-parameters."""
     keys = [key for key in METHOD if key not in ("variant", "hyper")]
-    return {key: methods[0][key] for key in keys if methods and key in methods[0] and key not in varying(methods, keys)}
+    differing = set(varying(methods, keys))
+    return {key: methods[0][key] for key in keys if methods and key in methods[0] and key not in differing}
 
 
 def varying(parts: Sequence[Mapping[str, Any]], keys: Iterable[str] | None = None) -> list[str]:
@@ -207,15 +208,17 @@ def write(value: Any) -> str:
 
 
 def _distinct(names: Sequence[str], parts: Sequence[Mapping[str, Any]]) -> list[str]:
-    count = Counter(names)
+    alike = defaultdict[str, list[Mapping[str, Any]]](list)
+    for name, part in zip(names, parts, strict=True):
+        alike[name].append(part)
+    keys = {name: _distinguishing(found) for name, found in alike.items() if len(found) > 1}
     result = []
     for name, part in zip(names, parts, strict=True):
-        if count[name] > 1:
-            keys = _distinguishing([other for other, alike in zip(parts, names, strict=True) if alike == name])
-            settings = {key.removeprefix("hyper."): write(part[key]) for key in keys if part.get(key) is not None}
-            details = " ".join(f"{key}={value}" for key, value in settings.items())
-            name = f"{name} ({details})" if details else name
-        result.append(brief_name(name))
+        settings = {
+            key.removeprefix("hyper."): write(part[key]) for key in keys.get(name, ()) if part.get(key) is not None
+        }
+        details = " ".join(f"{key}={value}" for key, value in settings.items())
+        result.append(brief_name(f"{name} ({details})" if details else name))
     return result
 
 
