@@ -223,14 +223,15 @@ def _exceeds(means: Floats, squares: Floats, degrees: ArrayLike, alpha: float) -
     with np.errstate(divide="ignore", invalid="ignore"):
         q = np.where(gaps == 0, 0.0, gaps / np.sqrt((squares[:, None] + squares) / 2))
     degrees = np.broadcast_to(np.asarray(degrees, dtype=np.float64), (k, k))
-    # The quantile falls with the degrees of freedom, so the quantiles at the two nearest whole numbers nearly always
-    # decide. They are computed once, while the tail itself costs a double integral for every pair.
-    below, above = np.floor(degrees), np.ceil(degrees)
-    wholes, positions = np.unique(np.stack([below, above]), return_inverse=True)
-    limits = np.array([_quantile(k, int(whole), alpha) for whole in wholes])[positions].reshape(2, k, k)
-    result = q > limits[0]
-    for i, j in zip(*np.nonzero((q > limits[1]) & ~result), strict=True):
-        result[i, j] = tail(float(q[i, j]), k, float(degrees[i, j])) < alpha
+    result = q == np.inf  # without spread
+    pairs = np.triu(np.isfinite(q) & (q > 0))
+    if pairs.any():
+        # The quantile falls with the degrees of freedom: those at the fewest and at the most decide nearly all pairs.
+        fewest, most = max(1, math.floor(degrees[pairs].min())), math.ceil(degrees[pairs].max())
+        result |= q > _quantile(k, fewest, alpha)
+        if fewest < most:
+            for i, j in zip(*np.nonzero(pairs & ~result & (q > _quantile(k, most, alpha))), strict=True):
+                result[i, j] = result[j, i] = tail(float(q[i, j]), k, float(degrees[i, j])) < alpha
     return result
 
 
