@@ -1,11 +1,11 @@
 """The ledger of a tuning: every trial of every method, failed ones too, in one Parquet file."""
 
-import hashlib
 import io
 import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
@@ -19,7 +19,6 @@ from ...errors import ConfigError, StateError, explain
 from ...plain_text import printable
 from ...reading import read_bytes
 from .fields import Amount, Digest, Frozen, Name, Number, Share, Text, Whole, spec_problems
-from .record import run_id_of
 from .store import Damaged, DamagedError
 
 FOLDER = "ledgers"
@@ -58,7 +57,7 @@ class Trial(Frozen):
 
     @model_validator(mode="after")
     def _hash_matches(self) -> "Trial":
-        if not isinstance(spec := _json(self.spec), dict) or run_id_of(spec) != self.run_id:
+        if not isinstance(spec := _json(self.spec), dict) or sha256(self.spec.encode()).hexdigest() != self.run_id:
             raise ValueError(f"run_id {self.run_id[:12]} is not the hash of the spec")
         if problems := spec_problems(spec):
             raise ValueError("; ".join(problems))
@@ -97,7 +96,7 @@ def write_ledger(trials: Iterable[Trial], path: str | Path) -> str:
     pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), buffer, compression="zstd")
     make_folder(Path(path).parent)
     atomic_write_bytes(path, buffer.getvalue())
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
+    return sha256(buffer.getvalue()).hexdigest()
 
 
 def read_ledger(path: str | Path) -> list[Trial]:
@@ -124,7 +123,7 @@ def read_ledger(path: str | Path) -> list[Trial]:
 def ledger_hash(path: str | Path) -> str:
     """Return the sha256 of a ledger's file."""
     try:
-        return hashlib.sha256(read_bytes(path)).hexdigest()
+        return sha256(read_bytes(path)).hexdigest()
     except OSError as error:
         raise StateError(f"the ledger {printable(str(path))} cannot be used: {error.strerror}") from error
 

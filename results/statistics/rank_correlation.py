@@ -32,15 +32,15 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> Floats:
         >>> float(kendall_tau([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])).__round__(3)
         0.333
     """
-    first, second = (_signs(np.asarray(x, dtype=np.float64)) for x in (a, b))
-    untied = np.square(first).sum(-1) * np.square(second).sum(-1)
+    first, second = (np.ascontiguousarray(np.moveaxis(np.asarray(x, dtype=np.float64), -1, 0)) for x in (a, b))
+    both, in_first, in_second = np.zeros((3, *first.shape[1:]))
+    for at in range(1, len(first)):  # pairs of one method at a time: they stay in the processor's cache
+        p, q = (np.sign(x[at:] - x[at - 1]) for x in (first, second))
+        both += np.einsum("i...,i...->...", p, q)
+        in_first += np.einsum("i...,i...->...", p, p)
+        in_second += np.einsum("i...,i...->...", q, q)
     with np.errstate(invalid="ignore"):
-        return (first * second).sum(-1) / np.sqrt(untied)
-
-
-def _signs(x: Floats) -> Floats:
-    one, other = np.triu_indices(x.shape[-1], 1)
-    return np.sign(x[..., one] - x[..., other])
+        return both / np.sqrt(in_first * in_second)
 
 
 def one_setting_apart(settings: Sequence[Mapping[str, str]]) -> dict[str, list[list[int]]]:
@@ -84,16 +84,16 @@ def granulated_tau(a: ArrayLike, b: ArrayLike, groups: Groups) -> Floats:
     return np.mean(each, axis=0)
 
 
-def rank_correlation(
+def rank_correlations(
     a: Sequence[ArrayLike],
     b: Sequence[ArrayLike],
     rng: np.random.Generator,
-    statistic: Callable[[Floats, Floats], Floats] = kendall_tau,
+    statistics: Sequence[Callable[[Floats, Floats], Floats]] = (kendall_tau,),
     *,
     resamples: int = 1000,
     level: float = 0.95,
-) -> Interval | None:
-    """Estimate the rank correlation of the means of methods, with the percentile interval of the bootstrap over runs.
+) -> list[Interval | None]:
+    """Estimate rank correlations of the means of methods, with percentile intervals of the bootstrap over runs.
 
     A draw takes as many runs of each method as it has, with replacement, and both values of each.
 
@@ -101,22 +101,25 @@ def rank_correlation(
         a: for each method one value a run, (n_m,).
         b: the other value of the same runs.
         rng: generator of the resampling.
-        statistic: rank correlation of means (..., methods), such as :func:`kendall_tau`.
+        statistics: rank correlations of means (..., methods), such as :func:`kendall_tau`; all see the same draws.
         resamples: number of bootstrap samples.
-        level: nominal coverage of the interval.
+        level: nominal coverage of the intervals.
 
     Returns:
-        The estimate and its interval; None where it is not defined.
+        For each statistic the estimate and its interval; None where it is not defined.
     """
-    first, second = ([as_sample(values, 1) for values in one] for one in (a, b))
-    at = [rng.integers(len(values), size=(resamples, len(values))) for values in first]
-    drawn = (
-        np.stack([values[i].mean(axis=1) for values, i in zip(one, at, strict=True)], axis=-1)
-        for one in (first, second)
-    )
-    found = statistic(*drawn)
-    estimate = float(statistic(*(np.array([values.mean() for values in one]) for one in (first, second))))
+    samples = [[as_sample(values, 1) for values in one] for one in (a, b)]
+    drawn = [np.empty((resamples, len(a))) for _ in samples]
+    for at, values in enumerate(zip(*samples, strict=True)):
+        runs = np.ascontiguousarray(rng.integers(len(values[0]), size=(resamples, len(values[0]))).T)
+        for means, one in zip(drawn, values, strict=True):
+            means[:, at] = one[runs].mean(axis=0)
+    means = [np.array([values.mean() for values in one]) for one in samples]
+    return [_interval(float(statistic(*means)), statistic(*drawn), level) for statistic in statistics]
+
+
+def _interval(estimate: float, drawn: Floats, level: float) -> Interval | None:
     if not np.isfinite(estimate):
         return None
-    low, high = np.nanquantile(found, [0.5 - level / 2, 0.5 + level / 2])
+    low, high = np.nanquantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(estimate, float(low), float(high))
