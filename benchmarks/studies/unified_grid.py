@@ -6,6 +6,10 @@ from ..studying.registry import Finding, Part, study
 
 RADII = (0.05, 0.1, 0.2, 0.4)
 MARGIN = 0.5
+RULE = (
+    "At each radius the mean of lam .5 and 1-1/t is to be no more than 0.5 points worse than SAM and than USAM, each by the "
+    "t-interval within the seed at 1 - .05/4; the claim needs more than half of the radii."
+)
 
 
 @study(
@@ -16,8 +20,7 @@ MARGIN = 0.5
     departs="The paper trains ResNet-18 and WRN-28-10 on CIFAR with right labels for 200 epochs, three seeds.",
     suite="unified-grid",
     margin=MARGIN,
-    rule="At each radius the mean of lam .5 and 1-1/t is to be no more than 0.5 points worse than SAM and than USAM, "
-    "each by the t-interval within the seed at 1 - .05/4; the claim needs more than half of the radii.",
+    rule=RULE,
 )
 def unified_grid(evidence: Evidence) -> Finding:
     """Judge every radius against both ends of lam, and the claim by their majority."""

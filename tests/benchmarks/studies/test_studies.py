@@ -57,6 +57,11 @@ def _other(variant: str, points: float) -> Effect:
     return lambda spec, truth: points * truth * (spec["variant"] == variant)
 
 
+def _between_sam_and_usam(spec: Spec, truth: int) -> float:
+    """Unified SAM is as good as SAM and USAM where the claim is true, and 6 points worse where it is not."""
+    return 6.0 * (truth < 0) * (spec["hyper"].get("lam") in (0.5, "1-1/t"))
+
+
 def _sharp(spec: Spec) -> float:
     """Return the logarithm of a sharpness that falls with the radius and rises with batch, rate and decay."""
     rho = spec["hyper"].get("rho", 0.0)
@@ -97,7 +102,8 @@ EFFECTS: dict[str, Effect] = {
     "steadier_direction": _worse("fsam", "vasso"),
     "surrogate_gap": _other("gsam", -3),
     "universal_class": lambda spec, truth: 0.0,
-    "unified_grid": lambda spec, truth: 6.0 * (truth < 0) * (spec["hyper"].get("lam") in (0.5, "1-1/t")),
+    "unified_grid": _between_sam_and_usam,
+    "unified_grid_clothes": _between_sam_and_usam,
 }
 """Study -> points of error that a run has more where its claim is true (1) or false (-1)."""
 DECIDED = {1: "supported", -1: "contradicted", 0: "undecided"}
