@@ -7,8 +7,8 @@ from ..studying.registry import Finding, Part, study
 RADII = (0.05, 0.1, 0.2, 0.4)
 MARGIN = 0.5
 RULE = (
-    "At each radius the mean of lam .5 and 1-1/t is to be no more than 0.5 points worse than SAM and than USAM, each by the "
-    "t-interval within the seed at 1 - .05/4; the claim needs more than half of the radii."
+    "At each radius the mean of lam .5 and 1-1/t is to be no more than 0.5 points worse than SAM and than USAM, "
+    "each by the t-interval within the seed at 1 - .05/4; the claim needs more than half of the radii."
 )
 
 
