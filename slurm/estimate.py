@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -83,22 +84,25 @@ def recorded_speed(records: Iterable[RunRecord], device: torch.device) -> tuple[
 
 
 def measured_speed(spec: RunSpec, shape: Shape, classes: int, device: torch.device) -> float:
-    """Time one forward and backward on random input, on one thread of the CPU: the best of four after a warm-up.
+    """Time one forward and backward on random input, on one thread of the CPU: the median of five after a warm-up.
 
-    Where a few samples take so long already that a whole batch would keep one waiting, their time is scaled up.
+    Where a few samples take so long already that a whole batch would keep one waiting, their time is scaled up. On the
+    CPU it is the processor's time, without waiting for others; processes that share a core are slower than this.
     """
     layout = torch.channels_last if spec.channels_last else torch.contiguous_format
     model = models.build_for(spec, shape, classes).to(device)
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
 
     def evaluate(samples: int) -> float:
-        images = torch.zeros(samples, *shape, device=device).contiguous(memory_format=layout)
-        start = time.perf_counter()
+        images = torch.rand(samples, *shape, device=device).contiguous(memory_format=layout)
+        model.zero_grad()
+        start = clock()
         with autocast(spec.precision, device):
             logits = model(images)
         F.cross_entropy(logits.float(), torch.zeros(samples, dtype=torch.long, device=device)).backward()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        return time.perf_counter() - start
+        return clock() - start
 
     with torch_threads(1):
         few = min(_SAMPLES, spec.batch_size)
@@ -106,7 +110,7 @@ def measured_speed(spec: RunSpec, shape: Shape, classes: int, device: torch.devi
         short = evaluate(few) * spec.batch_size / few
         if short > 0.5:
             return short
-        return min(evaluate(spec.batch_size) for _ in range(5))
+        return median(evaluate(spec.batch_size) for _ in range(5))
 
 
 @cache
