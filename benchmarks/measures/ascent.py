@@ -11,9 +11,12 @@ from torch import Tensor
 from ...errors import ConfigError
 from ...hyper import Hyper
 from ...seeding import generator
-from ...variants import create
+from ...variants import create, get_info
 from ..measuring.registry import Found, NotApplicable, measure
 from ..measuring.subject import SAMPLE, Subject
+
+LR = 0.1
+"""Rate of the steps, at which rules that tie their radius to it have all of it; they lead nowhere."""
 
 
 @measure(
@@ -36,18 +39,20 @@ from ..measuring.subject import SAMPLE, Subject
     paper="Li and Giannakis 2023, arXiv 2309.15639; Li et al. 2024, arXiv 2403.12350",
 )
 def ascent(subject: Subject, *, rule: str, batch: int, steps: int, warmup: int, draw_seed: int, **sample: Any) -> Found:
-    """Let the rule itself make steps of length zero, on batches in random order, and look where it evaluates.
+    """Let the rule itself make steps of SGD on batches in random order, and look where it evaluates.
 
-    The weights stay where they are, so that what the rule remembers is of these weights alone.
+    The weights are put back after each step, so that what the rule remembers is of these weights alone. A batch at
+    which e is zero, as where every sample is fitted to the last bit, has no direction and does not count.
     """
     objective = subject.objective(**sample)
     network = copy.deepcopy(subject.network).to(objective.theta.dtype).eval()
     params = [p.requires_grad_() for p in network.parameters()]
+    get_info(rule)  # refuses an unknown one
     try:
-        optimizer = create(rule, network, lr=0.0, momentum=0.0, weight_decay=0.0)
+        optimizer = create(rule, network, lr=LR, momentum=0.9)
     except ConfigError as error:
-        raise ConfigError(f"rule={rule!r}: {error}") from error
-    whole = objective.gradient(objective.theta)[1]
+        raise NotApplicable(f"rule={rule!r}: {error}") from error
+    kept, whole = [p.detach().clone() for p in params], objective.gradient(objective.theta)[1]
     direction = whole / whole.norm()
     looked = list[Tensor]()
     found = list[tuple[float, float]]()
@@ -65,10 +70,13 @@ def ascent(subject: Subject, *, rule: str, batch: int, steps: int, warmup: int, 
             optimizer.step(closure)
         except ConfigError as error:
             raise NotApplicable(str(error)) from error
-        if len(looked) < 2 or (step := looked[1] - looked[0]).norm() == 0:
-            raise NotApplicable(f"the rule {rule!r} looks at no perturbed weights in its second pass")
-        if number >= warmup:
+        with torch.no_grad():
+            torch._foreach_copy_(params, kept)
+        step = looked[min(1, len(looked) - 1)] - looked[0]
+        if number >= warmup and step.norm() > 0:
             found.append((float(step @ direction / step.norm()), float(step.norm())))
+    if not found:
+        raise NotApplicable(f"the rule {rule!r} looks at no perturbed weights in its second pass, of any batch")
     cosine, length = (sum(values) / len(found) for values in zip(*found, strict=True))
     return {"distance": 2 - 2 * cosine, "cosine": cosine, "length": length}
 

@@ -11,9 +11,14 @@ from ..measuring.activations import blocks_of, last_linear
 from ..measuring.registry import Found, NotApplicable, measure
 from ..measuring.subject import Subject
 
+ROUNDING = 1e-24
+"""Share of the sum of squares below which features are constant, in float64."""
+
 
 def rank_of(features: Tensor, variance: float) -> int:
     """Return the least number of principal components that hold a share of the variance of features (n, d).
+
+    It is 0 where no feature varies, by more than the rounding of its mean.
 
     Example:
         >>> rank_of(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.05], [0.0, -0.05]]), 0.99)
@@ -22,8 +27,9 @@ def rank_of(features: Tensor, variance: float) -> int:
     centered = features.double() - features.double().mean(0)
     gram = centered.T @ centered if centered.shape[1] <= centered.shape[0] else centered @ centered.T
     values = torch.linalg.eigvalsh(gram).flip(0).clamp_min(0)
-    shares = values.cumsum(0) / values.sum().clamp_min(1e-300)
-    return int((shares < variance).sum()) + 1
+    if values.sum() <= ROUNDING * features.double().square().sum():
+        return 0
+    return min(int((values.cumsum(0) / values.sum() < variance).sum()) + 1, len(values))
 
 
 @measure(

@@ -42,7 +42,8 @@ def _renew_statistics(network: nn.Module, theta: Tensor, objectives: Sequence[Ob
         return
     with torch.no_grad():
         network.load_state_dict(objectives[0].named(theta), strict=False)
-        statistics.recompute(network, (lambda part=part: network(part) for part in images.split(BATCH)))
+        parts = images.tensor_split(-(-len(images) // BATCH))  # the mean over batches weights all of them alike
+        statistics.recompute(network, (lambda part=part: network(part) for part in parts))
     for objective in objectives:
         objective.buffers = dict(network.named_buffers())
 
@@ -59,13 +60,14 @@ def _renew_statistics(network: nn.Module, theta: Tensor, objectives: Sequence[Ob
         **SAMPLE,
     },
     values={"barrier": "most that train lies above the straight line between its ends, nats", **LOSSES},
+    version=2,
     paper="Goodfellow et al. 2014, arXiv 1412.6544; Frankle et al. 2020, arXiv 1912.05671",
 )
 def line(subject: Subject, *, to: str, points: int, **sample: Any) -> Found:
     """Measure the losses at (1 - x) w + x v, x from 0 to 1, in evaluation mode.
 
-    The BatchNorm statistics are made anew at every point, from the training sample: those of either end belong to no
-    other point.
+    The BatchNorm statistics are made anew at every point, the mean over batches of one size of the training sample:
+    those of either end belong to no other point. In version 1 a short last batch counted like the others.
     """
     train, test = (subject.objective(**sample, part=part) for part in ("train", "reported"))
     network = copy.deepcopy(subject.network).to(train.theta.dtype)

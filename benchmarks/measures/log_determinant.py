@@ -31,6 +31,8 @@ def log_determinant(
 
     The determinant of the Hessian itself is zero wherever there are more weights than the data decide on, and has no
     logarithm where it is negative; G is never negative, and d takes the place of the eigenvalues that are zero.
+    The standard error is that of the draws. Quadrature of few steps errs upwards besides, by percents where the largest
+    eigenvalue is some thousand times d: ``steps`` has to grow with it.
     """
     objective = subject.objective(**sample)
     random = generator("measure log determinant", draw_seed)

@@ -45,4 +45,4 @@ def path_norm(subject: Subject) -> Found:
         total = float(functional_call(network, state, (ones,)).sum())
     if not math.isfinite(total):
         return {"path_norm": math.inf, "log": math.inf}
-    return {"path_norm": math.sqrt(total), "log": 0.5 * math.log(total)}
+    return {"path_norm": math.sqrt(total), "log": 0.5 * math.log(total) if total else -math.inf}

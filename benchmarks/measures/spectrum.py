@@ -24,7 +24,7 @@ POINTS = 400
         "steps": Hyper(30, "Lanczos steps of a draw", low=2),
         "draws": Hyper(3, "random first vectors", low=1),
         "draw_seed": Hyper(0, "of the first vectors", low=0),
-        "width": Hyper(0.01, "of the Gaussian kernel, as a share of the range of the nodes", low=0, above=True),
+        "width": Hyper(0.01, "of the Gaussian kernel, as a share of the range of the nodes", low=0.003),
         **LOGITS,
         **SAMPLE,
     },

@@ -44,6 +44,10 @@ def _inputs(subject: Subject) -> list[tuple[nn.Module, tuple[int, ...]]]:
     return found
 
 
+def _log_of_squares(norms: list[float]) -> float:
+    return sum(2 * math.log(norm) for norm in norms) if all(norms) else -math.inf
+
+
 @measure(
     "weight_norms",
     "Frobenius and spectral norms of linear and convolutional layers",
@@ -80,12 +84,12 @@ def weight_norms(subject: Subject) -> Found:
         else:
             spectral.append(float(torch.linalg.matrix_norm(weight, 2)))
         frobenius.append(float(weight.norm()))
-        ranks.append(places * frobenius[-1] ** 2 / spectral[-1] ** 2)
+        ranks.append(places * frobenius[-1] ** 2 / spectral[-1] ** 2 if spectral[-1] else 0.0)
     if not layers:
         raise NotApplicable("the network has no linear or convolutional layer")
     return {
-        "log_product_spectral": sum(2 * math.log(norm) for norm in spectral),
-        "log_product_frobenius": sum(2 * math.log(norm) for norm in frobenius),
+        "log_product_spectral": _log_of_squares(spectral),
+        "log_product_frobenius": _log_of_squares(frobenius),
         "sum_spectral": sum(norm**2 for norm in spectral),
         "sum_frobenius": sum(norm**2 for norm in frobenius),
         "stable_rank": float(np.mean(ranks)),

@@ -11,6 +11,7 @@ from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ...datasets import Dataset, load
@@ -22,6 +23,7 @@ from ...results.records.models import FINAL, model_path
 from ...results.records.record import RunRecord
 from ...results.records.store import Store
 from ..device import pick_device, torch_threads, with_generator
+from ..precision import arithmetic
 from ..training.environment import describe_environment
 from ..training.keeping import read_model
 from ..training.rebuild import check_can_be_rebuilt, rebuild_model
@@ -217,46 +219,60 @@ def measure_run(run_id: str, requests: Sequence[Request], options: MeasuringOpti
         result.failed.append(str(error))
         return result
     store = Measurements(Store(options.results))
-    environment = describe_environment(subject.device if subject else torch.device("cpu"))
-    for request in requests:
-        start = time.perf_counter()
-        try:
-            if request.measure.of_record or subject is None:
-                if options.epoch is not None:
-                    raise NotApplicable("a record is of the final weights; leave the epoch out")
-                found = request.measure.function(record, **request.settings)
-            else:
-                with torch.random.fork_rng(with_generator(subject.device)), subject.unchanged(request.label):
-                    found = request.measure.function(subject, **request.settings)
-            if found.keys() != request.measure.values.keys():
-                raise ConfigError(f"it returns {sorted(found)}, and declares {sorted(request.measure.values)}")
-        except NotApplicable as reason:
-            result.not_applicable.append(f"{request.label}: {reason}")
-            continue
-        except Exception as error:
-            kind = "" if isinstance(error, SambenchError) else f"{type(error).__name__}: "
-            result.failed.append(f"{request.label} of run {run_id[:12]}: {kind}{error}")
-            continue
-        measurement = Measurement(
-            measurement_id=identify(run_id, request, options.epoch),
-            run_id=run_id,
-            epoch=options.epoch,
-            measure=request.measure.name,
-            version=request.measure.version,
-            settings=dict(request.settings),
-            label=request.label,
-            weights=subject.kept.weights if subject else str(record.weights),
-            values={key: _finite(value) for key, value in found.items() if isinstance(value, int | float)},
-            series={
-                key: tuple(map(_finite, value)) for key, value in found.items() if not isinstance(value, int | float)
-            },
-            seconds=time.perf_counter() - start,
-            source=request.measure.source,
-            environment=environment,
-        )
-        store.write(measurement)
-        result.made.append(measurement)
+    device = subject.device if subject else torch.device("cpu")
+    with arithmetic("fp32", device):
+        environment = describe_environment(device)
+        for request in requests:
+            start = time.perf_counter()
+            try:
+                values, series = _found(request, record, subject, options)
+            except NotApplicable as reason:
+                result.not_applicable.append(f"{request.label}: {reason}")
+                continue
+            except Exception as error:
+                kind = "" if isinstance(error, SambenchError) else f"{type(error).__name__}: "
+                result.failed.append(f"{request.label} of run {run_id[:12]}: {kind}{error}")
+                continue
+            measurement = Measurement(
+                measurement_id=identify(run_id, request, options.epoch),
+                run_id=run_id,
+                epoch=options.epoch,
+                measure=request.measure.name,
+                version=request.measure.version,
+                settings=dict(request.settings),
+                label=request.label,
+                weights=subject.kept.weights if subject else str(record.weights),
+                values=values,
+                series=series,
+                seconds=time.perf_counter() - start,
+                source=request.measure.source,
+                environment=environment,
+            )
+            store.write(measurement)
+            result.made.append(measurement)
     return result
+
+
+def _found(
+    request: Request, record: RunRecord, subject: Subject | None, options: MeasuringOptions
+) -> tuple[dict[str, float | None], dict[str, tuple[float | None, ...]]]:
+    """Return the numbers that a measure finds, and its series; what is not finite is None."""
+    if request.measure.of_record or subject is None:
+        if options.epoch is not None:
+            raise NotApplicable("a record is of the final weights; leave the epoch out")
+        found = request.measure.function(record, **request.settings)
+    else:
+        with torch.random.fork_rng(with_generator(subject.device)), subject.unchanged(request.label):
+            found = request.measure.function(subject, **request.settings)
+    if found.keys() != request.measure.values.keys():
+        raise ConfigError(f"it returns {sorted(found)}, and declares {sorted(request.measure.values)}")
+    values, series = dict[str, float | None](), dict[str, tuple[float | None, ...]]()
+    for key, value in found.items():
+        if isinstance(value, Iterable) and np.ndim(value):  # an array or tensor without axes is a number
+            series[key] = tuple(map(_finite, value))
+        else:
+            values[key] = _finite(float(value))  # pyright: ignore[reportArgumentType]
+    return values, series
 
 
 def open_subject(run_id: str, options: MeasuringOptions) -> Subject:

@@ -14,6 +14,7 @@ from ...hyper import Hyper
 from ...results.records.record import RunRecord
 from ...seeding import generator
 from .. import models
+from ..precision import arithmetic
 from ..spec import RunSpec
 from ..training.evaluation import predict
 from ..training.keeping import KeptModel
@@ -144,7 +145,9 @@ class Subject:
 
     def predict(self, images: Tensor) -> Tensor:
         """Return the logits (n, classes) of uint8 images, in the precision that the run was evaluated in."""
-        return predict(self.network, images, self.dataset.mean, self.dataset.std, precision=self.spec.precision)
+        precision = "fp32" if self.spec.precision == "tf32" and self.device.type != "cuda" else self.spec.precision
+        with arithmetic(precision, self.device):
+            return predict(self.network, images, self.dataset.mean, self.dataset.std, precision=precision)
 
     @contextmanager
     def unchanged(self, what: str) -> Iterator[None]:
@@ -157,7 +160,7 @@ class Subject:
             yield
         finally:
             harmed = state_digest(self.network.state_dict()) != self.kept.weights
-            if harmed or self.network.training:
+            if harmed or any(module.training for module in self.network.modules()):
                 self.network.load_state_dict(self.kept.state)
                 self.network.eval()
         if harmed:

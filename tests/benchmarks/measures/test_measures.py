@@ -41,6 +41,7 @@ from sambench.errors import ConfigError, Interrupted, StateError
 from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
 from sambench.seeding import generator
+from sambench.variants import get_info, list_variants
 from sambench.variants.adversarial import random_start
 
 MEASURES.discover()
@@ -207,6 +208,20 @@ def test_statistics_on_a_line_are_made_anew(finished):
     assert math.isclose(found["barrier"], max(0, middle - (first + last) / 2), rel_tol=1e-9)
 
 
+def test_a_short_last_batch_weighs_no_more_in_the_statistics_of_a_line(finished, monkeypatch):
+    root, ids = finished
+    subject = open_subject(ids["batchnorm"], MeasuringOptions(root))
+    request = ask("line", {"points": 2, "samples": 0, "precision": "float64"})
+    count = len(subject.sample("train", 0, 0)[1])
+    whole, one_more, half = (
+        monkeypatch.setattr("sambench.benchmarks.measures.line.BATCH", size)
+        or request.measure.function(subject, **request.settings)["train"][0]
+        for size in (count, count - 1, count // 2)
+    )
+    assert one_more == half
+    assert math.isclose(half, whole, rel_tol=0.05)
+
+
 def test_a_line_joins_two_runs_and_only_those_that_fit(finished):
     root, ids = finished
     options = MeasuringOptions(root)
@@ -248,8 +263,48 @@ def _undeclared(subject):
     return {"other": 1.0}
 
 
+def _in_training(subject):
+    next(subject.network.children()).train()
+    return {"value": 1.0}
+
+
+def _tensor(subject):
+    return {"value": torch.tensor(1.5)}
+
+
+def _float32(subject):
+    return {"value": np.float32(1.5)}
+
+
+def _text(subject):
+    return {"value": "much"}
+
+
 def _elsewhere(subject):
     raise NotApplicable("of any network")
+
+
+@pytest.mark.parametrize("function", [_tensor, _float32])
+def test_a_number_is_one_in_whatever_type_it_comes(function, finished):
+    root, ids = finished
+    result = measure_run(ids["mlp"], [_declare(f"test{function.__name__}", function)], MeasuringOptions(root))
+    assert [one.values for one in result.made] == [{"value": 1.5}]
+    assert not result.made[0].series
+
+
+def test_a_value_that_is_no_number_stops_no_other(finished):
+    root, ids = finished
+    result = measure_run(ids["mlp"], [_declare("test_text", _text), ask("trace")], MeasuringOptions(root))
+    assert [one.measure for one in result.made] == ["trace"]
+    assert "could not convert string to float: 'much'" in result.failed[0]
+
+
+def test_layers_that_were_left_in_training_are_put_back(finished):
+    root, ids = finished
+    subject = open_subject(ids["batchnorm"], MeasuringOptions(root))
+    with subject.unchanged("x"):
+        _in_training(subject)
+    assert not any(module.training for module in subject.network.modules())
 
 
 def test_what_a_measure_does_wrong_stops_no_other_and_is_told(finished):
@@ -419,6 +474,46 @@ def test_a_rule_that_does_not_perturb_is_told(of_samples):
         _ask("ascent", subject, rule="sgd")
     with pytest.raises(ConfigError, match="did you mean 'vasso'"):
         _ask("ascent", subject, rule="vaso")
+    with pytest.raises(NotApplicable, match="this model has none"):
+        _ask("ascent", subject, rule="sam_on")
+
+
+ALONG_THE_GRADIENT = (
+    "cr_sam", "gam", "gnp", "gsam", "is_sam", "is_usam", "sam_sps", "unified_sam", "usam", "usam_sps", "wsam"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", [info.name for info in list_variants()])
+def test_the_direction_of_a_rule_is_taken_at_weights_that_stay(rule, of_samples):
+    """Rules that perturb along the gradient of the batch go by SAM's direction, at whatever rate they step."""
+    subject, _, _ = of_samples
+    settings, reason = {"batch": 5, "steps": 40}, ""
+    try:
+        found = _ask("ascent", subject, rule=rule, **settings)
+    except NotApplicable as error:
+        found, reason = {}, str(error)
+    if not found:
+        assert "plain closure" in reason or "looks at no perturbed weights" in reason or rule == "sam_on"
+        return
+    if rule in ALONG_THE_GRADIENT:
+        assert found["distance"] == pytest.approx(_ask("ascent", subject, **settings)["distance"], rel=1e-6)
+    if "rho" in get_info(rule).hyper and rule in ("sam", "gsam", "sam_sps", "gnp"):
+        assert found["length"] == pytest.approx(get_info(rule).hyper["rho"].default, rel=1e-6)
+
+
+def test_a_batch_without_a_gradient_has_no_direction_and_does_not_count():
+    network, images, labels = _mlp()
+    with torch.no_grad():
+        labels = network(images).argmax(1)
+        network[2].weight.mul_(1e9)  # every sample is fitted to the last bit
+        labels[7] = (labels[7] + 1) % 4
+    subject = Given(network, images, labels)
+    found = _ask("ascent", subject, batch=1, steps=50, warmup=0)
+    assert found["cosine"] == pytest.approx(1)
+    assert found["length"] == pytest.approx(0.05)
+    labels[7] = network(images.double()).argmax(1)[7]
+    with pytest.raises(NotApplicable, match="of any batch"):
+        _ask("ascent", subject, batch=1, steps=50, warmup=0)
 
 
 # -- invariances ------------------------------------------------------------------------------------------------------
@@ -657,6 +752,33 @@ def test_the_rank_of_features_is_that_of_their_variance():
     assert rank_of(features, 1 - 1e-9) == 4
     values = np.linalg.svd((features - features.mean(0)).double().numpy(), compute_uv=False) ** 2
     assert rank_of(features, 0.8) == int((np.cumsum(values) / values.sum() <= 0.8).sum()) + 1
+
+
+@pytest.mark.parametrize("features", [torch.zeros(100, 8), torch.full((100, 8), 0.3), torch.ones(1, 8)])
+def test_features_that_do_not_vary_have_rank_zero(features):
+    assert rank_of(features, 0.99) == 0
+
+
+def test_no_rank_is_above_the_number_of_features():
+    assert {rank_of(torch.randn(100, 8, generator=generator("rank", i)), 1.0) for i in range(20)} == {8}
+
+
+def test_norms_of_a_network_without_weights_are_zero():
+    network, images, labels = _mlp()
+    with torch.no_grad():
+        network[2].weight.zero_()
+    assert path_norm(_Shaped(network, images, labels)) == {"path_norm": 0, "log": -math.inf}
+
+
+def test_norms_of_a_layer_of_zeros(finished):
+    root, ids = finished
+    subject = open_subject(ids["mlp"], MeasuringOptions(root))
+    with torch.no_grad():
+        list(subject.network.parameters())[-2].zero_()
+    found = _ask("weight_norms", subject)
+    assert found["log_product_spectral"] == found["log_product_frobenius"] == -math.inf
+    assert found["spectral"][-1] == 0
+    assert math.isfinite(found["stable_rank"])
 
 
 def test_blocks_and_relus_of_a_network_are_found(finished):
