@@ -19,7 +19,7 @@ MARGIN = 0.5
     suite="adaptive-bases",
     margin=MARGIN,
     rule="Two t-intervals within the seed at 1 - .05/2: without SAM AdamW has more than 0.5 points more test error "
-    "than SGD, and under SAM at most 0.5 points more; one that fails contradicts.",
+    "than SGD, and under SAM at most 0.5 points more; one whose whole interval fails contradicts.",
 )
 def adaptive_bases(evidence: Evidence) -> Finding:
     """Judge what AdamW costs without SAM and under it."""

@@ -21,7 +21,7 @@ MARGIN = 1.0
     suite="adversarial-training",
     margin=MARGIN,
     rule="Robust accuracy rises over that of SGD by more than 1 point with each of the two, by t-intervals within the "
-    "seed at 1 - .05/2; one that fails contradicts. Epochs are equal.",
+    "seed at 1 - .05/2; one whose whole interval fails contradicts. Epochs are equal.",
     measures="pgd:epsilon=16",
 )
 def adversarial_training(evidence: Evidence) -> Finding:

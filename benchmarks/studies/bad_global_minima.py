@@ -20,7 +20,7 @@ MARGIN = 1.0
     suite="bad-global-minima",
     margin=MARGIN,
     rule="Two t-intervals within the seed at 1 - .05/2: the initialization costs SGD more than 1 point of test error, "
-    "and from it SAM is more than 1 point better; one that fails contradicts. Epochs are equal.",
+    "and from it SAM is more than 1 point better; one whose whole interval fails contradicts. Epochs are equal.",
 )
 def bad_global_minima(evidence: Evidence) -> Finding:
     """Judge what the initialization costs SGD and what SAM gains from there; show what it costs SAM."""

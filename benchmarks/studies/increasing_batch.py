@@ -10,7 +10,10 @@ MARGIN = -0.5
 @study(
     "increasing_batch",
     "With SAM a growing batch at a constant rate does as well as a constant batch at a decaying rate.",
-    papers=("Harada and Iiduka 2024", "for SGD: Smith et al. 2017, arXiv 1711.00489"),
+    papers=(
+        "asked here, after Harada and Iiduka 2024, arXiv 2409.09984",
+        "for SGD: Smith et al. 2017, arXiv 1711.00489",
+    ),
     setting="An MLP on 4,000 pictures of clothes with right labels, 24 epochs of SAM at radius .1: batches of 32 that "
     "double three times, against rates that are halved at the same epochs; learning rate and weight decay are tuned "
     "for each (12 trials, 3 finalists), twenty fresh seeds.",

@@ -22,7 +22,7 @@ MARGIN = 0.5
     suite="large-batch",
     margin=MARGIN,
     rule="Two t-intervals within the seed at 1 - .05/2: with the larger batch SGD has more than 0.5 points more test "
-    "error, and SAM at most 0.5 points more; one that fails contradicts.",
+    "error, and SAM at most 0.5 points more; one whose whole interval fails contradicts.",
 )
 def large_batch(evidence: Evidence) -> Finding:
     """Judge what the larger batch costs SGD and SAM."""

@@ -18,7 +18,8 @@ MARGIN = 0.5
     departs="The papers train on CIFAR with right labels.",
     suite="noise-family",
     margin=MARGIN,
-    rule="95 % t-interval of the difference within the seed, against the margin of 0.5 points.",
+    rule="95 % t-interval of the difference within the seed, against the margin of 0.5 points. Epochs are equal, "
+    "so that SAM has twice the gradient evaluations.",
 )
 def random_directions(evidence: Evidence) -> Finding:
     """Judge the difference."""

@@ -17,9 +17,10 @@ RULE = (
     "Unified SAM with lam .5 or 1-1/t is at least as good as SAM and as USAM for most radii.",
     papers=("Oikonomou and Loizou 2025, ICLR, Table 2",),
     setting="WRN-10-1 on digits with 40 % wrong labels, 50 epochs, ten seeds, nothing tuned, four radii.",
-    departs="The paper trains ResNet-18 and WRN-28-10 on CIFAR with right labels for 200 epochs, three seeds.",
+    departs="The paper trains PreActResNet-18 and WRN-28-10 on CIFAR with right labels, three seeds; its radii are "
+    ".1, .2, .3 and .4.",
     suite="unified-grid",
-    margin=MARGIN,
+    margin=-MARGIN,
     rule=RULE,
 )
 def unified_grid(evidence: Evidence) -> Finding:

@@ -22,7 +22,7 @@ MARGIN = 10.0
     "determinant of I + G / 0.1, G the Gauss-Newton matrix, on 512 training images. Epochs are equal.",
     departs="The paper trains residual networks on CIFAR, and the settings are those of ResNet-18, which has ninety "
     "times as many weights to perturb; it takes the determinant of the Hessian, which is zero where there are more "
-    "weights than the data decide on; here G takes its place, and a damping that of its zeros.",
+    "weights than the data decide on. Here G stands in the place of the Hessian, and I in that of its zeros.",
     suite="universal-class",
     margin=MARGIN,
     rule="Each of the three rules has its own quantity more than 10 percent below that of SGD by the t-interval within "

@@ -30,7 +30,7 @@ def harms_without_sam(
         for case, more, less, needed, of in (
             (f"more error without SAM, {bad} than {good}", plain_harmed, plain, margin, level),
             (f"less error under SAM, {bad} than {good}", sam, sam_harmed, -margin, level),
-            (f"less error, {bad} under SAM than {good} without", plain, sam_harmed, -margin, 0.95),
+            (f"less error, {bad} with SAM than {good} without SAM", plain, sam_harmed, -margin, 0.95),
             (f"gain of SAM, {bad}", plain_harmed, sam_harmed, 0.0, 0.95),
             (f"gain of SAM, {good}", plain, sam, 0.0, 0.95),
         )

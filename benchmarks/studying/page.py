@@ -46,7 +46,7 @@ def interval(verdict: Verdict, unit: str = "points") -> str:
     """Write an estimate with its interval.
 
     Example:
-        >>> interval(Verdict("supported", 1.234, 0.9, 1.6, 10, 4, 0.95))
+        >>> interval(Verdict("supported", 1.234, 0.9, 1.6, 10, 4, 0.95, "more than 0.5"))
         '+1.23 points (95 % interval +0.90 to +1.60, 10 seeds)'
     """
     ends = f"{verdict.low:+.2f} to {verdict.high:+.2f}"
@@ -55,12 +55,12 @@ def interval(verdict: Verdict, unit: str = "points") -> str:
 
 
 def headline(one: Study, finding: Finding | None) -> str:
-    """Return one line on a study: its verdict, the numbers of the first case that says the same, and the margin."""
+    """Return one line on a study: its verdict, the numbers of the first case that says the same, and what it needed."""
     if finding is None:
         return NOT_RUN
     first = next((part for part in finding.parts if part.verdict.outcome == finding.outcome), finding.parts[0])
-    margin = f"margin {one.margin:g} {one.unit}".replace("-", "−")
-    return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict, one.unit)}, {margin}"
+    needs = first.verdict.needs.replace("-", "−")
+    return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict, one.unit)}, needed: {needs}"
 
 
 BEGIN, END = "<!-- what follows is written by sambench study page -->", "<!-- until here -->"
@@ -109,8 +109,10 @@ def page(found: list[tuple[Study, Finding | None]]) -> str:
         "# Studies",
         f"Claims of the literature, each put to a test that was written down before its runs. `{COMMAND}` builds this "
         "page from the records in `results/`. A verdict holds for the setting that its study names and for no other: "
-        "*supported* where the whole 95 % interval lies beyond the margin that the prediction names, *contradicted* "
-        "where all of it lies short of the margin, else *undecided*.",
+        "*supported* where the whole interval lies beyond the margin that the prediction names, *contradicted* where "
+        "all of it lies short of the margin, else *undecided*. A claim on several cases is judged case by case, each "
+        "at 1 - .05 / number of cases, and its rule says how many of them it needs. *Seeds that would decide* takes "
+        "estimate and spread for true; with so many, one in two such studies would decide.",
         table(columns, overview, columns),
         *(section(one, finding) for one, finding in found),
     ]
@@ -130,7 +132,7 @@ def section(one: Study, finding: Finding | None) -> str:
     if one.measures:
         facts.append(f"- **Measured**: `sambench measure {one.suite} --what {one.measures}`.")
     if one.scaled:
-        facts.append(f"- **At the papers' size**: suite `{one.scaled}`, for who has GPUs.")
+        facts.append(f"- **At the papers' size**: suite `{one.scaled}`, on GPUs.")
     parts = [f"## {one.name}", "\n".join(facts)]
     if finding:
         parts.append(_cases(finding, one.unit))
@@ -138,7 +140,7 @@ def section(one: Study, finding: Finding | None) -> str:
 
 
 def _cases(finding: Finding, unit: str) -> str:
-    columns = ["case", f"effect, {unit}", "interval", "level", "seeds", "verdict", "seeds that would decide"]
+    columns = ["case", f"effect, {unit}", "interval", "level", "seeds", "needed", "verdict", "seeds that would decide"]
     rows = [
         [
             part.case,
@@ -146,6 +148,7 @@ def _cases(finding: Finding, unit: str) -> str:
             f"{part.verdict.low:+.2f} to {part.verdict.high:+.2f}".replace("-", "−"),
             f"{100 * part.verdict.level:.3g} %",
             str(part.verdict.n),
+            part.verdict.needs.replace("-", "−"),
             part.verdict.outcome,
             "–" if part.verdict.outcome != "undecided" else str(part.verdict.needed or "more than 10,000"),
         ]

@@ -33,6 +33,7 @@ class Verdict(NamedTuple):
         n: number of values, one a seed.
         needed: number of seeds that would decide, were estimate and spread what they seem; ``None`` if none would.
         level: confidence level of the interval.
+        needs: what the claim needs of the effect, in words.
     """
 
     outcome: Outcome
@@ -42,6 +43,7 @@ class Verdict(NamedTuple):
     n: int
     needed: int | None
     level: float
+    needs: str
 
 
 def exceeds(effects: ArrayLike, margin: float, level: float = 0.95, resolution: float = 0.0) -> Verdict:
@@ -62,7 +64,8 @@ def exceeds(effects: ArrayLike, margin: float, level: float = 0.95, resolution: 
     sample = as_sample(effects, 2)
     mean, low, high = t_interval(sample, level, resolution)
     outcome: Outcome = "supported" if low > margin else "contradicted" if high < margin else "undecided"
-    return Verdict(outcome, mean, low, high, len(sample), _needed(sample, abs(mean - margin), level), level)
+    needed = _needed(sample, abs(mean - margin), level)
+    return Verdict(outcome, mean, low, high, len(sample), needed, level, f"more than {margin:g}")
 
 
 def equals(effects: ArrayLike, margin: float, level: float = 0.95, resolution: float = 0.0) -> Verdict:
@@ -78,7 +81,8 @@ def equals(effects: ArrayLike, margin: float, level: float = 0.95, resolution: f
     mean, low, high = t_interval(sample, level, resolution)
     inside, outside = -margin < low and high < margin, low > margin or high < -margin
     outcome: Outcome = "supported" if inside else "contradicted" if outside else "undecided"
-    return Verdict(outcome, mean, low, high, len(sample), _needed(sample, abs(margin - abs(mean)), level), level)
+    needed = _needed(sample, abs(margin - abs(mean)), level)
+    return Verdict(outcome, mean, low, high, len(sample), needed, level, f"within {margin:g} of 0")
 
 
 def most(outcomes: Sequence[Outcome]) -> Outcome:

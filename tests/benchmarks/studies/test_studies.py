@@ -229,6 +229,11 @@ def test_no_run_of_a_predicted_suite_was_made_for_another_one() -> None:
     assert not shared, "a run that another suite makes may be known before the prediction: take other seeds"
 
 
+@STUDY
+def test_the_margin_is_what_the_first_case_needs(one: Study, evidence: Callable[[str, int], Evidence]) -> None:
+    assert one.function(evidence(one.suite, 1)).parts[0].verdict.needs == f"more than {one.margin:g}"
+
+
 @pytest.mark.parametrize("truth", [1, -1, 0])
 @STUDY
 def test_the_verdict_is_what_is_known(one: Study, truth: int, evidence: Callable[[str, int], Evidence]) -> None:
