@@ -7,7 +7,7 @@ from ..records.behaviour import Code
 from .contents import read
 from .finding import Finding, merged
 from .measurements import check_measurements
-from .runs import check_data, check_releases, check_runs, check_seeds, check_tiers
+from .runs import check_data, check_doubles, check_releases, check_runs, check_seeds, check_tiers
 from .suites import check_suite
 
 
@@ -32,6 +32,7 @@ def validate(root: str | Path, today: Mapping[str, Code], official: Mapping[str,
             *check_runs(found, today),
             *check_data(found, official),
             *check_releases(found),
+            *check_doubles(found),
             *check_seeds(found),
             *check_tiers(found),
             *check_measurements(found),

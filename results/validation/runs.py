@@ -75,23 +75,41 @@ def check_releases(found: Contents) -> Iterator[Finding]:
             )
 
 
+def check_doubles(found: Contents) -> Iterator[Finding]:
+    """Check that no table has a seed of a method twice: those of each suite, and those of the runs of none."""
+    listed = {run for manifest in found.manifests for run in manifest.runs}
+    tables = [
+        *(frozenset(manifest.runs) for manifest in found.manifests),
+        {entry.record.run_id for entry in found.entries.values()} - listed,
+    ]
+    counted = [entry for entry in found.entries.values() if _counts(entry)]
+    told = set[str]()
+    for table in tables:
+        first: dict[tuple[str, str, int], Entry] = {}
+        for entry in (one for one in counted if one.record.run_id in table):
+            other = first.setdefault((entry.workload, entry.method, entry.spec["seed"]), entry)
+            if other is not entry and entry.file not in told:
+                told.add(entry.file)
+                yield Finding(
+                    entry.file,
+                    f"seed = {entry.spec['seed']}",
+                    f"{entry.spec['variant']} has this seed twice: {other.file} differs only in how often it was "
+                    "measured, and one of the two would not count",
+                    "Keep the one that was made first and delete the other",
+                )
+
+
+def _counts(entry: Entry) -> bool:
+    return entry.status != "failed" and entry.spec.get("split") != "search"
+
+
 def check_seeds(found: Contents) -> Iterator[Finding]:
-    """Check that no method has a seed twice on a workload, and that all methods have the same seeds. Those of a suite
-    have what it states; others have at least as many as the shortest of these."""
+    """Check that all methods of a workload have the same seeds. Those of a suite have what it states; others have at
+    least as many as the shortest of these."""
     runs: dict[str, dict[str, dict[int, Entry]]] = defaultdict(lambda: defaultdict(dict))
     for entry in found.entries.values():
-        if entry.status == "failed" or entry.spec.get("split") == "search":
-            continue
-        seeds, seed = runs[entry.workload][entry.method], entry.spec["seed"]
-        if seed in seeds:
-            yield Finding(
-                entry.file,
-                f"seed = {seed}",
-                f"{entry.spec['variant']} has this seed twice: {seeds[seed].file} differs only in how often it "
-                "was measured, and one of the two would not count",
-                "Keep the one that was made first and delete the other",
-            )
-        seeds.setdefault(seed, entry)
+        if _counts(entry):
+            runs[entry.workload][entry.method].setdefault(entry.spec["seed"], entry)
     listed = {run for manifest in found.manifests for run in manifest.runs}
     for methods in runs.values():
         promised, loose = list[dict[int, Entry]](), list[dict[int, Entry]]()

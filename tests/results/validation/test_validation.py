@@ -419,12 +419,32 @@ def test_promised_seeds_that_a_method_lacks(folder: Folder, untracked: bool) -> 
 
 
 def test_duplicate_seeds(folder: Folder) -> None:
-    folder.records["again"] = build_record(variant="sam", epochs=4, seed=1, eval_every=2)
+    folder.records |= {f"sam 6 {seed}": build_record(variant="sam", epochs=6, seed=seed) for seed in SEEDS}
+    folder.records["again"] = build_record(variant="sam", epochs=6, seed=1, eval_every=2)
     folder.write()
     finding = folder.only()
     assert finding.value == "seed = 1"
-    assert finding.file in (folder.file("again"), folder.file("sam 4 1"))
+    assert finding.file in (folder.file("again"), folder.file("sam 6 1"))
     assert "has this seed twice" in finding.problem
+
+
+@pytest.mark.parametrize("suites", [0, 1, 2])
+def test_a_seed_that_counts_in_another_table_is_not_twice(folder: Folder, suites: int) -> None:
+    again = [build_record(variant="sam", epochs=4, seed=seed, eval_every=2) for seed in SEEDS]
+    folder.records |= {f"again {record.spec['seed']}": record for record in again}
+    folder.write()
+    for name in "tu"[:suites]:
+        manifest = {
+            "name": name,
+            "title": name,
+            "description": "",
+            "command": "sambench launch t",
+            "seeds": SEEDS,
+            "tracks": [],
+        }
+        found = SuiteManifest.model_validate(manifest | {"untracked": [record.run_id for record in again]})
+        (folder.root / "suites" / f"{name}.json").write_text(found.model_dump_json())
+    assert folder.findings() == []
 
 
 def test_a_seed_twice_counts_only_among_runs_of_tables(folder: Folder) -> None:
