@@ -91,6 +91,14 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     return torch.autocast(device.type, _DTYPES[precision])
 
 
+LEAST_SCALE = 2.0**-30
+"""Loss scale below which a gradient that overflows is not one that a smaller scale would save."""
+
+
+class Diverged(ArithmeticError):
+    """A loss is not finite, or gradients overflow at every loss scale: the run has come to its end."""
+
+
 class GradientOverflow(ArithmeticError):
     """A pass in fp16 gave a gradient that is not finite; the whole step is to be skipped."""
 
@@ -129,9 +137,15 @@ class LossScale:
             raise GradientOverflow(f"a gradient overflowed at loss scale {self.scale:g}")
 
     def step_done(self, overflowed: bool) -> None:
-        """Adapt the scale after a step."""
+        """Adapt the scale after a step.
+
+        Raises:
+            Diverged: gradients overflow at every scale.
+        """
         if not self.enabled:
             return
+        if overflowed and self.scale < LEAST_SCALE:
+            raise Diverged(f"gradients overflow in fp16 even at loss scale {self.scale:g}")
         self.good = 0 if overflowed else self.good + 1
         if overflowed:
             self.scale /= 2.0

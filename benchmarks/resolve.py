@@ -110,8 +110,17 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
         "sampler": sampler,
         **plugins,
         "hyper": hyper,
-        "momentum": spec.momentum if "momentum" in known else None,
-        "nesterov": spec.nesterov and "nesterov" in known,
+        **_momentum(spec, known, named),
+    }
+
+
+def _momentum(spec: RunSpec, known: Mapping[str, Any], named: set[str]) -> dict[str, Any]:
+    """Return the momentum of a run: what was asked for, or else what its base is known for, or else the harness's."""
+    own = {key: known[key] for key in ("momentum", "nesterov") if known.get(key) and key not in named}
+    momentum, nesterov = own.get("momentum", spec.momentum), own.get("nesterov", spec.nesterov)
+    return {
+        "momentum": momentum if "momentum" in known else None,
+        "nesterov": bool(nesterov) and "nesterov" in known,
     }
 
 
@@ -154,10 +163,19 @@ def _plugin(spec: RunSpec, info: VariantInfo, kind: str, named: set[str]) -> str
     return asked
 
 
+def recipe_of(dataset: str, location: str = "") -> str:
+    """Return the augmentation that is declared for a data set by its name, or else by the format that it is read from.
+
+    Example:
+        >>> recipe_of("digits"), recipe_of("mine", "imagefolder64:DIR"), recipe_of("mine")
+        ('crop:1', 'crop:8,flip', 'crop:4,flip,cutout:16')
+    """
+    known = next((name for name in (dataset, location) if name in DATASETS), None)
+    return DATASETS.get(known).augment if known else "crop:4,flip,cutout:16"
+
+
 def _resolve_data(spec: RunSpec) -> dict[str, Any]:
-    default = DATASETS.get(spec.dataset).augment if spec.dataset in DATASETS else "crop:4,flip,cutout:16"
-    augment = spec.augment or default
-    augment = Augmentation.parse(augment).recipe
+    augment = Augmentation.parse(spec.augment or recipe_of(spec.dataset)).recipe
     model = spec.model or ("wrn10_1" if spec.dataset == "digits" else "wrn16_1")
     parameters_of(model, classes=10, norm=spec.norm)
     return {"augment": augment, "model": model}

@@ -11,7 +11,7 @@ from ..benchmarks.distributed.rendezvous import DistributedEnvironment, read_env
 from ..benchmarks.distributed.torchrun import reason_recorded, run_under_torchrun
 from ..benchmarks.m_sharpness import read_m
 from ..benchmarks.precision import best_precision
-from ..benchmarks.resolve import make_spec
+from ..benchmarks.resolve import make_spec, recipe_of
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.training.keeping import Keep, read_model
 from ..benchmarks.training.loggers import check_loggers
@@ -87,6 +87,7 @@ def run(
     if "dataset" in fields:
         source = Source.parse(fields["dataset"])
         fields["dataset"] = source.name
+        fields.setdefault("augment", recipe_of(source.name, source.location))
     hyper = read_settings(settings or [])
     size = str(fields.get("batch_size", RunSpec.model_fields["batch_size"].default))
     if "m" in hyper and re.fullmatch("[0-9]{1,9}", size):  # else the spec says what is wrong with it

@@ -41,7 +41,7 @@ def apply_policy(name: str, pixels: Tensor, seeds: Tensor) -> Tensor:
     Returns:
         uint8 (B, H, W, C), contiguous.
     """
-    images = pixels.permute(0, 3, 1, 2).contiguous()
+    images = pixels.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
     policy: Any = POLICIES[name]()
     decided = _decisions(policy, images.shape[1:], seeds)
     for place in range(max(map(len, decided), default=0)):

@@ -117,7 +117,8 @@ def _decode_one(source: bytes | Path, name: str, side: int | None) -> np.ndarray
     with _opened(source, name) as image:
         if side is not None:
             image.draft(None, (2 * side, 2 * side))
-        if image.mode.startswith(("I", "F")):
+        raw = repr(getattr(image, "tile", ""))  # of colors of 16 bits Pillow keeps the upper 8 in silence
+        if image.mode.startswith(("I", "F")) or ";16" in raw:
             raise DataError(
                 f"{name} has more than 8 bits a channel (Pillow mode {image.mode!r}); convert it to 8 bits first"
             )

@@ -129,7 +129,8 @@ def long_tail(labels: Tensor, ratio: float, classes: int, seed: int) -> Tensor:
     """Choose the examples of a long tail with the class sizes of :func:`long_tail_counts`.
 
     Returns:
-        int64, ascending positions in ``labels``; for one seed, a higher ratio keeps a subset of those of a lower one.
+        int64, ascending positions in ``labels``; for one seed, of classes of one size, a
+        higher ratio keeps a subset of those of a lower one.
     """
     counts = long_tail_counts(torch.bincount(labels, minlength=classes), ratio)
     shuffled = torch.randperm(len(labels), generator=generator("imbalance", seed))

@@ -36,8 +36,8 @@ epochs = 2
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +50,7 @@ from ...errors import ConfigError, explain, unknown
 from ...registry import load_plugin
 from ...results.records.fields import Distinct, Name, Text, Whole
 from ...results.records.manifest import Calibration, Seconds, Tuning
+from ..resolve import recipe_of
 from ..spec import RunSpec
 from ..training.keeping import Keep
 from .entries import Entry, ResolvedTrack, expand_entries, resolved_tracks, specs_without_tracks
@@ -212,7 +213,7 @@ def expand_suite(
     common = content.get("spec", {})
     entries: tuple[Entry, ...] = ()
     try:
-        entries = tuple(expand_entries(content.get("runs", []), common))
+        entries = _with_recipes(expand_entries(content.get("runs", []), common), file.sources)
     except ConfigError as error:
         problems.append(str(error))
     given = {source.name: source for source in overrides}
@@ -264,6 +265,17 @@ def expand_suite(
     )
     suite.__dict__["run_ids"] = tuple(unique)  # the cached property: 10,000 hashes take half a second
     return suite
+
+
+def _with_recipes(entries: Iterable[Entry], sources: Mapping[str, str]) -> tuple[Entry, ...]:
+    """Give runs on a data set that the suite names a place of the augmentation of its loader, unless they say one."""
+    recipes = {name: recipe_of(name, location) for name, location in sources.items()}
+    return tuple(
+        replace(one, fields={"augment": recipes[one.fields["dataset"]], **one.fields})
+        if one.fields.get("dataset") in recipes
+        else one
+        for one in entries
+    )
 
 
 def _load_plugins(name: str, plugins: list[str], folder: Path) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Measuring a model: accuracy, likelihood, calibration, and which examples it gets right."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...datasets import normalize
-from ..precision import autocast
+from ..precision import Diverged, autocast
 from .batch import wide
 
 BATCH = 500
@@ -62,13 +63,19 @@ def predict(model: nn.Module, images: Tensor, mean: tuple, std: tuple, *, precis
 
 
 def measure(logits: Tensor, labels: Tensor) -> Measured:
-    """Compare logits (n, classes) with labels (n,)."""
+    """Compare logits (n, classes) with labels (n,).
+
+    Raises:
+        Diverged: their loss is not finite.
+    """
     logits, labels = logits.cpu(), labels.cpu()
+    if not math.isfinite(loss := float(F.cross_entropy(logits.double(), labels))):
+        raise Diverged(f"the loss on {len(labels)} images that were measured is not finite")
     confidence, predicted = logits.softmax(1).max(1)
     correct = predicted == labels
     return Measured(
         accuracy=int(correct.sum()) / len(labels),
-        loss=float(F.cross_entropy(logits.double(), labels)),
+        loss=loss,
         ece=calibration_error(confidence, correct),
         correct=correct.numpy(),
     )

@@ -19,7 +19,10 @@ from ...results.records.record import Initialization
 from ..resolve import make_spec
 from ..spec import RunSpec
 
-SHARED = ("dataset", "split", "subset", "imbalance", "pixels", "augment", "model", "norm", "batch_size", "accumulate")
+SHARED = (
+    "dataset", "split", "subset", "imbalance", "pixels", "augment", "model", "norm", "batch_size", "drop_last",
+    "accumulate",
+)  # fmt: skip
 """Fields of the workload that the run before has from the run, beside those that say how and with which seed it is
 computed; all others are those of plain SGD, without weight decay."""
 

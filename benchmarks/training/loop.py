@@ -6,17 +6,13 @@ import torch
 
 from ...errors import Interrupted
 from ..device import with_generator
-from ..precision import GradientOverflow
+from ..precision import Diverged, GradientOverflow
 from .checkpoint import Checkpoints
 from .signals import StopRequest
 from .state import Advance, TrainState
 
 CHECK_EVERY = 50
 """Steps between looks at the loss: each look waits for the device."""
-
-
-class Diverged(ArithmeticError):
-    """The training loss is not finite."""
 
 
 def train(run: TrainState, checkpoints: Checkpoints, *, advance: Advance = lambda run: None) -> None:
@@ -28,7 +24,7 @@ def train(run: TrainState, checkpoints: Checkpoints, *, advance: Advance = lambd
         advance: called after every step and every epoch (progress bars).
 
     Raises:
-        Diverged: the loss is not finite.
+        Diverged: a loss is not finite, in training or where it is measured.
         Interrupted: SIGINT or SIGTERM came, to one process of the run at least; the checkpoint is written.
     """
     oracle = run.oracle
@@ -45,6 +41,7 @@ def train(run: TrainState, checkpoints: Checkpoints, *, advance: Advance = lambd
                 try:
                     run.loss_sum += run.make_step()
                 except GradientOverflow:
+                    run.note_overflow()
                     oracle.skip_step()
                 else:
                     run.note_passes()

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 
+from ...results.records.batch_size import reached
+
 SCHEDULES = ("cosine", "multistep", "constant", "polynomial")
 RHO_SCHEDULES = ("constant", "linear", "cosine", "inverse-sqrt")
 
@@ -46,7 +48,7 @@ def learning_rate(
     if (factor := shape(step / total_steps)) is not None:
         return lr * factor
     if schedule == "multistep":
-        return lr * gamma ** sum(step >= milestone * total_steps for milestone in milestones)
+        return lr * gamma ** sum(reached(step, milestone, total_steps) for milestone in milestones)
     if schedule == "constant":
         return lr
     if schedule == "polynomial":

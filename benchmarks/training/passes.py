@@ -136,7 +136,7 @@ class Passes:
                         self.scale.times(loss).backward()
                     else:
                         own = cotangent if mine is None else cotangent[mine]
-                        found.backward(self.scale.times(own.to(found.dtype)))
+                        found.backward(self.scale.times(own).to(found.dtype))
                 losses.append(loss.detach())
                 outputs.append(found.detach())
                 rows.append(mine)
@@ -199,9 +199,9 @@ class Passes:
         return self._together(found, rows, len(images))
 
     def cotangent(self) -> Tensor:
-        """Return the derivative of the mean loss by the logits of the last pass, (B, ...)."""
+        """Return the derivative of the mean loss by the logits of the last pass, (B, ...), in at least float32."""
         with torch.enable_grad():
-            logits = self.logits.detach().requires_grad_()
+            logits = wide(self.logits.detach()).requires_grad_()
             (derivative,) = torch.autograd.grad(self._mean_loss(logits, self._last), logits)
         return derivative
 

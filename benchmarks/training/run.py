@@ -25,7 +25,7 @@ from ...variants.info import STATUSES
 from ..device import pick_device
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..distributed.rendezvous import DistributedEnvironment, rendezvous
-from ..precision import arithmetic
+from ..precision import Diverged, arithmetic
 from ..spec import RunSpec
 from .behaviour import behaviour_of
 from .checkpoint import Checkpoints
@@ -33,7 +33,7 @@ from .environment import describe_environment
 from .initialization import run_before
 from .keeping import Keep, Keeper, kept_beginning
 from .loggers import Loggers, open_loggers
-from .loop import Diverged, train
+from .loop import train
 from .made_with import WAY_OUT, changed_since, made_with, plugin_commits, plugin_sources
 from .made_with import begin as begin_with
 from .state import Advance, Measurement, TrainState

@@ -311,6 +311,11 @@ class TrainState:
         )
         return Beginning(self.model.state_dict(), made, self.began)
 
+    def note_overflow(self) -> None:
+        """Add the loss of a step that is given up as its gradient overflows; one that is not finite ends the run."""
+        if (loss := self.oracle.unperturbed_loss) is not None:
+            self.loss_sum += loss
+
     def note_passes(self) -> None:
         """Add what the passes of a step tell of it, on the device: nothing is evaluated or waited for."""
         norms = self.oracle.gradient_norms or ()

@@ -138,7 +138,9 @@ class SpecFields(BaseModel):
         description="doubling: at each of the milestones; geometric: every epoch, up to batch_growth",
     )
     batch_growth: float = Field(4.0, ge=1, le=1e6, description="last batch of a geometric schedule over the first")
-    drop_last: bool = Field(True, description="leave out the last incomplete batch of an epoch")
+    drop_last: bool = Field(
+        True, description="leave out the last incomplete batch of an epoch; where it stays it counts as a whole one"
+    )
     accumulate: _Count = Field(1, description="micro-batches that every pass is split into")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the training loss")
     schedule: Literal["cosine", "multistep", "constant", "polynomial"] = Field(

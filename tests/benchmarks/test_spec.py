@@ -6,13 +6,15 @@ import pytest
 import torch
 
 import sambench
-from sambench.benchmarks.resolve import make_spec
+from sambench.benchmarks.resolve import make_spec, recipe_of
 from sambench.benchmarks.spec import ADDED, RunSpec
+from sambench.benchmarks.suites.suite import expand_suite
 from sambench.datasets.source import Source
 from sambench.errors import ConfigError
 from sambench.results.records.record import run_id_of
 from sambench.results.records.store import Store
 from sambench.variants import create, list_variants
+from sambench.variants._bases import base_hyper, list_bases
 
 MAY_BE_ZERO = [
     name
@@ -61,6 +63,25 @@ def test_what_is_said_twice_is_one_run():
     )
     assert written.run_id == make_spec({"augment": "crop:4,flip", "variant": "sam", "hyper": {"rho": 0.05}}).run_id
     assert RunSpec.model_validate_json(written.model_dump_json()).run_id == written.run_id
+
+
+@pytest.mark.parametrize("base", list_bases())
+def test_a_base_keeps_the_momentum_that_it_is_known_for(base):
+    own, spec = base_hyper(base), make_spec({"base": base})
+    assert spec.nesterov == bool(own.get("nesterov"))
+    assert spec.momentum == ((own["momentum"] or 0.9) if "momentum" in own else None)
+    assert make_spec(spec.model_dump()) == spec
+    if own.get("nesterov"):
+        assert not make_spec({"base": base, "nesterov": False}).nesterov
+
+
+def test_a_data_set_that_is_read_by_a_format_has_the_recipe_of_its_loader(tmp_path):
+    assert recipe_of("mine", "imagefolder64:/x") == "crop:8,flip"
+    assert recipe_of("digits", "parquet:/x") == "crop:1"  # what is declared by name comes first
+    content = {"sources": {"mine": "imagefolder64:/x"}, "spec": {"dataset": "mine"}, "runs": [{"variant": "sgd"}]}
+    assert {spec.augment for spec in expand_suite("s", content, tmp_path).specs} == {"crop:8,flip"}
+    content["spec"]["augment"] = "none"
+    assert {spec.augment for spec in expand_suite("s", content, tmp_path).specs} == {"none"}
 
 
 @pytest.mark.parametrize("name", [info.name for info in list_variants() if info.steps_base])

@@ -32,8 +32,11 @@ def test_images_are_changed_and_differently(name: str) -> None:
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_gray_images_work(name: str) -> None:
-    result = apply_policy(name, torch.from_numpy(pixels(5, (8, 8, 1))), SEEDS)
+    given = torch.from_numpy(pixels(5, (8, 8, 1)))
+    before = given.clone()
+    result = apply_policy(name, given, SEEDS)
     assert result.shape == (5, 8, 8, 1)
+    assert torch.equal(given, before)
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -1,6 +1,8 @@
 """Decoding: every kind of image file becomes one uint8 tensor."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +92,21 @@ def test_files_that_cannot_be_decoded_are_named(damage: bytes) -> None:
         decode([encode(COLOR[0]), damage], names([0, 1]), "here")
 
 
-def test_more_than_8_bits_is_refused_rather_than_clipped() -> None:
-    deep = saved(Image.fromarray(np.full((6, 5), 40_000, dtype=np.uint16)))
+def png(colors: int, bits: int, side: int = 4) -> bytes:
+    """Write a PNG of zeros by hand, of a kind that Pillow does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colors]
+    rows = (b"\0" + bytes(side * channels * bits // 8)) * side
+    header = struct.pack(">IIBBBBB", side, side, bits, colors, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+@pytest.mark.parametrize("colors", [0, 2, 4, 6], ids=["gray", "rgb", "gray-alpha", "rgb-alpha"])
+def test_more_than_8_bits_is_refused_rather_than_clipped(colors: int) -> None:
+    assert decode([png(colors, 8)], names([0]), "here").shape == (1, 1 if colors in (0, 4) else 3, 4, 4)
     with pytest.raises(DataError, match="image 0 has more than 8 bits a channel"):
-        decode([deep], names([0]), "here")
+        decode([png(colors, 16)], names([0]), "here")

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sambench.benchmarks.precision import GradientOverflow
+from sambench.benchmarks.precision import Diverged, GradientOverflow
 from sambench.benchmarks.training.batch import Batch, sample_scores
 from sambench.benchmarks.training.batch_norm import RunningStatistics
 from sambench.benchmarks.training.classification import ClassificationOracle
@@ -103,6 +103,8 @@ def test_other_layers_that_follow_the_passes_move_in_one_of_them():
 
 def test_vectors_of_one_kind_are_put_back_too():
     model = nn.utils.parametrizations.spectral_norm(nn.Linear(5, 4))
+    for vector in model.buffers():  # its own may be the fixed point of its iteration already
+        vector.copy_(nn.functional.normalize(torch.arange(1.0, 1 + len(vector)), dim=0))
     start = [b.clone() for b in model.buffers()]
     with RunningStatistics(model).frozen():
         model(torch.randn(6, 5))
@@ -286,6 +288,26 @@ def test_fp16_scaling_leaves_the_gradient_unscaled():
     bound(model, data)()
     for a, b in zip(half, gradients(model), strict=True):
         assert torch.allclose(a, b, atol=2e-3)
+
+
+def test_a_gradient_that_overflows_at_every_scale_ends_training():
+    oracle = bound(network(norm=False), batch(), precision="fp16")
+    oracle.scale.scale = 2.0**-28
+    for _ in range(3):
+        oracle.skip_step()
+    with pytest.raises(Diverged, match="even at loss scale"):
+        oracle.skip_step()
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-6])
+def test_a_small_cotangent_is_scaled_before_it_is_halved(factor):
+    model, data = network(norm=False), batch()
+    oracle = bound(model, data, precision="fp16")
+    oracle()
+    plain = gradients(model)
+    oracle(cotangent=factor * oracle.cotangent())
+    for a, b in zip(gradients(model), plain, strict=True):
+        assert torch.allclose(a / factor, b, rtol=0.05, atol=2e-3)
 
 
 def test_counters_survive_saving():

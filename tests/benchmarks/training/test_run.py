@@ -1,5 +1,6 @@
 """From spec to record: exact resume, divergence, failure, interruption; the store decides what is done."""
 
+import math
 import os
 import platform
 import re
@@ -15,8 +16,12 @@ from sambench.benchmarks.measuring.registry import NotApplicable
 from sambench.benchmarks.models.registry import register_model
 from sambench.benchmarks.training import environment
 from sambench.benchmarks.training import run as module
+from sambench.benchmarks.training import state as state_module
 from sambench.benchmarks.training.checkpoint import Checkpoints
+from sambench.benchmarks.training.evaluation import predict
+from sambench.benchmarks.training.loop import train
 from sambench.benchmarks.training.run import run_spec
+from sambench.benchmarks.training.state import TrainState
 from sambench.datasets import load, prepare
 from sambench.errors import ConfigError, Interrupted, StateError
 from sambench.results.records.epochs import EpochLine, read_epochs
@@ -211,6 +216,36 @@ def test_divergence_ends_the_run_and_is_recorded(tiny_spec, tmp_path):
     assert "not finite in epoch 1" in record.error
     assert record.metrics is None
     assert record.counters.steps == 3
+
+
+@pytest.mark.parametrize(("split", "points"), [("full", 2), ("holdout", 0), ("search", 0)])
+def test_a_run_whose_loss_is_finite_in_training_alone_diverged(split, points, tiny_spec, tmp_path, monkeypatch):
+    """BatchNorm keeps the loss of any weights finite, and no longer where its running statistics take its place."""
+    monkeypatch.setattr(state_module, "predict", lambda *given, **more: predict(*given, **more) * math.inf)
+    store = Store(tmp_path)
+    record = run_spec(tiny_spec(split=split, model="wrn10_1", epochs=2), store)
+    assert record.status == "diverged"
+    assert re.fullmatch(r"the loss on \d+ images that were measured is not finite", record.error)
+    assert len(record.curve) == points
+    assert record.metrics is None
+    assert not store.failed_ids()
+
+
+def test_weights_too_large_for_fp16_diverge_whatever_the_scale(tiny_spec, tmp_path):
+    spec = tiny_spec(precision="fp16", model="mlp", split="full", lr=3.0, momentum=0.9, epochs=30)
+    record = run_spec(spec, Store(tmp_path))
+    assert record.status == "diverged"
+    assert "the training loss is not finite in epoch" in record.error
+
+
+def test_a_step_that_overflows_keeps_its_loss(tiny_spec, tmp_path):
+    """Where the gradient overflows and the loss does not, the mean over the epoch's steps is that of all of them."""
+    spec = tiny_spec(precision="fp16", model="mlp", lr=1e-9, epochs=1)
+    state = TrainState(spec, load("digits"), torch.device("cpu"))
+    state.oracle.scale.scale = 2.0**40
+    train(state, Checkpoints(tmp_path, spec.run_id, "", 1e9))
+    assert state.oracle.counters.skipped_steps > 0
+    assert state.curve[-1].train_loss == pytest.approx(math.log(10), rel=0.1)
 
 
 FORGED = (
