@@ -207,6 +207,22 @@ def test_settings_of_the_base_that_nobody_tuned(folder: Folder) -> None:
     assert finding.problem == "methods differ in what no search has chosen"
 
 
+def test_settings_that_every_variant_has_are_what_is_compared(folder: Folder) -> None:
+    folder.records = {
+        f"{variant} {lr} {seed}": build_record(variant=variant, lr=lr, epochs=4, seed=seed)
+        for variant in ("sgd", "sam")
+        for lr in (0.1, 0.3)
+        for seed in SEEDS
+    }
+    names = ["sgd 0.1", "sgd 0.3", "sam 0.1", "sam 0.3"]
+    folder.manifest |= {"tracks": [folder.track("E", 4, *names)], "tuning": None}
+    folder.write()
+    assert folder.findings() == []
+    folder.manifest |= {"tracks": [folder.track("E", 4, *names[:3])]}
+    folder.write()
+    assert "methods differ in what no search has chosen" in {finding.problem for finding in folder.findings()}
+
+
 def test_a_damaged_manifest_hides_no_other(folder: Folder) -> None:
     folder.write()
     folder.path("sam 4 2").unlink()
