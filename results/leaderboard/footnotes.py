@@ -1,9 +1,11 @@
 """Notes under a table: statistical power, times that are not comparable, missing runs."""
 
 from collections.abc import Sequence
+from statistics import stdev
 
 from ...markdown import code, count, escape, number
 from ..records.manifest import TRACKS, Track
+from ..statistics.pairs import LEAST_RUNS
 from ..tables.boards import Board, Section
 from ..tables.grouping import RELEASE
 from ..tables.rows import Excluded, Row
@@ -11,6 +13,8 @@ from ..tables.tiers import STALE
 from ..tables.workload_table import Workload
 from .cells import EDGE
 
+MOST_OF_IT = 0.95
+"""Share of the gradient evaluations of the dearest row from which on all are taken to have used their budget."""
 UNSTEADY = 1.5
 """Ratio of the slowest to the fastest run of a method at which a note says that times do not compare."""
 
@@ -19,7 +23,7 @@ def notes(section: Section) -> list[str]:
     """Return the notes under a table, one or two sentences each."""
     workload = section.workload
     return [
-        *([] if section.reference else [_power(workload)]),
+        *([] if section.reference or len(workload.rows) < 2 else [_power(workload)]),
         _hardware(workload),
         *_busy(workload.rows),
         *_forward_passes(workload.rows),
@@ -33,9 +37,11 @@ def track_text(track: Track, rows: Sequence[Row]) -> str:
     budget = f"{track.budget:g}"
     match track.name:
         case "G":
-            rule = (
-                f"every method may spend {budget} passes of the training set forward and backward, so that one that "
-                "needs a single pass a step trains for twice the epochs of SAM, its schedule stretched"
+            used = [row.gradient_evaluations for row in rows if row.gradient_evaluations]
+            rule = f"every method may spend {budget} passes of the training set forward and backward, " + (
+                "so that one that needs a single pass a step trains for twice the epochs of SAM, its schedule stretched"
+                if not used or min(used) >= MOST_OF_IT * max(used)
+                else "and uses the share of it that was chosen for it, or that whole epochs leave: see what it cost"
             )
         case "E":
             fewer = any(row.spec.get("epochs", track.budget) < track.budget for row in rows)
@@ -59,7 +65,10 @@ def origin(board: Board) -> str:
     made = f", made with the code of {' and '.join(texts)}" if texts else ""
     parts = [f"{count(board.runs, 'run')}{made}."]
     if board.manifest is None:
-        parts.insert(0, "No suite here lists these runs; `sambench run` with the settings of a row makes it again.")
+        again = "; `sambench run` with the settings of a row makes it again" * any(
+            s.workload.rows for s in board.sections
+        )
+        parts.insert(0, f"No suite here lists these runs{again}.")
     else:
         parts.insert(0, f"{code(board.manifest.command)}:")
         if board.manifest.untracked and not board.manifest.tracks:
@@ -77,6 +86,9 @@ def origin(board: Board) -> str:
         )
     elif board.manifest is not None:
         parts.append("Nothing was tuned: settings are the defaults or what the suite says.")
+    if names := board.manifest and sorted(board.manifest.predictions):
+        commands = ", ".join(code(f"sambench study describe {name}") for name in names)
+        parts.append(f"What was predicted of these runs, and what they show of it: {commands}.")
     return " ".join(parts)
 
 
@@ -98,9 +110,11 @@ def _power(workload: Workload) -> str:
     within = (
         "" if workload.within_seed is None else f", of a difference within the seed {100 * workload.within_seed:.2f}"
     )
+    own = [100 * stdev(row.accuracies) for row in workload.rows if row.n >= LEAST_RUNS]
+    apart = f", of single rows {min(own):.2f} to {max(own):.2f}" if len(own) > 1 else ""
     return (
         f"Smallest difference between two rows that is found with 80 % power: {found} (one comparison at 5 %; "
-        f"standard deviation over seeds {100 * workload.deviation:.2f}{within}); by the groups, which judge all "
+        f"standard deviation over seeds {100 * workload.deviation:.2f}{apart}{within}); by the groups, which judge all "
         f"pairs at once, {joint}."
     )
 

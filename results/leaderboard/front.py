@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 from ...markdown import code, count, details, escape, link, table
 from ..tables.boards import Board, Boards, Section
-from ..tables.comparability import short_name
+from ..tables.comparability import short_name, titles
 from ..tables.rows import Row
 from . import gains
 from .cells import EDGE, UNVERIFIED, difference, error
@@ -15,28 +16,32 @@ from .suite_page import bullets, heading, result_table, title_of
 
 COMMAND = "sambench leaderboard"
 FIGURE = "gains.svg"
-_SUMMARY = ("Workload", "Best group", "SGD, %", "SAM, %", "SAM less SGD, points")
+_SUMMARY = ("Suite", "Workload", "Track", "Best group", "SGD, %", "SAM, %", "SAM less SGD, points")
 _NAMED = 3
 """Number of rows of the best group that the summary names."""
 _MOST = 10
 """Number of tables that stand at the top with a line each; the lines of others are folded."""
 
 _HOW_TO_READ = f"""\
-- **Group**: rows that share a letter are not told apart by these runs (all pairs at 5 %: Tukey, Games-Howell where
-  the variances differ, both where that is unsure). The order within a group means nothing. A row of fewer than three
-  runs, or without a run that completed, has no group.
-- **Error**: mean over seeds of the test error at the last epoch ± half the 95 % t-interval. A run that diverged
-  counts with the error of guessing.
+- **Track**: what the rows of a table hold equal: **E** the epochs, where a step of SAM costs twice that of SGD; **G**
+  the gradient evaluations, so that SGD trains for twice the epochs of SAM; **T** the training time. Where a tuning
+  chose what share of its budget a method uses, the budget is equal and the use is not.
+- **Group**: rows that share a letter are not told apart by these runs (all pairs at 5 %: Tukey, Games-Howell where the
+  variances differ, both where that is unsure). The order within a group means nothing. A row of fewer than three runs,
+  or without a run that completed, has no group.
+- **Error**: mean over seeds of the test error at the last epoch ± half the 95 % t-interval. A run that diverged counts
+  with the error of guessing.
 - **vs sgd, vs sam**: difference of the mean errors in points with its 95 % interval, negative where the row is better:
-  within the seed where both rows have five seeds in common, which then share weights, order and augmentation, else
-  Welch's, and none below three runs. Each interval holds for itself; groups judge all pairs at once. Of several rows of
-  a baseline, the best one is meant. `sambench compare` tells any two rows apart, or says that these runs do not.
-- **Grad. evals**: forward and backward passes over one full batch, as counted, mean over the runs that completed;
-  **ms / eval**: training time over gradient evaluations, everything but evaluation included; **Memory**: largest peak
-  of a run, on CUDA of the allocator, on the CPU of the whole process.
-- **Checks**: ✓ passes the conformance suite, ✗ names what fails. **Tier**: *reproduced* ran here, *verified* was run
-  again from the same specs on another machine with the same result, *stale* was made by a rule that behaves otherwise
-  today (`docs/rules.md`).
+  within the seed where both rows have five seeds in common, which then share initial weights and augmentation, and the
+  order where both draw it alike, else Welch's, and none below three runs. Each interval holds for itself; groups judge
+  all pairs at once. Of several rows of a baseline, the best one is meant. `sambench compare` tells any two rows apart,
+  or says that these runs do not.
+- **Grad. evals**: forward and backward passes over one full batch, as counted, mean over the runs that completed; **ms
+  / eval**: training time over gradient evaluations, everything but evaluation included; **Memory**: largest peak of a
+  run, on CUDA of the allocator, on the CPU of the whole process.
+- **Checks**: ✓ passes the conformance suite, ✗ names what fails. **Tier**: *reproduced* ran here, *verified*: at least
+  three of its runs were made again from the same specs on another kind of machine, and the means are not told apart;
+  *stale* was made by a rule that behaves otherwise today (`docs/rules.md`).
 - {UNVERIFIED} a reimplementation that nothing has verified yet; {EDGE} a tuned value at the edge of its range.
 - Suites stand in the order of what they can show: by the smallest difference that their runs find, as a share of the
   error; then those without intervals; last, those with rows that train for a single epoch."""
@@ -68,7 +73,7 @@ def front_page(boards: Boards, pages: Mapping[int, Path], beside: Sequence[str],
         if _gains(compared):
             alternative = "error of SAM and of the best row, relative to SGD"
             parts.append(f"!{link_from(place.front, alternative, place.folder / FIGURE)}")
-        parts += _summary(compared)
+        parts += _summary(compared, pages)
     elif not boards.sections:
         parts.append(
             "There is no finished run in the store yet. Train some with `sambench quickstart` (a few minutes), "
@@ -107,14 +112,36 @@ def _filled(board: Board) -> list[Section]:
     return [section for section in board.sections if section.workload.rows]
 
 
-def _compared(boards: Sequence[Board]) -> list[Section]:
+class _Compared(NamedTuple):
+    """A table whose rows are compared, and its workload by what tells it apart within its suite."""
+
+    board: Board
+    section: Section
+    workload: str
+
+    @property
+    def suite(self) -> str:
+        return self.board.manifest.name if self.board.manifest else title_of(self.board)
+
+    @property
+    def track(self) -> str:
+        return self.section.track.name if self.section.track else "–"
+
+
+def _compared(boards: Sequence[Board]) -> list[_Compared]:
     """List the tables whose rows are compared, in the order of the boards."""
-    return [section for board in boards for section in _filled(board) if not section.reference]
+    found = []
+    for board in boards:
+        sections = [section for section in _filled(board) if not section.reference]
+        shared = {section.workload.key: section.workload.shared for section in sections}
+        names = dict(zip(shared, titles(list(shared.values())), strict=True))
+        found += [_Compared(board, section, names[section.workload.key]) for section in sections]
+    return found
 
 
-def _summary(sections: Sequence[Section]) -> list[str]:
-    lines = [_line(section) for section in sections]
-    first, rest = (table(_SUMMARY, part, _SUMMARY[:2]) for part in (lines[:_MOST], lines[_MOST:]))
+def _summary(compared: Sequence[_Compared], pages: Mapping[int, Path]) -> list[str]:
+    lines = [[link(one.suite, "", _anchor(pages[id(one.board)])), *_line(one)] for one in compared]
+    first, rest = (table(_SUMMARY, part, _SUMMARY[:4]) for part in (lines[:_MOST], lines[_MOST:]))
     return [first, *([details(f"{count(len(lines) - _MOST, 'table')} more", rest)] if lines[_MOST:] else [])]
 
 
@@ -160,24 +187,33 @@ def _baseline(section: Section, name: str) -> Row | None:
     return next((row for row in rows if row.low is not None), rows[0] if rows else None)
 
 
-def _line(section: Section) -> list[str]:
+def _line(one: _Compared) -> list[str]:
+    section = one.section
     sgd, sam = _baseline(section, "sgd"), _baseline(section, "sam")
     best = [row.label for row in section.workload.rows if "a" in row.group]
     more = f" and {len(best) - _NAMED} more" if len(best) > _NAMED else ""
     return [
-        heading(section),
-        ", ".join(best[:_NAMED]) + more if best else "–",
+        one.workload,
+        one.track,
+        ", ".join(best[:_NAMED]) + more if len(section.workload.rows) > 1 and best else "–",
         error(sgd) if sgd else "–",
         error(sam) if sam else "–",
         difference(sam.against.get("sgd") if sam else None),
     ]
 
 
-def _gains(sections: Sequence[Section]) -> list[gains.Gain]:
+def _gains(compared: Sequence[_Compared]) -> list[gains.Gain]:
     drawn = []
-    for section in sections:
+    for one in compared:
+        section = one.section
         sgd, sam, best = _baseline(section, "sgd"), _baseline(section, "sam"), section.workload.rows[0]
         ours, theirs = (row.against.get("sgd") if row else None for row in (sam, best))
         if sgd and sgd.error > 0 and (ours or theirs):
-            drawn.append(gains.Gain(heading(section), sgd.error, ours, theirs, best.label))
+            drawn.append(gains.Gain(_title(one), sgd.error, ours, theirs, best.label))
     return drawn[:_MOST]
+
+
+def _title(one: _Compared) -> str:
+    """Name a table in the figure: its suite, what tells its workload apart there, its track."""
+    apart = one.workload.partition(" (")[2].removesuffix(")")
+    return f"{one.suite}{apart and f', {apart}'}{f', {one.track}' if one.section.track else ''}"

@@ -1,5 +1,6 @@
 """Methods across the workloads of a track: their errors relative to those of the others, with uncertainty."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -58,13 +59,21 @@ class Overall:
 def in_common(sections: Sequence[Section], track: str) -> list[list[Row]]:
     """Find the rows of the methods that ran on every workload of a track: one list a workload, sorted by label.
 
-    A method is identified by its label. The result is empty for fewer than two workloads or two such methods.
+    A method is identified by its label. Of several tables of a workload one stands for it: that with most of the
+    methods which every workload has in some table, of those the one with the largest budget. The result is empty for
+    fewer than two workloads or two such methods.
     """
-    tables = {s.workload.key: s.workload.rows for s in sections if s.track and s.track.name == track}
-    shared = set.intersection(*({row.label for row in rows} for rows in tables.values())) if tables else set()
+    found = defaultdict[str, list[tuple[float, dict[str, Row]]]](list)
+    for one in sections:
+        if one.track and one.track.name == track:
+            found[one.workload.key].append((one.track.budget, {row.label: row for row in one.workload.rows}))
+    everywhere = [set().union(*(rows.keys() for _, rows in some)) for some in found.values()]
+    wanted = set.intersection(*everywhere) if everywhere else set[str]()
+    tables = [max(some, key=lambda one: (len(wanted & one[1].keys()), one[0]))[1] for some in found.values()]
+    shared = wanted.intersection(*tables)
     if len(tables) < 2 or len(shared) < 2:
         return []
-    return [sorted((r for r in rows if r.label in shared), key=lambda r: r.label) for rows in tables.values()]
+    return [[rows[label] for label in sorted(shared)] for rows in tables]
 
 
 def compare(tables: Sequence[Sequence[Row]]) -> list[Overall]:
@@ -104,7 +113,17 @@ def across_workloads(sections: Sequence[Section]) -> list[str]:
     for track in HEADLINE:
         if tables := in_common(sections, track):
             parts += [f"## Track {track}: {TRACKS[track]}", _about(tables), _table(compare(tables))]
-    return parts
+    return [*parts, *_left_out(sections)] if parts else []
+
+
+def _left_out(sections: Sequence[Section]) -> list[str]:
+    """Say which tracks of several workloads have no two methods that ran on all of them."""
+    workloads = {track: {s.workload.key for s in sections if s.track and s.track.name == track} for track in HEADLINE}
+    return [
+        f"Nothing is said of track {track}, {TRACKS[track]}: no two methods ran on all of its {len(keys)} workloads."
+        for track, keys in workloads.items()
+        if len(keys) > 1 and not in_common(sections, track)
+    ]
 
 
 def nothing_across(sections: Sequence[Section]) -> str:
@@ -130,7 +149,8 @@ def _about(tables: Sequence[Sequence[Row]]) -> str:
         f"takes {LEAST_WORKLOADS}."
     )
     return (
-        f"{count(workloads, 'workload')}, {count(methods, 'method')} that ran on all of them. A relative error "
+        f"{count(workloads, 'workload')}, {count(methods, 'method')} that ran on all of them; of several tables of a "
+        "workload with as many of them the one with the largest budget stands for it. A relative error "
         "is a run's test error over the mean error of these methods on its workload: 1 is their average, lower is "
         "better. **Mean** gives workloads equal weight; its 95 % t-interval takes the workloads as the sample and asks "
         "about workloads like these. **Median** and **IQM** (mean of the middle half) are over all runs, so that a "

@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +104,15 @@ class KeptRows:
 
     def _marked(self) -> pa.Schema:
         """Return the schema with a hash of the code that makes rows: another code makes other ones."""
-        return self.schema.with_metadata({"code": _hash_of_code()})
+        return self.schema.with_metadata({"code": _LOADED})
 
 
-@cache
 def _hash_of_code() -> str:
     digest = hashlib.sha256()
     for path in sorted(path for folder in _CODE for path in folder.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+_LOADED = _hash_of_code()
+"""Taken when this module is loaded: files that change afterwards are not the code that this process runs."""

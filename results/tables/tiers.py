@@ -1,8 +1,8 @@
 """Tiers of evidence: published, reproduced, verified, stale.
 
-A row with records is *reproduced*: its runs were made here. It is *verified* when its runs were made again, from the
-same specs on another machine, with the same result. It is *stale*, whatever it was, when its variant behaves otherwise
-today. *Published* numbers never enter a ranking: see :mod:`.published`.
+A row with records is *reproduced*: its runs were made here. It is *verified* when runs of it were made again, from
+the same specs on another machine, and the means of both are not told apart. It is *stale*, whatever it was, when its
+variant behaves otherwise today. *Published* numbers never enter a ranking: see :mod:`.published`.
 """
 
 from collections.abc import Mapping

@@ -168,8 +168,8 @@ def _trained_on_everything(entries: list[Entry]) -> Iterator[Finding]:
 
 
 def _set_alike(track: Track, entries: list[Entry], file: str) -> Iterator[Finding]:
-    """Check that settings which no search chose are equal for all methods on one base optimizer, or that each variant has
-    them all: then they are what is compared."""
+    """Check that settings which no search chose are equal for all methods on one base optimizer, or that each variant
+    has them all: then they are what is compared."""
     settings: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for entry in entries:
         written = " ".join(f"{key}={entry.spec.get(key)}" for key in OF_THE_BASE)

@@ -60,6 +60,30 @@ def errors(runs: list[RunRecord], variant: str) -> list[list[float]]:
     return list(found.values())
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_of_several_suites_on_a_workload_the_one_with_most_in_common_stands_for_it(
+    make_record: Make, reverse: bool
+) -> None:
+    """Then the one with the largest budget, however the suites are called."""
+    suites, runs = list[SuiteManifest](), list[RunRecord]()
+    for name, noise, budget, variants, seeds in (
+        ("a", 0.1, 8, ("sam", "sgd"), (0, 1)),
+        ("b", 0.2, 8, ("sam", "sgd"), (0, 1)),
+        ("c", 0.2, 16, ("sam", "sgd", "asam"), (2, 3)),
+        ("d", 0.2, 99, ("sgd", "asam", "gsam"), (4, 5)),
+    ):
+        made = [make_record(variant=variant, noise=noise, seed=seed) for variant in variants for seed in seeds]
+        runs += made
+        track = Track(name="G", budget=budget, runs=tuple(run.run_id for run in made), calibration=None)
+        about = {"name": name, "title": name, "description": "", "command": "c", "seeds": seeds, "tracks": (track,)}
+        suites.append(SuiteManifest.model_validate(about))
+    tables = in_common(assemble(runs, suites[::-1] if reverse else suites).sections, "G")
+    assert sorted([(row.label, row.seeds) for row in rows] for rows in tables) == [
+        [("sam", (0, 1)), ("sgd", (0, 1))],
+        [("sam", (2, 3)), ("sgd", (2, 3))],
+    ]
+
+
 def test_the_numbers_are_those_of_scipy_and_of_counting(make_record: Make) -> None:
     runs = records(make_record, 3)
     methods = overall(boards(runs))
@@ -95,7 +119,7 @@ def test_the_section_is_the_same_text_for_any_order_of_records(make_record: Make
     random.Random(0).shuffle(shuffled)
     assert pages_of(boards(shuffled)) == text
     section = text.partition("# Across workloads")[2]
-    assert "2 workloads, 3 methods that ran on all of them." in section
+    assert "2 workloads, 3 methods that ran on all of them;" in section
     assert "with 2 workloads no such test can reach 5 %, it takes 6." in section
     assert re.findall(r"^\| (\w+) +\|  *8 \|", section, flags=re.MULTILINE)[-1] == "sgd"
     assert "Rank" not in section
