@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ..statistics.aggregate import critical_difference
-from .style import GREY, INK, new_figure, style
+from .style import GREY, INK, new_figure, style, write_title
 
 
 def rank_figure(scores: ArrayLike, labels: Sequence[str], title: str) -> Figure:
@@ -51,5 +51,5 @@ def rank_figure(scores: ArrayLike, labels: Sequence[str], title: str) -> Figure:
         axes.set_axis_off()
         note = f"mean rank over {len(np.asarray(scores))} workloads; a bar joins methods that are not told apart"
         axes.set_title(f"{note} (Wilcoxon, Holm, 5 %)", color=GREY, size=8)
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+        write_title(figure, title)
     return figure

@@ -10,7 +10,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from ...errors import ConfigError
 from ..tables.rows import Row
-from .style import COLORS, GREY, INK, clusters, label_points, lay_out, new_figure, style
+from .style import COLORS, GREY, INK, clusters, label_points, lay_out, new_figure, style, write_title
 
 _LEGEND = (
     "mean and 95 % t-interval over seeds, cut off at 0 and 100 %\n"
@@ -62,7 +62,7 @@ def error_figure(rows: Sequence[Row], title: str) -> Figure:
         costs.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         costs.xaxis.set_major_locator(MaxNLocator(nbins=3))
         errors.set_title(_LEGEND, color=GREY, size=8)
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+        write_title(figure, title)
     return figure
 
 
@@ -95,7 +95,7 @@ def cost_figure(rows: Sequence[Row], title: str) -> Figure:
         axes.set_xlabel("Gradient evaluations (points of equal cost stand side by side)")
         axes.set_ylabel("Test error, %")
         axes.set_title(_LEGEND, color=GREY, size=8)
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+        write_title(figure, title)
     return figure
 
 

@@ -11,7 +11,7 @@ from ...errors import ConfigError
 from ..statistics.intervals import Floats
 from ..tables.comparability import brief_name, varying, write
 from ..tables.rows import Row
-from .style import GREY, INK, draw_cells, new_figure, style
+from .style import GREY, draw_cells, new_figure, style, write_title
 
 _Value = tuple[bool, float, str]
 """Sort key of a hyper-parameter's value (is text, number, text): numbers by size, texts after them."""
@@ -97,7 +97,7 @@ def heat_map(grid: Grid, title: str, note: str) -> Figure:
         axes.set_yticks(np.arange(len(grid.down)) + 0.5, list(map(brief_name, grid.down)))
         axes.set(xlabel=brief_name(grid.names[1]), ylabel=brief_name(grid.names[0]))
         axes.set_title(note, color=GREY, size=8)
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+        write_title(figure, title)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import ScaledTranslation
 
 from ..statistics.intervals import Floats
-from .style import COLORS, GREY, INK, LIGHT, clusters, label_points, lay_out, new_figure, style
+from .style import COLORS, GREY, INK, LIGHT, clusters, label_points, lay_out, new_figure, style, write_title
 
 TOGETHER = 6
 """Largest number of methods in one plot; more get a small plot each, with the others in grey behind."""
@@ -42,7 +42,7 @@ def line_figure(found: Sequence[Curve], title: str, name: str, x_name: str, note
     """
     with style():
         figure = (_together if len(found) <= TOGETHER else _apart)(found, name, x_name, note)
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+        write_title(figure, title)
     return figure
 
 

@@ -11,7 +11,7 @@ from ...errors import ConfigError
 from ..statistics.aggregate import score_profile
 from ..statistics.intervals import Floats
 from ..tables.rows import Row
-from .style import COLORS, GREY, INK, LIGHT, new_figure, style
+from .style import COLORS, GREY, LIGHT, new_figure, style, write_title
 
 HIGHLIGHTED = 6
 """Number of methods drawn in colour; the others are drawn behind them in grey."""
@@ -82,5 +82,5 @@ def profile_figure(tables: Sequence[Sequence[Row]], title: str) -> Figure:
         note = f"over {len(tables)} workload{'s' * (len(tables) > 1)} of equal weight and all seeds"
         axes.set_title(note + (f"; {hidden} more methods in grey" if hidden > 0 else ""), color=GREY, size=8)
         axes.legend(loc="lower right", fontsize=8)
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+        write_title(figure, title)
     return figure

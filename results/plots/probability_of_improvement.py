@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ...errors import ConfigError
 from ..statistics.intervals import Floats, probability_of_improvement
 from ..tables.rows import Row
-from .style import GREY, INK, LIGHT, draw_cells, new_figure, style
+from .style import GREY, LIGHT, draw_cells, new_figure, style, write_title
 
 
 def win_matrix(rows: Sequence[Row]) -> Floats:
@@ -59,5 +59,5 @@ def win_figure(rows: Sequence[Row], title: str) -> Figure:
         axes.set_xticks(middles, [row.label for row in rows], rotation=45, ha="right", rotation_mode="anchor", size=8)
         axes.set_yticks(middles, [f"{row.label}  {row.group}" for row in rows], size=8)
         axes.set_title("best first, with the letters of the tie groups; grey: not told apart", color=GREY, size=8)
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+        write_title(figure, title)
     return figure

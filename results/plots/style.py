@@ -5,6 +5,7 @@ bytes.
 """
 
 import io
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,6 +60,10 @@ def style() -> Iterator[None]:
         yield
 
 
+CHARACTERS = 10
+"""Of a title, that fit into an inch."""
+
+
 def new_figure(width: float, height: float, layout: bool = True) -> Figure:
     """Return an empty figure of this size in inches, for the Agg backend, without a window.
 
@@ -72,6 +77,13 @@ def new_figure(width: float, height: float, layout: bool = True) -> Figure:
         figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.08)
     FigureCanvasAgg(figure)
     return figure
+
+
+def write_title(figure: Figure, title: str) -> None:
+    """Write a title above a figure, in as many lines as its width needs where matplotlib finds the margins."""
+    if figure.get_layout_engine() is not None:
+        title = textwrap.fill(title, max(20, int(CHARACTERS * figure.get_figwidth())))
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
 
 
 def lay_out(figure: Figure) -> None:

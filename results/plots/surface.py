@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..records.measurement import Measurement
-from .style import COLORS, GREY, INK, new_figure, style
+from .style import COLORS, GREY, INK, new_figure, style, write_title
 
 PARTS = {"train": "Training loss, nats", "test": "Test loss, nats"}
 LEVELS = 15
@@ -22,7 +22,7 @@ def surface_figure(found: Measurement, title: str, runs: Sequence[str]) -> Figur
     """
     with style():
         figure = _contours(found) if found.settings.get("dimensions") == 2 else _curves(found, runs)
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+        write_title(figure, title)
     return figure
 
 

@@ -22,7 +22,7 @@ from sambench.results.plots.heatmap import grids, heat_map
 from sambench.results.plots.learning_curves import curves, mean_curves
 from sambench.results.plots.performance_profile import profile_figure, profiles
 from sambench.results.plots.probability_of_improvement import win_figure, win_matrix
-from sambench.results.plots.style import LIGHT, clusters, spread
+from sambench.results.plots.style import LIGHT, clusters, new_figure, spread, style, write_title
 from sambench.results.plots.tuning_curve import tuning_curves
 from sambench.results.records.manifest import SuiteManifest, Track, Tuning
 from sambench.results.records.record import RunRecord
@@ -459,3 +459,15 @@ def test_runs_of_one_epoch_are_drawn_as_points(make_record: Make, methods: int) 
     figure = curves(records, "digits", "epoch")
     markers = [line.get_marker() for axes in figure.axes for line in axes.lines if len(line.get_xdata()) == 1]
     assert markers.count("o") == methods
+
+
+@pytest.mark.parametrize("width", [4.3, 7.4, 11])
+@pytest.mark.parametrize("word", ["WRN-10-1", "batch_size=128", "x" * 90])
+def test_a_long_title_stays_within_its_figure(width: float, word: str) -> None:
+    with style():
+        figure = new_figure(width, 4)
+        figure.add_subplot()
+        write_title(figure, " ".join([word] * (160 // len(word))))
+        figure.canvas.draw()
+        (title,) = (text for text in figure.findobj(Text) if word[:4] in text.get_text())
+        assert title.get_window_extent().x1 <= figure.bbox.x1
