@@ -60,10 +60,6 @@ def style() -> Iterator[None]:
         yield
 
 
-CHARACTERS = 10
-"""Of a title, that fit into an inch."""
-
-
 def new_figure(width: float, height: float, layout: bool = True) -> Figure:
     """Return an empty figure of this size in inches, for the Agg backend, without a window.
 
@@ -81,9 +77,11 @@ def new_figure(width: float, height: float, layout: bool = True) -> Figure:
 
 def write_title(figure: Figure, title: str) -> None:
     """Write a title above a figure, in as many lines as its width needs where matplotlib finds the margins."""
-    if figure.get_layout_engine() is not None:
-        title = textwrap.fill(title, max(20, int(CHARACTERS * figure.get_figwidth())))
-    figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+    text = figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+    most = len(title)
+    while figure.get_layout_engine() and most > 10 and text.get_window_extent().x1 > 0.99 * figure.bbox.x1:
+        most = most * 9 // 10
+        text.set_text(textwrap.fill(title, most))
 
 
 def lay_out(figure: Figure) -> None:
