@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 def pick_device(name: str = "auto") -> "torch.device":
-    """Return a device by name; ``auto`` takes CUDA, then MPS, then the CPU.
+    """Return a device by name; ``auto`` takes CUDA, then the CPU.
 
     Raises:
-        ConfigError: the device is not there.
+        ConfigError: the device is not there, or has no float64, in which losses are summed: Apple's MPS.
     """
     import torch
 
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        float(torch.zeros((), device=device))  # a meta tensor has no value
+        float(torch.zeros((), device=device, dtype=torch.float64))  # a meta tensor has no value
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"device {name!r} cannot be used: {reason}; valid here: auto, cpu") from error

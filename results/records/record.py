@@ -144,7 +144,7 @@ class Environment(Frozen):
     python: Text
     torch: Text
     platform: Text
-    device: Text = Field(description="kind: cpu, cuda, mps")
+    device: Text = Field(description="kind: cpu, cuda")
     device_name: Text
     driver: Text | None = Field(None, description="version of the GPU's kernel driver")
     devices: Whole = Field(1, gt=0, description="number of them that trained the run together, one process each")

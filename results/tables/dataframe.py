@@ -68,7 +68,7 @@ COLUMNS: dict[str, str] = {
     "python": "version of Python",
     "torch": "version of torch",
     "platform": "operating system",
-    "device": "cpu, cuda or mps",
+    "device": "cpu or cuda",
     "device_name": "name of the processor or accelerator",
     "driver": "version of its driver",
     "devices": "number of devices that the run was spread over",
