@@ -8,6 +8,7 @@ are made block by block, and only the iterates at the recorded steps are kept. T
   (:mod:`.numba_kernel` explains why), each thread for some of the trials and methods.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,11 +42,13 @@ class Block(NamedTuple):
         t: numbers of the steps, (steps,).
         marks: the iterates are recorded after so many steps of the block, int64 (marks,), increasing.
         recorded: receives the iterates at the marks, (marks, trials, methods, d).
+        reach: receives the largest distance from the start of a perturbed point, (trials, methods).
     """
 
     t: Floats
     marks: NDArray[np.int64]
     recorded: Tensor
+    reach: Tensor
 
 
 Advance = Callable[[Tensor, list[Stream], Block], None]
@@ -61,7 +64,8 @@ class Trajectories:
         gap: f - f* at these steps, (methods, trials, R).
         slope: ||grad f|| at these steps, (methods, trials, R).
         x: the last iterates, (methods, trials, d).
-        farthest: largest distance from the start at these steps, (methods, trials).
+        farthest: largest distance from the start at these steps, (methods, trials); where the problem's constants hold
+            on a ball, of all points at which a gradient was taken, too.
     """
 
     steps: NDArray[np.int64]
@@ -124,7 +128,7 @@ def solve(
         program = partial(_compiled, problem, methods, pool)
     else:
         program = partial(_tensor, problem, isinstance(sampling, Full), methods)
-
+    reach = torch.zeros(trials, len(methods), dtype=torch.float64)
     x = problem.x0.expand(trials, len(methods), -1).clone()
     recorded = x.repeat(len(record), 1, 1, 1)
     block = max(1, min(BLOCK, BLOCK_SAMPLES // (trials * sampling.width)))
@@ -133,11 +137,11 @@ def solve(
             stop = min(start + block, int(record[-1]))
             low, high = np.searchsorted(record, [start, stop], side="right")
             t = np.arange(start, stop, dtype=np.float64)
-            program(x, drawn, Block(t, record[low:high] - start, recorded[low:high]))
+            program(x, drawn, Block(t, record[low:high] - start, recorded[low:high], reach))
         # f is evaluated once, at the end: between blocks its thread barriers would cost more than the steps.
         gap = problem.gap(recorded).permute(2, 1, 0)
         slope = problem.gradient(recorded.view(-1, problem.d)).norm(dim=-1).view(gap.shape[::-1]).permute(2, 1, 0)
-        farthest = (recorded - problem.x0).norm(dim=-1).amax(0).T
+        farthest = torch.maximum((recorded - problem.x0).norm(dim=-1).amax(0), reach).T
     return Trajectories(np.asarray(record), gap.numpy(), slope.numpy(), x.transpose(0, 1).numpy(), farthest.numpy())
 
 
@@ -197,6 +201,8 @@ def _tensor(
         g = problem.gradient(flat, index, factor).view_as(x)
         inverse = 1 / (g.norm(dim=-1, keepdim=True) + TINY)
         ahead = x + rho[step] * (1 - lam[step] + lam[step] * inverse) * g
+        if math.isfinite(problem.radius):  # what is known of it holds on a ball, which the perturbed point may leave
+            torch.maximum(block.reach, (ahead - problem.x0).norm(dim=-1), out=block.reach)
         x -= gamma[step] * problem.gradient(ahead.view_as(flat), index, factor).view_as(x)
         if step + 1 in recorded:
             recorded[step + 1].copy_(x)

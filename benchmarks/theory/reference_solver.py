@@ -1,5 +1,6 @@
 """The reference solver: runs a registered step rule, unchanged, on a problem or any function, step by step."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,9 @@ def solve_with_variant(
         for component, weight in zip(torch.from_numpy(index), torch.from_numpy(factor), strict=True):
 
             def closure(component=component, weight=weight):
+                nonlocal farthest
+                if math.isfinite(problem.radius):
+                    farthest = max(farthest, float((x.detach() - problem.x0).norm()))
                 x.grad = None
                 loss = (weight * problem.losses(x, component)).sum()
                 loss.backward()

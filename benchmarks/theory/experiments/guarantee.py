@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from ..bounds import recursion
 from ..figures import GUARANTEE, Frame, canvas, colors, draw_trials
-from ..methods import make_methods, record_grid
+from ..methods import Method, make_methods, record_grid
 from ..problems import Problem, make_problem
 from ..problems.default import model_problem
 from ..programs import LONGEST, bound, program_of, run_methods
-from ..sampling import make_sampling
+from ..sampling import Sampling, make_sampling
 from .base import EXPERIMENTS, Experiment, ran_by, tidy
 
 LAMBDAS = (0.0, 0.5, 1.0)
@@ -76,10 +76,17 @@ def measure(
         for method in methods:
             limit, mine = bound(of, drawn, method, record), data["method"] == method.label
             data.loc[mine, "bound"] = np.tile(limit, trials or count)
-            if not np.isnan(limit).any():
-                data.loc[mine, "factor"] = recursion(of, drawn, *method.schedule(np.zeros(1))).factor[0]
+            data.loc[mine, "factor"] = (
+                _contraction(of, drawn, method, int(record[-1])) if np.isfinite(limit).all() else np.nan
+            )
         parts.append(data)
     return pd.concat(parts, ignore_index=True).drop(columns="relative")
+
+
+def _contraction(problem: Problem, sampling: Sampling, method: Method, steps: int) -> float:
+    """Return the guaranteed factor of a step; NaN where it changes along the run, or is not below 1."""
+    ends = recursion(problem, sampling, *method.schedule(np.array([0.0, steps - 1.0]))).factor
+    return float(ends[0]) if ends[0] == ends[1] < 1 else np.nan
 
 
 def draw(data: Frame) -> Figure:
@@ -175,7 +182,7 @@ def table_of_guarantees(data: Frame, quantity: str = "f - f*") -> list[str]:
             "settles, over the guaranteed one.\n\n" + "\n".join(rows),
             f"The mean over trials stays below the guarantee in {inside} of {len(table)} cases at every recorded step "
             f"after the start; slower than guaranteed: {'; '.join(slow) or 'none'}"
-            + (f"; undecided, for want of recorded steps: {short}." if short else "."),
+            + (f"; undecided, for want of recorded steps or of one guaranteed speed: {short}." if short else "."),
         ]
     if len(bare):
         ends = "; ".join(f"{row.case}, {row.method} ({_end(row.last)})" for row in bare.itertuples())

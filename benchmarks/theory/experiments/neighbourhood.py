@@ -58,7 +58,9 @@ def _settle(
     gaps = solve(problem, sampling, methods, record=record, trials=trials, seed=seed).gap.mean(-1)
     rows = []
     for method, each in zip(methods, gaps, strict=True):
-        limit = recursion(problem, sampling, *method.schedule(np.zeros(1))).neighbourhood()[0]
+        ends = method.schedule(np.array([0.0, steps - 1.0]))
+        stays = all(start == last for start, last in ends)
+        limit = recursion(problem, sampling, *ends).neighbourhood()[0] if stays else np.nan
         shared = {"method": method.label, "gamma": gamma, "rho": rho, "bound": limit}
         rows += [{**shared, "trial": trial, "gap": gap} for trial, gap in enumerate(each)]
     return rows
@@ -95,12 +97,19 @@ def findings(data: Frame) -> list[str]:
     inside, used = int((held["gap"] <= held["bound"]).sum()), (held["gap"] / held["bound"]).max()
     by = {label: line.sort_values("rho") for label, line in mean[mean["sweep"] == "rho"].groupby("method", sort=False)}
     grown = "; ".join(f"{label}: {line['gap'].iloc[0]:.1e} to {line['gap'].iloc[-1]:.1e}" for label, line in by.items())
-    span = f"ρ from {mean['rho'].min():.2g} to {mean['rho'].max():.2g}"
+    swept = mean[mean["sweep"] == "rho"]["rho"]
+    span = f"ρ from {swept.min():.2g} to {swept.max():.2g}"
+    none = len(mean) - len(held)
     return [
         " ".join(said),
         f"Against {span} at fixed γ: {grown}.",
         f"Of {len(held)} neighbourhoods with a guarantee {inside} are inside it, and use at most {100 * used:.2g} % of "
-        f"it. For the other {len(mean) - len(held)}, ρ is beyond the range in which the recursion contracts.",
+        "it."
+        + (
+            f" For the other {none}, ρ is beyond the range in which the recursion contracts, or λ changes."
+            if none
+            else ""
+        ),
     ]
 
 

@@ -1,5 +1,6 @@
 """Linear models: least squares, ridge regression and logistic regression, with exact constants."""
 
+from math import log
 from typing import Literal
 
 import numpy as np
@@ -114,7 +115,10 @@ class LinearModel(Problem):
         if self.link == "logistic":
             return self.regularization
         if self.regularization == 0:
-            return float(spectrum[spectrum > spectrum[-1] * 1e-10].min())
+            # Of the rows themselves: the square of a condition number above 1e8 is lost in that of A^T A.
+            singular = torch.linalg.svdvals(self.features)
+            kept = singular > max(self.features.shape) * torch.finfo(singular.dtype).eps * singular[0]
+            return float(singular[kept][-1].square()) / len(self.features)
         return float(spectrum[0].clamp(min=0)) + self.regularization
 
     def _newton(self, x: Tensor) -> Tensor:
@@ -143,13 +147,14 @@ class LinearModel(Problem):
             if r == 0:
                 return torch.where(squared_norms > 0, torch.zeros_like(y), y.square() / 2)
             return y.square() / 2 * r / (r + squared_norms)
-        stiffness = r / squared_norms
+        stiffness = r / squared_norms.clamp_min(torch.finfo(squared_norms.dtype).tiny)
         low, high = torch.zeros_like(y), torch.full_like(y, 750.0)
         for _ in range(200):  # bisection on the margin m = y s of the increasing function r m / ||a||^2 - sigmoid(-m)
             margin = (low + high) / 2
             past = stiffness * margin > torch.sigmoid(-margin)
             low, high = torch.where(past, low, margin), torch.where(past, margin, high)
-        return softplus(-low) + stiffness / 2 * low.square()
+        found = softplus(-low) + stiffness / 2 * low.square()
+        return torch.where(squared_norms > 0, found, log(2))  # a component without features is constant in the margin
 
 
 def _rng(name: str, seed: int) -> np.random.Generator:
@@ -190,6 +195,8 @@ def logistic(n: int = 40, d: int = 5, regularization: float | None = None, seed:
 @PROBLEMS.named("symmetric")
 def symmetric(d: int = 20, largest: float = 10.0, regularization: float | None = None, seed: int = 0) -> LinearModel:
     """Ridge regression on a symmetric matrix with eigenvalues {1, largest, uniform in [1, 2]}: uneven L_i."""
+    if d < 2:
+        raise ConfigError(f"d={d} is not possible: a symmetric matrix with eigenvalues 1 and largest has d >= 2")
     rng = _rng("symmetric", seed)
     a = with_spectrum(np.concatenate(([1.0, largest], rng.uniform(1, 2, d - 2))), rng)
     r = 3 / d if regularization is None else regularization

@@ -79,8 +79,10 @@ def quadratics(
         imbalance: L_max / L_avg, from 1 up to (excluding) n.
 
     Raises:
-        ConfigError: an imbalance that n components cannot have.
+        ConfigError: n or d below 2, or an imbalance that n components cannot have.
     """
+    if min(n, d) < 2:
+        raise ConfigError(f"n={n}, d={d} is not possible: give n >= 2 components in d >= 2 dimensions")
     if not 1 <= imbalance < n:
         raise ConfigError(f"imbalance={imbalance} is not possible with n={n} components: give 1 <= imbalance < n")
     rng = np.random.default_rng(derive_seed("theory-problem:quadratics", seed))

@@ -16,9 +16,13 @@ LARGEST = 20_000_000
 """Largest size n * d of a file's dense matrix: the spectrum of a larger one takes minutes."""
 
 
+CONSTANT = 1e-12
+"""Range of a column, as a share of its largest entry, up to which it is taken to be constant."""
+
+
 def standardize(features: Matrix) -> Matrix:
-    """Center and scale every column, drop constant ones, and append a column of ones (the intercept)."""
-    varying = features[:, features.std(0) > 0]
+    """Center and scale every column, drop those constant to rounding, and append a column of ones (the intercept)."""
+    varying = features[:, np.ptp(features, axis=0) > CONSTANT * np.abs(features).max(0)]
     scaled = (varying - varying.mean(0)) / varying.std(0)
     return np.hstack([scaled, np.ones((len(scaled), 1))])
 

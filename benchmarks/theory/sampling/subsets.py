@@ -38,16 +38,20 @@ class Nice(Sampling):
             yield 1 / comb(self.n, self.width), v
 
     def second_moment(self, gradients: Tensor) -> Tensor:
-        n, tau = self.n, self.width
-        own = (n - tau) / (tau * max(n - 1, 1))
-        shared = n * (tau - 1) / (tau * max(n - 1, 1))
+        own, shared = self._shares
         squares = gradients.square().sum(-1).mean(-1)
         return own * squares + shared * gradients.mean(-2).square().sum(-1)
 
     def residual(self, problem: Problem) -> Residual:
+        own, shared = self._shares
+        a = own * problem.L_max
+        return Residual(a, shared, 2 * a * problem.interpolation_gap)
+
+    @property
+    def _shares(self) -> tuple[float, float]:
+        """Weights of the components' own squared gradients and of that of f in the second moment."""
         n, tau = self.n, self.width
-        a = (n - tau) / (tau * max(n - 1, 1)) * problem.L_max
-        return Residual(a, n * (tau - 1) / (tau * max(n - 1, 1)), 2 * a * problem.interpolation_gap)
+        return (0.0, 1.0) if tau == n else ((n - tau) / (tau * (n - 1)), n * (tau - 1) / (tau * (n - 1)))
 
     def smoothness(self, problem: Problem) -> float:
         return float(problem.L_i.topk(self.width).values.mean())
