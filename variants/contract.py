@@ -63,6 +63,8 @@ class StepRule(Optimizer):
     """Numbers that it remembers."""
     _evaluations: Evaluations | None = None
     """Those of the step that is being made."""
+    _filled: bool = False
+    """Whether what it remembers was made for torch's checkpoint helpers, and no step was made or state loaded since."""
     mean_over_devices: Callable[[list[Tensor]], None] | None = None
     """Set by whoever trains on several devices with a perturbation of its own on each: averages tensors in place."""
 
@@ -71,10 +73,23 @@ class StepRule(Optimizer):
         base.defaults.update(hyper)
         vars(self).update(base=base, owners=owners, seed=seed, steps=0, own={}, scalars={})
         self._share_with_base()
+        self._check_direction(self.param_groups)
 
     def _share_with_base(self) -> None:
         self.param_groups = self.base.param_groups
         self.state = self.base.state
+
+    def _check_direction(self, groups: list[dict[str, Any]]) -> None:
+        """Refuse groups that maximize, unless the rule is its base: it perturbs towards a larger loss.
+
+        Raises:
+            ConfigError: a group does.
+        """
+        if self.info.neutral != {} and any(group.get("maximize") for group in groups):
+            raise ConfigError(
+                f"maximize=True is not valid with {self.info.name!r}, which looks for a larger loss and then makes it "
+                "smaller; minimize the negative loss"
+            )
 
     def __setattr__(self, name: str, value: Any) -> None:
         check_assignment(self, name)
@@ -162,7 +177,7 @@ class StepRule(Optimizer):
 
     def noise(self) -> torch.Generator:
         """The variant's own random stream of this step, a function of the seed and the step number alone."""
-        first = self.param_groups[0]["params"][0]
+        first = next(p for group in self.param_groups for p in group["params"])
         return generator(f"variant:{self.info.name}", self.seed, self.steps, device=first.device)
 
     def ask(self, closure: Any, what: str) -> Any:
@@ -207,6 +222,9 @@ class StepRule(Optimizer):
             )
         for need in PLUGINS.intersection(self.info.needs):  # without it this would be another method, silently
             self.ask(closure, need)
+        if self._filled:
+            self.base.state.clear()
+            vars(self).update(own={}, scalars={}, _filled=False)
         vars(self)["_evaluations"] = self._new_evaluations()
         try:
             loss = self.update(closure)
@@ -225,6 +243,7 @@ class StepRule(Optimizer):
         params = [p for group in self.param_groups for p in group["params"]]
         with self.perturbed(Gradient(torch.zeros(()), params, []), []):
             self.update(Nothing(params))
+        vars(self)["_filled"] = True
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Register a hook that is called before each step of the base optimizer, when ``p.grad`` is what it steps with.
@@ -254,6 +273,7 @@ class StepRule(Optimizer):
         group |= {key: hyper.check(key, group[key]) for key, hyper in self.info.hyper.items() if key in group}
         owners = {**self.owners, **layout.owners}
         check_owners(self.info, group["params"], owners)
+        self._check_direction([group])
         self.base.add_param_group(group)
         vars(self)["owners"] = owners
 
@@ -280,6 +300,7 @@ class StepRule(Optimizer):
         if saved is None or saved["name"] != self.info.name:
             found = repr(saved["name"]) if saved else f"a plain optimizer (or {FLATTENED})"
             raise StateError(f"this state belongs to {found}, not to {self.info.name!r}; create that one to load it")
+        self._check_direction(rest["param_groups"])
         self.base.load_state_dict(rest)
         self._share_with_base()
         params = [p for group in self.param_groups for p in group["params"]]
@@ -287,6 +308,6 @@ class StepRule(Optimizer):
             params[int(i)]: {key: placed(value, params[int(i)]) for key, value in tensors.items()}
             for i, tensors in saved["own"].items()
         }
-        vars(self).update(steps=saved["steps"], scalars=dict(saved["scalars"]), own=own)
+        vars(self).update(steps=saved["steps"], scalars=dict(saved["scalars"]), own=own, _filled=False)
         for after in self._optimizer_load_state_dict_post_hooks.values():
             after(self)

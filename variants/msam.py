@@ -68,6 +68,7 @@ class MSAM(StepRule):
         kept = [(p, v) for p in params for name in MOMENTA if isinstance(v := self.state.get(p, {}).get(name), Tensor)]
         if self.state and not kept:
             raise ConfigError(_needs_momentum(self.base, f"keeps no {' or '.join(MOMENTA)}"))
+        kept = [(p, v) for p, v in kept if p.requires_grad]
         momentum = Gradient(torch.zeros(()), [p for p, _ in kept], [v for _, v in kept])
         with self.perturbed(momentum, self._ascent(momentum)):
             ahead = self.gradient(closure)

@@ -45,7 +45,7 @@ class OptSAM(StepRule):
     """
 
     def update(self, closure: Any) -> Tensor:
-        params = [p for group in self.param_groups for p in group["params"] if p in self.own]
+        params = [p for group in self.param_groups for p in group["params"] if p in self.own and p.requires_grad]
         where = Gradient(torch.zeros(()), params, [self.own[p]["previous"] for p in params])
         with self.perturbed(where, self.ascent(where)):
             worst = self.gradient(closure)

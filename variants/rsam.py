@@ -61,7 +61,10 @@ class RSAM(SAM):
             at = self.gradient(closure)
         if self.ascent(at):  # in place: at.values is now the ascent
             drawn = dict(zip(where.params, noise, strict=True))
-            torch._foreach_add_(at.values, [drawn[p] for p in at.params])
+            # A frozen one keeps its gradient where the closure only zeroes it, and has no noise.
+            if noisy := [value for p, value in zip(at.params, at.values, strict=True) if p in drawn]:
+                torch._foreach_add_(noisy, [drawn[p] for p in at.params if p in drawn])
+            noisy.clear()
             drawn.clear()
         noise.clear()
         with self.perturbed(at, at.values):

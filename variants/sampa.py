@@ -85,7 +85,7 @@ class SAMPa(StepRule):
         return ahead.loss
 
     def _past(self) -> Gradient:
-        params = [p for group in self.param_groups for p in group["params"] if p in self.own]
+        params = [p for group in self.param_groups for p in group["params"] if p in self.own and p.requires_grad]
         return Gradient(torch.zeros(()), params, [self.own[p]["ahead"].to(p) for p in params])
 
     def _ascent(self, past: Gradient) -> list[Tensor]:
@@ -104,6 +104,8 @@ class SAMPa(StepRule):
         try:
             for p, values in state.items():
                 self.base.state[p] = copy.deepcopy(values)
+            for p in {p for group in self.param_groups for p in group["params"]}.difference(gradient.params):
+                p.grad = None  # a frozen one may have kept a gradient of zeros, by which its momentum would move it
             past = self.average(gradient.like([g.clone() for g in gradient.values]))
             for p, g in zip(past.params, past.values, strict=True):
                 p.grad = g

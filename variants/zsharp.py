@@ -76,7 +76,7 @@ class ZSharp(SAM):
         plain = 1.0 / (at.norm() + TINY)
         for group, _, values in self.groups(at):
             for g in values:
-                if g.ndim > 1:
+                if g.ndim > 1 and g.numel():
                     g.mul_(outstanding(g, group["quantile"]))
         filtered = 1.0 / (at.norm() + TINY)
         for group, _, values in self.groups(at):

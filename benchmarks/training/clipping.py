@@ -1,6 +1,7 @@
 """Clipping the gradient that a base optimizer steps with, and no other of the step that it ends."""
 
 import weakref
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -33,7 +34,7 @@ class FinalClip:
         """Leave alone what others do with the parameters."""
         self.active = False
 
-    def before_step(self, optimizer: Optimizer, arguments: tuple[Any, ...]) -> None:
+    def before_step(self, optimizer: Optimizer, arguments: Iterable[Any]) -> None:
         if isinstance(optimizer, StepRule):
             return
         if any(getattr(one, "clipping", None) is self for one in arguments):  # the oracle as a closure
@@ -64,9 +65,9 @@ def _watch_optimizers() -> None:
     end of an oracle, at whatever moment, may not change what torch is iterating over.
     """
 
-    def before(optimizer: Optimizer, arguments: Any, _: Any) -> None:
+    def before(optimizer: Optimizer, arguments: Any, named: Any) -> None:
         for clip in _CLIPS:
-            clip.before_step(optimizer, arguments)
+            clip.before_step(optimizer, (*arguments, *named.values()))
 
     def after(optimizer: Optimizer, *_: Any) -> None:
         for clip in _CLIPS:

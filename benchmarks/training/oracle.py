@@ -13,7 +13,7 @@ from ...variants.hooks import LossHook
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..precision import PRECISIONS, GradientOverflow
 from .batch import Batch, FirstPasses, Samples
-from .batch_norm import POLICIES
+from .batch_norm import POLICIES, RunningStatistics
 from .clipping import FinalClip
 from .meters import RunningCounters
 from .passes import Passes
@@ -104,6 +104,7 @@ class Oracle(Passes):
             process_group=process_group,
             whole=whole,
         )
+        self._parts = [*model.parameters(), *model.buffers()]
         self.clipping = None if clip is None else FinalClip(self.params, float(clip))
         self.gradient_norms = [] if gradient_norms else None
         self._next_step = 0
@@ -148,9 +149,17 @@ class Oracle(Passes):
             step: steps completed; by default those that were bound here.
         """
         self._close()
+        self._look_at_the_model()
         samples = self._moved(Samples(batch, ids, weights))
         self._start(samples, epoch, self._next_step if step is None else step, more)
         return self
+
+    def _look_at_the_model(self) -> None:
+        """Take up parameters and buffers that took the place of others: a new head, ``model.double()``."""
+        parts = [*self.model.parameters(), *self.model.buffers()]
+        if len(parts) != len(self._parts) or any(a is not b for a, b in zip(parts, self._parts, strict=True)):
+            self._parts, self.params[:] = parts, self.model.parameters()
+            self.device, self.statistics = self.params[0].device, RunningStatistics(self.model)
 
     def _moved(self, samples: Samples) -> Samples:
         return map_tensors(lambda t: t.to(self.device, non_blocking=True), samples)

@@ -252,7 +252,8 @@ class Passes:
 
     @contextmanager
     def _same_masks(self) -> Iterator[None]:
-        """Seed the generator that dropout draws from, the one of the model's own device, and put it back."""
+        """Seed the generator that dropout draws from, the one of the model's own device, and that of the CPU, which a
+        model may draw from wherever it is; put them back."""
         if not self.draws:
             yield
             return
@@ -261,7 +262,8 @@ class Passes:
         others = [torch.default_generator] if drawn_from is not torch.default_generator else []
         before = [(one, one.get_state()) for one in (drawn_from, *others)]
         try:
-            drawn_from.manual_seed(_seed_of_step("dropout", self.seed, self.step, *rank))
+            for one, _ in before:
+                one.manual_seed(_seed_of_step("dropout", self.seed, self.step, *rank))
             yield
         finally:
             for one, state in before:
