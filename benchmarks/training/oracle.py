@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ConfigError, StateError
+from ...variants._shards import in_shards
 from ...variants.averages import WeightAverage
 from ...variants.hooks import LossHook
 from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
@@ -104,7 +105,7 @@ class Oracle(Passes):
             process_group=process_group,
             whole=whole,
         )
-        self._parts = [*model.parameters(), *model.buffers()]
+        self._parts = None if in_shards(self.params) else [*model.parameters(), *model.buffers()]
         self.clipping = None if clip is None else FinalClip(self.params, float(clip))
         self.gradient_norms = [] if gradient_norms else None
         self._next_step = 0
@@ -155,7 +156,12 @@ class Oracle(Passes):
         return self
 
     def _look_at_the_model(self) -> None:
-        """Take up parameters and buffers that took the place of others: a new head, ``model.double()``."""
+        """Take up parameters and buffers that took the place of others: a new head, ``model.double()``.
+
+        Shards are left alone, whose parameters are others while a wrapper has put them together.
+        """
+        if self._parts is None:
+            return
         parts = [*self.model.parameters(), *self.model.buffers()]
         if len(parts) != len(self._parts) or any(a is not b for a, b in zip(parts, self._parts, strict=True)):
             self._parts, self.params[:] = parts, self.model.parameters()
