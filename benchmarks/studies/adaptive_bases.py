@@ -17,7 +17,6 @@ MARGIN = 0.5
     departs="Wilson et al. train convolutional and recurrent networks by AdaGrad, RMSProp and Adam without decoupled "
     "weight decay; that SAM closes the gap is inferred here from what it does on SGD.",
     suite="adaptive-bases",
-    margin=MARGIN,
     rule="Two t-intervals within the seed at 1 - .05/2: without SAM AdamW has more than 0.5 points more test error "
     "than SGD, and under SAM at most 0.5 points more; one whose whole interval fails contradicts.",
 )

@@ -19,7 +19,6 @@ MARGIN = 1.0
     departs="Wu et al. train PreActResNet-18 and WRN-34-10 on CIFAR at 8/255 for 200 epochs, where robust accuracy "
     "falls late in training; Zhang et al. perturb the weights alone.",
     suite="adversarial-training",
-    margin=MARGIN,
     rule="Robust accuracy rises over that of SGD by more than 1 point with each of the two, by t-intervals within the "
     "seed at 1 - .05/2; one whose whole interval fails contradicts. Epochs are equal.",
     measures="pgd:epsilon=16",

@@ -15,7 +15,6 @@ MARGIN = 0.5
     "last fifth of training at half the rate.",
     departs="The paper compares on 42 tasks with right labels, and finds that either may win.",
     suite="noise-family",
-    margin=MARGIN,
     rule="95 % t-interval of the difference within the seed, against the margin of 0.5 points. Epochs are equal, "
     "so that SAM has twice the gradient evaluations.",
 )

@@ -18,7 +18,6 @@ MARGIN = 1.0
     "blanked copies of each image; what leads SGD out of bad minima there is momentum, weight decay and augmentation. "
     "That SAM does is inferred here from its claim to avoid sharp minima.",
     suite="bad-global-minima",
-    margin=MARGIN,
     rule="Two t-intervals within the seed at 1 - .05/2: the initialization costs SGD more than 1 point of test error, "
     "and from it SAM is more than 1 point better; one whose whole interval fails contradicts. Epochs are equal.",
 )

@@ -23,7 +23,6 @@ MARGIN = 1.0
     "where a rule shares it, the registry's defaults for MSAM and SAF.",
     departs="The papers train on CIFAR and ImageNet with right labels, each rule with settings of its own.",
     suite="noise-family",
-    margin=-MARGIN,
     rule="Each rule is to be no more than 1 point worse than SAM by its t-interval within the seed at 1 - .05/6; the "
     "claim needs more than half of the six.",
 )

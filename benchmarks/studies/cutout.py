@@ -16,7 +16,6 @@ MARGIN = 0.5
     departs="Foret et al. train WideResNets and PyramidNets on CIFAR with right labels; Cutout takes 16 of 32 "
     "pixels there.",
     suite="noise-cutout",
-    margin=MARGIN,
     rule="95 % t-interval of the gain of SAM with Cutout within the seed, at equal epochs, against the margin of 0.5 "
     "points.",
 )

@@ -17,7 +17,6 @@ MARGIN = 0.5
     "SGD choose between once and twice the epochs, never fewer. What was chosen here uses less than the budget: SGD 8 "
     "epochs, 248 gradient evaluations, and SAM 10, 620.",
     suite="clothes-noise",
-    margin=MARGIN,
     rule="95 % t-interval of the difference within the seed at equal gradient evaluations, against the margin of 0.5 "
     "points.",
 )

@@ -46,7 +46,6 @@ MARGIN = 0.1
     "differ in seven settings, depth and width among them, stop at one training loss, and order by the gap of training "
     "and test accuracy; here it is the test error, at unequal training losses.",
     suite="many-settings",
-    margin=MARGIN,
     rule="95 % t-interval over seeds of the granulated tau within the seed, the mean of the eight measures of "
     "sharpness less that of the four others, against .1. The tau compares settings that differ in one thing.",
     unit="tau",

@@ -28,7 +28,6 @@ MARGIN = 10.0
     "training loss, and have batch normalization, which Foret et al. leave out as it blurs what the Hessian says. A "
     "perceptron on the same data had been measured before (docs/measures.md).",
     suite="digits-flatness",
-    margin=MARGIN,
     rule="Each of the three falls by more than 10 percent of SGD's by its t-interval within the seed at 1 - .05/3; one "
     "whose whole interval is short of that contradicts.",
     unit="percent",

@@ -24,7 +24,6 @@ MARGIN = 0.2
     departs="The papers compare networks of many settings on CIFAR and ImageNet; these differ in the rule and its "
     "radius alone. On a perceptron, seen before, flatter networks had more error (docs/measures.md).",
     suite="digits-flatness",
-    margin=MARGIN,
     rule="t-interval at 1 - .05/2 over seeds of Kendall's tau within the seed, the mean of three measures, against .2; "
     "the claim needs both shares of wrong labels, and one short of it contradicts.",
     unit="tau",

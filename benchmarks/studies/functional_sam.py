@@ -15,7 +15,6 @@ MARGIN = 0.5
     departs="The paper trains language models, on which SAM does badly, with a preconditioned form on an adaptive "
     "base.",
     suite="noise-rivals",
-    margin=MARGIN,
     rule="95 % t-interval of the difference within the seed, against the margin of 0.5 points.",
 )
 def functional_sam(evidence: Evidence) -> Finding:

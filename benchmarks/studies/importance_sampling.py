@@ -26,7 +26,6 @@ MARGIN = 0.3
     "train wide and pretrained residual networks and recurrent ones; Oikonomou and Loizou draw by the smoothness of "
     "each function, on convex problems. Passes for scores, which are forward only, are not counted here.",
     suite="importance-sampling",
-    margin=MARGIN,
     rule="With SGD both policies have a test error more than 0.3 points below that of uniform batches by the "
     "t-interval within the seed at 1 - .05/2; one whose gain is less contradicts.",
 )

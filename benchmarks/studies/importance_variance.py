@@ -17,7 +17,6 @@ MARGIN = 10.0
     departs="The papers bound the variance, or measure it along the training; here it is measured where training ends, "
     "with scores of those very weights and three tenths of the draws uniform.",
     suite="importance-sampling",
-    margin=MARGIN,
     rule="At the ends of SGD with uniform batches both policies have a variance more than 10 percent below that of "
     "uniform draws by the t-interval within the seed at 1 - .05/2; one that is lower by less contradicts.",
     unit="percent",

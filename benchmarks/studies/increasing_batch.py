@@ -20,7 +20,6 @@ MARGIN = -0.5
     departs="The paper trains residual networks on CIFAR-100 for 200 epochs and decays the rate by other schedules; "
     "that it is halved where the batch doubles is from Smith et al.",
     suite="increasing-batch",
-    margin=MARGIN,
     rule="95 % t-interval of the difference within the seed, against the margin of -0.5 points. Epochs are equal.",
 )
 def increasing_batch(evidence: Evidence) -> Finding:

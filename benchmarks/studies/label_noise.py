@@ -18,7 +18,6 @@ MARGIN = 0.5
     departs="The papers train ResNet-32 and larger on CIFAR-10, up to 80 % wrong labels, with the radius tuned; digits "
     "has 1,438 training images.",
     suite="label-noise",
-    margin=MARGIN,
     rule="95 % t-interval of the growth within the seed: the least-squares line through the gains at the four shares, "
     "times .6, at equal epochs, against the margin of 0.5 points.",
 )

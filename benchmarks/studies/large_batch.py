@@ -20,7 +20,6 @@ MARGIN = 0.5
     departs="Keskar et al. train by Adam, until the network fits, with 256 samples and with a tenth of all; Liu et al. "
     "train vision transformers on ImageNet with batches of thousands. Here epochs are equal and rates are tuned.",
     suite="large-batch",
-    margin=MARGIN,
     rule="Two t-intervals within the seed at 1 - .05/2: with the larger batch SGD has more than 0.5 points more test "
     "error, and SAM at most 0.5 points more; one whose whole interval fails contradicts.",
 )

@@ -21,7 +21,6 @@ MARGIN = 10.0
     departs="Keskar et al. maximize the loss in a box around the weights, of networks that fit, trained by Adam; these "
     "networks are not at equal training loss.",
     suite="large-batch",
-    margin=MARGIN,
     rule="Both measures of SGD are more than 10 percent lower with the smaller batch by the t-interval within the seed "
     "at 1 - .05/2; one that falls by less contradicts.",
     unit="percent",

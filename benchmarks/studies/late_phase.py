@@ -15,7 +15,6 @@ MARGIN = -1.0
     "last 30 % of the steps.",
     departs="The paper trains on CIFAR with right labels, and finds a few epochs at the end enough.",
     suite="noise-family",
-    margin=MARGIN,
     rule="95 % t-interval of the difference within the seed, against the margin of -1 point.",
 )
 def late_phase(evidence: Evidence) -> Finding:

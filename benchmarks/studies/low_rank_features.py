@@ -21,7 +21,6 @@ MARGIN = 10.0
     "their blocks, and explains the fall by ReLU units that SAM turns off, on networks of two layers as well; this one "
     "has three layers and no blocks.",
     suite="low-rank",
-    margin=MARGIN,
     rule="95 % t-interval within the seed of the fall of the rank from SGD to SAM, in percent of SGD's, against the "
     "margin of 10 percent. Epochs are equal.",
     unit="percent",

@@ -23,7 +23,6 @@ MARGIN = 0.5
     departs="The papers train larger networks on CIFAR with right labels, at radii tuned for each m. Group "
     "normalization, since with batch normalization m also changes what a sample is normalized by.",
     suite="m-sharpness",
-    margin=MARGIN,
     rule="95 % t-interval within the seed of the fall of test error from m = 128 to 16 on the least-squares line over "
     "log2 m, against the margin of 0.5 points.",
 )

@@ -27,7 +27,6 @@ MARGIN = 10.0
     departs="Zhang et al. fit random labels of CIFAR-10 and ImageNet by SGD alone; Baek et al. show that SAM fits "
     "wrong labels later where a part of them is wrong.",
     suite="memorization",
-    margin=MARGIN,
     rule="95 % t-interval within the seed of the epochs of SAM less those of SGD, in percent of SGD's, against the "
     "margin of 10 percent. A run that never fits counts with all of its epochs.",
     unit="percent",

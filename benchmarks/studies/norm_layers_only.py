@@ -15,7 +15,6 @@ MARGIN = -0.5
     "registry's radius .5 for SAM-ON.",
     departs="The paper trains ResNets and WideResNets on CIFAR with right labels, at tuned radii.",
     suite="noise-family",
-    margin=MARGIN,
     rule="95 % t-interval of the difference within the seed, against the margin of -0.5 points.",
 )
 def norm_layers_only(evidence: Evidence) -> Finding:

@@ -16,7 +16,6 @@ MARGIN = 5.0
     departs="The paper shows it on ResNet18 and CIFAR-10 and, by proof, on quadratic and scalar losses. A radius means "
     "another distance for USAM, which is shorter where the gradient is shorter than 1.",
     suite="usam-radius",
-    margin=MARGIN,
     rule="Supported if at one radius the excess error of USAM over SAM lies beyond 5 points by its t-interval within "
     "the seed at 1 - .05/6; contradicted if it lies below at every radius.",
 )

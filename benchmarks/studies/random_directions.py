@@ -17,7 +17,6 @@ MARGIN = 0.5
     setting="WRN-10-1 on digits with 40 % wrong labels, 50 epochs, ten seeds, nothing tuned, radius .1.",
     departs="The papers train on CIFAR with right labels.",
     suite="noise-family",
-    margin=MARGIN,
     rule="95 % t-interval of the difference within the seed, against the margin of 0.5 points. Epochs are equal, "
     "so that SAM has twice the gradient evaluations.",
 )

@@ -21,7 +21,6 @@ MARGIN = 0.5
     "are 440 evaluations of the 550 that the others have, and 22 steps, at a tenth of its published rate. It and AMP, "
     "whose default is of CIFAR networks, end with a training error above SAM's: they are far from their best here.",
     suite="noise-rivals",
-    margin=MARGIN,
     rule="SAM is to be more than 0.5 points better than each of the four by the t-interval within the seed at "
     "1 - .05/4; one whose whole interval is short of that contradicts.",
 )

@@ -19,7 +19,6 @@ MARGIN = 1.0
     departs="The paper trains on CIFAR and attacks with linf 1/255 and 2/255 and l2 16/255 and 32/255; digits has 8x8 "
     "pixels, which takes a larger change. SGD errs on 1 percent here, so that a point more asks little of accuracy.",
     suite="digits-flatness",
-    margin=MARGIN,
     rule="Two t-intervals within the seed at 1 - .05/2: robust accuracy rises by more than 1 point, and error by no "
     "more than 1 point; one whose whole interval fails contradicts.",
     measures="pgd:epsilon=16,fgsm:epsilon=16",

@@ -16,7 +16,6 @@ MARGIN = 10.0
     departs="Hardt et al. bound the distance for SGD without momentum and measure it along training; that SAM shortens "
     "it is inferred here from what is claimed of flat minima.",
     suite="stability",
-    margin=MARGIN,
     rule="95 % t-interval within the seed of the fall from SGD to SAM of the normalized distance of the twins' weights "
     "at the end, in percent of SGD's, against the margin of 10 percent. Epochs are equal.",
     unit="percent",

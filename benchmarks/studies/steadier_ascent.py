@@ -21,7 +21,6 @@ NAMES = {"vasso": "VaSSO", "fsam": "F-SAM"}
     "has here no fall of 10 percent can come of that, so what is contradicted is an effect of this size, not its "
     "sign.",
     suite="ascent-direction",
-    margin=MARGIN,
     rule="95 % t-interval within the seed of the fall of the distance from SAM to VaSSO, in percent of SAM's, against "
     "the margin of 10 percent.",
     unit="percent",

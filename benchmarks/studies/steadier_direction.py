@@ -16,7 +16,6 @@ MARGIN = -0.5
     departs="The papers train on CIFAR and ImageNet, at tuned radii. The prediction says that F-SAM takes the noise "
     "of the batch out: it takes the full gradient out, and keeps the noise.",
     suite="noise-family",
-    margin=MARGIN,
     rule="Both are to be no more than 0.5 points worse than SAM by the t-interval within the seed at 1 - .05/2; one "
     "that by its whole interval is worse by more contradicts.",
 )

@@ -15,7 +15,6 @@ MARGIN = 0.5
     "registry's defaults for GSAM.",
     departs="The paper trains ViT, MLP-Mixer and ResNets on ImageNet, at tuned radii.",
     suite="noise-family",
-    margin=MARGIN,
     rule="95 % t-interval of the difference within the seed, against the margin of 0.5 points.",
 )
 def surrogate_gap(evidence: Evidence) -> Finding:

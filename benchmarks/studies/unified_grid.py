@@ -20,7 +20,6 @@ RULE = (
     departs="The paper trains PreActResNet-18 and WRN-28-10 on CIFAR with right labels, three seeds; its radii are "
     ".1, .2, .3 and .4.",
     suite="unified-grid",
-    margin=-MARGIN,
     rule=RULE,
 )
 def unified_grid(evidence: Evidence) -> Finding:

@@ -24,7 +24,6 @@ MARGIN = 10.0
     "times as many weights to perturb; it takes the determinant of the Hessian, which is zero where there are more "
     "weights than the data decide on. Here G stands in the place of the Hessian, and I in that of its zeros.",
     suite="universal-class",
-    margin=MARGIN,
     rule="Each of the three rules has its own quantity more than 10 percent below that of SGD by the t-interval within "
     "the seed at 1 - .05/3; one that is lower by less contradicts.",
     unit="percent",

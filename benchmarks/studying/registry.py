@@ -46,7 +46,6 @@ class Study:
         setting: what is tested here, one or two sentences.
         departs: how that differs from the setting of the papers.
         suite: the shipped suite whose runs decide; its ``[predictions]`` have a text for this study.
-        margin: the effect that the claim needs, in its unit; the prediction names it.
         rule: how the verdict is reached, one sentence.
         function: evidence -> finding.
         unit: of effects: ``points`` (percentage points, of test error if nothing else is said), ``percent``, ``tau``.
@@ -59,7 +58,6 @@ class Study:
     setting: str
     departs: str
     suite: str
-    margin: float
     rule: str
     function: Callable[[Evidence], Finding]
     unit: str = "points"
@@ -87,7 +85,6 @@ def study(
     setting: str,
     departs: str,
     suite: str,
-    margin: float,
     rule: str,
     unit: str = "points",
     measures: str = "",
@@ -99,7 +96,7 @@ def study(
     """
 
     def add(function: Callable[[Evidence], Finding]) -> Callable[[Evidence], Finding]:
-        about = (claim, papers, setting, departs, suite, margin, rule, function, unit, measures)
+        about = (claim, papers, setting, departs, suite, rule, function, unit, measures)
         STUDIES.add(name, Study(name, *about))
         return function
 

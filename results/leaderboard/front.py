@@ -40,8 +40,8 @@ _HOW_TO_READ = f"""\
   / eval**: training time over gradient evaluations, everything but evaluation included; **Memory**: largest peak of a
   run, on CUDA of the allocator, on the CPU of the whole process.
 - **Checks**: ✓ passes the conformance suite, ✗ names what fails. **Tier**: *reproduced* ran here, *verified*: at least
-  three of its runs were made again from the same specs on another kind of machine, and the means are not told apart;
-  *stale* was made by a rule that behaves otherwise today (`docs/rules.md`).
+  three of its runs were made again from the same specs on another machine or kind of processor, and the means are not
+  told apart; *stale* was made by a rule that behaves otherwise today (`docs/rules.md`).
 - {UNVERIFIED} a reimplementation that nothing has verified yet; {EDGE} a tuned value at the edge of its range.
 - Suites stand in the order of what they can show: by the smallest difference that their runs find, as a share of the
   error; then those without intervals; last, those with rows that train for a single epoch."""
