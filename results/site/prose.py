@@ -75,6 +75,5 @@ def _adapt(token: Token, link: Callable[[str], str], image: Callable[[str], str]
             del token.attrs["href"]
     elif token.type == "image":
         token.attrSet("src", image(str(token.attrGet("src"))))
-        token.attrSet("loading", "lazy")
     for child in token.children or ():
         _adapt(child, link, image, deeper)

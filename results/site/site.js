@@ -343,6 +343,11 @@
   }
   const controls = document.getElementById("controls");
   controls.hidden = false;
+  // A table out of sight is not laid out, but keeps the place that it takes in sight: a page that shrinks when its end
+  // is reached would move a button away between the press and the release.
+  const tall = all("section.table").map((section) => [section, section.offsetHeight]);
+  for (const [section, height] of tall) section.style.containIntrinsicBlockSize = `auto ${height}px`;
+  document.body.classList.add("measured");
   controls.addEventListener("submit", (event) => event.preventDefault());
   for (const id of ["workload", "track", "filter"]) document.getElementById(id).addEventListener("input", choose);
   document.getElementById("columns").addEventListener("change", columns);

@@ -195,6 +195,22 @@ def test_downloads_are_whole(visit, site):
         assert (found.value.suggested_filename, len(table)) == (name, 91)
 
 
+def test_nothing_moves_under_a_pointer_that_came_to_the_end(visit, site):
+    """What is laid out on the way there has its place already: a button is where it was when it was pressed."""
+    page = visit(site)
+    button = page.locator("#files").get_by_text("runs.csv")
+    button.scroll_into_view_if_needed()
+    places = button.evaluate("""async (one) => {
+      const found = new Set();
+      for (let frame = 0; frame < 90; frame++) {
+        found.add(one.getBoundingClientRect().y);
+        await new Promise(requestAnimationFrame);
+      }
+      return [...found];
+    }""")
+    assert len(places) == 1
+
+
 def test_no_text_of_others_acts(visit, site):
     page = visit(site)
     expect(page.locator("img[src=x]")).to_have_count(0)
