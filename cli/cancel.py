@@ -22,9 +22,9 @@ def cancel(
     """
     index, store = suite_index(suite, source or (), plugin or ()), Store(results)
     stopped, elsewhere = stop_local_runs(index.run_ids, store)
-    cancelled = cancel_suite(index.name, store)
     if stopped:
         say(f"asked {stopped} processes of this machine to write a checkpoint and stop")
+    cancelled = cancel_suite(index.name, index.run_ids, store)
     if cancelled:
         say(f"cancelled {cancelled} jobs")
     if elsewhere:

@@ -48,6 +48,10 @@ def read_executor(
 
     kind = EXECUTORS.get(on)
     if kind.name == "slurm":
+        if workers is not None:
+            raise ConfigError(
+                "--workers is of this machine; --runs-per-gpu and --array-parallelism say it on a cluster"
+            )
         read: dict[str, str | int | bool] = {}
         for text in extra or ():
             key, equals, value = text.partition("=")

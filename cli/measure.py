@@ -139,7 +139,8 @@ def _submit(plan: "MeasuringPlan", target: str, options: "MeasuringOptions", exe
     if not plan.todo:
         return
     launch = submit_measuring(plan, Path(target).stem, options, executor.profile, say)
-    say(f"nothing depends on this terminal any more; logs in {launch.jobs_folder}")
+    if launch:
+        say(f"nothing depends on this terminal any more; logs in {launch.jobs_folder}")
 
 
 def _print_plan(plan: "MeasuringPlan", runs: int, rebuild: bool) -> None:

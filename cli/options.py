@@ -158,9 +158,25 @@ def typed(plugin: list[str] | None, source: list[Source] | None = None, data: st
 
 
 def run_options(
-    results: Path, data: str | None, plugins: list[str] | None, every: float = 60.0, keep: str = ""
+    results: Path,
+    data: str | None,
+    plugins: list[str] | None,
+    every: float = 60.0,
+    keep: str = "",
+    log: str = "",
+    cuda_graph: bool = False,
+    compiled: bool = False,
 ) -> "RunOptions":
     """Put together what options say of how runs are made; the executor adds device and threads."""
     from ..slurm.options import RunOptions
 
-    return RunOptions(results, data_root=data, plugins=tuple(plugins or ()), checkpoint_seconds=every, keep=keep)
+    return RunOptions(
+        results,
+        data_root=data,
+        plugins=tuple(plugins or ()),
+        checkpoint_seconds=every,
+        keep=keep,
+        log_to=log,
+        cuda_graph=cuda_graph,
+        compiler=COMPILER if compiled else None,
+    )

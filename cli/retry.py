@@ -9,7 +9,21 @@ from .console import say
 from .executor_options import read_executor
 from .launch import report, show
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Every, Keeping, Plugins, Results, open_suite, results_option, run_options, typed
+from .options import (
+    RESULTS,
+    Compile,
+    DataRoot,
+    Every,
+    Graph,
+    Keeping,
+    Logging,
+    Plugins,
+    Results,
+    open_suite,
+    results_option,
+    run_options,
+    typed,
+)
 
 if TYPE_CHECKING:
     from ..benchmarks.suites.suite import Suite
@@ -29,11 +43,17 @@ def retry(
     data: DataRoot = None,
     checkpoint_seconds: Every = 60.0,
     keep: Keeping = "",
+    log: Logging = "",
+    cuda_graph: Graph = False,
+    compiled: Compile = False,
 ) -> None:
-    """Make the failed and lost runs of a suite again, each at most so often, and later each time."""
+    """Make the failed and lost runs of a suite again, each at most so often, and later each time.
+
+    How they are made is said here as it was when they were launched: --compile, --keep, --log and the rest.
+    """
     from ..slurm.retry import retry_suite
 
-    options = run_options(results, data, plugin, checkpoint_seconds, keep)
+    options = run_options(results, data, plugin, checkpoint_seconds, keep, log, cuda_graph, compiled)
     ended = retry_suite(suite, options, executor, most=most, backoff=backoff, tell=say, watch=show)
     words = f"{typed(plugin)}{results_option(results)}"
     report(ended, suite.place, words, executor.name)

@@ -103,6 +103,8 @@ def _in_use(launch: Submission, store: Store) -> str:
         return "in use: one of its runs is being made"
     if any(queue.may_go_on(launch, run_id) for run_id in launch.job_of):
         return "in use: one of its jobs waits or runs"
+    if queue.silent and launch.measures:
+        return "perhaps in use: it measures, and SLURM does not answer"
     if queue.silent and not all(store.has(run_id) for run_id in launch.job_of):
         return "perhaps in use: it has runs to make, and SLURM does not answer"
     return ""

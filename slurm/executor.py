@@ -240,8 +240,11 @@ class SlurmExecutor:
         return replace(options, device=profile.job_device, threads=profile.threads, devices=profile.devices)
 
     def alone(self, threads: int) -> Self:
-        update = {"threads": threads, "runs_per_gpu": 1, "array_parallelism": 1}
-        return replace(self, profile=self.profile.model_copy(update=update))
+        update = {"threads": threads, "runs_per_gpu": 1, "array_parallelism": 1, "gpus": min(1, self.profile.gpus)}
+        profile = self.profile.model_copy(update=update)
+        if profile.at_a_time > 1:  # on the GPUs that gres asks for
+            profile = profile.model_copy(update={"runs_per_job": 1})
+        return replace(self, profile=profile)
 
     def device(self) -> torch.device:
         kind = self.profile.job_device

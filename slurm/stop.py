@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..results.records.lease import Holder, boot_id, lease_status
 from ..results.records.store import Store
+from .cluster.submission import list_submissions
 
 
 def stop_local_runs(run_ids: Iterable[str], store: Store) -> tuple[int, list[str]]:
@@ -23,10 +24,13 @@ def stop_local_runs(run_ids: Iterable[str], store: Store) -> tuple[int, list[str
     """
     asked: set[int] = set()
     elsewhere: set[str] = set()
+    ours = {array.id for launch in list_submissions(store.root) for array in launch.arrays()}
     for run_id in run_ids:
         folder = store.checkpoints(run_id)
         held, holder = lease_status(folder)
-        if not held or holder is None or holder.job or holder.pid in asked:
+        if not held or holder is None or holder.pid in asked:
+            continue
+        if holder.job.partition("_")[0] in ours:  # any other job is one that somebody works in, as with salloc
             continue
         if not _is_here(holder, folder):
             elsewhere.add(holder.host)
@@ -34,6 +38,9 @@ def stop_local_runs(run_ids: Iterable[str], store: Store) -> tuple[int, list[str
         try:
             os.kill(holder.pid, signal.SIGTERM)
         except ProcessLookupError:  # it ended meanwhile
+            continue
+        except PermissionError:
+            elsewhere.add(f"{holder.host} by another user")
             continue
         asked.add(holder.pid)
     return len(asked), sorted(elsewhere)

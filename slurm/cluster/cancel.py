@@ -1,17 +1,22 @@
 """Cancelling the jobs of a suite."""
 
+import re
+from collections.abc import Iterable
+
+from ...errors import ConfigError
 from ...results.records.store import Store
 from . import commands as scheduler
 from .commands import ACTIVE, WAITING
 from .queue import Queue
-from .submission import list_submissions
+from .submission import Submission, list_submissions
 
 
-def cancel_suite(suite: str, store: Store) -> int:
-    """Cancel the jobs of a suite's launches that wait or run, and return how many those were.
+def cancel_suite(suite: str, run_ids: Iterable[str], store: Store) -> int:
+    """Cancel the jobs of a suite's launches that wait or run, those that measure too, and return how many those were.
 
     Args:
         suite: name of the suite.
+        run_ids: ids of its runs: a launch that measures one of them alone goes by its id.
         store: results folder that it was launched into.
 
     The cancellation is written down before it is asked for: a job that SLURM then forgets is known as cancelled.
@@ -20,10 +25,17 @@ def cancel_suite(suite: str, store: Store) -> int:
         ConfigError: SLURM is not here.
         NoAnswer: it does not answer.
     """
-    submissions = list_submissions(store.root, suite)
+    runs = tuple(run_ids)
+    submissions = [one for one in list_submissions(store.root) if one.arrays() and _is_of(one, suite, runs)]
     if not submissions:
         return 0
-    scheduler.check_present()
+    try:
+        scheduler.check_present()
+    except ConfigError as error:
+        raise ConfigError(
+            f"this suite has launches on a cluster, the last one {submissions[-1].id}, and SLURM is not here: cancel "
+            "their jobs where they were submitted"
+        ) from error
     queue = Queue.of(submissions)
     if queue.silent:
         raise scheduler.NoAnswer(queue.silent)
@@ -36,3 +48,10 @@ def cancel_suite(suite: str, store: Store) -> int:
                 scheduler.cancel([array.id])
                 count += there
     return count
+
+
+def _is_of(launch: Submission, suite: str, run_ids: tuple[str, ...]) -> bool:
+    """Tell whether a launch makes or measures runs of a suite."""
+    named = str(launch.about["suite"])
+    one = launch.measures and re.fullmatch("[0-9a-f]{6,64}", named)
+    return named == suite or bool(one and any(run_id.startswith(named) for run_id in run_ids))

@@ -64,7 +64,9 @@ def run_command(*command: str) -> str:
         NoAnswer: it fails, or says nothing for a minute.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=True, env=_plain_environment()
+        )
     except FileNotFoundError:
         check_present()
         raise ConfigError(f"{command[0]} is not on PATH, though SLURM is; ask who runs the cluster") from None
@@ -78,6 +80,12 @@ def run_command(*command: str) -> str:
             raise NoAnswer(f"SLURM does not answer: {reason}; try again when its controller is up") from error
         raise NoAnswer(f"{command[0]} failed: {reason}") from error
     return done.stdout
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return the environment less what a person's own views of the queue leave out or write otherwise."""
+    own = ("SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_", "SLURM_TIME_FORMAT")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 def max_array_size() -> int:
@@ -109,7 +117,7 @@ def queue(names: list[str]) -> dict[str, JobInfo]:
     """
     found = {}
     for part in _batches(names):
-        text = run_command("squeue", "-h", "-r", "-t", "all", "-n", ",".join(part), "-o", "%F|%K|%T|%r|%e|%B")
+        text = run_command("squeue", "-a", "-h", "-r", "-t", "all", "-n", ",".join(part), "-o", "%F|%K|%T|%r|%e|%B")
         for line in text.splitlines():
             array, index, state, reason, end, _ = line.split("|", 5)
             id_ = f"{array}_{index}" if index.isdigit() else array

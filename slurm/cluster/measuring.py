@@ -17,7 +17,7 @@ from ...benchmarks.measuring.measurements import (
 )
 from ...benchmarks.measuring.registry import ask
 from ...benchmarks.spec import RunSpec
-from ...errors import Interrupted, SambenchError
+from ...errors import ConfigError, Interrupted, SambenchError
 from ...results.records.lease import job_id
 from ...results.records.store import Store
 from ..options import RunOptions
@@ -25,7 +25,8 @@ from ..plan import Planned
 from .job import remove_half_results, requeue
 from .packing import pack
 from .profile import Profile
-from .submission import Submission, check_private
+from .queue import Queue
+from .submission import Submission, check_private, list_submissions
 from .submit import submit
 
 
@@ -97,7 +98,7 @@ class MeasuringJob:
 
 def submit_measuring(
     plan: MeasuringPlan, name: str, options: MeasuringOptions, profile: Profile, tell: Callable[[str], None]
-) -> Submission:
+) -> Submission | None:
     """Submit what a plan lacks as job arrays; nothing depends on this process afterwards.
 
     Args:
@@ -107,17 +108,48 @@ def submit_measuring(
         profile: resources of the jobs, and how many runs each measures.
         tell: is given a line of text for every array that was submitted.
 
+    Returns:
+        The submission; None where jobs that wait or run measure all of it already.
+
     Raises:
         ConfigError: SLURM or submitit is not here, or SLURM refuses the request.
         StateError: a run has no record, or the folder cannot be written.
     """
+    if profile.devices > 1 or profile.gpus > 1 or profile.gpus_of_gres > 1:
+        raise ConfigError(
+            f"devices={profile.devices}, gpus={profile.shared_gpus}: a job that measures uses one device: leave both "
+            "at 1, and runs_per_job small, for more jobs at a time"
+        )
     store, runs = Store(options.results), []
-    for run_id in plan.todo:
+    under_way = _under_way(store)
+    todo = {
+        run_id: rest
+        for run_id, requests in plan.todo.items()
+        if (rest := tuple(one for one in requests if (run_id, one.label) not in under_way))
+    }
+    if len(todo) < len(plan.todo):
+        tell(f"{len(plan.todo) - len(todo)} runs are left out: jobs that wait or run measure them")
+    if not todo:
+        return None
+    for run_id in todo:
         record = store.read(run_id)
         spec, source = RunSpec.model_validate(record.spec), options.source(record.spec["dataset"])
         runs.append(Planned(spec, source, 0, 0.0, 0.0, record.timing.train_seconds))
-    what = {one.label: (one.measure.name, dict(one.settings)) for requests in plan.todo.values() for one in requests}
+    what = {one.label: (one.measure.name, dict(one.settings)) for requests in todo.values() for one in requests}
     there = RunOptions(options.results, data_root=options.data_root, plugins=options.plugins)
     payload = partial(MeasuringJob, what=tuple(what.values()), epoch=options.epoch, rebuild=options.rebuild)
     jobs = pack(tuple(runs), profile.runs_per_job, profile.at_a_time)
-    return submit(options.results, f"measure-{name}", jobs, profile, there, tell, payload=payload)
+    return submit(options.results, name, jobs, profile, there, tell, payload=payload, measures=tuple(what))
+
+
+def _under_way(store: Store) -> set[tuple[str, str]]:
+    """Return what jobs that wait or run are to measure, as (run id, label) pairs."""
+    launches = [launch for launch in list_submissions(store.root) if launch.measures]
+    queue = Queue.of(launches)
+    return {
+        (run_id, label)
+        for launch in launches
+        for run_id in launch.job_of
+        if queue.may_go_on(launch, run_id)
+        for label in launch.measures
+    }

@@ -11,6 +11,20 @@ from ...results.records.fields import Name, Text, Whole, no_truth, printable
 
 MOST_RUNS_PER_PROCESS = 16
 """Each computes on one stream and records on another, and torch has 32 of a GPU."""
+_FIELDS = ("partition", "account", "qos", "constraint", "gres", "time", "nodes")
+_GPUS = ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket")
+_OF_A_LAUNCH = ("array", "job-name", "output", "error", "open-mode", "wckey", "wrap")
+_GIVEN = {
+    **{name: f"the field {name} says it" for name in _FIELDS},
+    **dict.fromkeys(_GPUS, "the fields gpus and devices say it"),
+    **dict.fromkeys(("ntasks", "ntasks-per-node"), "the fields devices and nodes say it"),
+    **dict.fromkeys(_OF_A_LAUNCH, "every launch has its own"),
+    **dict.fromkeys(("requeue", "no-requeue"), "jobs are requeued and go on from their checkpoints"),
+    "cpus-per-task": "the fields cpus and threads say it",
+    "mem": "the field memory_gb says it",
+    "signal": "the field signal_seconds says it",
+}
+"""Options of sbatch that are no further ones: why they cannot be among ``extra``."""
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 Line = Annotated[Text, AfterValidator(printable)]
 
@@ -36,10 +50,12 @@ class Profile(BaseModel):
     gres: Name | None = Field(None, description="generic resources, as in 'gpu:a100:1'; or use gpus")
     gpus: Whole = Field(0, le=10_000, description="GPUs of one job; here: the numbers of those to use, as in 0,2")
     cpus: Count | None = Field(None, description="CPUs of one job \\[default: threads x runs at a time]")
-    memory_gb: float | None = Field(None, gt=0, le=1e6, description="memory of a job in GB \\[default: the cluster's]")
+    memory_gb: float | None = Field(
+        None, gt=0, le=1e6, description="memory of a job in GB, on all its nodes together \\[default: the cluster's]"
+    )
     time: str = Field("4:00:00", description="time limit of one job, in SLURM's forms; longer runs are requeued")
     signal_seconds: Count = Field(120, ge=10, description="seconds before the time limit at which checkpoints are made")
-    array_parallelism: Count = Field(256, description="jobs of one array at the same time, at most")
+    array_parallelism: Count = Field(256, description="jobs of a launch at the same time, at most")
     runs_per_job: Count = Field(1, description="runs that one job makes")
     runs_per_gpu: Count = Field(
         1,
@@ -76,6 +92,14 @@ class Profile(BaseModel):
             raise ValueError(f"{self.devices} devices cannot be spread evenly over {self.nodes} nodes")
         return self
 
+    @field_validator("extra")
+    @classmethod
+    def _of_no_field(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        for name in extra:
+            if (given := _GIVEN.get(name)) is not None:
+                raise ValueError(f"{name} cannot be given: {given}")
+        return extra
+
     @property
     def minutes(self) -> int:
         """The time limit, rounded down to minutes as submitit counts them."""
@@ -92,10 +116,20 @@ class Profile(BaseModel):
         return max(self.gpus, self.devices) if self.gpus else 0
 
     @property
-    def charged_gpus(self) -> int:
-        """GPUs that one job takes up, also where they are asked for by ``gres`` (on each node)."""
+    def gpus_of_gres(self) -> int:
+        """GPUs that ``gres`` asks for, which it does for each node."""
         asked = re.findall(r"(?:^|,)(?:gres[:/])?gpu(?::[A-Za-z][\w.-]*)?(?::(\d+))?(?=,|$)", self.gres or "")
-        return self.job_gpus or self.nodes * sum(int(number or 1) for number in asked)
+        return self.nodes * sum(int(number or 1) for number in asked)
+
+    @property
+    def charged_gpus(self) -> int:
+        """GPUs that one job takes up, however they are asked for."""
+        return self.job_gpus or self.gpus_of_gres
+
+    @property
+    def shared_gpus(self) -> int:
+        """GPUs that the runs of one job are spread over; 1 where there are none."""
+        return max(1, self.gpus or self.gpus_of_gres)
 
     @property
     def tasks_per_node(self) -> int:
@@ -110,18 +144,18 @@ class Profile(BaseModel):
     @property
     def at_a_time(self) -> int:
         """Runs that one job makes at the same time."""
-        return 1 if self.devices > 1 else min(self.runs_per_job, self.runs_per_gpu * max(1, self.gpus))
+        return 1 if self.devices > 1 else min(self.runs_per_job, self.runs_per_gpu * self.shared_gpus)
 
     @property
     def processes(self) -> int:
         """Processes that make them: one for each, or for each GPU where several share one."""
         shared = self.charged_gpus and self.job_device != "cpu" and not self.isolate
-        return min(self.at_a_time, max(1, self.gpus)) if shared else self.at_a_time
+        return min(self.at_a_time, self.shared_gpus) if shared else self.at_a_time
 
     @property
     def job_device(self) -> str:
         """Device of the runs; a job that has GPUs must use them: it never falls back to the CPU without an error."""
-        return self.device or ("cuda" if self.gpus else "auto" if self.gres else "cpu")
+        return self.device or ("cuda" if self.charged_gpus else "auto" if self.gres else "cpu")
 
 
 _TIME = re.compile(r"(?:(?P<days>[0-9]{1,9})-)?(?P<fields>[0-9]{1,9}(?::[0-9]{1,9}){0,2})")

@@ -17,7 +17,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,6 +104,11 @@ class Submission:
     def job_of(self) -> dict[str, int]:
         """The number of the job that makes a run, by run id."""
         return {run_id: number for number, runs in enumerate(self.jobs) for run_id in runs}
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Labels of what this launch measures of the models of its runs; none if it trains."""
+        return tuple(self.about.get("measures", ()))
 
     def arrays(self) -> list[Array]:
         """What was submitted so far."""
@@ -203,7 +208,12 @@ def list_submissions(results: Path, suite: str | None = None) -> list[Submission
 
 
 def write_submission(
-    launch: Submission, suite: str, jobs: tuple[Packed, ...], profile: Profile, options: RunOptions
+    launch: Submission,
+    suite: str,
+    jobs: tuple[Packed, ...],
+    profile: Profile,
+    options: RunOptions,
+    measures: Sequence[str] = (),
 ) -> list[tuple[tuple[int, int], ...]]:
     """Write down what is launched, and return for every job where its runs lie in ``runs.jsonl``."""
     lines, spans, offset = [], [], 0
@@ -220,6 +230,7 @@ def write_submission(
         "suite": suite,
         "created": time.time(),
         "profile": profile.model_dump(mode="json"),
+        "measures": list(measures),
         "options": {key: value for key, value in asdict(options).items() if key != "results"},
     }
     atomic_write_bytes(launch.folder / "runs.jsonl", b"".join(lines))

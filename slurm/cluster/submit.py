@@ -1,13 +1,13 @@
 """Submission: jobs become arrays, each with one call of sbatch, through submitit."""
 
+import math
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,27 +51,33 @@ def submit(
     tell: Callable[[str], None],
     delay: int = 0,
     payload: Callable[[str, tuple[tuple[int, int], ...]], object] = Job,
+    measures: Sequence[str] = (),
 ) -> Submission:
     """Write the folder of a submission, and submit its jobs as arrays.
 
     Args:
         results: the folder of the store; all nodes must see it under this path.
-        suite: name of the suite.
+        suite: name of the suite, or of the run that is measured.
         jobs: the runs of every job.
         profile: resources to ask SLURM for.
         options: how runs are made; device and threads are taken from the profile.
         tell: is given one line of text for every array that was submitted.
         delay: least seconds before the jobs start.
         payload: makes what a job does of the folder and of where its runs lie in ``runs.jsonl``.
+        measures: labels of what jobs measure, where that is what they do.
 
     Raises:
         ConfigError: SLURM or submitit is not here, or SLURM refuses the request.
         StateError: the folder cannot be written.
     """
     scheduler.check_present()
+    if ":" in str(results.absolute()):  # jobs import the code that is kept there, by PYTHONPATH
+        raise ConfigError(
+            f"{results.absolute()} has a colon, which no path to Python code can have: name another folder"
+        )
     submitit = _submitit()
     most = scheduler.max_array_size()
-    launch, under_way = new_submission(results, suite), ""
+    launch, under_way = new_submission(results, f"{'measure-' if measures else ''}{suite}"), ""
     try:
         plugins = take_snapshot(launch.code, options.plugins)
         there = replace(
@@ -83,10 +89,11 @@ def submit(
             data_root=str(Path(options.data_root).absolute()) if options.data_root else None,
             plugins=plugins,
         )
-        spans = write_submission(launch, suite, jobs, profile, there)
+        spans = write_submission(launch, suite, jobs, profile, there, measures)
         _write_start(launch)
         payloads = [payload(str(launch.folder), places) for places in spans]
         arrays = chunks(len(jobs), most)
+        in_turn = profile.array_parallelism < len(arrays)  # each has one job at a time at least
         parameters = _parameters(profile, delay, max(1, profile.array_parallelism // len(arrays)))
         with scheduler.clean_environment(_options(profile)):
             executor = submitit.SlurmExecutor(
@@ -98,6 +105,8 @@ def submit(
             _check_time(profile)
             for number, (first, count) in enumerate(arrays):
                 under_way = launch.name(number)
+                if in_turn and number:
+                    parameters["additional_parameters"]["dependency"] = f"afterany:{launch.arrays()[-1].id}"
                 executor.update_parameters(**parameters, job_name=under_way)
                 made = executor.submit_array(payloads[first : first + count])
                 array = Array(made[0].job_id.split("_")[0], first, count)
@@ -108,22 +117,38 @@ def submit(
         raise StateError(f"sbatch gave no job id: {error}; look into squeue before launching again") from error
     except (submitit.core.utils.UncompletedJobError, OSError) as error:
         done = launch.arrays()
-        if not done:
-            shutil.rmtree(launch.folder, ignore_errors=True)
-        else:
-            _remove_unsubmitted(launch)
+        ready = f"{sum(a.count for a in done)} of {len(jobs)} jobs were submitted before" if done else NOTHING
+        ready += _take_back(launch, under_way)
         if isinstance(error, OSError):
             raise write_failure(error, launch.folder) from error
-        ready = f"{sum(a.count for a in done)} of {len(jobs)} jobs were submitted before" if done else NOTHING
         raise ConfigError(explain(str(error), profile, ready)) from error
     except (SambenchError, KeyboardInterrupt):
-        if under_way:  # sbatch may have taken what was not noted yet
-            with suppress(SambenchError):
-                scheduler.cancel_named(under_way)
-        if not launch.arrays():
-            shutil.rmtree(launch.folder, ignore_errors=True)
+        _take_back(launch, under_way)
         raise
     return launch
+
+
+def _take_back(launch: Submission, name: str) -> str:
+    """Undo what was not noted of a submission that failed: sbatch may have taken an array before it said so.
+
+    Args:
+        launch: the submission.
+        name: of the array that was being submitted; empty if there was none.
+
+    Returns:
+        What to say where nobody knows whether its jobs are gone.
+    """
+    doubt = ""
+    if name:
+        try:
+            scheduler.cancel_named(name)
+        except SambenchError:
+            doubt = f", unless SLURM took the last ones nevertheless: `scancel --name={name}` once it answers"
+    if launch.arrays():
+        _remove_unsubmitted(launch)
+    else:
+        shutil.rmtree(launch.folder, ignore_errors=True)
+    return doubt
 
 
 def explain(message: str, profile: Profile, submitted: str = NOTHING) -> str:
@@ -137,7 +162,7 @@ def explain(message: str, profile: Profile, submitted: str = NOTHING) -> str:
     if "partition" in low and "invalid partition" in low:
         valid = ", ".join(sorted(scheduler.time_limits().keys() - {"*"})) or "see sinfo"
         return f"SLURM does not know partition {profile.partition!r}; valid: {valid}. {submitted}."
-    if "contact slurm" in low or "unable to contact" in low or "connection refused" in low:
+    if any(words in low for words in ("contact slurm", "unable to contact", "connection refused", "timed out")):
         return f"SLURM does not answer: {reason}. {submitted}; try again when its controller is up."
     asked = ", ".join(
         f"{key}={value}"
@@ -157,7 +182,7 @@ def _submitit() -> Any:
 
 def _parameters(profile: Profile, delay: int, parallelism: int) -> dict[str, Any]:
     """Translate a profile into the parameters of submitit's executor, for arrays of which each has so many at once."""
-    extra: dict[str, Any] = {"requeue": True, **profile.extra}
+    extra: dict[str, Any] = {**profile.extra, "requeue": True}
     if delay:
         extra["begin"] = f"now+{delay}"
     return {
@@ -168,7 +193,7 @@ def _parameters(profile: Profile, delay: int, parallelism: int) -> dict[str, Any
         "gres": profile.gres,
         "gpus_per_node": -(-profile.job_gpus // profile.nodes) or None,
         "cpus_per_task": profile.cpus_per_task,
-        "mem": f"{round(profile.memory_gb * 1024)}M" if profile.memory_gb else None,
+        "mem": f"{math.ceil(profile.memory_gb * 1024 / profile.nodes)}M" if profile.memory_gb else None,  # of a node
         "time": profile.minutes,
         "nodes": profile.nodes,
         "ntasks_per_node": profile.tasks_per_node,
@@ -185,6 +210,10 @@ def _parameters(profile: Profile, delay: int, parallelism: int) -> dict[str, Any
 
 def _options(profile: Profile) -> set[str]:
     named = {name for name in ("partition", "account", "qos", "constraint", "gres") if getattr(profile, name)}
+    if profile.memory_gb:
+        named |= {"mem_per_node", "mem_per_cpu", "mem_per_gpu"}
+    if profile.charged_gpus:
+        named |= {"gpus", "gpus_per_task", "gpus_per_socket", "cpus_per_gpu", "gres"}
     return named | set(profile.extra)
 
 
@@ -229,13 +258,21 @@ def _check_time(profile: Profile) -> None:
     Raises:
         ConfigError: no partition asked for allows it.
     """
-    limits = scheduler.time_limits()
-    asked = [limits[name] for name in (profile.partition or "*").split(",") if name in limits]
-    endless = any(not limit[:1].isdigit() for limit in asked)  # infinite, or n/a
-    if asked and not endless and not profile.qos and profile.minutes > max(map(parse_minutes, asked)):
-        most = f"partition {profile.partition or 'by default'} allows {', '.join(asked)}"
+    limits, partition = scheduler.time_limits(), profile.partition or os.environ.get("SBATCH_PARTITION")
+    asked = [limits[name] for name in (partition or "*").split(",") if name in limits]
+    lifted = profile.qos or os.environ.get("SBATCH_QOS")
+    if asked and not lifted and profile.minutes > max(map(_most_minutes, asked)):
+        most = f"partition {partition or 'by default'} allows {', '.join(asked)}"
         reason = f"{most}. What a job does not finish in its time is checkpointed and requeued"
         raise ConfigError(f"SLURM refuses the request (time={profile.time}): {reason}. {NOTHING}.")
+
+
+def _most_minutes(limit: str) -> float:
+    """Read a partition's limit; one that is ``infinite``, ``n/a`` or longer than any job may ask for limits nothing."""
+    try:
+        return parse_minutes(limit)
+    except ConfigError:
+        return math.inf
 
 
 def _remove_unsubmitted(launch: Submission) -> None:

@@ -93,19 +93,21 @@ def test_trials_go_once_a_ledger_has_them(store, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("queued", "silent", "done", "kept"),
+    ("queued", "silent", "done", "measures", "kept"),
     [
-        (True, "", False, "in use: one of its jobs waits or runs"),
-        (False, "no answer", False, "perhaps in use: it has runs to make, and SLURM does not answer"),
-        (False, "no answer", True, ""),
-        (False, "", False, ""),
+        (True, "", False, (), "in use: one of its jobs waits or runs"),
+        (False, "no answer", False, (), "perhaps in use: it has runs to make, and SLURM does not answer"),
+        (False, "no answer", True, (), ""),
+        (False, "no answer", True, ("norms",), "perhaps in use: it measures, and SLURM does not answer"),
+        (False, "", True, ("norms",), ""),
+        (False, "", False, (), ""),
     ],
 )
-def test_a_launch_goes_once_no_job_of_it_can_go_on(store, monkeypatch, queued, silent, done, kept):
+def test_a_launch_goes_once_no_job_of_it_can_go_on(store, monkeypatch, queued, silent, done, measures, kept):
     folder = store.root / "launches" / "one"
     folder.mkdir(parents=True)
     run_id = next(iter(store.run_ids())) if done else "0" * 64
-    launch = SimpleNamespace(folder=folder, job_of={run_id: 0})
+    launch = SimpleNamespace(folder=folder, job_of={run_id: 0}, measures=measures)
     queue = SimpleNamespace(silent=silent, may_go_on=lambda launch, run_id: queued)
     monkeypatch.setattr(clean, "list_submissions", lambda root: [launch])
     monkeypatch.setattr(clean.Queue, "of", lambda submissions: queue)

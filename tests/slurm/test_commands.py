@@ -160,6 +160,44 @@ def test_the_life_of_a_launch(suite, cluster, tmp_path):
     assert sambench("retry", suite, "--on", "slurm", "--most", 3, *where).count("given up after 3 attempts") == 4
 
 
+def test_the_life_of_measuring_jobs(suite, cluster, tmp_path):
+    """What waiting jobs measure is not submitted again, and they are cancelled with their suite, or by a run of it."""
+    suite.write_text(SUITE.replace("[0, 1]", "[0]").replace("wrn10_1", "mlp"))
+    where = ["--results", tmp_path / "r"]
+    sambench("launch", suite, "--on", "debug", "--keep", "weights", "--device", "cpu", *where)
+    ask = ["measure", suite, "--on", "slurm", *where]
+    sambench(*ask, "--what", "weight_norms")
+    assert "2 runs are left out: jobs that wait or run measure them" in sambench(*ask, "--what", "weight_norms")
+    assert len(fake_slurm.jobs()) == 2
+    sambench(*ask, "--what", "margin")
+    assert len(fake_slurm.jobs()) == 4
+    run_id = load_suite(str(suite)).run_ids[0]
+    sambench("measure", run_id[:10], "--on", "slurm", "--what", "path_norm", *where)
+    assert "cancelled 5 jobs" in sambench("cancel", suite, *where)
+    sambench(*ask, "--what", "weight_norms")
+    assert [job["state"] for job in fake_slurm.jobs()] == ["CANCELLED"] * 5 + ["PENDING"] * 2
+    assert "uses one device" in sambench(*ask, "--what", "margin", "--gpus", 4, code=2)
+
+
+def test_cancelling_where_slurm_is_not(suite, cluster, tmp_path, monkeypatch):
+    where = ["--results", tmp_path / "r"]
+    sambench("launch", suite, "--on", "slurm", *where)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    text = sambench("cancel", suite, *where, code=2)
+    assert "SLURM is not here: cancel their jobs where they were submitted" in text
+
+
+@pytest.mark.parametrize("words", [["--compile"], ["--cuda-graph"], ["--log", "tensorboard"]])
+def test_a_retry_makes_runs_as_they_were_launched(suite, cluster, tmp_path, words):
+    where = ["--on", "slurm", "--results", tmp_path / "r"]
+    sambench("launch", suite, *where, *words)
+    fake_slurm.set_jobs(state="FAILED", ended=1.0, accounted=1)
+    sambench("retry", suite, *where, *words)
+    first, again = (launch.options for launch in list_submissions(tmp_path / "r"))
+    assert (first.compiler, first.cuda_graph, first.log_to) == (again.compiler, again.cuda_graph, again.log_to)
+    assert first.compiler or first.cuda_graph or first.log_to
+
+
 def test_runs_that_are_alike_are_counted_after_the_first_few(suite, cluster, tmp_path):
     suite.write_text(SUITE.replace("seeds = [0, 1]", f"seeds = {list(range(30))}"))
     where = ["--results", tmp_path / "r"]
@@ -231,6 +269,8 @@ def test_logs_by_the_start_of_an_id(suite, running, tmp_path, until):
         (["--profile", "gpu"], "--profile means something on a cluster only"),
         (["--on", "slurm", "--profile", "gpuu"], "did you mean 'gpu'"),
         (["--on", "slurm", "--partition", "nope"], "does not know partition 'nope'; valid: debug, gpu"),
+        (["--on", "slurm", "--workers", "7"], "--workers is of this machine"),
+        (["--on", "slurm", "--extra", "cpus-per-task=8"], "cpus-per-task cannot be given: the fields cpus and threads"),
         (["--on", "slurm", "--time", "soon"], "time 'soon' is not valid"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -1,5 +1,6 @@
 """Status: every state from what records, leases, queue and accounts say, also when they are late, silent or wrong."""
 
+import os
 import time
 
 import fake_slurm
@@ -11,7 +12,7 @@ from sambench.results.records.epochs import EPOCHS, EpochWriter
 from sambench.results.records.lease import EXPIRY, Lease, lease_path
 from sambench.results.records.record import CurvePoint
 from sambench.results.records.store import Store
-from sambench.slurm import status
+from sambench.slurm import status, stop
 from sambench.slurm.cluster import commands as scheduler
 from sambench.slurm.cluster import queue
 from sambench.slurm.cluster.cancel import cancel_suite
@@ -166,7 +167,7 @@ def test_the_job_that_goes_on_tells_and_not_the_newest(two, store, launched):
 
 def test_what_ended_before_the_rest_was_cancelled_is_lost(two, store, launched):
     fake_slurm.sql("update jobs set state = 'OUT_OF_MEMORY', accounted = 1, ended = 1 where element = 0")
-    cancel_suite(two.name, store)
+    cancel_suite(two.name, two.run_ids, store)
     assert sorted(found[0] for found in now(two, store)) == ["cancelled", "lost"]
 
 
@@ -189,6 +190,37 @@ def test_a_job_that_slurm_does_not_know_yet_is_not_lost(two, store, launched, mo
     assert now(two, store)[0] == ("pending", "", True)
     older(launched, monkeypatch)
     assert now(two, store)[0] == ("lost", "SLURM does not know its job", False)
+
+
+def test_a_persons_own_view_of_the_queue_hides_no_job(two, store, launched, cluster, monkeypatch):
+    """Partitions that are hidden, and what ``SQUEUE_`` variables leave out, are asked for all the same."""
+    script = cluster / "squeue"
+    script.write_text(
+        script.read_text().replace(
+            "exec", 'case "$1$SQUEUE_PARTITION$SLURM_TIME_FORMAT" in -a) ;; *) exit 0 ;; esac\nexec'
+        )
+    )
+    monkeypatch.setenv("SQUEUE_PARTITION", "short")
+    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
+    assert now(two, store)[0] == ("pending", "queued: Priority", True)
+
+
+def test_a_job_that_somebody_works_in_is_stopped_like_any_process(two, store, monkeypatch):
+    """An allocation of salloc is none of ours to cancel, but what runs in it is."""
+    monkeypatch.setenv("SLURM_JOB_ID", "777")
+    asked = []
+    monkeypatch.setattr(stop.os, "kill", lambda pid, number: asked.append(pid))
+    with Lease(store.checkpoints(two.run_ids[0])):
+        assert stop.stop_local_runs(two.run_ids, store) == (1, [])
+    assert asked == [os.getpid()]
+
+
+def test_a_job_of_ours_is_left_to_the_scheduler(two, store, launched, monkeypatch):
+    array = launched.arrays()[0]
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", array.id)
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    with Lease(store.checkpoints(two.run_ids[0])):
+        assert stop.stop_local_runs(two.run_ids, store) == (0, [])
 
 
 def test_accounts_serve_where_the_queue_has_forgotten(two, store, launched, monkeypatch):

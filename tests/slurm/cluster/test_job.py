@@ -231,10 +231,10 @@ def test_cancelling_reaches_what_waits_and_what_runs(launch, slow, plugin, tmp_p
     at_step(suite)
     store = Store(tmp_path / "r")
     assert sorted(states(suite)) == ["pending", "pending", "running"]
-    assert cancel_suite(suite.name, store) == 3
+    assert cancel_suite(suite.name, suite.run_ids, store) == 3
     until(lambda: states(suite) == ["cancelled"] * 3)
     assert "by sambench cancel" in {found.text for found in run_statuses(suite, store)}
-    assert cancel_suite(suite.name, store) == 0
+    assert cancel_suite(suite.name, suite.run_ids, store) == 0
 
 
 @pytest.mark.slow  # starts several processes

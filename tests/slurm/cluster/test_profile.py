@@ -8,6 +8,7 @@ from sambench.cli.plan import _detectable
 from sambench.errors import ConfigError
 from sambench.slurm.cluster.packing import Packed, chunks, pack
 from sambench.slurm.cluster.profile import PROFILES, Profile, load_profile, parse_minutes
+from sambench.slurm.executor import SlurmExecutor
 from sambench.slurm.plan import Plan, Planned
 from sambench.slurm.resources import check_room, disk_bytes, resources, tell_full
 
@@ -40,6 +41,9 @@ def test_options_replace_fields_and_extras_are_merged(tmp_path):
         (None, {"partition": "a\n#SBATCH --x"}, "no control characters"),
         (None, {"setup": ["module load a\nrm"]}, "no control characters"),
         (None, {"extra": {"a\nb": "x"}}, "no control characters"),
+        (None, {"extra": {"gpus-per-task": 1}}, "gpus-per-task cannot be given: the fields gpus and devices say it"),
+        (None, {"extra": {"array": "0-3"}}, "array cannot be given: every launch has its own"),
+        (None, {"extra": {"no-requeue": True}}, "no-requeue cannot be given: jobs are requeued"),
         (None, {"gpus": True}, "gpus=True"),
         (None, {"cpus": 10**20}, "cpus=1000"),
         (None, {"memory_gb": float("nan")}, "memory_gb=nan"),
@@ -82,7 +86,9 @@ def test_times_that_slurm_would_not_read(text):
     [
         ({}, "cpu", 1),
         ({"gpus": 1}, "cuda", 1),
-        ({"gres": "gpu:1"}, "auto", 1),
+        ({"gres": "gpu:1"}, "cuda", 1),
+        ({"gres": "gpu:a100:2", "runs_per_gpu": 2, "runs_per_job": 8}, "cuda", 4),
+        ({"gres": "shard:1"}, "auto", 1),
         ({"gpus": 1, "device": "cpu"}, "cpu", 1),
         ({"gpus": 2, "runs_per_gpu": 3, "runs_per_job": 20}, "cuda", 6),
         ({"runs_per_gpu": 3, "runs_per_job": 2}, "cpu", 2),
@@ -91,6 +97,20 @@ def test_times_that_slurm_would_not_read(text):
 def test_devices_and_runs_at_a_time(fields, device, at_a_time):
     profile = Profile.model_validate(fields)
     assert (profile.job_device, profile.at_a_time) == (device, at_a_time)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"gpus": 4, "runs_per_job": 16, "runs_per_gpu": 4},
+        {"gres": "gpu:4", "runs_per_job": 16, "runs_per_gpu": 4},
+        {"runs_per_job": 4, "runs_per_gpu": 4},
+    ],
+    ids=lambda fields: "-".join(fields),
+)
+def test_track_t_makes_one_run_at_a_time(fields):
+    alone = SlurmExecutor(Profile.model_validate(fields)).alone(1).profile
+    assert (alone.at_a_time, alone.processes, alone.array_parallelism) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(

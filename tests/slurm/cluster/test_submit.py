@@ -132,11 +132,15 @@ def test_the_environment_of_the_submitting_job_does_not_leak(launch, monkeypatch
         "SBATCH_PARTITION": "nowhere",
         "SBATCH_TIMELIMIT": "1",
         "SBATCH_ARRAY_INX": "0-99",
+        "SBATCH_MEM_PER_NODE": "100",
+        "SBATCH_MEM_PER_CPU": "100",
+        "SBATCH_GPUS": "8",
+        "SBATCH_GRES": "gpu:8",
     }
     kept = {"SLURM_CONF": "/etc/slurm.conf", "SBATCH_ACCOUNT": "mine", "SAMBENCH_X": "a b"}
     for name, value in {**leaks, **kept}.items():
         monkeypatch.setenv(name, value)
-    made = launch(2, partition="gpu")
+    made = launch(2, partition="gpu", memory_gb=2, gpus=1)
     for job in fake_slurm.jobs():
         environment = json.loads(job["environment"])
         assert not leaks.keys() & environment.keys()
@@ -167,11 +171,36 @@ def test_a_refusal_says_what_was_asked_and_leaves_nothing(launch, tmp_path, fiel
     assert not fake_slurm.jobs()
 
 
-@pytest.mark.parametrize(("limit", "fields"), [("infinite", {}), ("1:00:00", {"qos": "long"}), ("n/a", {})])
-def test_a_time_that_may_be_allowed_is_asked_for(launch, cluster, limit, fields):
+@pytest.mark.parametrize(
+    ("limit", "fields", "environment"),
+    [
+        ("infinite", {}, ""),
+        ("n/a", {}, ""),
+        ("1000-00:00:00", {}, ""),
+        ("1:00:00", {"qos": "long"}, ""),
+        ("1:00:00", {}, "SBATCH_QOS"),
+    ],
+)
+def test_a_time_that_may_be_allowed_is_asked_for(launch, cluster, monkeypatch, limit, fields, environment):
+    if environment:
+        monkeypatch.setenv(environment, "long")
     settings = json.loads((cluster / "settings.json").read_text())
     (cluster / "settings.json").write_text(json.dumps({**settings, "time_limit": limit}))
     assert len(launch(1, time="8-0", **fields).arrays()) == 1
+
+
+def test_the_limit_is_that_of_the_partition_that_the_environment_names(launch, monkeypatch):
+    limits = {"*": "1:00:00", "debug": "1:00:00", "gpu": "7-00:00:00"}
+    monkeypatch.setattr(scheduler, "time_limits", lambda: limits)
+    with pytest.raises(ConfigError, match="partition by default allows 1:00:00"):
+        launch(1, time="4:00:00")
+    monkeypatch.setenv("SBATCH_PARTITION", "gpu")
+    assert len(launch(1, time="4:00:00").arrays()) == 1
+
+
+def test_memory_is_that_of_the_job_and_asked_for_of_each_node(launch):
+    made = launch(1, gpus=1, devices=4, nodes=2, memory_gb=24)
+    assert "#SBATCH --mem=12288M\n" in next(made.jobs_folder.glob("*_submission.sh")).read_text()
 
 
 def test_a_refusal_in_the_middle_keeps_what_was_submitted(launch, cluster, monkeypatch, tmp_path):
@@ -204,6 +233,54 @@ def test_an_interrupt_takes_back_what_was_not_noted_yet(launch, cluster, monkeyp
         launch(3)
     assert [job["state"] for job in fake_slurm.jobs()] == ["CANCELLED"] * 3
     assert not list_submissions(tmp_path / "r")
+
+
+def failing_after_it_took_the_job(script, number, text):
+    """Let the call of sbatch with this number take the array, and then fail."""
+    script.write_text(
+        script.read_text().replace(
+            "exec",
+            f'if [ "$(wc -l < {script.parent}/calls.txt)" = {number} ]; then\n'
+            f'"{sys.executable}" -S -E "{fake_slurm.__file__}" sbatch "$@" > /dev/null\n'
+            f'echo "{text}" >&2; exit 1\nfi\nexec',
+            1,
+        )
+    )
+    (script.parent / "calls.txt").touch()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_no_job_is_left_of_what_sbatch_took_without_saying_so(launch, cluster, monkeypatch, number):
+    """The answer of a busy controller may come too late: the array is in the queue all the same."""
+    monkeypatch.setattr(scheduler, "max_array_size", lambda: 2)
+    failing_after_it_took_the_job(cluster / "sbatch", number, "Socket timed out on send/recv operation")
+    before = "Nothing was submitted" if number == 1 else "2 of 4 jobs were submitted before"
+    with pytest.raises(ConfigError, match=f"SLURM does not answer: Socket timed out.*{before}; try again"):
+        launch(4)
+    states = [job["state"] for job in fake_slurm.jobs()]
+    assert states == ["PENDING"] * 2 * (number - 1) + ["CANCELLED"] * 2
+
+
+def test_what_cannot_be_taken_back_is_told(launch, cluster):
+    failing_after_it_took_the_job(cluster / "sbatch", 1, "Socket timed out")
+    (cluster / "scancel").write_text('#!/bin/sh\necho "Unable to contact slurm controller" >&2; exit 1\n')
+    with pytest.raises(ConfigError, match=r"unless SLURM took the last ones nevertheless: `scancel --name=sambench-"):
+        launch(1)
+
+
+def test_arrays_wait_for_one_another_where_each_has_more_jobs_than_may_run(launch, monkeypatch):
+    monkeypatch.setattr(scheduler, "max_array_size", lambda: 2)
+    made = launch(3, array_parallelism=1)
+    texts = {p.name: p.read_text() for p in sorted(made.jobs_folder.glob("*_submission.sh"))}
+    waits = [re.findall("--dependency=(.*)", text) for text in texts.values()]
+    assert sorted(waits) == sorted([[], *([f"afterany:{array.id}"] for array in made.arrays()[:-1])])
+
+
+def test_a_folder_that_python_cannot_import_from_is_refused(tiny_suite, cluster, tmp_path):
+    jobs = pack(planned(tiny_suite({})))
+    folder = tmp_path / "12:00"
+    with pytest.raises(ConfigError, match="has a colon"):
+        submit(folder, "tiny", jobs, Profile.model_validate({}), RunOptions(folder), print)
 
 
 def test_arrays_share_the_jobs_that_may_run_at_once(launch, monkeypatch):
