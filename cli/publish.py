@@ -23,9 +23,9 @@ def publish(
     """Pack results for any static host: the site, the records behind it, kept models, and a manifest of hashes."""
     from ..results.site.publication import pack, seal
 
-    pack(results, output, models)
+    others = pack(results, output, models)
     page = write_site(results, output, records="runs/")
-    manifest = seal(output)
+    manifest = seal(output, others)
     total = units.size(sum(file.size for file in manifest.files.values()))
     say(f"{len(manifest.files)} files, {total}, in {output}; it begins at {page}")
     say(f"next, for others: sambench pull {shlex.quote(str(output))} --results pulled")

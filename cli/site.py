@@ -71,7 +71,6 @@ def write_site(
     if records is None:
         inside = page.resolve().is_relative_to(results.resolve())
         records = "../" * (len(page.resolve().relative_to(results.resolve()).parts) - 1) + "runs/" if inside else ""
-    found = gather(store, codes_today())
     studies = [
         StudyText(one.name, one.claim, judged.outcome if judged else "", headline(one, judged), section(one, judged))
         for one, judged in findings(found)

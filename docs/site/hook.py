@@ -30,7 +30,8 @@ def on_config(config: MkDocsConfig) -> None:
     """Put files in place of patterns in the navigation, and the package where the API is read from."""
     assert config.nav is not None
     config.nav = [_entry(entry) for entry in config.nav]
-    (Path(package.name) / "sambench").symlink_to(ROOT)  # it reads a package from a folder of its name alone
+    if not (place := Path(package.name) / "sambench").is_symlink():  # a server builds again and again
+        place.symlink_to(ROOT)  # it reads a package from a folder of its name alone
     config.plugins["mkdocstrings"].config["handlers"]["python"]["paths"] = [package.name]
 
 

@@ -1,13 +1,13 @@
 """A results folder packed for any static host, with the sha256 of every file, and read back from there checked."""
 
 import hashlib
+import http.client
 import os
 import re
 import shutil
 import tempfile
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,13 +56,17 @@ class Manifest(Frozen):
     files: dict[Name, File]
 
 
-def pack(results: Path, output: Path, models: bool = True) -> None:
+def pack(results: Path, output: Path, models: bool = True) -> dict[str, int]:
     """Copy what a results folder holds to a folder for publication; files of an older publication there are removed.
 
     Args:
         results: the results folder.
         output: the folder, new, empty or an older publication.
         models: whether kept models go with it.
+
+    Returns:
+        The files there that belong to others, such as a host's own: path -> time of the last change, which :func:`seal`
+        leaves out.
 
     Raises:
         ConfigError: the folder holds something else.
@@ -74,8 +78,9 @@ def pack(results: Path, output: Path, models: bool = True) -> None:
         if not (output / MANIFEST).is_file():
             raise ConfigError(f"{output} holds something else than a publication; name a new folder, or empty it")
         for name in _read_manifest((output / MANIFEST).read_bytes(), str(output)).files:
-            if _inside(output, name):
+            if _inside(output, name) and not name.startswith("."):  # none of ours does, and a repository's do
                 (output / name).unlink(missing_ok=True)
+    others = {name: (output / name).lstat().st_mtime_ns for name in _names(output)}
     names = [name for name in _names(results) if _PUBLISHED.fullmatch(name)]
     if not any(name.startswith("runs/") for name in names):
         raise StateError(f"there are no records in {results / 'runs'}; `sambench run` and `launch` write them there")
@@ -83,13 +88,19 @@ def pack(results: Path, output: Path, models: bool = True) -> None:
         if models or not name.startswith(_MODELS):
             make_folder((output / name).parent)
             shutil.copyfile(results / name, output / name)
+    return others
 
 
-def seal(output: Path) -> Manifest:
-    """Write the manifest of a folder, the last of its files, and return it."""
+def seal(output: Path, others: Mapping[str, int]) -> Manifest:
+    """Write the manifest of a folder, the last of its files, and return it.
+
+    Args:
+        output: the folder.
+        others: files that are no part of the publication, from :func:`pack`; one that was written since then is.
+    """
     files = {}
     for name in sorted(_names(output)):
-        if name != MANIFEST:
+        if name != MANIFEST and others.get(name) != (output / name).lstat().st_mtime_ns:
             with open(output / name, "rb") as file:
                 files[name] = File(
                     sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=os.fstat(file.fileno()).st_size
@@ -179,7 +190,7 @@ def _opened(source: str, name: str) -> Iterator[IO[bytes]]:
         else:
             with open(Path(source) / name, "rb") as file:
                 yield file
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise StateError(
             f"cannot read {name} of the publication {source}: {error}. `sambench publish` makes it; nothing was changed"
         ) from error

@@ -2,7 +2,7 @@
 // The page is whole without this script; it sorts, filters, draws, and tells of single runs. Texts of others are set as
 // text, never as markup.
 (() => {
-  const FIT = [[640, [0, 1, 2, 4]], [1100, [0, 1, 2, 3, 4, 5]], [1800, [0, 1, 2, 3, 4, 5, 6, 9, 11, 12]]];
+  const FIT = [[640, [0, 1, 2, 4]], [1100, [0, 1, 2, 3, 4, 5]], [Infinity, [0, 1, 2, 3, 4, 5, 6, 9, 11, 12]]];
   // width of a window -> columns that it shows at first; others are one press away
   const data = JSON.parse(document.getElementById("data").textContent);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -61,9 +61,10 @@
     for (const section of all("section.table")) {
       const fits = (id, own) => !chosen(id) || chosen(id) === own;
       const wanted = fits("workload", section.dataset.title) && fits("track", section.dataset.track);
+      const suite = section.closest(".part").querySelector("h3").textContent.toLowerCase();
       let found = 0;
       for (const row of section.querySelector("table.board").tBodies[0].rows) {
-        const text = row.textContent.toLowerCase();
+        const text = suite + row.textContent.toLowerCase();
         row.hidden = !words.every((word) => text.includes(word));
         found += !row.hidden;
         total += 1;
@@ -92,6 +93,7 @@
       if (head) head.id = "dialog-h";
     }
     if (!dialog.open) dialog.showModal();
+    else if (!dialog.contains(document.activeElement)) dialog.querySelector("form button").focus();
     dialog.scrollTop = 0;
   }
 
@@ -145,9 +147,34 @@
         grid("Against every other row", ["Row", "Error less that of it", "So it is", "Taken"], others, [1])] : []));
   }
 
-  function openCard() {
-    const card = location.hash.startsWith("#card-") && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (card) show("", card.content.cloneNode(true));
+  // What an address means: a card is shown, and goes with the way back; a table that a choice hides comes into sight.
+  let opener = null;
+
+  function follow() {
+    const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (named?.matches("template")) return show("", named.content.cloneNode(true));
+    if (dialog.open) dialog.close();
+    if (!named?.closest("section.table[hidden], section.part[hidden]")) return;
+    for (const id of ["workload", "track", "filter"]) document.getElementById(id).value = "";
+    choose();
+    named.scrollIntoView();
+  }
+
+  function clicked(event) {
+    const link = event.target.closest('a[href^="#"]');
+    if (!link) return;
+    if (link.hash === location.hash) return follow();  // the browser tells of a change alone
+    if (!link.hash.startsWith("#card-")) return;
+    event.preventDefault();  // following it would take the focus from it, and with it the place to come back to
+    if (!dialog.open) opener = link;
+    history.pushState(null, "", link.hash);
+    follow();
+  }
+
+  function closed() {
+    if (location.hash.startsWith("#card-")) history.replaceState(null, "", location.pathname + location.search);
+    opener?.focus();
+    opener = null;
   }
 
   // ---- figures: drawn when they come into view
@@ -156,29 +183,31 @@
   const COLORS = ["#0969da", "#bc4c00", "#1a7f37", "#8250df", "#cf222e", "#9a6700", "#0a7ea4", "#bf3989", "#57606a", "#4d7c0f"];
   const DARK = ["#58a6ff", "#f0883e", "#56d364", "#bc8cff", "#ff7b72", "#e3b341", "#39c5cf", "#f778ba", "#9aa4af", "#a3d977"];
 
+  const DASHES = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2]];
+
   function theme() {
     const style = getComputedStyle(document.body), text = style.color, line = dark.matches ? "#30363d" : "#d0d7de";
     return {
       background: "transparent", view: { stroke: null }, font: style.fontFamily, range: { category: dark.matches ? DARK : COLORS },
       axis: { labelColor: text, titleColor: text, gridColor: line, domainColor: line, tickColor: line, labelLimit: 160, titleFontWeight: 500 },
-      legend: { labelColor: text, titleColor: text, labelLimit: 160 }, text: { color: text }, title: { color: text },
+      legend: { labelColor: text, titleColor: text, labelLimit: 160, symbolOpacity: 1 }, rule: { color: text }, point: { color: (dark.matches ? DARK : COLORS)[0] }, text: { color: text }, title: { color: text },
     };
   }
 
   function cost(table) {
     const values = table.rows.filter((row) => row.cost !== null && row.error !== null).map((row) => ({
-      ...row, low: row.low ?? row.error, high: row.high ?? row.error, runs: undefined,
+      ...row, runs: undefined, interval: row.low === null ? "none" : `${row.low} to ${row.high}`,
       kind: row.group ? (row.group.includes("a") ? "not told apart from the best" : "told apart from the best") : "not compared",
     }));
-    const clean = values.filter((row) => !row.diverged), top = Math.max(...(clean.length ? clean : values).map((row) => row.high));
-    for (const row of values) Object.assign(row, { named: row === values[0] || ["sgd", "sam"].includes(row.label), at: Math.min(row.error, top), high: Math.min(row.high, top), low: Math.min(row.low, top) });
+    const clean = values.filter((row) => !row.diverged), top = Math.max(...(clean.length ? clean : values).map((row) => row.high ?? row.error));
+    for (const row of values) Object.assign(row, { named: row === values[0] || ["sgd", "sam"].includes(row.label), at: Math.min(row.error, top), to: Math.min(row.high ?? row.error, top), from: Math.min(row.low ?? row.error, top) });
     const x = { field: "cost", type: "quantitative", title: "Gradient evaluations", scale: { domain: [0, 1.12 * Math.max(...values.map((row) => row.cost))], nice: false }, axis: { tickCount: 5 } };
-    const tooltip = [["label", "row"], ["error", "error, %"], ["low", "from"], ["high", "to"], ["cost", "gradient evaluations"], ["seconds", "training, s"], ["group", "group"], ["n", "runs"], ["diverged", "diverged"]]
+    const tooltip = [["label", "row"], ["error", "error, %"], ["interval", "95 % interval"], ["cost", "gradient evaluations"], ["seconds", "training, s"], ["group", "group"], ["n", "runs"], ["diverged", "diverged"]]
       .map(([field, title]) => ({ field, title, type: typeof values[0]?.[field] === "number" ? "quantitative" : "nominal" }));
     return {
       caption: "Error against cost, with 95 % intervals; what diverged is drawn at the upper edge",
       spec: { height: 280, data: { values }, encoding: { x },
-        layer: [{ mark: { type: "rule", opacity: 0.5 }, encoding: { y: { field: "low", type: "quantitative" }, y2: { field: "high" } } },
+        layer: [{ mark: { type: "rule", opacity: 0.5 }, encoding: { y: { field: "from", type: "quantitative" }, y2: { field: "to" } } },
           { mark: { type: "point", size: 70, filled: true, opacity: 0.9 }, encoding: { tooltip,
             y: { field: "at", type: "quantitative", title: "Test error, %", scale: { zero: false } },
             shape: { field: "kind", type: "nominal", legend: null } } },
@@ -193,37 +222,41 @@
     const digits = (value) => Number(value.toPrecision(4));
     const values = labels.flatMap((row) => lines[row][0].map((epoch, i) => ({ row, epoch, evaluations: lines[row][1][i],
       mean: digits(lines[row][2][i]), from: digits(lines[row][3][i]), to: digits(lines[row][4][i]) })));
-    const least = Math.min(...values.map((value) => value.mean).filter((value) => value > 0));
-    for (const value of values) value.from = Math.max(value.from, least / 2);
-    const color = { field: "row", type: "nominal", title: null, sort: null, legend: labels.length > 10 ? null : { orient: "bottom", columns: 2 } };
+    const logarithmic = values.every((value) => value.mean > 0), least = Math.min(...values.map((value) => value.mean));
+    for (const value of values) value.edge = logarithmic ? Math.max(value.from, least / 2) : value.from;  // a band has to end
+    const legend = { orient: "bottom", columns: labels.some((label) => label.length > 26) ? 1 : 2, labelLimit: 320, symbolType: "stroke", symbolStrokeWidth: 2.5 }, lined = { field: "row", type: "nominal", title: null, sort: null, legend };
+    const color = { ...lined, scale: { domain: labels } };
+    const dash = { ...lined, scale: { domain: labels, range: labels.map((_, i) => DASHES[Math.floor(i / COLORS.length) % DASHES.length]) } };
+    const tooltip = ["row", "epoch", "evaluations", "mean", "from", "to"].map((field) => ({ field }));
     const x = { field: byCost ? "evaluations" : "epoch", type: "quantitative", title: byCost ? "Gradient evaluations" : "Epochs", scale: { nice: false } };
-    const scale = values.every((value) => value.mean > 0) ? { type: "log", nice: false } : { zero: false };
+    const scale = logarithmic ? { type: "log", nice: false } : { zero: false };
     const y = (field) => ({ field, type: "quantitative", title: name, scale, axis: { tickCount: 6 } });
     const faded = (on, off, empty) => ({ condition: { param: "hover", empty, value: on }, value: off });
     return {
       caption: "Learning curves: mean and 95 % t-interval over seeds",
       choices: { Epochs: "epoch", "Gradient evaluations": "cost" },
       spec: { height: 280, data: { values }, encoding: { x, color },
-        layer: [{ mark: { type: "area", tooltip: null }, encoding: { y: y("from"), y2: { field: "to" }, opacity: faded(0.25, 0, false) } },
-          { mark: { type: "line" }, encoding: { y: y("mean"), opacity: faded(1, 0.15, true) } },
+        layer: [{ mark: { type: "area", tooltip: null }, encoding: { y: y("edge"), y2: { field: "to" }, opacity: faded(0.25, 0, false) } },
+          { mark: { type: "line" }, encoding: { y: y("mean"), strokeDash: dash, opacity: faded(1, 0.15, true) } },
           { params: [{ name: "hover", select: { type: "point", fields: ["row"], on: "pointerover", nearest: true, clear: "pointerout" } }],
-            mark: { type: "point", filled: true, size: 30, tooltip: { content: "data" } }, encoding: { y: y("mean"), opacity: faded(0.6, 0, true) } }] },
+            mark: { type: "point", filled: true, size: 30 }, encoding: { y: y("mean"), tooltip, opacity: faded(0.6, 0, true) } }] },
     };
   }
 
   function pairs(table) {
-    const labels = table.rows.map((row) => row.label), values = [];
+    const labels = table.rows.map((row) => row.label), values = [], numbers = labels.map((_, i) => String(i + 1));
+    const named = labels.map((label, i) => `${i + 1} ${label.length > 30 ? `${label.slice(0, 12)}…${label.slice(-16)}` : label}`);
     labels.forEach((row, i) => labels.forEach((column, j) => {
       const found = pair(table, i, j);
-      if (found) values.push({ row, column, value: found.estimate, told: told(found), text: interval(found), how: how(found),
+      if (found) values.push({ row, column, down: named[i], across: numbers[j], value: found.estimate, told: told(found), text: interval(found), how: how(found),
         says: told(found) ? `${row} has ${found.estimate < 0 ? "less" : "more"} error` : "not told apart" });
     }));
     const most = Math.max(0.01, ...values.map((one) => Math.abs(one.value))), line = dark.matches ? "#0d1117" : "#ffffff";
-    const axis = { labelLimit: 110, ticks: false, domain: false }, size = Math.max(200, 17 * labels.length);
+    const axis = { labelLimit: 210, ticks: false, domain: false }, size = Math.max(200, 17 * labels.length);
     return {
-      caption: "Pairs: error of the row less that of the column, in points; blue is less error, grey is not told apart",
+      caption: "Pairs: error of the row less that of the column, in points; columns have the numbers of the rows; blue is less error, grey is not told apart",
       spec: { height: size, data: { values },
-        encoding: { y: { field: "row", type: "nominal", sort: labels, title: null, axis }, x: { field: "column", type: "nominal", sort: labels, title: null, axis: { ...axis, labelAngle: -60 } } },
+        encoding: { y: { field: "down", type: "nominal", sort: named, title: null, axis }, x: { field: "across", type: "nominal", sort: numbers, title: null, axis: { ...axis, labelAngle: 0 } } },
         layer: [{ mark: { type: "rect", stroke: line, strokeWidth: 1, color: dark.matches ? "#484f58" : "#d0d7de" }, encoding: { tooltip:
             [{ field: "row" }, { field: "column" }, { field: "text", title: "difference, 95 %" }, { field: "says", title: "so" }, { field: "how", title: "taken" }] } },
           { transform: [{ filter: { field: "told", equal: true } }], mark: { type: "rect", stroke: line, strokeWidth: 1, tooltip: null }, encoding: { color: { field: "value", type: "quantitative", title: "points",
@@ -280,9 +313,11 @@
     const place = make("output", { class: "small" });
     const head = make("figcaption", {}, make("span", {}, caption), chooser(figure, "Loss", { Training: "train", Test: "test" }, part), place);
     figure.replaceChildren(head, canvas);
-    turnable(canvas, slice.points, losses, ends, (at) => {
+    const redraw = turnable(canvas, slice.points, losses, ends, (at) => {
       place.textContent = at === null ? "" : `${losses[at]} at ${slice.x[at]}, ${slice.x[Math.floor(at / slice.points)]}`;
-    })();
+    });
+    redraw();
+    ending.set(figure, redraw.end);
     figure.dataset.drawn = "surface";
   }
 
@@ -300,7 +335,11 @@
     return select;
   }
 
+  const ending = new WeakMap();  // figure -> what gives back the room and the listeners of its drawing
+
   async function draw(figure) {
+    ending.get(figure)?.();
+    ending.delete(figure);
     const slice = data.slices[figure.dataset.slice];
     if (slice?.points) return surface(figure, slice);
     const { caption, choices, chosen, spec } = built(figure), canvas = make("div", { class: "canvas" });
@@ -309,7 +348,8 @@
     figure.replaceChildren(head, canvas);
     const whole = { $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container", autosize: { type: "fit-x", contains: "padding" },
       description: slice ? caption : `${caption}: ${data.tables[figure.dataset.table].title}`, ...spec };
-    await vegaEmbed(canvas, whole, { ast: true, actions: false, renderer: "canvas", defaultStyle: false, config: theme(), tooltip: { disableDefaultStyle: true } });
+    const drawn = await vegaEmbed(canvas, whole, { ast: true, actions: false, renderer: "canvas", defaultStyle: false, config: theme(), tooltip: { disableDefaultStyle: true } });
+    ending.set(figure, () => drawn.finalize());
     figure.dataset.drawn = figure.dataset.plot ?? "curve";
   }
 
@@ -353,9 +393,10 @@
   document.getElementById("columns").addEventListener("change", columns);
   for (const button of all("button[data-file]")) button.addEventListener("click", () => download(button.dataset.file));
   choose();
-  addEventListener("hashchange", openCard);
-  dialog.addEventListener("close", () => { if (location.hash.startsWith("#card-")) history.replaceState(null, "", location.pathname + location.search); });
-  openCard();
+  addEventListener("hashchange", follow);
+  document.addEventListener("click", clicked);
+  dialog.addEventListener("close", closed);
+  follow();
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries.filter((one) => one.isIntersecting)) {
       seen.unobserve(entry.target);

@@ -87,8 +87,13 @@ const turnable = (() => {
       event.preventDefault();
       turn(...step);
     });
-    new ResizeObserver(draw).observe(canvas);
+    const observer = new ResizeObserver(draw);
+    observer.observe(canvas);
     shown.push(draw);
+    draw.end = () => {
+      observer.disconnect();
+      shown.splice(shown.indexOf(draw), 1);
+    };
     return draw;
   };
 })();

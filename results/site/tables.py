@@ -242,7 +242,7 @@ def _pair(first: Row, second: Row) -> list[Any] | None:
     if (found := between(first, second)) is None:
         return None
     ends = (-100 * value + 0.0 for value in (found.estimate, found.high, found.low))
-    return [*(round(end, 3) for end in ends), found.n[0] if found.within_seed else 0]
+    return [*map(_exact, ends), found.n[0] if found.within_seed else 0]
 
 
 def _grid(grid: Any) -> Json:
@@ -281,6 +281,11 @@ def _curves(records: Sequence[RunRecord]) -> Json | None:
         for curve in curves["epoch"]
     }
     return {"name": name, "lines": lines}
+
+
+def _exact(value: float) -> float:
+    """Cut a number to digits that change no text: what is rounded to two places here is what the table has."""
+    return float(f"{value:.10g}")
 
 
 def _short(value: float | None) -> float | None:

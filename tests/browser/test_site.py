@@ -17,8 +17,8 @@ from sambench.cli.site import write_site
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]  # making the pages takes minutes on a busy machine
 TABLE = "section[data-title='digits, wrn10_1 (noise=0.01)']"
 BOARD = f"{TABLE} table.board"
-WIDTHS = (390, 834, 1440)
-"""A phone, a tablet, a desk."""
+WIDTHS = (390, 834, 1440, 1920)
+"""A phone, a tablet, a desk, a wide desk."""
 
 
 @pytest.fixture(scope="session")
@@ -184,6 +184,65 @@ def test_a_row_tells_its_runs_and_a_card_its_rule(visit, folder):
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     assert "#card" not in page.url
+
+
+def test_a_card_goes_back_to_where_it_was_opened(visit, folder):
+    page = visit(folder)
+    dialog, link = page.locator("dialog"), page.locator("#variants a[href='#card-sam']")
+    for away in (lambda: page.keyboard.press("Escape"), page.go_back):
+        link.press("Enter")
+        expect(dialog.locator("h1, h2").first).to_contain_text("sam")
+        away()
+        expect(dialog).to_be_hidden()
+        assert "#card" not in page.url
+        expect(link).to_be_focused()
+    page.locator(f"{BOARD} tbody button", has_text="sam").first.click()
+    dialog.get_by_role("link", name="Card of sam").press("Enter")
+    assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
+
+
+def test_a_link_to_a_table_that_a_choice_hides_brings_it_back(visit, folder):
+    page = visit(folder)
+    link = page.locator("#answers a").last
+    target = page.locator(link.get_attribute("href"))
+    for _ in range(2):  # the second time the address is there already
+        page.get_by_label("Filter").fill("no such thing")
+        expect(target).to_be_hidden()
+        link.click()
+        expect(target).to_be_in_viewport()
+    page.get_by_label("Filter").fill("suite-1 variant_2")
+    assert column(page, "Variant") == ["variant_2"]
+    expect(page.locator("#count")).to_have_text(re.compile("^1 of "))
+
+
+def test_a_drawing_that_is_replaced_leaves_nothing(visit, folder):
+    page = visit(folder)
+    tools = page.context.new_cdp_session(page)
+
+    def listeners():
+        tools.send("HeapProfiler.collectGarbage")
+        found = {one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]}
+        return found["JSEventListeners"]
+
+    tools.send("Performance.enable")
+    for figure in ("figure[data-plot=curves]", "figure[data-slice]"):
+        drawn = page.locator(figure).first
+        drawn.scroll_into_view_if_needed()
+        drawn.locator("canvas").wait_for()
+        counts = []
+        for turn in range(9):
+            drawn.locator("select").select_option(index=turn % 2)
+            expect(drawn.locator("select")).to_be_focused()
+            counts.append(listeners())
+        assert counts[-1] <= counts[2] + 4, counts  # the pages of before kept eight of each
+
+
+def test_nothing_is_cut_on_paper(visit, folder):
+    page = visit(folder)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 686, "height": 1000})
+    wide = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)"
+    assert page.locator("section.table .scroll").evaluate_all(wide) == []
 
 
 def test_downloads_are_whole(visit, site):

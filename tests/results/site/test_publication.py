@@ -1,6 +1,7 @@
 """Publishing and pulling: nothing is lost on the way, and nothing that is not what the manifest says comes in."""
 
 import json
+import socketserver
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -154,9 +155,43 @@ def test_a_new_publication_replaces_the_old_one_and_nothing_else(store, publishe
         pack(store.root, store.root / "public")
 
 
+def test_what_others_keep_in_the_folder_outlives_every_publication(store, published):
+    """A host's own files and a repository are in no manifest, and so are not taken for what was published before."""
+    own = {"CNAME": b"bench.example", ".git/HEAD": b"ref: refs/heads/pages", "notes/mine.txt": b"mine"}
+    for name, data in own.items():
+        (published / name).parent.mkdir(exist_ok=True)
+        (published / name).write_bytes(data)
+    for _ in range(3):
+        sambench("publish", published, "--results", store.root)
+        there = files(published)
+        assert {name: there[name] for name in own} == own
+        assert set(json.loads(there[MANIFEST])["files"]) == set(there) - {MANIFEST, *own}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nshort",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort",
+    ],
+    ids=["torn", "no HTTP", "short"],
+)
+def test_a_host_that_breaks_off_is_told(tmp_path, answer):
+    class Broken(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+            self.request.sendall(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(StateError, match=r"cannot read manifest|is no manifest"):
+            sambench("pull", f"http://127.0.0.1:{server.server_address[1]}/", "--results", tmp_path / "mine")
+        server.shutdown()
+
+
 def test_the_same_results_have_the_same_manifest(store, tmp_path):
     manifests = []
     for name in ("a", "b"):
-        pack(store.root, tmp_path / name)
-        manifests.append(seal(tmp_path / name))
+        manifests.append(seal(tmp_path / name, pack(store.root, tmp_path / name)))
     assert manifests[0] == manifests[1]

@@ -95,7 +95,7 @@ def test_the_tables_are_those_of_the_board(tmp_path, site):
         rows = section.workload.rows
         first = between(rows[0], rows[1])
         assert table["pairs"][0] == [
-            *(round(-100 * end, 3) + 0.0 for end in (first.estimate, first.high, first.low)),
+            *(pytest.approx(-100 * end, rel=1e-9) for end in (first.estimate, first.high, first.low)),
             first.n[0],
         ]
         assert len(table["pairs"]) == len(rows) * (len(rows) - 1) / 2
