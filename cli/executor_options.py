@@ -58,6 +58,8 @@ def read_executor(
             read[key.strip().lstrip("-")] = value.strip() if equals else True
         asked = {**options, "extra": read} | ({} if device == "auto" else {"device": device})
         return make_executor(on, profile=load_profile(profile, asked), tell=say)
+    if workers is not None and kind.name == "debug":
+        raise ConfigError("--workers means nothing with --on debug, which makes one run after the other")
     known = {"threads", "gpus", "runs_per_gpu", "isolate", "devices"}
     idle = [f"--{option.replace('_', '-')}" for option in options if option not in known]
     idle += (["--profile"] if profile else []) + (["--extra"] if extra else [])

@@ -68,6 +68,7 @@ def launch(
 
     opened, made = open_drafted(suite, changes, source)
     named = Path(opened.place).name if Path(opened.place).is_absolute() else opened.place
+    code = [Path(one).name if Path(one).is_absolute() else one for one in plugin or ()]  # no place of one machine
     if made is not None:
         check_ready(opened, Store(results))
         Store(results).check_writable()
@@ -84,7 +85,7 @@ def launch(
         log_to=log,
         cuda_graph=cuda_graph,
         compiler=COMPILER if compiled else None,
-        command=made.command if made else f"sambench launch {named}",
+        command=(made.command if made else f"sambench launch {shlex.quote(named)}") + typed(code),
         anew=anew,
         watch=show,
     )

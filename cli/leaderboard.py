@@ -17,7 +17,7 @@ from ..results.records.conformance import Checks, checks_of
 from ..results.records.record import RunRecord
 from ..results.records.store import Store
 from .console import out, say, tell
-from .options import RESULTS, Results, results_option
+from .options import RESULTS, Results, check_own, results_option
 
 if TYPE_CHECKING:
     from ..results.tables.boards import Boards
@@ -44,7 +44,10 @@ def leaderboard(
     from ..results.tables.published import on_workloads
 
     place, (codes, numbers) = Place.of(results, output), variants_today()
-    found = gather(_filled(results), codes)
+    check_own(None if check else output, f"`{boards.COMMAND}` builds this page")
+    found = gather(filled(results), codes)
+    for one in found.damaged:
+        tell(("left out: ", "yellow"), str(one))
     if not published:
         numbers = on_workloads(numbers, [section.workload.shared for section in found.sections])
     pages = boards.render(found, shown_checks(results, found), numbers, place)
@@ -63,7 +66,7 @@ def shown_checks(results: Path, found: "Boards") -> Checks:
     return checks_of(results, ((row.variant, row.codes) for one in found.sections for row in one.workload.rows))
 
 
-def _filled(results: Path) -> Store:
+def filled(results: Path) -> Store:
     """Open a results folder that has records: nothing must replace a board or a table for a mistyped name."""
     store = Store(results)
     if not (store.run_ids() or store.failed_ids()):

@@ -129,6 +129,8 @@ def _runs(
 
     if re.fullmatch("[0-9a-f]{6,64}", target) and target not in list_suites():
         return (find_run(Store(results), target),), tuple(sources or ()), ()
+    if re.fullmatch("[0-9a-f]{1,5}", target) and target not in list_suites():
+        raise ConfigError(f"{target!r} is no suite; of the id of a run give six digits at least")
     suite = open_suite(target, sources)
     return suite.run_ids, suite.sources, suite.plugins
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import StateError
+from ..errors import ConfigError, StateError
 from ..results.records.measurement import merge_measurements
 from ..results.records.merge import merge as merge_records
 from ..results.records.store import Store
@@ -23,6 +23,9 @@ def merge(
     Nothing is overwritten; different results are explained.
     """
     store, conflicts = Store(results), 0
+    for source in sources:
+        if not source.is_dir():
+            raise ConfigError(f"{source} is not a folder of results")
     store.check_writable()
     for source in sources:
         conflicts += merge_folder(store, source, str(source))

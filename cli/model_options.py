@@ -99,6 +99,8 @@ def read_settings(settings: list[str]) -> dict[str, Value]:
         name, equals, text = setting.partition("=")
         if not equals or not name.strip():
             raise ConfigError(f"--set {setting!r} is not valid; write NAME=VALUE, as in --set rho=0.1")
+        if name.strip() in values:
+            raise ConfigError(f"--set {name.strip()} is given twice")
         values[name.strip()] = _number(text.strip())
     return values
 

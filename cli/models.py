@@ -39,7 +39,10 @@ def models(
 def _label(store: Store, file: ModelFile) -> str:
     if not store.has(file.run_id):
         return "no record yet"
-    spec = store.read(file.run_id).spec
+    try:
+        spec = store.read(file.run_id).spec
+    except StateError:
+        return "its record cannot be read"
     return f"{spec.get('variant')} on {spec.get('dataset')}, seed {spec.get('seed')}"
 
 

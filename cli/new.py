@@ -20,6 +20,8 @@ def new(
 ) -> None:
     """Write a commented variant that passes the conformance suite as it stands, or a suite that runs as it stands."""
     *kind, name = words
+    if words == ["suite"]:
+        raise ConfigError("a suite needs a name: new suite NAME")
     if kind not in ([], ["suite"]) or (kind and package):
         raise ConfigError(f"{' '.join(words)!r:.80} is not valid; write new NAME, new NAME --package or new suite NAME")
     if kind:

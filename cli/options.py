@@ -12,6 +12,7 @@ import typer
 
 from ..benchmarks.suites.draft import Changes, Draft, draft
 from ..datasets.source import Source
+from ..errors import ConfigError
 from ..registry import load_plugin
 from ..results.records.place import RESULTS as RESULTS
 from ..results.records.place import RESULTS_VARIABLE as RESULTS_VARIABLE
@@ -180,3 +181,17 @@ def run_options(
         cuda_graph=cuda_graph,
         compiler=COMPILER if compiled else None,
     )
+
+
+def check_own(path: Path | None, mark: str) -> None:
+    """Refuse to replace a file that a command did not write.
+
+    Args:
+        path: where it is about to write; None for a place of its own.
+        mark: a text that is in all that it writes there.
+
+    Raises:
+        ConfigError: another file is there.
+    """
+    if path is not None and path.is_file() and mark.encode() not in path.read_bytes():
+        raise ConfigError(f"{path} was not written by this command; name another file with --output, or move it away")

@@ -52,7 +52,8 @@ def plan(
     opened, made = open_drafted(suite, changes, source)
     options = executor.fit(run_options(results, data, plugin, keep=keep))
     print_plan(plan_suite(opened, options, executor), executor)
-    words = (made.words if made else shlex.quote(opened.place)) + executor_words(context)
+    kept = () if opened.budget else ("keep",)  # which tune does not take
+    words = (made.words if made else shlex.quote(opened.place)) + executor_words(context, *kept)
     words += typed(plugin, source, data) + results_option(results)
     if opened.budget:
         from ..slurm.tuning import plan_trials

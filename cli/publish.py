@@ -21,8 +21,11 @@ def publish(
     models: Annotated[bool, typer.Option("--models/--no-models", help="with the models that are kept")] = True,
 ) -> None:
     """Pack results for any static host: the site, the records behind it, kept models, and a manifest of hashes."""
+    from ..results.records.record import RunRecord
     from ..results.site.publication import pack, seal
 
+    if bad := [str(one) for one in Store(results).scan() if not isinstance(one, RunRecord)]:
+        raise StateError(f"{len(bad)} records cannot be read; restore them or move them away: {'; '.join(bad[:3])}")
     others = pack(results, output, models)
     page = write_site(results, output, records="runs/")
     manifest = seal(output, others)

@@ -93,7 +93,7 @@ def run(
     if "m" in hyper and re.fullmatch("[0-9]{1,9}", size):  # else the spec says what is wrong with it
         hyper["m"] = read_m(hyper["m"], int(size), devices)
     store = Store(results)
-    if re.fullmatch("[0-9a-f]{6,63}", str(fields.get("init"))):
+    if re.fullmatch("[0-9a-f]{1,63}", str(fields.get("init"))):
         fields["init"] = find_run(store, fields["init"])
     spec = make_spec({"precision": best_precision(pick_device(device)), **fields, "hyper": hyper})
     kept = Keep.parse(keep) if keep else None

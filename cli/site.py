@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .console import say
-from .options import RESULTS, Results, results_option
+from .console import say, tell
+from .options import RESULTS, Results, check_own, results_option
 
 
 def site(
@@ -66,8 +66,11 @@ def write_site(
     output = Path(output) if output else results / (f"{FOLDER}.html" if single else FOLDER)
     store, known = Store(results), {info.name for info in list_variants()}
     found = gather(store, codes_today())
-    checks = shown_checks(results, found)
     page = output if single else output / "index.html"
+    check_own(page, "Made by sambench")
+    for one in found.damaged:
+        tell(("left out: ", "yellow"), str(one))
+    checks = shown_checks(results, found)
     if records is None:
         inside = page.resolve().is_relative_to(results.resolve())
         records = "../" * (len(page.resolve().relative_to(results.resolve()).parts) - 1) + "runs/" if inside else ""

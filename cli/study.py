@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
-from .console import facts, listing, out, say
+from .console import facts, listing, out, say, tell
 from .executor_options import executor_words, read_executor
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Plugins, Results, Sources, open_suite, results_option, run_options, typed
+from .options import (
+    RESULTS,
+    DataRoot,
+    Plugins,
+    Results,
+    Sources,
+    check_own,
+    open_suite,
+    results_option,
+    run_options,
+    typed,
+)
 
 if TYPE_CHECKING:
     from ..benchmarks.studying.registry import Study
@@ -32,6 +43,8 @@ def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
     from ..results.records.store import Store
     from ..results.tables.boards import gather
 
+    if not Store(results).run_ids():
+        tell(f"there are no records in {results}: --results names a folder that has some")
     rows = [(one.name, WORDS[f.outcome] if f else NOT_RUN, one.claim) for one, f in findings(gather(Store(results)))]
     out.print(listing(["study", "verdict", "claim"], rows))
     say(f"next: sambench study describe {rows[0][0]}{typed(plugin)}{results_option(results)}")
@@ -148,10 +161,11 @@ def page(
     from ..benchmarks.studying.page import page as written
     from ..reading import read_text
     from ..results.leaderboard import render as boards
-    from ..results.records.store import Store
     from ..results.tables.boards import gather
+    from .leaderboard import filled
 
-    found = findings(gather(Store(results)))
+    check_own(None if check else output, f"`{COMMAND}` builds this page")
+    found = findings(gather(filled(results)))
     pages = {output or results / "STUDIES.md": written(found)}
     if summary:
         pages[summary] = with_summary(read_text(summary), found)
@@ -180,7 +194,9 @@ def _suite(one: "Study", scale: str, results: Path, sources: "list[Source] | Non
     """
     suite = _suite_name(one, scale)
     tuned = results / "suites" / f"{suite}.toml"
-    return open_suite(str(tuned) if tuned.exists() else suite, sources)
+    if tuned.exists():
+        return open_suite(str(tuned), sources)
+    return open_suite(one.place if scale == "cpu" else suite, sources)
 
 
 def _suite_name(one: "Study", scale: str) -> str:

@@ -5,7 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import ConfigError
 from .console import say
+from .model_options import read_settings
 from .options import RESULTS, DataRoot, Device, Plugins, Results, Sources, results_option
 
 
@@ -47,7 +49,9 @@ def surface(
     options = MeasuringOptions(
         results, epoch, device=device, data_root=data, sources=tuple(source or ()), plugins=tuple(plugin or ())
     )
-    given = {name: value for name, _, value in (text.partition("=") for text in settings or ())}
+    given = read_settings(settings or [])
+    if own := given.keys() & {"run", "to", "options"}:
+        raise ConfigError(f"--set {min(own)} is no setting of a slice: the run is an argument, and --to is an option")
     found, store = measure(run, to, options=options, **given), Store(results)
     ends = [found.run_id, *([find_run(store, to)] if to else [])]
     title = "\nto ".join(map(_describe, [store.read(run).spec for run in ends]))

@@ -5,6 +5,7 @@ need not pay.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,11 @@ QUICK = "normalization"
 app = typer.Typer(help=(__doc__ or "").partition("\n")[0], no_args_is_help=True)
 Out = Annotated[
     Path | None,
-    typer.Option(help=f"Folder for data (Parquet) and figures (PNG, SVG) \\[default: {FOLDER} in the results]."),
+    typer.Option(
+        "--out",
+        "--output",
+        help=f"Folder for data (Parquet) and figures (PNG, SVG) \\[default: {FOLDER} in the results].",
+    ),
 ]
 Page = Annotated[Path | None, typer.Option(help="The page to write \\[default: theory.md in the folder].")]
 Quick = Annotated[bool, typer.Option("--quick", help="A small version of the experiment, for a first look.")]
@@ -113,11 +118,14 @@ def solve(
     drawn = make_sampling(sampling, of)
     value, label = None if lam is None else number_or_text(lam), f"{variant}, {step_size}"
     hyper = read_settings(settings or [])
+    said = [("lam", lam), ("rho", rho), ("seed", seed or None), *sorted(hyper.items())]
+    said += [("steps", steps if steps != 10_000 else None), ("trials", trials if trials != 3 else None)]
+    more = "".join(f"-{name}{re.sub('[^A-Za-z0-9.+-]', '', str(value))}" for name, value in said if value is not None)
     method = make_method(of, drawn, variant, step_size, steps, lam=value, rho=rho, hyper=hyper, label=label)
     folder = out or results / FOLDER
     check_writable(folder)  # before the work, not after
     data = run_method(of, drawn, method, steps=steps, trials=trials, seed=seed)
-    for path in write_run(data, draw, folder / f"solve-{of.name}-{sampling}-{variant}-{step_size}", of.name):
+    for path in write_run(data, draw, folder / f"solve-{of.name}-{sampling}-{variant}-{step_size}{more}", of.name):
         say(str(path))
     for text in findings(data):
         say(f"\n{text}")

@@ -1,5 +1,6 @@
 """``sambench tune``: choose the settings of a suite under one budget for all methods."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from rich.table import Table
 from .console import err, grid, out, say
 from .executor_options import read_executor
 from .model_options import made_of_options
-from .options import RESULTS, DataRoot, Plugins, Results, open_suite, results_option, run_options
+from .options import RESULTS, DataRoot, Plugins, Results, open_suite, results_option, run_options, typed
 from .progress import pool_progress
 from .status import counts
 from .watch import watch
@@ -59,7 +60,8 @@ def tune(
     out.print(_chosen(made.trials))
     ended = {kind: sum(trial.status == kind for trial in made.trials) for kind in ("completed", "diverged", "failed")}
     say("trials: " + ", ".join(f"{count} {status}" for status, count in ended.items() if count))
-    say(f"ledger: {made.ledger}\nsuite: {made.suite}; next: sambench launch {made.suite}{results_option(results)}")
+    words = typed(plugin, None, data) + results_option(results)
+    say(f"ledger: {made.ledger}\nsuite: {made.suite}; next: sambench launch {shlex.quote(str(made.suite))}{words}")
 
 
 def _chosen(trials: "Sequence[Trial]") -> Table:

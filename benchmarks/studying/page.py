@@ -36,7 +36,7 @@ def prediction(one: Study) -> str:
     Raises:
         ConfigError: the suite has no prediction of this study.
     """
-    predictions = load_suite(one.suite).predictions
+    predictions = load_suite(one.place).predictions
     if one.name not in predictions:
         raise ConfigError(f"suite {one.suite!r} has no prediction of study {one.name!r}: write it under [predictions]")
     return predictions[one.name]

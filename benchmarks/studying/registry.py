@@ -1,8 +1,11 @@
 """The registry of studies: a claim with its prediction, and the function that judges it by the runs of a suite."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from ...errors import ConfigError
 from ...registry import Registry
 from ...results.statistics.verdicts import Outcome, Verdict
 from ..suites.files import AT_SCALE, SUITES
@@ -45,8 +48,8 @@ class Study:
         papers: where it is claimed: authors, year, arXiv number.
         setting: what is tested here, one or two sentences.
         departs: how that differs from the setting of the papers.
-        suite: the shipped suite whose runs decide; its ``[predictions]`` have a text for this study.
-        rule: how the verdict is reached, one sentence.
+        suite: the suite whose runs decide, a shipped one or a TOML file beside the study's own; its ``[predictions]``
+            have a text for this study.
         function: evidence -> finding.
         unit: of effects: ``points`` (percentage points, of test error if nothing else is said), ``percent``, ``tau``.
         measures: what is measured of the trained networks, as ``sambench measure --what`` takes it; empty for nothing.
@@ -64,9 +67,27 @@ class Study:
     measures: str = ""
 
     @property
+    def place(self) -> str:
+        """Its suite as commands take it: the name of a shipped one, or the path of the file beside the study's own.
+
+        Raises:
+            ConfigError: there is neither.
+        """
+        if self.suite in SUITES.names():
+            return self.suite
+        beside = Path(inspect.getfile(self.function)).with_name(f"{self.suite}.toml")
+        if not beside.is_file():
+            raise ConfigError(
+                f"study {self.name!r} rests on suite {self.suite!r}, which sambench does not ship, and there is no "
+                f"file {beside}: write the suite there, beside the study"
+            )
+        return str(beside)
+
+    @property
     def scaled(self) -> str:
         """What the suite is at the papers' size, by its table ``[at_scale]``; empty if it has none."""
-        return f"{self.suite}{AT_SCALE}" if "at_scale" in SUITES.parse(self.suite)[1] else ""
+        shipped = self.suite in SUITES.names()  # only those go by a second name
+        return f"{self.suite}{AT_SCALE}" if shipped and "at_scale" in SUITES.parse(self.suite)[1] else ""
 
     @property
     def summary(self) -> str:

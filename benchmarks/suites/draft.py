@@ -137,9 +137,15 @@ def _changed(name: str, content: dict[str, Any], changes: Changes, variants: str
                     f"compares would change; edit a copy of the suite{way_out}"
                 )
     parts = [variants or name, changes.only, source.name, changes.model, changes.track]
-    parts += [f"{key}{one}" for key in ("epochs", "seeds") if (one := getattr(changes, key)) is not None]
-    full = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(filter(None, parts))).strip("-")
-    if len(full) > MOST_NAME:
+    parts += [] if changes.epochs is None else [f"epochs{changes.epochs}"]
+    parts += (
+        [] if changes.seeds is None else [f"seeds{re.sub(' *, *', '+', changes.seeds.strip())}"]
+    )  # not those of 0-2
+    plain = "-".join(filter(None, parts))
+    full = re.sub(r"[^A-Za-z0-9._+-]+", "-", plain).strip("-")
+    # Of what the name does not tell, a hash does: another draft must not be written in the place of this one.
+    lossy = re.search(r"[^A-Za-z0-9._,+-]", plain) or source.location != source.name
+    if lossy or len(full) > MOST_NAME:
         full = f"{full[: MOST_NAME - 9]}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
     shown = ", ".join(f"{field.name} {one}" for field in fields(changes) if (one := getattr(changes, field.name)))
     title = content.get("title", name)

@@ -1,5 +1,6 @@
 """A line of a figure: a step rule with its step sizes; and the sample streams that all lines share."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -96,11 +97,13 @@ def read_step_size(text: str, variant: str) -> StepSize:
     """Return a step size by name, or from a number, which is a constant gamma, with the variant's default rho.
 
     Raises:
-        ConfigError: no such step size; the message lists them.
+        ConfigError: no such step size; the message lists them. Or a number that no step can have.
     """
     rule, declared = number_or_text(text), get_info(variant).hyper
     if isinstance(rule, str):
         return STEP_SIZES.get(rule)
+    if not 0 < rule < math.inf:
+        raise ConfigError(f"step size {text!r} is not valid: a constant gamma is a number above 0")
     return fixed(rule, float(declared["rho"].default) if "rho" in declared else 0.0)
 
 

@@ -126,6 +126,91 @@ def test_what_a_changed_suite_names_is_found_from_where_it_is_written(on, tmp_pa
     assert "2 done" in sambench(f"status {written}")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"seeds": "0-2"}, {"seeds": "0,2"}),
+        ({"only": "s*"}, {"only": "s?m"}),
+        ({"dataset": "own=imagefolder:a"}, {"dataset": "own=imagefolder:b"}),
+        ({"track": "E,G"}, {"track": "E"}),
+    ],
+)
+def test_what_is_said_otherwise_has_another_name(one, other):
+    """A draft is written under its name, and must not replace the one that runs were launched from."""
+    names = {draft("importance-sampling", Changes(**said)).name for said in (one, other)}
+    assert len(names) == 2
+    assert all(re.fullmatch(r"[\w.+-]{1,80}", name) for name in names)
+
+
+def test_a_launch_says_the_command_that_makes_it_again(tmp_path):
+    (tmp_path / "a suite.toml").write_text(FILE.replace("[0, 1]", "[0]"))
+    (tmp_path / "mine.py").write_text(STUDY.replace('"mine"', '"another"'))
+    sambench(f"launch 'a suite.toml' --device cpu --on debug --plugin {tmp_path}/mine.py")
+    command = read_manifest(tmp_path / "sambench-results" / "suites" / "a suite.json").command
+    assert shlex.split(command) == ["sambench", "launch", "a suite.toml", "--plugin", "mine.py"]
+
+
+def test_a_plan_repeats_what_is_to_be_kept():
+    assert "--keep weights" in sambench(f"plan {MADE} --keep weights").partition("next:")[2]
+
+
+def test_files_of_others_are_not_replaced(tmp_path):
+    sambench(f"launch {MADE} --device cpu --on debug")
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("index.html", "notes.md"):
+        (own / name).write_text("mine")
+    for words in (
+        "site --output own",
+        "site --single --output own/notes.md",
+        "leaderboard --output own/notes.md",
+        "study page --output own/notes.md",
+    ):
+        assert "was not written by this command" in sambench(words, 2)
+    assert {path.read_text() for path in own.iterdir()} == {"mine"}
+    for _ in range(2):
+        sambench("leaderboard --output LEADERBOARD.md")
+        sambench("study page --output STUDIES.md")
+
+
+def test_a_damaged_record_is_told_where_results_are_shown(tmp_path):
+    sambench(f"launch {MADE} --device cpu --on debug --keep weights")
+    damaged = next((tmp_path / "sambench-results" / "runs").glob("*.json"))
+    damaged.write_text("{")
+    assert damaged.name in "".join(sambench("leaderboard").split())
+    assert damaged.name in "".join(sambench("publish public", 2).split())
+    assert not (tmp_path / "public").exists()
+    listed = sambench("models --check", 2)
+    assert "its record cannot be read" in " ".join(listed.split())
+    assert listed.count("mlp") or listed.count("digits") >= 3
+
+
+STUDY = """
+from sambench.benchmarks.studying.evidence import within_seed
+from sambench.benchmarks.studying.registry import Finding, Part, study
+from sambench.results.statistics.verdicts import exceeds
+
+@study("mine", "SAM helps.", papers=("nobody",), setting="two runs", departs="in all", suite="own", rule="a t-interval")
+def mine(evidence):
+    part = Part("less error", exceeds(within_seed((1, evidence.errors("sgd")), (-1, evidence.errors("sam"))), 0.5))
+    return Finding(part.verdict.outcome, (part,))
+"""
+
+
+def test_a_study_beside_its_suite_goes_all_the_way(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "mine.py").write_text(STUDY)
+    missing = sambench("study plan mine --plugin elsewhere/mine.py", 2)
+    assert f"no file {folder}/own.toml" in missing
+    (folder / "own.toml").write_text(FILE + '[predictions]\nmine = "SAM has less error."\n')
+    sambench("study plan mine --plugin elsewhere/mine.py")
+    assert "4 completed" in sambench("study run mine --plugin elsewhere/mine.py --device cpu --on debug")
+    assert "SAM has less error." in " ".join(sambench("study describe mine").split())
+    sambench("study page --output STUDIES.md")
+    assert "SAM has less error." in (tmp_path / "STUDIES.md").read_text()
+
+
 def test_a_suite_that_is_code_says_what_it_loads(tmp_path, caplog):
     (tmp_path / "own.toml").write_text('plugins = ["mine.py"]\n[[runs]]\nvariant = "mine"\n')
     assert "plugin 'mine.py' does not exist" in sambench("plan own.toml", 2).replace(f"{tmp_path}/", "")
@@ -161,6 +246,15 @@ def test_a_suite_that_is_code_says_what_it_loads(tmp_path, caplog):
         ("new suite digits", "ships with sambench"),
         ("new suite My", "is not valid"),
         ("new suites mine", "write new NAME"),
+        ("new suite", "a suite needs a name"),
+        ("measure bbcb --what margin", "of the id of a run give six digits at least"),
+        ("run --init 035c", "give the first digits of its id, six at least"),
+        ("run --variant sam --set rho=0.1 --set rho=0.2", "--set rho is given twice"),
+        ("surface 035c035c --set options=1", "--set options is no setting of a slice"),
+        ("surface 035c035c --set dimensions", "write NAME=VALUE"),
+        ("launch quickstart --on debug --workers 4", "--workers means nothing with --on debug"),
+        ("merge nowhere", "nowhere is not a folder of results"),
+        ("study page", "there are no records in"),
     ],
 )
 def test_what_cannot_be_meant_is_a_message_and_writes_nothing(words, message, tmp_path):

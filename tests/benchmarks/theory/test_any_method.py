@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 import sambench.cli.theory as commands
 from sambench.benchmarks.theory.any_method import findings, run_method
 from sambench.benchmarks.theory.experiments import EXPERIMENTS, guarantee
-from sambench.benchmarks.theory.methods import make_method
+from sambench.benchmarks.theory.methods import make_method, read_step_size
 from sambench.benchmarks.theory.problems import PROBLEMS, make_problem
 from sambench.benchmarks.theory.programs import COMPILED, LOOPED, TENSOR, program_of
 from sambench.benchmarks.theory.sampling import make_sampling
@@ -81,7 +81,21 @@ def test_the_command_takes_a_step_size_of_a_file(tmp_path):
     )
     assert made.exit_code == 0, made.output
     assert COMPILED in made.output
-    assert (tmp_path / "solve-ridge-uniform-sam-of_a_file.png").is_file()
+    assert (tmp_path / "solve-ridge-uniform-sam-of_a_file-rho0.01-steps50-trials1.png").is_file()
+
+
+def test_every_setting_has_files_of_its_own(tmp_path):
+    words = "solve --problem ridge --variant gsam --steps 20 --trials 1 --step-size 0.01"
+    for more in ([], ["--set", "alpha=0.2"], ["--set", "alpha=0.9"], ["--seed", "3"], ["--rho", "0.2"]):
+        made = CliRunner().invoke(commands.app, [*words.split(), "--out", str(tmp_path), *more])
+        assert made.exit_code == 0, made.output
+    assert len(list(tmp_path.glob("solve-*.png"))) == 5
+
+
+@pytest.mark.parametrize("step", ["-1", "0", "nan", "inf"])
+def test_a_constant_step_is_above_zero(step):
+    with pytest.raises(ConfigError, match="a constant gamma is a number above 0"):
+        read_step_size(step, "sgd")
 
 
 PLUGINS = '''
