@@ -60,7 +60,7 @@ def tune(
     out.print(_chosen(made.trials))
     ended = {kind: sum(trial.status == kind for trial in made.trials) for kind in ("completed", "diverged", "failed")}
     say("trials: " + ", ".join(f"{count} {status}" for status, count in ended.items() if count))
-    words = typed(plugin, None, data) + results_option(results)
+    words = typed(plugin, list(suite.sources), data) + results_option(results)
     say(f"ledger: {made.ledger}\nsuite: {made.suite}; next: sambench launch {shlex.quote(str(made.suite))}{words}")
 
 

@@ -1,23 +1,26 @@
 """Tuning a suite: the search of ``benchmarks/tuning`` with its trials made by an executor, and what is kept of it."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from .. import units
 from ..atomic import atomic_write_bytes, make_folder
 from ..benchmarks.spec import RunSpec
-from ..benchmarks.suites.suite import Suite, load_suite
+from ..benchmarks.suites.suite import Suite, expand_suite
 from ..benchmarks.training.behaviour import codes_today
+from ..benchmarks.training.made_with import outdated
 from ..benchmarks.tuning.optuna_study import ENDING, StudyFile
 from ..benchmarks.tuning.search import tune, tuned_entries
 from ..benchmarks.tuning.strategies import Optuna, SearchStrategy
 from ..benchmarks.tuning.tuned_suite import final_suite
 from ..errors import Interrupted, StateError
+from ..reading import parse_toml
 from ..results.records.behaviour import code_of
+from ..results.records.lease import lease_status
 from ..results.records.manifest import FOLDER as SUITES
 from ..results.records.manifest import read_manifest
 from ..results.records.place import command, results_option
@@ -93,11 +96,16 @@ def tune_suite(
     rounds = _rounds(suite, options, executor, tell, watch, wait or wait_for_jobs)
     study = StudyFile(ledger.with_suffix(ENDING)).keep if strategy.name == Optuna.name else None
     trials = tune(suite, store, strategy, rounds, known, study)
-    digest = write_ledger(trials, candidate := ledger.with_suffix(".new"))
-    text = final_suite(suite, trials, ledger.name, digest)
-    _check_unseen(suite, results, final, text)
-    candidate.replace(ledger)
     make_folder(final.parent)
+    candidate = ledger.with_suffix(f".{os.getpid()}.new")
+    try:
+        digest = write_ledger(trials, candidate)
+        text = final_suite(suite, trials, ledger.name, digest, final.parent)
+        written = expand_suite(suite.name, parse_toml(text), final.parent.absolute(), suite.sources, str(final))
+        _check_unseen(suite, results, final, text, written.run_ids)
+        candidate.replace(ledger)
+    finally:
+        candidate.unlink(missing_ok=True)
     atomic_write_bytes(final, text.encode())
     return TunedSuite(trials, ledger, final)
 
@@ -156,6 +164,9 @@ def _rounds(
                 yield hear
 
         store, round_ = Store(options.results), replace(suite, specs=tuple(specs), keep="")
+        for run_id in outdated(((spec, suite.source(spec)) for spec in specs), store):
+            if not lease_status(store.checkpoints(run_id))[0]:  # else somebody is making it
+                store.retire(run_id)  # of other code than the trials that it is compared with
         for attempt in range(1, MOST_ATTEMPTS + 1):
             carry_out(round_, options, executor, watched)
             left = [] if executor.name != SlurmExecutor.name else _left_by_jobs(round_, store, wait)
@@ -168,6 +179,7 @@ def _rounds(
                 log = f"`sambench logs {lost[0].run_id[:12]}{results_option(options.results)}`"
                 raise StateError(f"{what}, {attempt} times now; {log} shows why, and the same command resumes")
             tell(f"{what}; submitting them again")
+        errors = {run_id: text for run_id, text in errors.items() if not store.has(run_id)}
         impossible = [text for run_id, text in errors.items() if not store.failed_path(run_id).is_file()]
         if impossible:  # no fault of a setting: the data are not there, say, and no setting may lose for it
             raise StateError(f"{len(impossible)} of {len(specs)} trials cannot be made: {impossible[0]}")
@@ -200,18 +212,14 @@ def _left_by_jobs(round_: Suite, store: Store, wait: Wait) -> list[RunStatus]:
     return [s for s in found if s.state not in ("done", "diverged")]
 
 
-def _check_unseen(suite: Suite, results: Path, final: Path, text: str) -> None:
+def _check_unseen(suite: Suite, results: Path, final: Path, text: str, chosen: Sequence[str]) -> None:
     """Refuse to choose anew where final runs were made and not retracted: their test accuracies may have been seen."""
     store, path = Store(results), results / SUITES / f"{suite.name}.json"
     if not path.exists() or (final.is_file() and final.read_text() == text):
         return
     retracted = reasons(read_retractions(results))
     seen = [run for run in read_manifest(path).runs if store.has(run) and run not in retracted]
-    with TemporaryDirectory() as folder:
-        chosen = Path(folder) / final.name
-        chosen.write_text(text, encoding="utf-8")
-        kept = set(load_suite(str(chosen), suite.sources).run_ids)
-    if dropped := [run for run in seen if run not in kept]:
+    if dropped := [run for run in seen if run not in set(chosen)]:
         raise StateError(
             f"{len(dropped)} final runs of suite {suite.name!r} are done (first: {dropped[0][:12]}), so its test set "
             "was used: settings chosen anew would be chosen after seeing it. Tune it under another name (a copy of the "

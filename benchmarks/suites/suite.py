@@ -125,6 +125,7 @@ class Suite:
         description: what the suite shows and what it does not.
         specs: specs of the runs, in a fixed order, each once.
         sources: data sets by name, for those that are not known by name.
+        places: those of them that the suite's own file names, wherever a command took them from.
         seeds: seeds that every method is run with.
         resolved_tracks: its tracks with their budgets and runs; one run may be in several.
         common: the table ``[spec]``, as it was written.
@@ -144,6 +145,7 @@ class Suite:
     description: str
     specs: tuple[RunSpec, ...]
     sources: tuple[Source, ...] = ()
+    places: tuple[Source, ...] = ()
     seeds: tuple[int, ...] = ()
     resolved_tracks: tuple[ResolvedTrack, ...] = ()
     common: Mapping[str, Any] = field(default_factory=dict)
@@ -253,6 +255,7 @@ def expand_suite(
         description=content.get("description", "").strip(),
         specs=tuple(unique.values()),
         sources=tuple({**places, **given}.values()),
+        places=tuple(places.values()),
         seeds=seeds,
         common=common,
         entries=entries,

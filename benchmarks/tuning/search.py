@@ -76,6 +76,9 @@ def tuned_entries(suite: Suite) -> list[TunedEntry]:
         raise ConfigError("[tuning] epochs is not valid with track T, whose epochs a calibration sets; leave one out")
     if not found:
         raise ConfigError(f"suite {suite.name!r} has no track to tune on: write tracks = ['G'], or ['E', 'G']")
+    tuned = {entry.one.method for entry in found}
+    if left := [one.method for one in suite.entries if not one.reference and one.method not in tuned]:
+        raise ConfigError(f"nothing tunes {', '.join(left)}, on track T only: let each be on track E or G, too")
     return found
 
 

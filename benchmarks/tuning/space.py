@@ -54,6 +54,15 @@ class Axis:
             number = self.low + share * (self.high - self.low)
         return rounded(number)
 
+    def nearest(self, value: Value) -> Value:
+        """Return the nearest setting of a range; what is chosen among values stays.
+
+        Example:
+            >>> Axis("epochs", 0.1, 1.0, "linear").nearest(0.067)
+            0.1
+        """
+        return value if self.values or isinstance(value, str) else min(max(value, self.low), self.high)
+
     def holds(self, value: Value) -> bool:
         """Tell whether a setting is on the axis."""
         if self.values or isinstance(value, str):

@@ -93,9 +93,12 @@ class Optuna:
             seed=derive_seed("tuning", number) % 2**32, n_startup_trials=max(2, self.trials // 3)
         )
         study = self.optuna.create_study(direction="maximize", sampler=sampler)
-        for past in tried:
-            if all(axis.holds(past.settings[axis.name]) for axis in axes):  # a default may lie outside of its range
-                made = self.optuna.trial.create_trial(params=past.settings, distributions=spaces, value=past.score)
+        for at, past in enumerate(tried):
+            params = past.settings
+            if at:  # whole epochs, and four digits, may lie just outside of a range; a default anywhere
+                params = {axis.name: axis.nearest(params[axis.name]) for axis in axes}
+            if all(axis.holds(params[axis.name]) for axis in axes):
+                made = self.optuna.trial.create_trial(params=params, distributions=spaces, value=past.score)
                 study.add_trial(made)
         asked = study.ask(spaces).params
         return {axis.name: asked[axis.name] if axis.values else rounded(asked[axis.name]) for axis in axes}

@@ -1,7 +1,9 @@
 """The suite of the final runs: chosen settings on all training data, with seeds that no trial has had."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ...results.records.trials import Trial
 from ..suites.entries import Entry
@@ -10,7 +12,7 @@ from ..suites.toml_text import table
 from ..training.keeping import Keep
 
 
-def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str) -> str:
+def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str, folder: Path) -> str:
     """Write the tuned suite as TOML: the settings that the trials chose, and the ledger that proves it.
 
     A method with the same setting on all tracks has one entry, else one a track. Track T takes the settings of G, or
@@ -21,15 +23,20 @@ def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str)
         trials: what :func:`~sambench.benchmarks.tuning.search.tune` returned.
         ledger: name of the file that they are in.
         sha256: sha256 of the ledger's file.
+        folder: where the suite will lie; places in it are relative to that, for it to be found on another machine.
     """
     tracks = [track.name for track in suite.resolved_tracks]
     top = {"title": suite.title, "description": suite.description, "tracks": tracks, "seeds": list(suite.seeds)}
-    top |= {"plugins": suite.plugins} if suite.plugins else {}
+    code = [_from(folder, one) if one.endswith(".py") else one for one in suite.plugins]
+    top |= {"plugins": code} if code else {}
     parts = [
         f"# Written by `sambench tune {suite.name}`; the trials are in the ledger.\n{table(top)}",
         f"[spec]\n{table(suite.common)}",
         f"[tuned]\n{table({'ledger': ledger, 'sha256': sha256})}",
     ]
+    if suite.places:  # which say the augmentation of a format, too
+        kinds = {one.name: one.location.partition(":")[::2] for one in suite.places}
+        parts.append(f"[sources]\n{table({name: f'{kind}:{_from(folder, at)}' for name, (kind, at) in kinds.items()})}")
     if suite.seconds is not None:
         parts.append(f"[time]\n{table({'seconds': suite.seconds})}")
     if suite.keep:
@@ -41,10 +48,16 @@ def final_suite(suite: Suite, trials: Sequence[Trial], ledger: str, sha256: str)
     epochs = suite.budget is not None and suite.budget.epochs is not None
     for one in suite.entries:
         if one.reference:
-            parts.append(f"[[runs]]\n{table({'reference': True, **one.own})}")
+            hyper = {key: value for key, value in one.own.items() if key in one.fields.get("hyper", {})}
+            own = {key: value for key, value in one.own.items() if key not in hyper}
+            parts.append(f"[[runs]]\n{table({'reference': True, **own} | ({'hyper': hyper} if hyper else {}))}")
         else:
             parts += _entries(one, tracks, chosen, epochs)
     return "\n".join(parts)
+
+
+def _from(folder: Path, place: str) -> str:
+    return Path(os.path.relpath(place, folder.absolute())).as_posix()
 
 
 def _entries(one: Entry, tracks: Sequence[str], chosen: Mapping[tuple[str, str], Trial], epochs: bool) -> list[str]:

@@ -6,7 +6,7 @@ import fake_slurm
 import pytest
 from typer.testing import CliRunner
 
-from sambench import cli
+from sambench import cli, registry
 from sambench.benchmarks.suites.suite import load_suite
 from sambench.benchmarks.tuning.strategies import STRATEGIES
 from sambench.cli import tune as command
@@ -16,6 +16,7 @@ from sambench.slurm import tuning
 from sambench.slurm.executor import SlurmExecutor
 from sambench.slurm.options import RunOptions
 from sambench.slurm.tuning import tune_suite
+from sambench.variants.registry import VARIANTS
 
 SUITE = """
 title = "A small tuning"
@@ -136,3 +137,29 @@ def test_a_plan_counts_the_trials(suite, tmp_path, monkeypatch):
     assert not (tmp_path / "r").exists()
     cluster = sambench("plan", suite, "--on", "slurm", "--runs-per-job", 3, "--results", tmp_path / "r")
     assert "2 in 1 arrays, 1 runs at a time" in cluster  # six trials, three a job
+
+
+def test_a_rule_that_was_corrected_is_tuned_anew(suite, tmp_path):
+    """Records of its trials by the old code have the same ids, and are not taken for those of the new one."""
+    rule = tmp_path / "mine.py"
+    text = (
+        "from sambench.variants import StepRule, register\n"
+        '@register("mine", summary="a step", paper=None, gradients=1)\n'
+        "class Mine(StepRule):\n"
+        '    """A step."""\n'
+        "    def update(self, closure):\n"
+        "        at = self.gradient(closure)\n"
+        "        self.descend(at.like([g * 1.0 for g in at.values]))\n"
+        "        return at.loss\n"
+    )
+    suite.write_text('plugins = ["mine.py"]\n' + SUITE.replace('"sam"', '"mine"'))
+    ledger, sources = tmp_path / "r" / "ledgers" / "tuned.parquet", []
+    for factor in ("0.0", "1.0", "1.0"):
+        rule.write_text(text.replace("1.0", factor))
+        registry._loaded.clear()
+        VARIANTS.members.pop("mine", None)
+        sambench("tune", suite, "--on", "debug", "--device", "cpu", "--results", tmp_path / "r")
+        sources.append({one.variant_source for one in read_ledger(ledger) if one.variant == "mine"})
+    assert all(len(one) == 1 for one in sources)
+    assert sources[0] != sources[1] == sources[2]
+    assert not list((tmp_path / "r" / "ledgers").glob("*.new"))

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
@@ -147,7 +148,7 @@ def test_what_an_entry_fixes_stays_in_the_final_suite(small_suite, runner, tmp_p
     suite, store = small_suite(f'{head}[[runs]]\nvariant = "unified_sam"\nlam = 0.5\nclip = 2.0\n'), Store(tmp_path)
     trials = tune(suite, store, STRATEGIES.get("halton")(3), runner(store))
     path = tmp_path / "small.toml"
-    path.write_text(text := final_suite(suite, trials, "small.parquet", "0" * 64))
+    path.write_text(text := final_suite(suite, trials, "small.parquet", "0" * 64, tmp_path))
     assert {(spec.clip, spec.hyper["lam"]) for spec in load_suite(str(path)).resolved_tracks[0].specs} == {(2.0, 0.5)}
     (entry,) = tomllib.loads(text)["runs"]
     assert entry.keys() == {"variant", "clip", "lr", "weight_decay", "hyper"}
@@ -158,7 +159,7 @@ def test_the_final_suite_has_the_chosen_settings_on_all_data_with_fresh_seeds(tu
     digest = write_ledger(trials, tmp_path / "small.parquet")
     path = tmp_path / "final" / "small.toml"
     path.parent.mkdir()
-    path.write_text(final_suite(replace(suite, keep="weights@0,50%"), trials, "small.parquet", digest))
+    path.write_text(final_suite(replace(suite, keep="weights@0,50%"), trials, "small.parquet", digest, tmp_path))
     final = load_suite(str(path))
     assert final.keep == "weights@0,50%"
     assert (final.title, final.description, final.seeds) == (suite.title, suite.description, suite.seeds)
@@ -190,7 +191,7 @@ def test_epochs_are_an_axis_for_all_and_a_reference_row_stays_apart(small_suite,
         assert max(t.epochs for t in mine) == most == next(t.epochs for t in mine if t.trial == 0)
         assert len({t.epochs for t in mine}) > 1
     path = tmp_path / "small.toml"
-    path.write_text(final_suite(suite, trials, "small.parquet", "0" * 64))
+    path.write_text(final_suite(suite, trials, "small.parquet", "0" * 64, tmp_path))
     final = load_suite(str(path))
     assert final.references == suite.references
     for track in final.resolved_tracks:
@@ -203,7 +204,43 @@ def test_epochs_are_an_axis_for_all_and_a_reference_row_stays_apart(small_suite,
         load_suite(str(path))
 
 
-def test_the_final_suite_says_all_that_the_suite_said(small_suite):
+def test_the_final_suite_is_found_and_read_wherever_it_lies(small_suite, tmp_path):
+    """Data and code lie beside it as they did beside the suite; the recipe of a format is that of the trials."""
+    (tmp_path / "mine.py").write_text(
+        "from sambench.datasets import DATASETS\n"
+        "@DATASETS.named('nothing_of_mine')\n"
+        "def nothing_of_mine(place):\n    raise NotImplementedError\n"
+    )
+    head, entries = small_suite.text.split("[spec]")
+    text = f'plugins = ["mine.py"]\n{head}[sources]\nown = "imagefolder32:data"\n[spec]\ndataset = "own"{entries}'
+    reference = '[[runs]]\nreference = true\nvariant = "esam"\n[runs.hyper]\ngamma = 0.75\n'
+    (tmp_path / "small.toml").write_text(f"{text}{reference}")
+    suite = load_suite(str(tmp_path / "small.toml"))
+    trials = [
+        build_trial(entry.one.method, 0, track=entry.track.name, chosen=True, variant=entry.one.fields["variant"],
+                    hyper=json.dumps(entry.one.fields["hyper"]), lr=0.1, weight_decay=0.0)
+        for entry in tuned_entries(suite)
+    ]  # fmt: skip
+    folder = tmp_path / "r" / "suites"
+    folder.mkdir(parents=True)
+    (folder / "final.toml").write_text(made := final_suite(suite, trials, "small.parquet", "0" * 64, folder))
+    assert str(tmp_path) not in made
+    final = load_suite(str(folder / "final.toml"))
+    assert [(one.name, Path(one.location.partition(":")[2]).resolve()) for one in final.sources] == [
+        ("own", tmp_path / "data")
+    ]
+    assert {spec.augment for spec in final.specs} == {spec.augment for spec in suite.specs} == {"crop:8,flip"}
+    assert [spec.hyper["gamma"] for spec in final.references] == [0.75] * len(final.references)
+    assert final.references
+
+
+def test_what_nothing_would_tune_is_refused_before_any_trial(small_suite):
+    text = small_suite.text.replace('"E", "G"', '"G", "T"') + '[[runs]]\nvariant = "asam"\ntrack = "T"\n'
+    with pytest.raises(ConfigError, match="nothing tunes asam, on track T only"):
+        tuned_entries(small_suite(f"{text}[time]\nseconds = 9.0\n"))
+
+
+def test_the_final_suite_says_all_that_the_suite_said(small_suite, tmp_path):
     """Track T takes the settings of another; a method has one entry where all its tracks have one setting."""
     text = small_suite.text.replace('"E", "G"', '"E", "G", "T"') + '[[runs]]\nvariant = "sam"\ntrack = "G"\n'
     suite = small_suite(f'{text}[time]\nseconds = 9.0\n[predictions]\ncost = "none"\n')
@@ -221,7 +258,7 @@ def test_the_final_suite_says_all_that_the_suite_said(small_suite):
         chosen("esam", "G", hyper='{"rho":0.1}'),
         chosen("sam", "G", hyper='{"rho":0.3}'),
     ]
-    written = final_suite(suite, trials, "small.parquet", "0" * 64)
+    written = final_suite(suite, trials, "small.parquet", "0" * 64, tmp_path)
     found = tomllib.loads(written)
     assert (found["plugins"], found["time"], found["predictions"]) == (
         ["sambench_plugin"],
@@ -238,7 +275,9 @@ def test_the_final_suite_says_all_that_the_suite_said(small_suite):
         {"track": "G", "variant": "sam", **rates, "hyper": {"rho": 0.3}},
     ]
     assert written.count("# at the edge of its range: lr (high)\n") == written.count("at the edge") == 1
-    bare = tomllib.loads(final_suite(replace(suite, plugins=(), predictions={}, seconds=None), trials, "l", ""))
+    bare = tomllib.loads(
+        final_suite(replace(suite, plugins=(), predictions={}, seconds=None), trials, "l", "", tmp_path)
+    )
     assert not bare.keys() & {"plugins", "predictions", "time", "keep"}
 
 
