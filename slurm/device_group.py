@@ -18,7 +18,7 @@ from ..benchmarks.device import only_gpus
 from ..benchmarks.distributed.rendezvous import read_environment
 from ..benchmarks.distributed.torchrun import reason_recorded, run_under_torchrun
 from ..benchmarks.training.run import run_spec_in_group
-from ..benchmarks.training.signals import note_signals
+from ..benchmarks.training.signals import note_signals, noted
 from ..errors import Interrupted
 from ..results.records.lease import lease_status
 from ..results.records.store import Store
@@ -39,6 +39,8 @@ def run_on_devices(run: Planned, options: RunOptions, listen: Listen, worker: in
     Raises:
         SambenchError: the run was refused, or a process failed or died.
     """
+    if noted():  # before torchrun listens
+        return RunEvent("interrupted", worker, run, text="stopped before it began")
     store, own = Store(options.results), options.gpus[worker * options.devices :][: options.devices]
     with (
         TemporaryDirectory(prefix="sambench-") as folder,

@@ -152,7 +152,7 @@ class ProcessGroup:
         """
         if self.size == 1:
             return stop, save
-        if step < self._ask_next and not now:
+        if self._asked_step <= step < self._ask_next and not now:  # an earlier run of this group counted on its own
             return False, False
         elapsed = time.monotonic() - self._asked_at
         wishes = torch.tensor([float(stop), float(save and self.is_main_process), elapsed], dtype=torch.float64)

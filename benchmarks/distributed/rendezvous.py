@@ -21,6 +21,8 @@ JOIN_TIMEOUT = timedelta(minutes=5)
 """How long a process waits for the others to start, and later for each of their messages."""
 
 _rendezvous_number = itertools.count()
+_at_address: dict[tuple[str, str], dist.Store] = {}
+"""The store at an address, made once a process: its server lives as long, and so does what earlier runs wrote there."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class DistributedEnvironment:
         if device.index is not None:
             raise ConfigError(f"device {name!r} is one GPU, and {self.size} processes need one each: say cuda")
         visible = torch.cuda.device_count()
-        if visible > 1 and self.local_rank >= visible:
+        shared = visible > 1 or "TORCHELASTIC_RUN_ID" in os.environ  # a task of srun may have been given its own one
+        if shared and self.local_rank >= visible:
             raise ConfigError(
                 f"process {self.local_rank} of this machine has no GPU of its own: there are {visible}; start at most "
                 f"{visible} processes, or say --device cpu"
@@ -124,10 +127,15 @@ def rendezvous(environment: DistributedEnvironment | None, folder: Path) -> Iter
         )
     if environment.one_machine:
         _talk_by_loopback()
-    file = folder / f"{environment.job}-{next(_rendezvous_number)}"
+    number = next(_rendezvous_number)
+    file = folder / f"{environment.job}-{number}"
     try:
         if by_address:
-            store, _, _ = next(dist.rendezvous("env://", environment.rank, environment.size, timeout=JOIN_TIMEOUT))
+            address = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
+            if address not in _at_address:
+                found = next(dist.rendezvous("env://", environment.rank, environment.size, timeout=JOIN_TIMEOUT))
+                _at_address[address] = found[0]
+            store = dist.PrefixStore(f"sambench-{number}", _at_address[address])
         else:
             make_folder(folder)
             store = dist.FileStore(str(file), environment.size)

@@ -45,7 +45,7 @@ def batch_norm(
     normalized, mean, var, count = _Normalize.apply(process_group, x, weight, bias, eps)  # pyright: ignore[reportGeneralTypeIssues]
     if running_mean is not None and running_var is not None:
         running_mean.lerp_(mean.to(running_mean), momentum)
-        running_var.lerp_((var * count / (count - 1)).to(running_var), momentum)
+        running_var.lerp_((var * count / (count - 1).clamp(min=1)).to(running_var), momentum)
     return normalized
 
 

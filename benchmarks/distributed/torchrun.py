@@ -19,12 +19,15 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.run import parse_args, run
 
 from ...errors import Interrupted, SambenchError, StateError
+from ...results.records.lease import Held, LeaseLost
 from ..device import cores
 from .process_group import ProcessLost, is_lost
 from .rendezvous import DistributedEnvironment
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2")
 """What is passed on to the processes: what torchrun passes on, and what schedulers send."""
+_REFUSALS = (Held, LeaseLost, SambenchError)
+"""What a process says in one line: the kinds that callers tell apart, and all others."""
 STOP_TIMEOUT_SECONDS = 300
 """Time for a step and a checkpoint after a signal; then a process is killed."""
 
@@ -45,7 +48,8 @@ def run_under_torchrun(devices: int, arguments: Sequence[str], module: str = "sa
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // devices)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(STOP_TIMEOUT_SECONDS))
-    heard = [name for name in SIGNALS if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN]
+    before = {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS}
+    heard = [name for name, handler in before.items() if handler is not signal.SIG_IGN]
     logging.disable(logging.ERROR)  # torchrun's own account of what is said here in one line
     with tempfile.TemporaryDirectory(prefix="sambench-") as folder:
         options = [f"--nproc-per-node={devices}", f"--log-dir={folder}", f"--signals-to-handle={','.join(heard)}"]
@@ -55,6 +59,8 @@ def run_under_torchrun(devices: int, arguments: Sequence[str], module: str = "sa
             raise _reason(devices, getattr(end, "failures", {}), Path(folder)) from None
         finally:
             logging.disable(logging.NOTSET)
+            for name in heard:  # torchrun leaves its own, which raise what nobody expects any more
+                signal.signal(getattr(signal, name), before[name])
 
 
 def _reason(devices: int, failures: Mapping[int, ProcessFailure], folder: Path) -> BaseException:
@@ -69,8 +75,9 @@ def _reason(devices: int, failures: Mapping[int, ProcessFailure], folder: Path) 
         kind, _, text = said["message"].partition(": ")
         if kind == Interrupted.__name__:
             return SystemExit(130)
-        if kind == SambenchError.__name__:
-            return SambenchError(text)
+        for own in _REFUSALS:
+            if kind == own.__name__:
+                return own(text)
         print(said["extraInfo"]["py_callstack"].rstrip().rpartition("\n")[0], file=sys.stderr)  # its last line follows
         what = f"process {rank} of {devices} failed: {said['message']}"
     elif silent:
@@ -96,7 +103,7 @@ def reason_recorded(environment: DistributedEnvironment | None) -> Iterator[None
     except (Exception, Interrupted) as error:
         if environment is None or "TORCHELASTIC_ERROR_FILE" not in os.environ:
             raise
-        refused = SambenchError if isinstance(error, SambenchError) else None
+        refused = next((own for own in _REFUSALS if isinstance(error, own)), None)
         kind = ProcessLost if is_lost(error) else refused
         get_error_handler().record_exception(kind(str(error)) if kind else error)
         if isinstance(error, Interrupted) and environment.rank == 0:

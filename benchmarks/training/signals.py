@@ -41,6 +41,11 @@ def note_signals() -> None:
             signal.signal(number, note)
 
 
+def noted() -> bool:
+    """Tell whether a signal came of which this process has taken note."""
+    return any(isinstance(one := signal.getsignal(number), Note) and one.came for number in known(*SIGNALS))
+
+
 class StopRequest:
     """Turns the first signal into a request that the training loop sees at the end of its step.
 

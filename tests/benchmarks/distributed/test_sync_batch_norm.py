@@ -61,3 +61,10 @@ def test_half_precision_is_normalized_in_single():
     expected = F.batch_norm(x.float(), None, None, training=True).bfloat16()
     assert (found - expected).abs().max() <= 0.01
     assert torch.autograd.grad(found.sum(), x)[0].dtype == torch.bfloat16
+
+
+def test_a_single_value_leaves_finite_statistics():
+    """As many as one process refuses: the others have met it by then."""
+    mean, var = torch.zeros(3), torch.ones(3)
+    batch_norm(SINGLE_PROCESS, torch.randn(1, 3, 1, 1), mean, var, training=True)
+    assert torch.isfinite(var).all()

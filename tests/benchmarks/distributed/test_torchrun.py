@@ -1,6 +1,7 @@
 """``--devices N``: the run that torchrun makes, and one clear reason in one line, however it ends."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,13 @@ from sambench.benchmarks.distributed.process_group import ProcessLost
 from sambench.benchmarks.distributed.rendezvous import DistributedEnvironment
 from sambench.benchmarks.distributed.torchrun import reason_recorded
 from sambench.benchmarks.training.checkpoint import Checkpoints
+from sambench.benchmarks.training.signals import Note
 from sambench.errors import ConfigError, Interrupted, SambenchError, StateError
+from sambench.results.records.lease import Held, LeaseLost
 from sambench.results.records.store import Store
+from sambench.slurm.device_group import run_on_devices
+from sambench.slurm.options import RunOptions
+from sambench.slurm.plan import Planned
 
 LOST = RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer")
 GOES_ON = "; the others were stopped, and the same command goes on from the last checkpoint"
@@ -83,6 +89,8 @@ def test_without_torchrun_errors_go_their_way(environment, told, tmp_path, monke
     ("errors", "codes", "kind", "text"),
     [
         ({0: ConfigError("no data"), 1: ConfigError("no data")}, {}, SambenchError, "no data"),
+        ({0: Held("made elsewhere"), 1: Held("made elsewhere")}, {}, Held, "made elsewhere"),
+        ({0: LeaseLost("taken over")}, {}, LeaseLost, "taken over"),
         ({1: ValueError("seven"), 0: LOST}, {}, StateError, f"process 1 of 2 failed: ValueError: seven{GOES_ON}"),
         ({0: LOST, 1: ValueError("seven")}, {}, StateError, f"process 1 of 2 failed: ValueError: seven{GOES_ON}"),
         ({0: dist.DistBackendError("NCCL")}, {1: -9}, StateError, f"process 1 of 2 was killed by SIGKILL{GOES_ON}"),
@@ -107,6 +115,32 @@ def test_an_unexpected_error_comes_with_its_traceback(end, tmp_path, capsys):
     assert shown.startswith("Traceback (most recent call last)")
     assert "raise error" in shown
     assert "ValueError" not in shown  # it is in the message that follows
+
+
+def test_handlers_of_signals_are_those_of_before(monkeypatch):
+    """torchrun sets its own, which raise, and leaves them."""
+    before = {name: signal.getsignal(getattr(signal, name)) for name in torchrun.SIGNALS}
+
+    def run(_):
+        for name in torchrun.SIGNALS:
+            signal.signal(getattr(signal, name), lambda *_: None)
+
+    monkeypatch.setattr(torchrun, "run", run)
+    torchrun.run_under_torchrun(2, ["run"])
+    assert {name: signal.getsignal(getattr(signal, name)) for name in torchrun.SIGNALS} == before
+
+
+def test_a_signal_before_torchrun_listens_is_not_lost(tiny_spec, tmp_path, monkeypatch):
+    note = Note()
+    note.came = True
+    monkeypatch.setattr("sambench.slurm.device_group.run_under_torchrun", lambda *_: pytest.fail("it began"))
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        run = Planned(tiny_spec(), None, 6, 6.0, 0.0, 1.0)
+        event = run_on_devices(run, RunOptions(tmp_path, devices=2), lambda event: None, 0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert event.kind == "interrupted"
 
 
 # -- whole runs ----------------------------------------------------------------------------------------------------
