@@ -17,6 +17,7 @@ def site(
     single: Annotated[bool, typer.Option("--single", help="write one file that has everything in it")] = False,
 ) -> None:
     """Make a site of the results: tables to sort and filter, figures, cards, every run. It opens without a network."""
+    check_own(output if single or output is None else output / "index.html", "Made by sambench")
     say(f"wrote {write_site(results, output, single=single)}")
     say(f"next: sambench publish published{results_option(results)}")
 
@@ -67,7 +68,6 @@ def write_site(
     store, known = Store(results), {info.name for info in list_variants()}
     found = gather(store, codes_today())
     page = output if single else output / "index.html"
-    check_own(page, "Made by sambench")
     for one in found.damaged:
         tell(("left out: ", "yellow"), str(one))
     checks = shown_checks(results, found)

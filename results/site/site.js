@@ -227,7 +227,7 @@
     const legend = { orient: "bottom", columns: labels.some((label) => label.length > 26) ? 1 : 2, labelLimit: 320, symbolType: "stroke", symbolStrokeWidth: 2.5 }, lined = { field: "row", type: "nominal", title: null, sort: null, legend };
     const color = { ...lined, scale: { domain: labels } };
     const dash = { ...lined, scale: { domain: labels, range: labels.map((_, i) => DASHES[Math.floor(i / COLORS.length) % DASHES.length]) } };
-    const tooltip = ["row", "epoch", "evaluations", "mean", "from", "to"].map((field) => ({ field }));
+    const told = values.map(({ edge, ...shown }) => shown);
     const x = { field: byCost ? "evaluations" : "epoch", type: "quantitative", title: byCost ? "Gradient evaluations" : "Epochs", scale: { nice: false } };
     const scale = logarithmic ? { type: "log", nice: false } : { zero: false };
     const y = (field) => ({ field, type: "quantitative", title: name, scale, axis: { tickCount: 6 } });
@@ -238,8 +238,8 @@
       spec: { height: 280, data: { values }, encoding: { x, color },
         layer: [{ mark: { type: "area", tooltip: null }, encoding: { y: y("edge"), y2: { field: "to" }, opacity: faded(0.25, 0, false) } },
           { mark: { type: "line" }, encoding: { y: y("mean"), strokeDash: dash, opacity: faded(1, 0.15, true) } },
-          { params: [{ name: "hover", select: { type: "point", fields: ["row"], on: "pointerover", nearest: true, clear: "pointerout" } }],
-            mark: { type: "point", filled: true, size: 30 }, encoding: { y: y("mean"), tooltip, opacity: faded(0.6, 0, true) } }] },
+          { data: { values: told }, params: [{ name: "hover", select: { type: "point", fields: ["row"], on: "pointerover", nearest: true, clear: "pointerout" } }],
+            mark: { type: "point", filled: true, size: 30, tooltip: { content: "data" } }, encoding: { y: y("mean"), opacity: faded(0.6, 0, true) } }] },
     };
   }
 
@@ -385,7 +385,7 @@
   controls.hidden = false;
   // A table out of sight is not laid out, but keeps the place that it takes in sight: a page that shrinks when its end
   // is reached would move a button away between the press and the release.
-  const tall = all("section.table").map((section) => [section, section.offsetHeight]);
+  const tall = all("section.table").map((section) => [section, section.getBoundingClientRect().height]);
   for (const [section, height] of tall) section.style.containIntrinsicBlockSize = `auto ${height}px`;
   document.body.classList.add("measured");
   controls.addEventListener("submit", (event) => event.preventDefault());
