@@ -385,7 +385,7 @@ def test_models_are_measured_once_and_made_again_where_they_are_lost(tmp_path):
     assert [Path(path).suffix for paths in drawn for path in paths] == [".json", ".png", ".svg"] * 2
     assert all(Path(path).stat().st_size for paths in drawn for path in paths)
     assert drawn[1][1] == str(tmp_path / "line.png")
-    assert "points='1' is not valid" in sambench("surface", run_id, "--set", "points=1", *where, code=2)
+    assert "points=1 is not valid" in sambench("surface", run_id, "--set", "points=1", *where, code=2)
 
 
 def test_a_measure_is_described():

@@ -141,6 +141,7 @@ def another_user(monkeypatch):
         folder.chmod(0o755)
         monkeypatch.chdir(folder)
         (folder / "small.toml").write_text(SUITE)
+        (folder / "other").mkdir()
         for variant in ("sgd", "sam"):
             Store(RESULTS).write(build_record(variant=variant))
 
