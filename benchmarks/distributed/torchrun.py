@@ -60,7 +60,8 @@ def run_under_torchrun(devices: int, arguments: Sequence[str], module: str = "sa
         finally:
             logging.disable(logging.NOTSET)
             for name in heard:  # torchrun leaves its own, which raise what nobody expects any more
-                signal.signal(getattr(signal, name), before[name])
+                if (handler := before[name]) is not None:  # one that Python did not set
+                    signal.signal(getattr(signal, name), handler)
 
 
 def _reason(devices: int, failures: Mapping[int, ProcessFailure], folder: Path) -> BaseException:

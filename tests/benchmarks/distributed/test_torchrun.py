@@ -121,12 +121,13 @@ def test_handlers_of_signals_are_those_of_before(monkeypatch):
     """torchrun sets its own, which raise, and leaves them."""
     before = {name: signal.getsignal(getattr(signal, name)) for name in torchrun.SIGNALS}
 
-    def run(_):
-        for name in torchrun.SIGNALS:
+    def run(asked):
+        for name in asked.signals_to_handle.split(","):
             signal.signal(getattr(signal, name), lambda *_: None)
 
     monkeypatch.setattr(torchrun, "run", run)
     torchrun.run_under_torchrun(2, ["run"])
+    assert [handler for handler in before.values() if handler is not signal.SIG_IGN]
     assert {name: signal.getsignal(getattr(signal, name)) for name in torchrun.SIGNALS} == before
 
 
