@@ -118,8 +118,7 @@ def solve(
     drawn = make_sampling(sampling, of)
     value, label = None if lam is None else number_or_text(lam), f"{variant}, {step_size}"
     hyper = read_settings(settings or [])
-    said = [("lam", lam), ("rho", rho), ("seed", seed or None), *sorted(hyper.items())]
-    said += [("steps", steps if steps != 10_000 else None), ("trials", trials if trials != 3 else None)]
+    said = [("lam", lam), ("rho", rho), *sorted(hyper.items()), ("steps", steps), ("trials", trials), ("seed", seed)]
     more = "".join(f"-{name}{re.sub('[^A-Za-z0-9.+-]', '', str(value))}" for name, value in said if value is not None)
     method = make_method(of, drawn, variant, step_size, steps, lam=value, rho=rho, hyper=hyper, label=label)
     folder = out or results / FOLDER

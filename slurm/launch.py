@@ -9,9 +9,8 @@ from pathlib import Path
 from ..benchmarks.suites.preregistration import check_ready, preregister
 from ..benchmarks.suites.suite import Suite, load_suite
 from ..benchmarks.training.loggers import check_loggers
-from ..benchmarks.training.made_with import outdated
+from ..benchmarks.training.made_with import retire_outdated
 from ..errors import Interrupted, SambenchError
-from ..results.records.lease import lease_status
 from ..results.records.store import Store
 from .events import FINAL, Listen, RunEvent
 from .executor import Executor, make_executor
@@ -108,9 +107,7 @@ def launch_suite(
     store.check_writable()
     preregister(suite, store, command or f"sambench launch {suite.name}")
     if anew:
-        for run_id in outdated(((spec, suite.source(spec)) for spec in suite.specs), store):
-            if not lease_status(store.checkpoints(run_id))[0]:  # else somebody is making it
-                store.retire(run_id)
+        retire_outdated(((spec, suite.source(spec)) for spec in suite.specs), store)
     return carry_out(suite, options, make_executor(executor) if isinstance(executor, str) else executor, watch)
 
 

@@ -12,7 +12,7 @@ from ..atomic import atomic_write_bytes, make_folder
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite, expand_suite
 from ..benchmarks.training.behaviour import codes_today
-from ..benchmarks.training.made_with import outdated
+from ..benchmarks.training.made_with import retire_outdated
 from ..benchmarks.tuning.optuna_study import ENDING, StudyFile
 from ..benchmarks.tuning.search import tune, tuned_entries
 from ..benchmarks.tuning.strategies import Optuna, SearchStrategy
@@ -20,7 +20,6 @@ from ..benchmarks.tuning.tuned_suite import final_suite
 from ..errors import Interrupted, StateError
 from ..reading import parse_toml
 from ..results.records.behaviour import code_of
-from ..results.records.lease import lease_status
 from ..results.records.manifest import FOLDER as SUITES
 from ..results.records.manifest import read_manifest
 from ..results.records.place import command, results_option
@@ -102,7 +101,7 @@ def tune_suite(
         digest = write_ledger(trials, candidate)
         text = final_suite(suite, trials, ledger.name, digest, final.parent)
         written = expand_suite(suite.name, parse_toml(text), final.parent.absolute(), suite.sources, str(final))
-        _check_unseen(suite, results, final, text, written.run_ids)
+        _check_unseen(suite, results, final, text, set(written.run_ids))
         candidate.replace(ledger)
     finally:
         candidate.unlink(missing_ok=True)
@@ -164,9 +163,7 @@ def _rounds(
                 yield hear
 
         store, round_ = Store(options.results), replace(suite, specs=tuple(specs), keep="")
-        for run_id in outdated(((spec, suite.source(spec)) for spec in specs), store):
-            if not lease_status(store.checkpoints(run_id))[0]:  # else somebody is making it
-                store.retire(run_id)  # of other code than the trials that it is compared with
+        retire_outdated(((spec, suite.source(spec)) for spec in specs), store)  # trials of one code are compared
         for attempt in range(1, MOST_ATTEMPTS + 1):
             carry_out(round_, options, executor, watched)
             left = [] if executor.name != SlurmExecutor.name else _left_by_jobs(round_, store, wait)
@@ -212,14 +209,14 @@ def _left_by_jobs(round_: Suite, store: Store, wait: Wait) -> list[RunStatus]:
     return [s for s in found if s.state not in ("done", "diverged")]
 
 
-def _check_unseen(suite: Suite, results: Path, final: Path, text: str, chosen: Sequence[str]) -> None:
+def _check_unseen(suite: Suite, results: Path, final: Path, text: str, chosen: set[str]) -> None:
     """Refuse to choose anew where final runs were made and not retracted: their test accuracies may have been seen."""
     store, path = Store(results), results / SUITES / f"{suite.name}.json"
     if not path.exists() or (final.is_file() and final.read_text() == text):
         return
     retracted = reasons(read_retractions(results))
     seen = [run for run in read_manifest(path).runs if store.has(run) and run not in retracted]
-    if dropped := [run for run in seen if run not in set(chosen)]:
+    if dropped := [run for run in seen if run not in chosen]:
         raise StateError(
             f"{len(dropped)} final runs of suite {suite.name!r} are done (first: {dropped[0][:12]}), so its test set "
             "was used: settings chosen anew would be chosen after seeing it. Tune it under another name (a copy of the "

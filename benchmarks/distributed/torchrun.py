@@ -60,7 +60,7 @@ def run_under_torchrun(devices: int, arguments: Sequence[str], module: str = "sa
         finally:
             logging.disable(logging.NOTSET)
             for name in heard:  # torchrun leaves its own, which raise what nobody expects any more
-                if (handler := before[name]) is not None:  # one that Python did not set
+                if (handler := before[name]) is not None:  # None: it was not set from Python, and cannot be
                     signal.signal(getattr(signal, name), handler)
 
 

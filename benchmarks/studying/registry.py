@@ -50,6 +50,7 @@ class Study:
         departs: how that differs from the setting of the papers.
         suite: the suite whose runs decide, a shipped one or a TOML file beside the study's own; its ``[predictions]``
             have a text for this study.
+        rule: how the verdict is reached, one sentence.
         function: evidence -> finding.
         unit: of effects: ``points`` (percentage points, of test error if nothing else is said), ``percent``, ``tau``.
         measures: what is measured of the trained networks, as ``sambench measure --what`` takes it; empty for nothing.

@@ -137,10 +137,10 @@ def _changed(name: str, content: dict[str, Any], changes: Changes, variants: str
                     f"compares would change; edit a copy of the suite{way_out}"
                 )
     parts = [variants or name, changes.only, source.name, changes.model, changes.track]
-    parts += [] if changes.epochs is None else [f"epochs{changes.epochs}"]
-    parts += (
-        [] if changes.seeds is None else [f"seeds{re.sub(' *, *', '+', changes.seeds.strip())}"]
-    )  # not those of 0-2
+    if changes.epochs is not None:
+        parts.append(f"epochs{changes.epochs}")
+    if changes.seeds is not None:  # 0,2 has another name than 0-2
+        parts.append(f"seeds{re.sub(' *, *', '+', changes.seeds.strip())}")
     plain = "-".join(filter(None, parts))
     full = re.sub(r"[^A-Za-z0-9._+-]+", "-", plain).strip("-")
     # Of what the name does not tell, a hash does: another draft must not be written in the place of this one.

@@ -13,6 +13,7 @@ from ...datasets.source import Source
 from ...errors import StateError
 from ...registry import file_of, is_built_in, source_hash
 from ...results.records.behaviour import code_of
+from ...results.records.lease import lease_status
 from ...results.records.record import RunRecord
 from ...results.records.store import Store
 from ...variants import get_info
@@ -92,6 +93,18 @@ def changed_since(record: RunRecord, now: Mapping[str, str]) -> str:
     code = code_of(info.name, record.variant_source, record.environment.behaviour)
     same = info.source_hash() == code.source or not code_today(info).differs(code)
     return _changes({name: now[name] if same else code.behaviour or code.source, **record.plugin_sources}, now)
+
+
+def retire_outdated(runs: Iterable[tuple[RunSpec, Source | None]], store: Store) -> None:
+    """Put away what other code made or began of runs, so that they are made again; not what somebody is making.
+
+    Args:
+        runs: as for :func:`outdated`.
+        store: results folder; see :meth:`.Store.retire`.
+    """
+    for run_id in outdated(runs, store):
+        if not lease_status(store.checkpoints(run_id))[0]:
+            store.retire(run_id)
 
 
 def outdated(runs: Iterable[tuple[RunSpec, Source | None]], store: Store) -> list[str]:

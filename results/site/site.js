@@ -151,7 +151,7 @@
   let opener = null;
 
   function follow() {
-    const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const named = document.getElementById(location.hash.slice(1));  // ids are plain letters
     if (named?.matches("template")) return show("", named.content.cloneNode(true));
     if (dialog.open) dialog.close();
     if (!named?.closest("section.table[hidden], section.part[hidden]")) return;
@@ -227,7 +227,7 @@
     const legend = { orient: "bottom", columns: labels.some((label) => label.length > 26) ? 1 : 2, labelLimit: 320, symbolType: "stroke", symbolStrokeWidth: 2.5 }, lined = { field: "row", type: "nominal", title: null, sort: null, legend };
     const color = { ...lined, scale: { domain: labels } };
     const dash = { ...lined, scale: { domain: labels, range: labels.map((_, i) => DASHES[Math.floor(i / COLORS.length) % DASHES.length]) } };
-    const told = values.map(({ edge, ...shown }) => shown);
+    const shown = values.map(({ edge, ...value }) => value);
     const x = { field: byCost ? "evaluations" : "epoch", type: "quantitative", title: byCost ? "Gradient evaluations" : "Epochs", scale: { nice: false } };
     const scale = logarithmic ? { type: "log", nice: false } : { zero: false };
     const y = (field) => ({ field, type: "quantitative", title: name, scale, axis: { tickCount: 6 } });
@@ -238,7 +238,7 @@
       spec: { height: 280, data: { values }, encoding: { x, color },
         layer: [{ mark: { type: "area", tooltip: null }, encoding: { y: y("edge"), y2: { field: "to" }, opacity: faded(0.25, 0, false) } },
           { mark: { type: "line" }, encoding: { y: y("mean"), strokeDash: dash, opacity: faded(1, 0.15, true) } },
-          { data: { values: told }, params: [{ name: "hover", select: { type: "point", fields: ["row"], on: "pointerover", nearest: true, clear: "pointerout" } }],
+          { data: { values: shown }, params: [{ name: "hover", select: { type: "point", fields: ["row"], on: "pointerover", nearest: true, clear: "pointerout" } }],
             mark: { type: "point", filled: true, size: 30, tooltip: { content: "data" } }, encoding: { y: y("mean"), opacity: faded(0.6, 0, true) } }] },
     };
   }

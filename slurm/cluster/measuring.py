@@ -2,7 +2,7 @@
 and started again at any moment, as those that train."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from ...benchmarks.measuring.measurements import (
     measure_runs,
     plan_measurements,
 )
-from ...benchmarks.measuring.registry import ask
+from ...benchmarks.measuring.registry import Request, ask
 from ...benchmarks.spec import RunSpec
 from ...errors import ConfigError, Interrupted, SambenchError
 from ...results.records.lease import job_id
@@ -121,11 +121,11 @@ def submit_measuring(
             "at 1, and runs_per_job small, for more jobs at a time"
         )
     store, runs = Store(options.results), []
-    under_way = _under_way(store)
+    under_way = _under_way(store, plan.todo)
     todo = {
         run_id: rest
         for run_id, requests in plan.todo.items()
-        if (rest := tuple(one for one in requests if (run_id, one.label) not in under_way))
+        if (rest := tuple(one for one in requests if (run_id, _label(one, options.epoch)) not in under_way))
     }
     if len(todo) < len(plan.todo):
         tell(f"{len(plan.todo) - len(todo)} runs are left out: jobs that wait or run measure them")
@@ -137,19 +137,25 @@ def submit_measuring(
         runs.append(Planned(spec, source, 0, 0.0, 0.0, record.timing.train_seconds))
     what = {one.label: (one.measure.name, dict(one.settings)) for requests in todo.values() for one in requests}
     there = RunOptions(options.results, data_root=options.data_root, plugins=options.plugins)
+    measures = sorted({_label(one, options.epoch) for requests in todo.values() for one in requests})
     payload = partial(MeasuringJob, what=tuple(what.values()), epoch=options.epoch, rebuild=options.rebuild)
     jobs = pack(tuple(runs), profile.runs_per_job, profile.at_a_time)
-    return submit(options.results, name, jobs, profile, there, tell, payload=payload, measures=tuple(what))
+    return submit(options.results, name, jobs, profile, there, tell, payload=payload, measures=measures)
 
 
-def _under_way(store: Store) -> set[tuple[str, str]]:
-    """Return what jobs that wait or run are to measure, as (run id, label) pairs."""
+def _label(one: Request, epoch: int | None) -> str:
+    """Name what is measured of which weights: of those after an epoch, or of the final ones."""
+    return one.label if epoch is None else f"{one.label} @{epoch}"
+
+
+def _under_way(store: Store, runs: Container[str]) -> set[tuple[str, str]]:
+    """Return what jobs that wait or run are to measure of some runs, as (run id, label) pairs."""
     launches = [launch for launch in list_submissions(store.root) if launch.measures]
     queue = Queue.of(launches)
     return {
         (run_id, label)
         for launch in launches
         for run_id in launch.job_of
-        if queue.may_go_on(launch, run_id)
+        if run_id in runs and queue.may_go_on(launch, run_id)
         for label in launch.measures
     }

@@ -191,8 +191,8 @@ def check_private(folder: Path) -> None:
     )
 
 
-def list_submissions(results: Path, suite: str | None = None) -> list[Submission]:
-    """Return the launches under a results folder, the newest last; of one suite, if it is named.
+def list_submissions(results: Path) -> list[Submission]:
+    """Return the launches under a results folder, the newest last.
 
     Raises:
         StateError: there is something else than a folder.
@@ -203,8 +203,7 @@ def list_submissions(results: Path, suite: str | None = None) -> list[Submission
     if not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):  # none, or those of another user
         return []
     found = [Submission(entry) for entry in sorted(folder.iterdir()) if (entry / "launch.json").is_file()]
-    submissions = [launch for launch in found if suite is None or launch.about["suite"] == suite]
-    return sorted(submissions, key=lambda launch: launch.about["created"])
+    return sorted(found, key=lambda launch: launch.about["created"])
 
 
 def write_submission(

@@ -93,7 +93,7 @@ def submit(
         _write_start(launch)
         payloads = [payload(str(launch.folder), places) for places in spans]
         arrays = chunks(len(jobs), most)
-        in_turn = profile.array_parallelism < len(arrays)  # each has one job at a time at least
+        in_turn = profile.array_parallelism < len(arrays)  # beside each other they would have a job each
         parameters = _parameters(profile, delay, max(1, profile.array_parallelism // len(arrays)))
         with scheduler.clean_environment(_options(profile)):
             executor = submitit.SlurmExecutor(

@@ -201,6 +201,14 @@ def test_a_card_goes_back_to_where_it_was_opened(visit, folder):
     assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
 
 
+def test_an_address_that_names_nothing_is_no_error(visit, folder):
+    page = visit(folder)
+    page.goto(f"{folder.as_uri()}#%zz")
+    page.reload()
+    expect(page.locator("#count")).to_contain_text("rows")
+    draw_all(page)
+
+
 def test_a_link_to_a_table_that_a_choice_hides_brings_it_back(visit, folder):
     page = visit(folder)
     link = page.locator("#answers a").last

@@ -164,18 +164,20 @@ def test_the_life_of_measuring_jobs(suite, cluster, tmp_path):
     """What waiting jobs measure is not submitted again, and they are cancelled with their suite, or by a run of it."""
     suite.write_text(SUITE.replace("[0, 1]", "[0]").replace("wrn10_1", "mlp"))
     where = ["--results", tmp_path / "r"]
-    sambench("launch", suite, "--on", "debug", "--keep", "weights", "--device", "cpu", *where)
+    sambench("launch", suite, "--on", "debug", "--keep", "weights@0", "--device", "cpu", *where)
     ask = ["measure", suite, "--on", "slurm", *where]
     sambench(*ask, "--what", "weight_norms")
     assert "2 runs are left out: jobs that wait or run measure them" in sambench(*ask, "--what", "weight_norms")
     assert len(fake_slurm.jobs()) == 2
     sambench(*ask, "--what", "margin")
     assert len(fake_slurm.jobs()) == 4
+    sambench(*ask, "--what", "weight_norms", "--epoch", 0)  # of other weights
+    assert len(fake_slurm.jobs()) == 6
     run_id = load_suite(str(suite)).run_ids[0]
     sambench("measure", run_id[:10], "--on", "slurm", "--what", "path_norm", *where)
-    assert "cancelled 5 jobs" in sambench("cancel", suite, *where)
+    assert "cancelled 7 jobs" in sambench("cancel", suite, *where)
     sambench(*ask, "--what", "weight_norms")
-    assert [job["state"] for job in fake_slurm.jobs()] == ["CANCELLED"] * 5 + ["PENDING"] * 2
+    assert [job["state"] for job in fake_slurm.jobs()] == ["CANCELLED"] * 7 + ["PENDING"] * 2
     assert "uses one device" in sambench(*ask, "--what", "margin", "--gpus", 4, code=2)
 
 

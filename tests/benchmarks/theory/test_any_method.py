@@ -81,7 +81,7 @@ def test_the_command_takes_a_step_size_of_a_file(tmp_path):
     )
     assert made.exit_code == 0, made.output
     assert COMPILED in made.output
-    assert (tmp_path / "solve-ridge-uniform-sam-of_a_file-rho0.01-steps50-trials1.png").is_file()
+    assert (tmp_path / "solve-ridge-uniform-sam-of_a_file-rho0.01-steps50-trials1-seed0.png").is_file()
 
 
 def test_every_setting_has_files_of_its_own(tmp_path):
