@@ -158,9 +158,13 @@ def _confirm(who: TunedEntry, screened: Sequence[Trial], budget: Budget) -> Iter
 
 
 def _settings(who: TunedEntry, trial: Trial, axes: Sequence[Axis]) -> Settings:
-    spec = RunSpec.model_validate_json(trial.spec)
+    return point_tried(who, RunSpec.model_validate_json(trial.spec), axes)
+
+
+def point_tried(who: TunedEntry, spec: RunSpec, axes: Sequence[Axis]) -> Settings:
+    """Return where a trial lies in the space of its method."""
     shared = {name: getattr(spec, name) for name in SHARED}
-    share = spec.epochs / who.spec({}, spec.seed).epochs
+    share = spec.epochs / who.spec({**spec.hyper, **shared}, spec.seed).epochs  # of those that this setting may use
     return point_of(axes, {**spec.hyper, **shared, "epochs": share})
 
 

@@ -27,6 +27,7 @@ class Axis:
         values: what there is to choose from, instead of a range.
         limits: smallest and largest valid number, where there is one: a range cannot be widened beyond them.
         of: the hyper-parameter that the range is one of shares of; empty for values of its own.
+        whole: whether values are whole numbers.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Axis:
     values: tuple[Value, ...] = ()
     limits: tuple[float | None, float | None] = (None, None)
     of: str = ""
+    whole: bool = False
 
     def at(self, share: float) -> Value:
         """Return the setting at a share in [0, 1) of the axis.
@@ -111,6 +113,8 @@ def values_at(axes: Sequence[Axis], point: Mapping[str, Value], fixed: Mapping[s
         >>> axes = (Axis("rho", 0.01, 1.0, "log"), Axis("rho_min", 0.0, 1.0, "linear", of="rho"))
         >>> values_at(axes, {"rho": 0.5, "rho_min": 0.5}, {})
         {'rho': 0.5, 'rho_min': 0.25}
+        >>> values_at((Axis("k", 2, 9, "log", whole=True),), {"k": 4.243}, {})
+        {'k': 4}
     """
     values = {**fixed, **point}
 
@@ -120,7 +124,7 @@ def values_at(axes: Sequence[Axis], point: Mapping[str, Value], fixed: Mapping[s
         whole = float(values[axis.of])
         return min(whole, rounded(float(point[axis.name]) * whole))
 
-    return {axis.name: value(axis) for axis in axes}
+    return {axis.name: round(float(value(axis))) if axis.whole else value(axis) for axis in axes}
 
 
 def point_of(axes: Sequence[Axis], values: Mapping[str, Value]) -> dict[str, Value]:
@@ -153,7 +157,7 @@ def space_of(one: Entry, budget: Budget) -> tuple[Axis, ...]:
     info = get_info(str(one.fields.get("variant", "sgd")))
     declared: Mapping[str, Hyper] = {**info.hyper, **SAMPLERS.get(str(one.fields.get("sampler") or info.sampler)).hyper}
     fixed = one.fields["hyper"]
-    own = [_axis(name, h) for name, h in declared.items() if h.search is not None and name not in fixed]
+    own = [axis_of(name, h) for name, h in declared.items() if h.search is not None and name not in fixed]
     shared = [_shared(name, budget.range_of(name, one)) for name in SHARED]
     if budget.epochs is not None:
         shared.append(Axis("epochs", *budget.epochs, "log", limits=(0.0, 1.0)))
@@ -165,9 +169,12 @@ def _shared(name: str, search: tuple[float, float, str]) -> Axis:
     return Axis(name, low, high, scale, limits=(0.0, None))
 
 
-def _axis(name: str, hyper: Hyper) -> Axis:
+def axis_of(name: str, hyper: Hyper) -> Axis:
+    """Return the axis of a hyper-parameter that declares what to search."""
     search: tuple[Any, ...] = hyper.search or ()
     limits = (0.0, 1.0) if hyper.share_of else (hyper.low, hyper.high)
     if len(search) == 3 and search[2] in ("log", "linear"):
-        return Axis(name, float(search[0]), float(search[1]), search[2], limits=limits, of=hyper.share_of)
+        whole = isinstance(hyper.default, int)
+        ends = float(search[0]), float(search[1])
+        return Axis(name, *ends, search[2], limits=limits, of=hyper.share_of, whole=whole)
     return Axis(name, values=search, limits=limits)

@@ -6,11 +6,13 @@ import pytest
 from torch import nn
 
 from sambench.benchmarks.resolve import make_spec
-from sambench.benchmarks.suites.entries import expand_entries
+from sambench.benchmarks.suites.entries import ResolvedTrack, expand_entries
+from sambench.benchmarks.suites.tracks import budget_of
 from sambench.benchmarks.suites.tuning_budget import SHARED, Budget
-from sambench.benchmarks.tuning.space import Axis, point_of, space_of, values_at
+from sambench.benchmarks.tuning.search import TunedEntry, point_tried
+from sambench.benchmarks.tuning.space import Axis, axis_of, point_of, space_of, values_at
 from sambench.benchmarks.tuning.strategies import Halton
-from sambench.hyper import resolve
+from sambench.hyper import Hyper, resolve
 from sambench.variants import AVERAGES, HOOKS, create, list_variants
 
 BUDGET = Budget(trials=4)
@@ -87,6 +89,31 @@ def test_halton_points_fill_every_axis_evenly():
     for name, base in (("a", 2), ("b", 3)):
         counts = [sum(int(point[name] * base) == part for point in points) for part in range(base)]
         assert counts == [36 // base] * base
+
+
+@pytest.mark.parametrize("track", ["E", "G"])
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_a_strategy_is_told_the_point_that_was_tried(info, track):
+    """The share of epochs, too, where what a setting costs decides how many there are to share."""
+    budget = Budget(trials=4, epochs=(0.1, 1.0))
+    one = entry(variant=info.name, epochs=10_000, warmup_epochs=0)
+    who = TunedEntry(one, ResolvedTrack(track, budget_of(track, 10_000), ()))
+    axes = space_of(one, budget)
+    for number in range(1, 5):
+        point = Halton(5).propose(axes, number, [])
+        found = point_tried(who, who.spec(values_at(axes, point, {}), 0), axes)
+        for axis in axes:
+            value = point[axis.name]
+            assert found[axis.name] == (value if isinstance(value, str) else pytest.approx(value, rel=0.01)), axis.name
+
+
+def test_a_range_of_whole_numbers_proposes_whole_ones():
+    declared = {"k": Hyper(4, "a count", low=1, search=(2, 9, "log")), "c": Hyper(0.5, "", search=(0.1, 1.0, "linear"))}
+    axes = tuple(axis_of(name, one) for name, one in declared.items())
+    settings = [values_at(axes, {axis.name: axis.at(share / 50) for axis in axes}, {}) for share in range(50)]
+    assert {one["k"] for one in settings} == set(range(2, 10))
+    for one in settings:
+        assert resolve("mine", declared, one) == one
 
 
 def test_what_an_entry_fixes_is_not_searched():
