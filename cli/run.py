@@ -21,6 +21,7 @@ from ..benchmarks.training.signals import note_signals
 from ..datasets.source import Source
 from ..errors import ConfigError
 from ..results.records.models import find_run, model_path
+from ..results.records.retire import retire
 from ..results.records.store import Store
 from .console import err, facts, out, say
 from .describe import outcome
@@ -102,7 +103,7 @@ def run(
     check_loggers(log)
     if anew and environment is None:
         for run_id in outdated([(spec, source)], store):
-            store.retire(run_id)
+            retire(store, run_id)
     known = store.has(spec.run_id)
     if devices > 1 and environment is None and not known:
         run_under_torchrun(devices, sys.argv[1:])

@@ -68,7 +68,7 @@ def launch_suite(
         cuda_graph: record steps as CUDA graphs, where that is possible.
         compiler: backend of ``torch.compile`` for the passes of training, such as ``inductor``; None for none.
         command: what a reader would type to make the runs, for the manifest.
-        anew: make again what was made or begun with other code; see :meth:`.Store.retire`.
+        anew: make again what was made or begun with other code; see :func:`.retire.retire`.
         watch: shows the plan and what becomes of it.
 
     Returns:

@@ -15,6 +15,7 @@ from ...registry import file_of, is_built_in, source_hash
 from ...results.records.behaviour import code_of
 from ...results.records.lease import lease_status
 from ...results.records.record import RunRecord
+from ...results.records.retire import retire
 from ...results.records.store import Store
 from ...variants import get_info
 from ...variants.averages import AVERAGES
@@ -100,11 +101,11 @@ def retire_outdated(runs: Iterable[tuple[RunSpec, Source | None]], store: Store)
 
     Args:
         runs: as for :func:`outdated`.
-        store: results folder; see :meth:`.Store.retire`.
+        store: results folder; see :func:`.retire.retire`.
     """
     for run_id in outdated(runs, store):
         if not lease_status(store.checkpoints(run_id))[0]:
-            store.retire(run_id)
+            retire(store, run_id)
 
 
 def outdated(runs: Iterable[tuple[RunSpec, Source | None]], store: Store) -> list[str]:

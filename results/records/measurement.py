@@ -14,7 +14,7 @@ from ...errors import StateError, explain
 from ...reading import read_bytes
 from .fields import Digest, Finite, Frozen
 from .record import Environment, canonical_json
-from .store import Damaged, DamagedError, Store
+from .store import Damaged, DamagedError, Store, store_of
 
 FOLDER = "measurements"
 """Folder of the measurements, ``<run id>/<measurement id>.json``, beside the records of a store."""
@@ -148,7 +148,7 @@ def merge_measurements(into: Store, source: Path) -> tuple[int, int, list[Damage
         The number that was added, the number that both have, and what is wrong: files that are none, and measurements
         of other weights than those of the run here.
     """
-    ours, theirs = Measurements(into), Measurements(Store(source.parent if source.name == "runs" else source))
+    ours, theirs = Measurements(into), Measurements(store_of(source))
     added, same = 0, 0
     problems: list[Damaged | str] = []
     for found in theirs.scan():

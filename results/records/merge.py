@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from .record import RunRecord
-from .store import Damaged, DamagedError, Store
+from .store import Damaged, DamagedError, Store, store_of
 
 MEASURED = ("timing", "peak_memory", "environment")
 """Fields of a record that say where and how fast a run was made; they are not compared."""
@@ -74,8 +74,7 @@ def merge(into: Store, source: Path) -> Merged:
         ConfigError: the source is no results folder, or the store itself.
         StateError: the folder cannot be written.
     """
-    root = source.parent if source.name == "runs" else source
-    other = Store(root)
+    other = store_of(source)
     if not other.runs.is_dir():
         raise ConfigError(f"{source} is no results folder: it has no folder 'runs' with records")
     if other.runs.resolve() == into.runs.resolve():

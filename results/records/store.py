@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from ...atomic import atomic_write_bytes, check_writable, make_folder, remove_le
 from ...errors import StateError, explain
 from ...plain_text import printable
 from ...reading import read_bytes
-from .epochs import EPOCHS
-from .lease import lease_status
 from .record import RunRecord
 
 _FINAL = ".json"
@@ -64,7 +61,7 @@ class Store:
     ``root/runs/<run_id>.json``             the run's record, final: completed or diverged, never changed
     ``root/runs/<run_id>.failed.json``      its last failed attempt, until an attempt succeeds
     ``root/checkpoints/<run_id>/``          leases, checkpoints and epochs of a run in progress
-    ``root/replaced/<run_id>-<n>.json``     records that a run had before it was made anew
+    ``root/replaced/<run_id>-<n>.json``     records that a run had before it was made anew: :mod:`.retire`
     ======================================  ===========================================================
 
     Failed attempts have a file name of their own, so that file names tell which runs are done, and a retry that fails
@@ -179,23 +176,6 @@ class Store:
             self.failed_path(record.run_id).unlink(missing_ok=True)
         return written
 
-    def retire(self, run_id: str) -> None:
-        """Move the record of a run to ``replaced`` and delete its checkpoints, so that it is made from its first step.
-
-        Raises:
-            StateError: somebody is making the run, or the folder cannot be written.
-        """
-        folder = self.checkpoints(run_id)
-        if lease_status(folder)[0]:
-            raise StateError(f"run {run_id[:12]} is being made; stop it, or wait for it, before it is made anew")
-        for path in (*folder.glob("step-*.pt"), folder / "made_with.json", folder / EPOCHS):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(folder / "before", ignore_errors=True)
-        if self.has(run_id):
-            make_folder(replaced := self.root / "replaced")
-            number = sum(1 for _ in replaced.glob(f"{run_id}-*{_FINAL}")) + 1
-            os.replace(self.path(run_id), replaced / f"{run_id}-{number}{_FINAL}")
-
     def check_writable(self) -> None:
         """Make sure, before a run spends hours, that its record can be written; delete leftovers of killed processes.
 
@@ -229,6 +209,11 @@ class Store:
 
     def _unreadable(self, error: OSError) -> StateError:
         return StateError(f"cannot read the results in {self.runs}: {error.strerror}")
+
+
+def store_of(folder: Path) -> Store:
+    """Return the store that somebody means by a folder: it, or the one whose folder ``runs`` it is."""
+    return Store(folder.parent if folder.name == "runs" and not (folder / "runs").is_dir() else folder)
 
 
 def _parse(path: str, data: bytes) -> RunRecord | Damaged:

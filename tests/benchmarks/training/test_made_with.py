@@ -7,10 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from sambench import cli, load_plugin
+from sambench.benchmarks.measuring.measurements import MeasuringOptions, measure_runs
 from sambench.benchmarks.suites.suite import Suite
+from sambench.benchmarks.training.keeping import Keep
 from sambench.benchmarks.training.made_with import begin, made_with, outdated
 from sambench.benchmarks.training.run import run_spec
 from sambench.errors import StateError
+from sambench.results.records.measurement import Measurements
+from sambench.results.records.models import list_models
+from sambench.results.records.retire import retire
 from sambench.results.records.store import Store
 from sambench.slurm.launch import launch_suite
 from sambench.variants.registry import VARIANTS
@@ -76,7 +81,7 @@ def test_a_run_goes_on_with_the_code_that_began_it_and_no_other(rule, tiny_spec,
         run_spec(spec, store)
     assert outdated([(spec, None)], store) == [spec.run_id]
     begun = Store(shutil.copytree(store.root, tmp_path / "anew"))
-    begun.retire(spec.run_id)
+    retire(begun, spec.run_id)
     assert outdated([(spec, None)], begun) == []
     assert run_spec(spec, begun).status == "completed"
     rule(1)
@@ -135,3 +140,34 @@ def test_at_the_command_line(rule, tmp_path):
     assert "completed" in sambench(*words, "--anew")
     assert "already in the store" in sambench(*words, "--anew")
     assert len(list((tmp_path / "r" / "replaced").iterdir())) == 1
+
+
+def test_what_was_kept_and_measured_of_a_run_goes_with_its_record(rule, tiny_spec, tmp_path):
+    """Or the measurements of other weights stand beside the new record, and are never made again."""
+    rule(1)
+    spec, store = tiny_spec(variant="mine"), Store(tmp_path)
+
+    def make():
+        run_spec(spec, store, keep=Keep.parse("weights@0"))
+        for epoch in (0, None):
+            (one,) = measure_runs([spec.run_id], ["distance"], MeasuringOptions(tmp_path, epoch, device="cpu"))
+            assert not one.failed
+            made[one.made[0].weights] = one.made[0].values["distance"]
+
+    made = {}
+    for number in (1, 2):
+        rule(number)
+        make()
+        weights = store.read(spec.run_id).weights
+        retire(store, spec.run_id)
+        assert not list_models(store)
+        assert not list(Measurements(store).scan())
+        there = tmp_path / "replaced" / f"{spec.run_id}-{number}"
+        assert len(list((there / "models").iterdir())) == len(list((there / "measurements").iterdir())) == 2
+        assert json.loads(there.with_suffix(".json").read_text())["weights"] == weights
+    assert len(made) == 3
+    shutil.rmtree(tmp_path / "replaced" / f"{spec.run_id}-1")
+    (tmp_path / "replaced" / f"{spec.run_id}-1.json").unlink()
+    run_spec(spec, store)
+    retire(store, spec.run_id)
+    assert (tmp_path / "replaced" / f"{spec.run_id}-3.json").is_file()

@@ -83,6 +83,13 @@ def test_a_damaged_file_of_the_source_is_named_and_left_out(stores, make_record)
     assert [problem.path.name for problem in merged.damaged] == [f"{'a' * 64}.json"]
 
 
+def test_a_results_folder_may_have_any_name_and_its_runs_stand_for_it(make_record, tmp_path):
+    there = Store(tmp_path / "runs")
+    there.write(make_record(seed=0))
+    for number, source in enumerate((there.root, there.runs)):
+        assert merge(Store(tmp_path / f"here {number}"), source).added == 1
+
+
 def test_a_folder_without_records_is_refused(stores, make_record, tmp_path):
     here, _ = stores
     here.write(make_record(seed=0))
