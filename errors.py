@@ -40,22 +40,26 @@ def nearest(name: str, valid: Iterable[str], most: int = 2, cutoff: float = 0.55
     return get_close_matches(name.lower(), sorted(valid), n=most, cutoff=cutoff)
 
 
-def unknown(kind: str, name: str, valid: Iterable[str]) -> ConfigError:
+def unknown(kind: str, name: str, valid: Iterable[str], of: str = "") -> ConfigError:
     """Build the error for a name that is not in a collection, with the nearest ones first.
 
     Args:
         kind: kind of thing that is named, in the singular (``"variant"``).
         name: the name that was given.
         valid: every name that would have been accepted.
+        of: what it is a name of, where that is more than the kind.
 
     Example:
         >>> str(unknown("variant", "sma", ["sgd", "sam"]))
         "unknown variant 'sma'; did you mean 'sam'? Valid: sam, sgd"
+        >>> str(unknown("setting", "steps", ["epsilon"], of="measure 'pgd'"))
+        "unknown setting 'steps' of measure 'pgd'. Valid: epsilon"
     """
     options = sorted(valid)
     near = nearest(name, options)
     hint = f"; did you mean {' or '.join(repr(option) for option in near)}?" if near else "."
-    return ConfigError(f"unknown {kind} {name!r}{hint} Valid: {', '.join(options) or 'none, there are none'}")
+    what = f"{name!r} of {of}" if of else repr(name)
+    return ConfigError(f"unknown {kind} {what}{hint} Valid: {', '.join(options) or 'none, there are none'}")
 
 
 def brief(value: object, most: int = 80) -> str:

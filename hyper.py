@@ -110,10 +110,10 @@ def resolve(owner: str, declared: Mapping[str, Hyper], given: Mapping[str, objec
     Example:
         >>> resolve("sam", {"rho": Hyper(0.05, "radius", low=0)}, {"rho": -1, "roh": 1})
         Traceback (most recent call last):
-        sambench.errors.ConfigError: unknown hyper-parameter of sam 'roh'; did you mean 'rho'? Valid: rho
+        sambench.errors.ConfigError: unknown hyper-parameter 'roh' of sam; did you mean 'rho'? Valid: rho
         rho=-1 is not valid: it must be a number >= 0 (radius)
     """
-    problems = [str(unknown(f"hyper-parameter of {owner}", name, declared)) for name in given if name not in declared]
+    problems = [str(unknown("hyper-parameter", name, declared, owner)) for name in given if name not in declared]
     values: dict[str, Value] = {}
     for name, hyper in declared.items():
         try:

@@ -10,7 +10,7 @@ from ..datasets.samplers import SAMPLERS
 from ..errors import ConfigError, explain, unknown
 from ..hyper import Hyper, resolve
 from ..variants import VariantInfo, get_info
-from ..variants._bases import base_hyper
+from ..variants._bases import base_hyper, check_apart
 from ..variants.averages import AVERAGES
 from ..variants.hooks import HOOKS
 from .m_sharpness import M, check_m, without_whole_batch
@@ -127,6 +127,7 @@ def _momentum(spec: RunSpec, known: Mapping[str, Any], named: set[str]) -> dict[
 def _of_base(spec: RunSpec, info: VariantInfo) -> Mapping[str, Any]:
     """Return what of the base optimizer acts: of one that never steps, learning rate and weight decay are read."""
     known = base_hyper(spec.base)
+    check_apart(info, spec.base)
     return known if info.steps_base else {key: known[key] for key in ("lr", "weight_decay") if key in known}
 
 

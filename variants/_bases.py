@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from ..errors import ConfigError, unknown
 from ._sgd import SGD
+from .info import VariantInfo
 
 Base = str | Callable[..., Optimizer]
 """A name, or a class or function that makes an optimizer of parameter groups (``torch.optim.SGD``, a partial of it)."""
@@ -82,6 +83,19 @@ def base_hyper(base: Base) -> Mapping[str, Any]:
             "or a class or function that makes an optimizer of parameter groups (torch.optim.SGD)"
         )
     return _keywords(base)
+
+
+def check_apart(info: VariantInfo, base: Base) -> None:
+    """Make sure that a variant and its base have no hyper-parameter of one name: a group holds one value of each.
+
+    Raises:
+        ConfigError: they do, and the base would step with what the variant was given.
+    """
+    if info.steps_base and (both := sorted(info.hyper.keys() & base_hyper(base).keys())):
+        raise ConfigError(
+            f"{info.name!r} cannot have base {name_of(base)!r}: both have a hyper-parameter {both[0]!r}, and a group "
+            "of parameters holds one value of a name; take another base ('sambench list bases' has all)"
+        )
 
 
 @cache

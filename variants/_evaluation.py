@@ -78,7 +78,8 @@ class Evaluations:
             )
         if self.absent is None:
             # a loss without a graph may be a constant, which moves nothing
-            self._choose(returned.requires_grad if isinstance(returned, Tensor) else True)
+            moves = returned.requires_grad if isinstance(returned, Tensor) else True
+            self._choose(moves or getattr(closure, "differentiates", False))
         elif thawed := [p for p in self.others if p.grad is not None]:
             raise StateError(
                 f"{self.name(thawed[0])} has a gradient and was frozen at the first evaluation of this step: freeze "
@@ -95,7 +96,7 @@ class Evaluations:
         if moves and self.params and all(p.grad is None for p in self.params):
             raise ConfigError(
                 f"the closure left no gradient on any parameter: {RETURNS} (None skips the batch); is backward() "
-                "missing, or does the loss not depend on the parameters?"
+                "missing, or is the loss, or the oracle, of another model?"
             )
 
     def _take(self, loss: Tensor) -> Gradient:
@@ -117,9 +118,9 @@ class Evaluations:
 
 
 def _scalar(returned: Any) -> Tensor:
-    """Return the loss as a detached 0-d tensor."""
+    """Return the loss as a 0-d tensor of its own: the next pass may write into what the closure returned."""
     if isinstance(returned, Tensor) and returned.numel() == 1:
-        return returned.detach().reshape(())
+        return returned.detach().reshape(()).clone()
     if isinstance(returned, Real):
         return torch.as_tensor(returned)
     what = f"a {type(returned).__name__}"

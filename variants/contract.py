@@ -91,6 +91,26 @@ class StepRule(Optimizer):
                 "smaller; minimize the negative loss"
             )
 
+    def _check_plugin(self, kind: str, plugin: Any) -> None:
+        """Make sure that what the caller carries out is what this variant is made of, with the settings it was given.
+
+        Raises:
+            ConfigError: it is another one, or has other settings.
+        """
+        wanted = getattr(self.info, kind)
+        make = f"{kind}=create_{kind}({wanted!r}, model, ...)"
+        if plugin.name != wanted:
+            raise ConfigError(
+                f"{self.info.name!r} is its base with {kind} {wanted!r}, not {plugin.name!r}: give {make}"
+            )
+        for group in self.param_groups:
+            for key in plugin.settings.keys() & self.info.hyper.keys():
+                if group[key] not in (plugin.settings[key], self.info.hyper[key].default):
+                    raise ConfigError(
+                        f"{key}={group[key]!r} of {self.info.name!r} is not what its {kind} has, "
+                        f"{plugin.settings[key]!r}: the {kind} carries it out, so give it there, too: {make}"
+                    )
+
     def __setattr__(self, name: str, value: Any) -> None:
         check_assignment(self, name)
         super().__setattr__(name, value)
@@ -220,8 +240,9 @@ class StepRule(Optimizer):
                 f"{self.info.name!r} evaluates the gradient itself: call optimizer.step(closure) with a closure that "
                 "zeroes the gradients, runs forward and backward, and returns the loss"
             )
+        self._check_direction(self.param_groups)
         for need in PLUGINS.intersection(self.info.needs):  # without it this would be another method, silently
-            self.ask(closure, need)
+            self._check_plugin(need, self.ask(closure, need))
         if self._filled:
             self.base.state.clear()
             vars(self).update(own={}, scalars={}, _filled=False)
@@ -230,6 +251,10 @@ class StepRule(Optimizer):
             loss = self.update(closure)
         except SkipStep:
             return None
+        except BaseException:
+            if (abandon := getattr(closure, "abandon_step", None)) is not None:
+                abandon()
+            raise
         finally:
             vars(self)["_evaluations"] = None
             forget_casts()
@@ -303,6 +328,9 @@ class StepRule(Optimizer):
         self._check_direction(rest["param_groups"])
         self.base.load_state_dict(rest)
         self._share_with_base()
+        for group in self.param_groups:  # a state from before a hyper-parameter was declared
+            for key, hyper in self.info.hyper.items():
+                group.setdefault(key, self.defaults.get(key, hyper.default))
         params = [p for group in self.param_groups for p in group["params"]]
         own = {
             params[int(i)]: {key: placed(value, params[int(i)]) for key, value in tensors.items()}

@@ -8,7 +8,7 @@ from torch import nn
 from ..errors import ConfigError, unknown
 from ..hyper import Hyper, resolve
 from ..registry import Registry
-from ._bases import Base, base_hyper, make_base, name_of
+from ._bases import Base, base_hyper, check_apart, make_base, name_of
 from ._param_groups import check_owners, read_parameters
 from ._reserved_names import check_names
 from .contract import StepRule
@@ -141,9 +141,10 @@ def create(
     """
     info = get_info(name)
     of_base = base_hyper(base)
+    check_apart(info, base)
     for key in hyper:
         if key not in info.hyper and key not in of_base:
-            raise unknown(f"hyper-parameter of {name!r} on base {name_of(base)!r}", key, [*info.hyper, *of_base])
+            raise unknown("hyper-parameter", key, [*info.hyper, *of_base], f"{name!r} on base {name_of(base)!r}")
     own = resolve(repr(name), info.hyper, {key: value for key, value in hyper.items() if key in info.hyper})
     layout = read_parameters(model_or_params)
     check_owners(info, [p for group in layout.groups for p in group["params"]], layout.owners)

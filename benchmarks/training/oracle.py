@@ -211,6 +211,10 @@ class Oracle(Passes):
         if self._average is not None:
             self._average.update(self.step + 1)
 
+    def abandon_step(self) -> None:
+        """Give up a step that is not made, since something raised after a pass; what it cost stays counted."""
+        self._end()
+
     def _end(self) -> None:
         self._open = False
         if self.clipping is not None:
@@ -335,6 +339,8 @@ class Oracle(Passes):
         Returns:
             The loss, or None where a gradient overflowed in fp16: the step is to be skipped.
         """
+        if not hasattr(self, "bound"):
+            raise ConfigError("this oracle has no batch yet: optimizer.step(oracle.bind(batch))")
         try:
             return self.evaluate(**request)
         except GradientOverflow:

@@ -47,6 +47,8 @@ class Passes:
     gradient_norms: list[Tensor] | None
     """Norm of the gradient of each pass of the last step, 0-d tensors; None where they are not taken."""
     step = 0
+    differentiates = True
+    """That the loss which is returned, detached, is one that a backward pass was made of."""
     draws = True
     """Whether a pass may draw from the device's generator; False while a step that does not is recorded."""
     _hook: LossHook | None

@@ -81,5 +81,5 @@ def test_base_that_cannot_be_one_says_why(name, says):
 
 
 def test_hyper_parameters_of_the_base_are_checked_by_name():
-    with pytest.raises(ConfigError, match=r"of 'sam' on base 'adamw' 'momentum'.*betas"):
+    with pytest.raises(ConfigError, match=r"'momentum' of 'sam' on base 'adamw'\. .*betas"):
         create("sam", nn.Linear(2, 2), base="adamw", lr=0.1, momentum=0.9)

@@ -54,7 +54,9 @@ class Flat(ClassificationOracle):
 
 
 class Silent(ClassificationOracle):
-    """An oracle that leaves no gradient at all."""
+    """An oracle that leaves no gradient at all, as a loss that is a constant."""
+
+    differentiates = False
 
     def __call__(self, **request: Any) -> Tensor:
         loss = super().__call__(**request)

@@ -97,7 +97,7 @@ def test_runs_without_plug_ins_keep_their_ids():
         ({"average": "emma"}, "unknown weight average 'emma'; did you mean 'ema'"),
         ({"hook": "sav"}, "unknown loss hook 'sav'; did you mean 'saf'"),
         ({"variant": "swa", "average": "ema"}, "'swa' is its base with average 'swa'; give another variant"),
-        ({"hyper": {"ema_decay": 0.9}}, "unknown hyper-parameter of 'sgd'"),
+        ({"hyper": {"ema_decay": 0.9}}, "unknown hyper-parameter 'ema_decay' of 'sgd'"),
         ({"average": "ema", "hyper": {"ema_decay": 2}}, "ema_decay=2 is not valid"),
     ],
 )
