@@ -17,21 +17,23 @@ from ..measuring.subject import LOGITS, SAMPLE, Subject
     values={
         "norm": "||grad L_S(w)||",
         "m_norm": "mean of ||grad L_B(w)|| over disjoint parts B of m samples",
-        "loss": "L_S(w) of the samples in whole parts, nats",
+        "loss": "L_S(w), nats",
     },
     paper="Foret et al. 2020, arXiv 2010.01412; Zhao et al. 2022, arXiv 2202.03599",
 )
 def gradient_norm(subject: Subject, *, m: int, **sample: Any) -> Found:
-    """Measure ||grad L_S|| and the mean of ||grad L_B|| over disjoint parts B of m samples."""
+    """Measure ||grad L_S|| and the mean of ||grad L_B|| over disjoint parts B of m samples.
+
+    Samples that fill no part are in S and in no B.
+    """
     objective = subject.objective(**sample)
-    whole, norms, losses = torch.zeros_like(objective.theta), [], []
-    for part in objective.parts(min(m, len(objective.labels))):
+    size = min(m, len(objective.labels)) or len(objective.labels)
+    whole, norms, losses, parts = torch.zeros_like(objective.theta), [], [], len(objective.labels) / size
+    for part in objective.parts(size, rest=True):
+        share = len(part.labels) / size
         loss, gradient = part.gradient(part.theta)
-        whole += gradient
-        norms.append(float(gradient.norm()))
-        losses.append(float(loss))
-    return {
-        "norm": float(whole.norm()) / len(norms),
-        "m_norm": sum(norms) / len(norms),
-        "loss": sum(losses) / len(losses),
-    }
+        whole += gradient * share
+        losses.append(float(loss) * share)
+        if share == 1:
+            norms.append(float(gradient.norm()))
+    return {"norm": float(whole.norm()) / parts, "m_norm": sum(norms) / len(norms), "loss": sum(losses) / parts}

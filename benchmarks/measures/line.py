@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -81,4 +82,4 @@ def line(subject: Subject, *, to: str, points: int, **sample: Any) -> Found:
         found["test"].append(float(test.loss(theta)))
     losses = found["train"]
     above = [loss - (1 - x) * losses[0] - x * losses[-1] for x, loss in zip(shares, losses, strict=True)]
-    return {"barrier": max(above), **found}
+    return {"barrier": float(np.max(above)), **found}

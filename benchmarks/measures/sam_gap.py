@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import torch
-
 from ...hyper import Hyper
+from ..measuring.ball import unit
 from ..measuring.registry import Found, measure
 from ..measuring.subject import LOGITS, SAMPLE, Subject
 
@@ -21,10 +20,8 @@ def sam_gap(subject: Subject, *, rho: float, **sample: Any) -> Found:
     """Measure L(w + rho g / ||g||) - L(w) for the gradient g of the training loss; 0 where g is 0."""
     objective = subject.objective(**sample)
     loss, gradient = objective.gradient(objective.theta)
-    norm = gradient.norm()
-    ascent = gradient * (rho / norm.clamp_min(torch.finfo(norm.dtype).tiny))
     return {
-        "gap": float(objective.loss(objective.theta + ascent) - loss),
+        "gap": float(objective.loss(objective.theta + rho * unit(gradient)) - loss),
         "loss": float(loss),
-        "gradient_norm": float(norm),
+        "gradient_norm": float(gradient.double().norm()),
     }

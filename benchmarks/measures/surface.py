@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,4 +91,4 @@ def surface(
         theta = train.theta + x * axes[0] + (y * axes[1] if dimensions == 2 else 0)
         found["train"].append(float(train.loss(theta)))
         found["test"].append(float(test.loss(theta)))
-    return {"highest": max(found["train"]), **found}
+    return {"highest": float(np.max(found["train"])), **found}

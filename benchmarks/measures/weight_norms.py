@@ -14,7 +14,8 @@ def conv_spectral_norm(kernel: Tensor, height: int, width: int) -> float:
     """Return the largest singular value of a convolution with circular padding and stride 1 on height x width images.
 
     The Fourier transform makes it block diagonal: one (outputs, inputs) matrix a frequency. With a stride of more than
-    1, or padding by zeros, the norm is at most this one.
+    1 the norm is at most this one. With padding by zeros it is at most the largest over all frequencies, of which
+    these are a grid: it can lie somewhat above as well as below.
 
     Args:
         kernel: (outputs, inputs, kh, kw).
@@ -68,7 +69,7 @@ def _log_of_squares(norms: list[float]) -> float:
 def weight_norms(subject: Subject) -> Found:
     """Measure the norms of every layer; BatchNorm is not folded into the weights, so that its scale is left out.
 
-    Convolutions are taken with circular padding: the exact norm then, an upper bound with stride or zero padding.
+    Convolutions are taken with circular padding: the exact norm then, an approximation with zero padding.
     """
     layers = list(dict.fromkeys(_inputs(subject)))
     spectral, frobenius, ranks = [], [], []

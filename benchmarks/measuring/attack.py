@@ -18,7 +18,11 @@ Classifier = Callable[[Tensor], Tensor]
 
 
 def pgd(classifier: Classifier, images: Tensor, labels: Tensor, **ball: Any) -> Tensor:
-    """Return adversarial images of a classifier in evaluation mode; see :func:`~sambench.variants.adversarial.ascend`.
+    r"""Return adversarial images of a classifier in evaluation mode; see :func:`~sambench.variants.adversarial.ascend`.
+
+    It ascends the log-odds of being wrong, :math:`\ln \sum_{j \ne y} e^{z_j} - z_y`. The cross-entropy of an image
+    increases with them: the directions are the same, and are not lost to rounding where a network is so confident that
+    the derivative of its cross-entropy is 0.
 
     Args:
         classifier: in evaluation mode.
@@ -29,7 +33,10 @@ def pgd(classifier: Classifier, images: Tensor, labels: Tensor, **ball: Any) -> 
 
     def gradient(moved: Tensor) -> Tensor:
         at = moved.detach().requires_grad_()
-        return torch.autograd.grad(F.cross_entropy(classifier(at), labels, reduction="sum"), at)[0]
+        logits = classifier(at)
+        true = F.one_hot(labels, logits.shape[1]).bool()
+        odds = logits.masked_fill(true, -torch.inf).logsumexp(1) - logits[true]
+        return torch.autograd.grad(odds.sum(), at)[0]
 
     return ascend(gradient, images, **ball)
 

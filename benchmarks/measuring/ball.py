@@ -77,9 +77,12 @@ def _checkpoints(iterations: int) -> set[int]:
     return {round(share * iterations + 0.4999) for share in shares[1:]}
 
 
-def _unit(vector: Tensor) -> Tensor:
-    """Return a vector of l2 norm 1 in the same direction; zero for zero."""
-    return vector / vector.norm().clamp_min(torch.finfo(vector.dtype).tiny)
+def unit(vector: Tensor) -> Tensor:
+    """Return a vector of l2 norm 1 in the same direction, of however small a one; zero for zero."""
+    if float(norm := vector.norm()) < 1e4 * torch.finfo(vector.dtype).tiny ** 0.5:  # squares underflow
+        vector = vector / (float(vector.abs().max()) or 1.0)
+        norm = vector.norm().clamp_min(1)
+    return vector / norm
 
 
 def _into_l2(u: Tensor, rho: float) -> Tensor:
@@ -92,7 +95,7 @@ def _into_linf(u: Tensor, rho: float) -> Tensor:
 
 
 _BALLS: dict[str, tuple[Callable[[Tensor, float], Tensor], Callable[[Tensor], Tensor]]] = {
-    "l2": (_into_l2, _unit),
+    "l2": (_into_l2, unit),
     "linf": (_into_linf, torch.sign),
 }
 """Norm -> projection onto its ball, and its steepest direction."""

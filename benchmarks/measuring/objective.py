@@ -64,10 +64,10 @@ class Objective:
             name: b.detach().to(dtype) if b.is_floating_point() else b.detach() for name, b in network.named_buffers()
         }
 
-    def parts(self, m: int) -> "Iterator[Objective]":
-        """Yield the losses of disjoint parts of m samples; one part, the whole sample, for m = 0."""
+    def parts(self, m: int, *, rest: bool = False) -> "Iterator[Objective]":
+        """Yield the losses of disjoint parts of m samples, and of the rest if it is wanted; all at once for m = 0."""
         size = m or len(self.labels)
-        for first in range(0, len(self.labels) - size + 1, size):
+        for first in range(0, len(self.labels) - (0 if rest else size - 1), size):
             part = object.__new__(Objective)
             part.__dict__ = {
                 **self.__dict__,

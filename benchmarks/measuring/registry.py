@@ -141,6 +141,8 @@ def read_requests(texts: Sequence[str]) -> list[Request]:
         name, *pairs = one.split(":")
         given = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
         try:
+            if len(given) < len(pairs):
+                raise ConfigError(f"{one!r} gives one setting twice; to measure with both, write {name} once for each")
             if name in groups:
                 requests = _of_group(name, given)
             elif name in MEASURES:
@@ -162,5 +164,5 @@ def _of_group(name: str, given: Mapping[str, str]) -> list[Request]:
     known = {key for one in members for key in one.settings}
     for key in given:
         if key not in known:
-            raise unknown(f"setting of group {name!r}", key, known)
+            raise unknown("setting", key, known, f"group {name!r}")
     return [ask(one.name, {key: value for key, value in given.items() if key in one.settings}) for one in members]

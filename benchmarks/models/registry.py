@@ -130,10 +130,28 @@ def build(
 
 def build_for(spec: "RunSpec", shape: tuple[int, int, int], classes: int) -> nn.Module:
     """Build the network of a run, in its memory layout, for images of this shape (C, H, W)."""
-    channels, size, _ = shape
+    channels, size, width = shape
+    if size != width:
+        _check_takes(spec, shape, classes)
     network = build(spec.model, classes=classes, channels=channels, image_size=size, norm=spec.norm, seed=spec.seed)
     layout = torch.channels_last if spec.channels_last else torch.contiguous_format
     return network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+
+
+def _check_takes(spec: "RunSpec", shape: tuple[int, int, int], classes: int) -> None:
+    """Make sure that a network takes images that are not square; nothing is computed for it.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    with _private_stream(0), torch.device("meta"), torch.no_grad():
+        try:
+            _construct(spec.model, Task(classes, *shape[:2], spec.norm)).eval()(torch.empty(1, *shape))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"model {spec.model!r} takes square images, and those of {spec.dataset!r} are {shape[1]} x {shape[2]}: "
+                f"bring them to one size with augment='resize:{min(shape[1:])}', or take another model"
+            ) from error
 
 
 @cache

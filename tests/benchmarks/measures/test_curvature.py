@@ -21,10 +21,13 @@ from sambench.benchmarks.measuring.curvature import (
     top_eigenpairs,
 )
 from sambench.benchmarks.measuring.objective import Objective
+from sambench.benchmarks.measuring.registry import MEASURES, ask
 from sambench.benchmarks.models.preact_resnet import PreActivationNet
 from sambench.benchmarks.training.state import state_digest
 from sambench.errors import ConfigError
 from sambench.seeding import generator
+
+MEASURES.discover()
 
 
 def _network(kind):
@@ -116,6 +119,19 @@ def test_a_spectrum_integrates_to_one_and_its_mean_is_the_trace_by_the_size(matr
     whole, once = lanczos(getattr(objective, matrix), gaussian(objective.theta, generator("s", 0)), 60)
     assert math.isclose(whole.max(), float(torch.linalg.eigvalsh(exact).max()), rel_tol=1e-8)
     assert math.isclose(once.sum(), 1, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "batchnorm"])
+def test_no_eigenvalue_of_a_positive_matrix_counts_as_negative(kind):
+    """In single precision the nodes that stand for 0 lie on both sides of it."""
+    network, images, labels = _network(kind)
+
+    class Given:
+        def objective(self, **sample):
+            return Objective(network.float(), images, labels)
+
+    request = ask("spectrum", {"matrix": "gauss_newton"})
+    assert request.measure.function(Given(), **request.settings)["negative"] == 0
 
 
 def _quadratures(dense, like, draws):

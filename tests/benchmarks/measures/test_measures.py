@@ -20,6 +20,7 @@ from sambench.benchmarks.measures.surface import filter_normalized
 from sambench.benchmarks.measures.weight_norms import conv_spectral_norm
 from sambench.benchmarks.measuring.activations import blocks_of, relu_outputs
 from sambench.benchmarks.measuring.attack import pgd
+from sambench.benchmarks.measuring.ball import unit
 from sambench.benchmarks.measuring.measurements import (
     MeasuringOptions,
     measure_run,
@@ -126,8 +127,15 @@ def test_what_is_asked_for_is_checked():
     assert {one.settings.get("rho", 0.2) for one in group} == {0.2}
     assert len(group) > 3
     with pytest.raises(ConfigError) as refusal:
-        read_requests(["pdg", "sharpness:roh=1", "pgd:epsilon=-1", "pgd:steps=3"])
-    for text in ("did you mean 'pgd'", "did you mean 'rho'", "epsilon='-1' is not valid", "of measure 'pgd' 'steps'"):
+        read_requests(["pdg", "sharpness:roh=1", "pgd:epsilon=-1", "pgd:steps=3", "pgd:epsilon=2:epsilon=8"])
+    twice = "'pgd:epsilon=2:epsilon=8' gives one setting twice"
+    for text in (
+        twice,
+        "did you mean 'pgd'",
+        "did you mean 'rho'",
+        "epsilon='-1' is not valid",
+        "'steps' of measure 'pgd'",
+    ):
         assert text in str(refusal.value)
 
 
@@ -356,7 +364,7 @@ class Quadratic:
     def objective(self, **sample):
         return self
 
-    def parts(self, m):
+    def parts(self, m, *, rest=False):
         yield self
 
     def loss(self, theta):
@@ -381,6 +389,42 @@ def test_first_order_measures_of_a_quadratic_are_their_closed_forms():
     assert math.isclose(_ask("sam_gap", quadratic, rho=rho)["gap"], float(exact), rel_tol=1e-10)
     found = _ask("gradient_norm", quadratic)
     assert found["norm"] == found["m_norm"] == pytest.approx(float(g.norm()))
+
+
+@pytest.mark.parametrize("power", [0, -12, -19, -25, -38, -44])
+def test_a_direction_has_length_one_however_small_the_gradient(power):
+    """Squares of float32 underflow from 1e-19 on, those of a network that fits its data."""
+    vector = torch.tensor([3.0, -4.0, 0.0, 12.0], dtype=torch.float64)
+    found = unit((vector * 10.0**power).float())
+    torch.testing.assert_close(found, (vector / 13).float(), rtol=0.2 if power < -40 else 1e-6, atol=0)
+    assert torch.equal(unit(torch.zeros(4)), torch.zeros(4))
+
+
+@pytest.mark.parametrize("scale", [1, 30, 100, 1000])
+def test_a_step_of_sam_has_its_radius_on_a_network_that_fits(scale):
+    network, images, _ = _mlp()
+    network, images = network.double().eval(), images.double()
+    labels = network(images).argmax(1)
+    with torch.no_grad():
+        [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1].weight.mul_(scale)
+
+    class Fits:
+        def objective(self, precision, **sample):
+            return Objective(network, images, labels, dtype=getattr(torch, precision))
+
+    single, double = (_ask("sam_gap", Fits(), precision=one)["gap"] for one in ("float32", "float64"))
+    assert single == pytest.approx(double, abs=1e-3 * max(1, double))
+
+
+@pytest.mark.parametrize("m", [0, 1, 100, 128, 300, 512, 513])
+def test_the_norm_of_the_gradient_is_that_of_all_samples(m, finished):
+    root, ids = finished
+    subject = open_subject(ids["mlp"], MeasuringOptions(root))
+    settings = {"samples": 90, "precision": "float64"}
+    whole = subject.objective(**{key: v for key, v in ask("gradient_norm", settings).settings.items() if key != "m"})
+    loss, gradient = whole.gradient(whole.theta)
+    found = _ask("gradient_norm", subject, m=m, **settings)
+    assert (found["loss"], found["norm"]) == pytest.approx((float(loss), float(gradient.norm())), rel=1e-9)
 
 
 @pytest.mark.parametrize("scale", ["plain", "adaptive"])
@@ -691,6 +735,23 @@ def test_an_attack_stays_in_its_ball_and_on_a_linear_classifier_reaches_its_opti
     difference = weight[1 - labels] - weight[labels]
     dual = difference.abs().sum(1) if norm == "linf" else difference.norm(dim=1)
     torch.testing.assert_close((change * difference).sum(1), epsilon * dual, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("confidence", [1, 10, 100, 1000])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_an_attack_finds_no_less_where_the_same_classifier_is_more_confident(norm, confidence):
+    """The derivative of a cross-entropy is 0 to rounding there, and its direction is lost."""
+    random = generator("confident", 0)
+    weight, images = torch.randn(3, 12, generator=random), torch.rand(50, 1, 3, 4, generator=random)
+    labels = (images.flatten(1) @ weight.T).argmax(1)
+
+    def moved(scale):
+        ball = {"norm": norm, "epsilon": 0.1, "step": 0.03, "iterations": 10}
+        return pgd(lambda x: scale * (x.flatten(1) @ weight.T), images, labels, **ball).flatten(1) @ weight.T
+
+    right = [(moved(scale).argmax(1) == labels).double().mean() for scale in (1, confidence)]
+    assert 0 < right[0] < 0.9
+    assert right[1] <= right[0] + 0.05
 
 
 def test_more_restarts_and_a_larger_radius_never_raise_robust_accuracy(finished):
