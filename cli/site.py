@@ -55,7 +55,8 @@ def write_site(
         PosixPath('public/index.html')
     """
     from ..benchmarks.conformance.variant_pages import describe
-    from ..benchmarks.studying.page import findings, headline, section
+    from ..benchmarks.studying.judging import judge_all
+    from ..benchmarks.studying.page import headline, section
     from ..benchmarks.training.behaviour import codes_today
     from ..results.records.store import Store
     from ..results.site.write import FOLDER, StudyText, write_pages
@@ -75,8 +76,14 @@ def write_site(
         inside = page.resolve().is_relative_to(results.resolve())
         records = "../" * (len(page.resolve().relative_to(results.resolve()).parts) - 1) + "runs/" if inside else ""
     studies = [
-        StudyText(one.name, one.claim, judged.outcome if judged else "", headline(one, judged), section(one, judged))
-        for one, judged in findings(found)
+        StudyText(
+            one.study.name,
+            one.study.claim,
+            one.finding.outcome if one.finding else "",
+            headline(one),
+            section(one),
+        )
+        for one in judge_all(found)
     ]
     docs = results.parent / "docs"
     beside = {"Theory": docs / "theory.md"}

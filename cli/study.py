@@ -24,9 +24,11 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..benchmarks.studying.evidence import Evidence
     from ..benchmarks.studying.registry import Study
     from ..benchmarks.suites.suite import Suite
     from ..datasets.source import Source
+    from ..results.records.store import Store
     from ..slurm.executor import Executor
 
 app = typer.Typer(help=(__doc__ or "").partition("\n")[0], no_args_is_help=True)
@@ -39,13 +41,13 @@ Scale = Annotated[
 @app.command("list")
 def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
     """List the claims with what the runs in a results folder say of them."""
-    from ..benchmarks.studying.page import NOT_RUN, WORDS, findings
+    from ..benchmarks.studying.judging import judge_all
     from ..results.records.store import Store
     from ..results.tables.boards import gather
 
     if not Store(results).run_ids():
         tell(f"there are no records in {results}: --results names a folder that has some")
-    rows = [(one.name, WORDS[f.outcome] if f else NOT_RUN, one.claim) for one, f in findings(gather(Store(results)))]
+    rows = [(one.study.name, one.verdict, one.study.claim) for one in judge_all(gather(Store(results)))]
     out.print(listing(["study", "verdict", "claim"], rows))
     say(f"next: sambench study describe {rows[0][0]}{typed(plugin)}{results_option(results)}")
 
@@ -54,12 +56,16 @@ def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
 def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugin: Plugins = None) -> None:
     """Say what a study claims, predicts and found."""
     from ..benchmarks.studying.evidence import Evidence
-    from ..benchmarks.studying.page import NOT_RUN, WORDS, interval, judge, prediction
+    from ..benchmarks.studying.judging import judge
+    from ..benchmarks.studying.page import DIVERGED, interval
     from ..benchmarks.suites.suite import load_suite
+    from ..results.records.store import Store
 
     one = _study(name)
     suite = _suite_name(one, scale)
-    finding = judge(one, Evidence.of(results, suite))
+    evidence = Evidence.of(results, suite)
+    judged = judge(one, evidence)
+    finding = judged.finding
     rows = [
         ("claim", one.claim),
         ("papers", "; ".join(one.papers)),
@@ -68,16 +74,29 @@ def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugi
             if scale == "cpu"
             else [("tested at the papers' size", load_suite(suite).title)]
         ),
-        ("predicted before the runs", " ".join(prediction(one).split())),
+        (_predicted(judged.registered, evidence, Store(results)), " ".join(judged.prediction.split())),
         ("rule", one.rule),
-        ("measured", one.measures or "nothing beside test errors"),
+        ("measured", (one.measures if scale == "cpu" else one.measures_at_scale) or "nothing beside test errors"),
         ("suite", suite + (f"; at the papers' size: {one.scaled}" if one.scaled and scale == "cpu" else "")),
-        ("verdict", WORDS[finding.outcome] if finding else NOT_RUN),
+        ("verdict", ": ".join(filter(None, (judged.verdict, judged.reason)))),
+        *([("diverged", f"{', '.join(judged.diverged)}. {DIVERGED}")] if judged.diverged else []),
     ]
     rows += [(part.case, interval(part.verdict, one.unit)) for part in finding.parts] if finding else []
     out.print(facts(rows))
     words = "study page" if finding and scale == "cpu" else _to_run(one, scale, _suite(one, scale, results, None))
-    say(f"next: sambench {words}{results_option(results)}")
+    say(f"next: sambench {words}{typed(plugin)}{results_option(results)}")
+
+
+def _predicted(registered: bool, evidence: "Evidence", store: "Store") -> str:
+    """Say when a prediction was made, as far as it is known."""
+    manifest = evidence.board.manifest if evidence.board else None
+    made = [run for run in manifest.runs if store.has(run)] if manifest else []
+    if not made or manifest is None:
+        return "prediction"
+    began = [store.read(run).timing.began for run in made]
+    since = manifest.registered if registered else None
+    known = since is not None and all(at is not None and at >= since for at in began)
+    return "predicted before the runs" if known else "prediction, not known to precede its runs"
 
 
 @app.command()
@@ -127,11 +146,12 @@ def run(
     ended = launch_suite(suite, results, executor, data_root=data, plugins=plugin or (), watch=show)
     words = f"{typed(plugin, source)}{results_option(results)}"
     report(ended, suite.place, words, executor.name)
+    measures = one.measures if scale == "cpu" else one.measures_at_scale
     if executor.name == "slurm":
-        if one.measures:
-            say(f"then: sambench measure {shlex.quote(suite.place)} --what {one.measures}{words}")
+        if measures:
+            say(f"then: sambench measure {shlex.quote(suite.place)} --what {measures}{words}")
         return
-    if one.measures:
+    if measures:
         options = MeasuringOptions(
             results,
             device=executor.fit(run_options(results, data, plugin)).device,
@@ -139,9 +159,9 @@ def run(
             sources=suite.sources,
             plugins=(*(plugin or ()), *suite.plugins),
         )
-        requests = read_requests([one.measures])
+        requests = read_requests([measures])
         measure_here(plan_measurements(suite.run_ids, requests, options), requests, options, executor)
-    describe(name, scale, results)
+    describe(name, scale, results, plugin)
 
 
 @app.command()
@@ -157,7 +177,8 @@ def page(
     plugin: Plugins = None,
 ) -> None:
     """Write every claim with its prediction and verdict, byte for byte the same for the same records."""
-    from ..benchmarks.studying.page import COMMAND, findings, with_summary
+    from ..benchmarks.studying.judging import judge_all
+    from ..benchmarks.studying.page import COMMAND, with_summary
     from ..benchmarks.studying.page import page as written
     from ..reading import read_text
     from ..results.leaderboard import render as boards
@@ -165,7 +186,7 @@ def page(
     from .leaderboard import filled
 
     check_own(None if check else output, f"`{COMMAND}` builds this page")
-    found = findings(gather(filled(results)))
+    found = judge_all(gather(filled(results)))
     pages = {output or results / "STUDIES.md": written(found)}
     if summary:
         pages[summary] = with_summary(read_text(summary), found)

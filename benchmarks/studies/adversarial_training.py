@@ -4,7 +4,7 @@ from ...results.statistics.verdicts import every, exceeds
 from ..studying.evidence import Evidence, within_seed
 from ..studying.registry import Finding, Part, study
 
-ATTACK = "pgd[epsilon=16.0]"
+ATTACK, AT_SCALE = "pgd[epsilon=16.0]", "pgd[epsilon=8.0]"
 RULES = ("awp", "sam")
 MARGIN = 1.0
 
@@ -22,16 +22,17 @@ MARGIN = 1.0
     rule="Robust accuracy rises over that of SGD by more than 1 point with each of the two, by t-intervals within the "
     "seed at 1 - .05/2; one whose whole interval fails contradicts. Epochs are equal.",
     measures="pgd:epsilon=16",
+    measures_at_scale="pgd:epsilon=8",
 )
 def adversarial_training(evidence: Evidence) -> Finding:
     """Judge both rules; show what they cost in accuracy, and what the moved images gain under SGD."""
-    trained = {"hook": "adversarial"}
-    robust, errors = evidence.measured(ATTACK, "sgd", **trained), evidence.errors("sgd", **trained)
+    trained, attack = {"hook": "adversarial"}, ATTACK if evidence.suite == "adversarial-training" else AT_SCALE
+    robust, errors = evidence.measured(attack, "sgd", **trained), evidence.errors("sgd", **trained)
     level = 1 - 0.05 / len(RULES)
     parts = [
         Part(
             f"gain of {rule} over SGD under PGD, both on moved images",
-            exceeds(100 * within_seed((1, evidence.measured(ATTACK, rule, **trained)), (-1, robust)), MARGIN, level),
+            exceeds(100 * within_seed((1, evidence.measured(attack, rule, **trained)), (-1, robust)), MARGIN, level),
         )
         for rule in RULES
     ]
@@ -42,6 +43,6 @@ def adversarial_training(evidence: Evidence) -> Finding:
         )
         for rule in RULES
     ]
-    plain = evidence.measured(ATTACK, "sgd", hook=None)
+    plain = evidence.measured(attack, "sgd", hook=None)
     gained = Part("gain of moved images under PGD, SGD", exceeds(100 * within_seed((1, robust), (-1, plain)), MARGIN))
     return Finding(every([part.verdict.outcome for part in parts]), (*parts, *shown, gained))

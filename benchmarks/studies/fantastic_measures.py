@@ -64,7 +64,11 @@ def fantastic_measures(evidence: Evidence) -> Finding:
         for label, (_, sign) in {**SHARPNESS, **NORMS}.items()
     }
     sharpness, norms = (np.mean([taus[label] for label in kind], axis=0) for kind in (SHARPNESS, NORMS))
-    parts = [Part("tau of sharpness less that of norms", exceeds(sharpness - norms, MARGIN))]
+    alone = np.mean([taus[label] for label in NORMS if label != "margin"], axis=0)
+    parts = [
+        Part("tau of sharpness less that of three norms and the margin", exceeds(sharpness - norms, MARGIN)),
+        Part("tau of sharpness less that of the three norms", exceeds(sharpness - alone, MARGIN)),
+    ]
     parts += [Part(f"tau of {name}", exceeds(taus[label], 0)) for label, (name, _) in {**SHARPNESS, **NORMS}.items()]
     return Finding(parts[0].verdict.outcome, tuple(parts))
 

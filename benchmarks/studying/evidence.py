@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...errors import StateError
 from ...results.records.store import Store
+from ...results.statistics.pairs import LEAST_RUNS
 from ...results.tables.boards import Board, Boards, Section, gather
 from ...results.tables.rows import Row
 
@@ -32,6 +33,8 @@ class Evidence:
         found = [board for board in boards.boards if board.manifest and board.manifest.name == suite]
         self.board: Board | None = found[0] if found else None
         self.suite = suite
+        self.diverged: dict[str, str] = {}
+        """Label of a row that was asked for, and has runs that diverged -> how many, ``2 of 10``."""
 
     @classmethod
     def of(cls, results: str | Path, suite: str) -> "Evidence":
@@ -52,7 +55,7 @@ class Evidence:
             StateError: several rows fit.
         """
         if self.board is None or self.board.missing:
-            raise MissingError(f"suite {self.suite!r} is not finished; `sambench launch {self.suite}` makes its runs")
+            raise MissingError(f"runs of suite {self.suite!r} are missing")
         wanted = {"variant": variant, **settings}
         tables = [
             one
@@ -65,7 +68,10 @@ class Evidence:
             raise kind(
                 f"suite {self.suite!r} has {len(found)} rows with {wanted}{f' on track {track}' if track else ''}"
             )
-        return next(iter(found.values()))
+        row = next(iter(found.values()))
+        if row.diverged:
+            self.diverged[row.label] = f"{row.diverged} of {row.n}"
+        return row
 
     def errors(self, variant: str, track: str = "", **settings: Any) -> BySeed:
         """Return the test errors in percent of the row that :meth:`row` finds, by seed."""
@@ -83,13 +89,18 @@ class Evidence:
 
         Raises:
             MissingError: a run of the row was not measured; or as :meth:`row`.
+            StateError: all runs diverged; or as :meth:`row`.
         """
         row = self.row(variant, track, **settings)
         sections = self.board.sections if self.board else ()
         values = {run: of[label] for one in sections for run, of in one.measured.items() if label in of}
         found = {seed: values[run] for seed, run in zip(row.seeds, row.runs, strict=True) if run in values}
         if len(found) < row.n - row.diverged:
-            raise MissingError(f"{label} is measured of {len(found)} of {row.n} runs of {row.label} of {self.suite!r}")
+            raise MissingError(
+                f"{label} is measured of {len(found)} of {row.n} runs of {row.label} of {self.suite!r}, or is no number"
+            )
+        if not found:
+            raise StateError(f"all runs of {row.label} of {self.suite!r} diverged: nothing of them is measured")
         return found
 
 
@@ -99,11 +110,19 @@ def within_seed(*terms: tuple[float, BySeed]) -> NDArray[np.float64]:
     Args:
         *terms: (factor, errors by seed), such as ``(1, sgd), (-1, sam)`` for the gain of SAM over SGD.
 
+    Raises:
+        StateError: fewer than three seeds have them all, which are too few for an interval.
+
     Example:
-        >>> within_seed((1, {0: 3.0, 1: 4.0}), (-1, {0: 2.5, 1: 3.0, 2: 1.0})).tolist()
-        [0.5, 1.0]
+        >>> within_seed((1, {0: 3.0, 1: 4.0, 2: 1.0}), (-1, {0: 2.5, 1: 3.0, 2: 1.0, 3: 1.0})).tolist()
+        [0.5, 1.0, 0.0]
     """
     seeds: Sequence[int] = sorted(set.intersection(*(set(errors) for _, errors in terms)))
+    if len(seeds) < LEAST_RUNS:
+        raise StateError(
+            f"a verdict takes {LEAST_RUNS} seeds whose runs have all that it compares, and there are {len(seeds)}: "
+            "give the suite more"
+        )
     return np.array([sum(factor * errors[seed] for factor, errors in terms) for seed in seeds])
 
 
@@ -111,8 +130,8 @@ def percent_below(first: BySeed, second: BySeed) -> NDArray[np.float64]:
     """Return by how many percent of the first a second value is lower, over the seeds that both have.
 
     Example:
-        >>> percent_below({0: 4.0, 1: 2.0}, {0: 3.0, 1: 3.0}).tolist()
-        [25.0, -50.0]
+        >>> percent_below({0: 4.0, 1: 2.0, 2: 1.0}, {0: 3.0, 1: 3.0, 2: 1.0}).tolist()
+        [25.0, -50.0, 0.0]
     """
     return within_seed((1, {seed: 100 * (1 - second[seed] / first[seed]) for seed in first.keys() & second.keys()}))
 

@@ -3,43 +3,11 @@
 from ...errors import ConfigError
 from ...markdown import escape, link, table
 from ...results.statistics.verdicts import Verdict
-from ...results.tables.boards import Boards
-from ..suites.suite import load_suite
-from .evidence import Evidence, MissingError
-from .registry import STUDIES, Finding, Study
+from .judging import NOT_JUDGED, WORDS, Judgement
+from .registry import Finding
 
 COMMAND = "sambench study page"
-WORDS = {
-    "supported": "supported here",
-    "contradicted": "contradicted here",
-    "undecided": "undecided",
-}
-NOT_RUN = "not run yet"
-
-
-def findings(boards: Boards) -> list[tuple[Study, Finding | None]]:
-    """Judge all studies by the tables of a store, in the order of their names; ``None`` for runs to be made."""
-    return [(one, judge(one, Evidence(boards, one.suite))) for one in STUDIES.all()]
-
-
-def judge(one: Study, evidence: Evidence) -> Finding | None:
-    """Judge one study; ``None`` if its runs are not all there."""
-    try:
-        return one.function(evidence)
-    except MissingError:
-        return None
-
-
-def prediction(one: Study) -> str:
-    """Return what a study predicted, as its suite says it and the manifest keeps it.
-
-    Raises:
-        ConfigError: the suite has no prediction of this study.
-    """
-    predictions = load_suite(one.place).predictions
-    if one.name not in predictions:
-        raise ConfigError(f"suite {one.suite!r} has no prediction of study {one.name!r}: write it under [predictions]")
-    return predictions[one.name]
+DIVERGED = "Such runs count as guessing where test errors are compared; what is measured of networks leaves them out."
 
 
 def interval(verdict: Verdict, unit: str = "points") -> str:
@@ -54,13 +22,15 @@ def interval(verdict: Verdict, unit: str = "points") -> str:
     return f"{verdict.estimate:+.2f} {unit} ({level} {ends}, {verdict.n} seeds)".replace("-", "−")
 
 
-def headline(one: Study, finding: Finding | None) -> str:
+def headline(one: Judgement) -> str:
     """Return one line on a study: its verdict, the numbers of the first case that says the same, and what it needed."""
-    if finding is None:
-        return NOT_RUN
-    first = next((part for part in finding.parts if part.verdict.outcome == finding.outcome), finding.parts[0])
+    if one.finding is None:
+        return one.verdict
+    parts = one.finding.parts
+    first = next((part for part in parts if part.verdict.outcome == one.finding.outcome), parts[0])
     needs = first.verdict.needs.replace("-", "−")
-    return f"{WORDS[finding.outcome]}: {first.case} {interval(first.verdict, one.unit)}, needed: {needs}"
+    numbers = interval(first.verdict, one.study.unit).removesuffix(")")
+    return f"{one.verdict} ({first.case}): {numbers}; needed: {needs})"
 
 
 BEGIN, END = "<!-- what follows is written by sambench study page -->", "<!-- until here -->"
@@ -73,18 +43,18 @@ ASKED_MOST = (
 """Studies of what people ask first: they stand before the others in a summary."""
 
 
-def summary(found: list[tuple[Study, Finding | None]]) -> str:
+def summary(found: list[Judgement]) -> str:
     """Write one line a study that has a verdict, those that decide first, at most :data:`MOST`."""
 
-    def place(pair: tuple[Study, Finding]) -> tuple[bool, int]:
-        (one, finding), last = pair, len(ASKED_MOST)
-        return finding.outcome == "undecided", ASKED_MOST.index(one.name) if one.name in ASKED_MOST else last
+    def place(one: Judgement) -> tuple[bool, int]:
+        name, last = one.study.name, len(ASKED_MOST)
+        return one.verdict == WORDS["undecided"], ASKED_MOST.index(name) if name in ASKED_MOST else last
 
-    judged = sorted(((one, f) for one, f in found if f), key=place)
-    return "\n".join(f"- {escape(one.claim)} **{_capital(headline(one, f))}.**" for one, f in judged[:MOST])
+    judged = sorted((one for one in found if one.finding), key=place)
+    return "\n".join(f"- {escape(one.study.claim)} **{_capital(headline(one))}.**" for one in judged[:MOST])
 
 
-def with_summary(text: str, found: list[tuple[Study, Finding | None]]) -> str:
+def with_summary(text: str, found: list[Judgement]) -> str:
     """Put the summary into a page, between its two marks.
 
     Raises:
@@ -101,34 +71,41 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def page(found: list[tuple[Study, Finding | None]]) -> str:
+def page(found: list[Judgement]) -> str:
     """Write the page: an overview, then a section a study."""
-    overview = [[link(one.name, "", one.name), one.claim, WORDS[f.outcome] if f else NOT_RUN] for one, f in found]
+    overview = [[link(one.study.name, "", one.study.name), one.study.claim, one.verdict] for one in found]
     columns = ["study", "claim", "verdict"]
     parts = [
         "# Studies",
         f"Claims of the literature, each put to a test that was written down before its runs. `{COMMAND}` builds this "
-        "page from the records in `results/`. A verdict holds for the setting that its study names and for no other: "
-        "*supported* where the whole interval lies beyond the margin that the prediction names, *contradicted* where "
-        "all of it lies short of the margin, else *undecided*. A claim on several cases is judged case by case, each "
-        "at 1 - .05 / number of cases, and its rule says how many of them it needs. *Seeds that would decide* takes "
-        "estimate and spread for true; with so many, one in two such studies would decide.",
+        "page from the records in `results/`, with each prediction as it was written down, and `sambench validate` "
+        "checks that this was before every run of its suite. A verdict holds for the setting that its study names and "
+        "for no other: *supported* where the whole interval lies beyond the margin that the prediction names, "
+        "*contradicted* where all of it lies short of the margin, else *undecided*. A claim on several cases is "
+        "judged case by case, each at 1 - .05 / number of cases, and its rule says how many of them it needs. *Seeds "
+        "that would decide* takes estimate and spread for true; with so many, one in two such studies would decide.",
         table(columns, overview, columns),
-        *(section(one, finding) for one, finding in found),
+        *map(section, found),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def section(one: Study, finding: Finding | None) -> str:
+def section(judged: Judgement) -> str:
     """Write what a study asks, predicted and found."""
+    one, finding = judged.study, judged.finding
+    heading = "Predicted before the runs" if judged.registered else "Prediction"
     facts = [
         f"- **Claim**: {escape(one.claim)} ({escape('; '.join(one.papers))}).",
         f"- **Tested here**: {escape(one.setting)}",
         f"- **Differs from the papers**: {escape(one.departs)}",
-        f"- **Predicted before the runs** (suite `{one.suite}`): {escape(prediction(one))}",
+        f"- **{heading}** (suite `{one.suite}`): {escape(judged.prediction)}",
         f"- **Rule**: {escape(one.rule)}",
-        f"- **Verdict**: {f'**{WORDS[finding.outcome]}**' if finding else NOT_RUN}.",
+        f"- **Verdict**: {f'**{judged.verdict}**' if finding else judged.verdict}.",
     ]
+    if judged.verdict == NOT_JUDGED:
+        facts[-1] = f"- **Verdict**: {judged.verdict}: {escape(judged.reason)}."
+    if judged.diverged:
+        facts.append(f"- **Diverged**: {escape(', '.join(judged.diverged))}. {DIVERGED}")
     if one.measures:
         facts.append(f"- **Measured**: `sambench measure {one.suite} --what {one.measures}`.")
     if one.scaled:

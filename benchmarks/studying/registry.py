@@ -54,6 +54,7 @@ class Study:
         function: evidence -> finding.
         unit: of effects: ``points`` (percentage points, of test error if nothing else is said), ``percent``, ``tau``.
         measures: what is measured of the trained networks, as ``sambench measure --what`` takes it; empty for nothing.
+        measures_at_scale: the same at the papers' size, where it is something else.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Study:
     function: Callable[[Evidence], Finding]
     unit: str = "points"
     measures: str = ""
+    measures_at_scale: str = ""
 
     @property
     def place(self) -> str:
@@ -110,6 +112,7 @@ def study(
     rule: str,
     unit: str = "points",
     measures: str = "",
+    measures_at_scale: str = "",
 ) -> Callable[[Callable[[Evidence], Finding]], Callable[[Evidence], Finding]]:
     """Register the function below as the judge of a study; arguments as of :class:`Study`.
 
@@ -118,7 +121,7 @@ def study(
     """
 
     def add(function: Callable[[Evidence], Finding]) -> Callable[[Evidence], Finding]:
-        about = (claim, papers, setting, departs, suite, rule, function, unit, measures)
+        about = (claim, papers, setting, departs, suite, rule, function, unit, measures, measures_at_scale or measures)
         STUDIES.add(name, Study(name, *about))
         return function
 

@@ -126,6 +126,10 @@ def _changed(name: str, content: dict[str, Any], changes: Changes, variants: str
     for track in tracks or ():
         if track not in TRACKS:
             raise unknown("track", track, TRACKS)
+        if track == "T" and "time" not in content:
+            raise ConfigError(
+                "--track T takes a suite file, with [time], and a calibration: docs/protocol.md. E and G do not"
+            )
     if tracks and changes.epochs is not None:  # the tracks decide the epochs of every run
         entries = [entry if entry.get("reference") else _without_epochs(entry) for entry in entries]
     for key in [*common, *(["seed"] if seeds is not None else [])]:

@@ -28,7 +28,8 @@ class SuiteFiles(TomlFiles):
 def at_scale(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a suite with the fields of its table ``[at_scale]`` in place of those of ``[spec]``.
 
-    A subset is one of its data set, and is left out with it.
+    A subset is one of its data set, and is left out with it. Hyper-parameters of ``[at_scale]`` take the place of those
+    that runs name, and its predictions that of those of the same studies.
 
     Args:
         name: of the suite.
@@ -36,8 +37,15 @@ def at_scale(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """
     made = dict(content)
     fields = dict(made.pop("at_scale"))
+    hyper, predictions = fields.pop("hyper", {}), fields.pop("predictions", {})
+    runs = [
+        {**run, "hyper": {key: hyper.get(key, value) for key, value in run["hyper"].items()}} if "hyper" in run else run
+        for run in content["runs"]
+    ]
     return {
         **made,
+        "runs": runs,
+        **({"predictions": {**content["predictions"], **predictions}} if "predictions" in content else {}),
         "title": fields.pop("title"),
         "description": f"For who has GPUs: the methods, settings, seeds and predictions of {name} at the size of the "
         "papers.\n\nNothing has been concluded yet: no run has been made.\n",

@@ -1,5 +1,6 @@
 """Rows against each other, by name: their difference in every table that has them."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,6 +16,8 @@ from ..statistics.pairs import LEAST_RUNS, PairDifference
 from .boards import Board, Section, gather
 from .comparability import short_name
 from .rows import Row, between
+
+log = logging.getLogger("sambench")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,10 @@ def compare(*names: str, results: str | Path) -> list[Pair]:
         ...     print(pair.title, pair)
     """
     store = Store(results)
-    boards = [board for board in gather(store).boards if any(s.workload.rows for s in board.sections)]
+    found = gather(store)
+    for one in found.damaged:
+        log.warning("left out: %s", one)
+    boards = [board for board in found.boards if any(s.workload.rows for s in board.sections)]
     if not boards:
         raise StateError(f"there is no finished run in {results}; `sambench run` and `launch` write them there")
     rows, suites = _sort(names, boards)

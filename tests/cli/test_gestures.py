@@ -173,11 +173,13 @@ def test_files_of_others_are_not_replaced(tmp_path):
         sambench("study page --output STUDIES.md")
 
 
-def test_a_damaged_record_is_told_where_results_are_shown(tmp_path):
+def test_a_damaged_record_is_told_where_results_are_shown(tmp_path, caplog):
     sambench(f"launch {MADE} --device cpu --on debug --keep weights")
     damaged = next((tmp_path / "sambench-results" / "runs").glob("*.json"))
     damaged.write_text("{")
     assert damaged.name in "".join(sambench("leaderboard").split())
+    sambench("compare sgd sam")
+    assert damaged.name in caplog.text
     assert damaged.name in "".join(sambench("publish public", 2).split())
     assert not (tmp_path / "public").exists()
     listed = sambench("models --check", 2)
@@ -205,7 +207,10 @@ def test_a_study_beside_its_suite_goes_all_the_way(tmp_path):
     assert f"no file {folder}/own.toml" in missing
     (folder / "own.toml").write_text(FILE + '[predictions]\nmine = "SAM has less error."\n')
     sambench("study plan mine --plugin elsewhere/mine.py")
-    assert "4 completed" in sambench("study run mine --plugin elsewhere/mine.py --device cpu --on debug")
+    made = sambench("study run mine --plugin elsewhere/mine.py --device cpu --on debug")
+    assert "4 completed" in made
+    assert "cannot be judged: a verdict takes 3 seeds" in " ".join(made.split())
+    assert "next: sambench study run mine --plugin elsewhere/mine.py" in " ".join(made.split())
     assert "SAM has less error." in " ".join(sambench("study describe mine").split())
     sambench("study page --output STUDIES.md")
     assert "SAM has less error." in (tmp_path / "STUDIES.md").read_text()

@@ -1,6 +1,8 @@
 """Studies: predictions before runs, and verdicts on made records where the answer is known in all three ways."""
 
 import dataclasses
+import json
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,17 +16,8 @@ from typer.testing import CliRunner
 from sambench import cli
 from sambench.benchmarks.measuring.registry import read_requests
 from sambench.benchmarks.studying.evidence import Evidence, MissingError
-from sambench.benchmarks.studying.page import (
-    ASKED_MOST,
-    BEGIN,
-    END,
-    findings,
-    headline,
-    page,
-    prediction,
-    summary,
-    with_summary,
-)
+from sambench.benchmarks.studying.judging import WORDS, Judgement, judge, judge_all, prediction
+from sambench.benchmarks.studying.page import ASKED_MOST, BEGIN, END, headline, page, section, summary, with_summary
 from sambench.benchmarks.studying.registry import STUDIES, Finding, Part, Study
 from sambench.benchmarks.suites.files import list_suites
 from sambench.benchmarks.suites.preregistration import preregister
@@ -134,7 +127,7 @@ def _measured(label: str, spec: Spec, truth: int, luck: float) -> float:
         return float(np.exp((luck * (0.01 if truth else 2) - truth) * ("[" in label)))
     if label == "epochs_to_fit":
         return 40 + 20 * truth * (rho > 0) + (1 if truth else 8) * luck
-    if "epsilon" in label:
+    if label.startswith(("pgd", "fgsm")):
         return 0.5 + 0.3 * truth * (spec["variant"] != "sgd") + 0.1 * luck * (truth == 0)
     sign = -1 if label.partition("[")[0] in ("pac_bayes", "distance", "path_norm", "weight_norms") else 1
     return float(np.exp(sign * (truth * _sharp(spec) + luck * (0.01 if truth else 2))))
@@ -152,7 +145,9 @@ def made_up(name: str, store: Store, truth: int, spread: float) -> None:
         record = build_record(accuracy=accuracy, count=10_000, **values)
         store.write(record)
         fortune = own.normal(size=2)[1]
-        for request in read_requests(sorted({one.measures for one in STUDIES.all() if one.suite == name} - {""})):
+        measures = {one.measures for one in STUDIES.all() if one.suite == name}
+        measures |= {one.measures_at_scale for one in STUDIES.all() if one.scaled == name}
+        for request in read_requests(sorted(measures - {""})):
             value = _measured(request.label, values, truth, fortune)
             Measurements(store).write(
                 build_measurement(
@@ -192,9 +187,11 @@ def test_the_question_can_be_asked_at_the_papers_size(one: Study) -> None:
         small, large = load_suite(one.suite), load_suite(one.scaled)
         assert {spec.dataset for spec in large.specs} <= {"cifar10", "cifar100"}
         assert min(spec.epochs for spec in large.specs) >= 10
-        assert (len(large.specs), large.seeds, large.predictions, large.keep, large.budget) == (
-            len(small.specs), small.seeds, small.predictions, small.keep, small.budget
+        assert (len(large.specs), large.seeds, large.predictions.keys(), large.keep, large.budget) == (
+            len(small.specs), small.seeds, small.predictions.keys(), small.keep, small.budget
         )  # fmt: skip
+        same = large.predictions[one.name] == small.predictions[one.name]
+        assert same == (one.measures == one.measures_at_scale)
 
 
 @STUDY
@@ -204,7 +201,7 @@ def test_what_is_told_to_come_next_is_the_tuning_where_one_comes_first(one: Stud
     assert f"next: sambench {first} --results" in told
 
 
-@pytest.mark.parametrize("name", ["m_sharpness", "normalization"])
+@pytest.mark.parametrize("name", ["m_sharpness", "normalization", "robustness", "adversarial_training"])
 def test_a_verdict_at_the_papers_size(name: str, tmp_path: Path) -> None:
     one = STUDIES.get(name)
     made_up(one.scaled, Store(tmp_path), 1, spread=0.05)
@@ -212,7 +209,7 @@ def test_a_verdict_at_the_papers_size(name: str, tmp_path: Path) -> None:
     told = CliRunner().invoke(cli.app, ["study", "describe", name, "--scale", "gpu", "--results", str(tmp_path)])
     assert "supported here" in told.output
     assert one.setting[:30] not in told.output
-    assert findings(gather(Store(tmp_path)))[STUDIES.names().index(name)][1] is None
+    assert judge_all(gather(Store(tmp_path)))[STUDIES.names().index(name)].finding is None
 
 
 def test_no_suite_predicts_for_a_study_that_is_not_there() -> None:
@@ -240,13 +237,18 @@ def test_the_verdict_is_what_is_known(one: Study, truth: int, evidence: Callable
 def test_the_page_has_every_study_and_its_numbers(tmp_path: Path) -> None:
     one = STUDIES.get("m_sharpness")
     made_up(one.suite, Store(tmp_path), 1, spread=0.05)
-    text = page(findings(gather(Store(tmp_path))))
+    text = page(judge_all(gather(Store(tmp_path))))
     assert all(f"## {study.name}" in text for study in STUDIES.all())
     assert "not run yet" in text
     finding = one.function(Evidence.of(tmp_path, one.suite))
     assert f"{finding.parts[0].verdict.low:+.2f}".replace("-", "−") in text
     assert "**supported here**" in text
-    assert page(findings(gather(Store(tmp_path)))) == text
+    assert page(judge_all(gather(Store(tmp_path)))) == text
+
+
+def judged(name: str, finding: Finding | None) -> Judgement:
+    verdict = WORDS[finding.outcome] if finding else "not run yet"
+    return Judgement(STUDIES.get(name), "so it is", True, finding, verdict)
 
 
 @pytest.mark.parametrize("outcome", ["supported", "contradicted", "undecided"])
@@ -254,16 +256,16 @@ def test_a_headline_shows_a_case_that_says_what_the_verdict_says(outcome: str) -
     effects = {"supported": [2.0, 2.1, 2.2], "undecided": [-9.0, 0.0, 9.0], "contradicted": [-2.0, -2.1, -2.2]}
     parts = tuple(Part(name, exceeds(values, 1)) for name, values in effects.items())
     assert {part.case: part.verdict.outcome for part in parts} == {name: name for name in effects}
-    assert f": {outcome} " in headline(STUDIES.get("flatness"), Finding(outcome, parts))
+    assert f" ({outcome}): " in headline(judged("flatness", Finding(outcome, parts)))
 
 
 def test_a_page_gets_a_line_a_verdict_and_keeps_the_rest(tmp_path: Path) -> None:
     one = STUDIES.get("m_sharpness")
     made_up(one.suite, Store(tmp_path), 1, spread=0.05)
-    found = findings(gather(Store(tmp_path)))
+    found = judge_all(gather(Store(tmp_path)))
     text = with_summary(f"# A\n\n{BEGIN}\nold\n{END}\nrest", found)
     (line,) = [line for line in text.splitlines() if line.startswith("- ")]
-    assert line.startswith(f"- {one.claim} **Supported here: ")
+    assert line.startswith(f"- {one.claim} **Supported here (")
     assert "old" not in text
     assert (text.startswith("# A\n"), text.endswith("\nrest")) == (True, True)
     assert with_summary(text, found) == text
@@ -278,7 +280,7 @@ def test_a_summary_has_decided_studies_first_and_among_them_what_people_ask_firs
 
     decided, open_ = finding(1.0, 1.1), finding(-1.0, 1.1)
     found = {"averages": decided, "cutout": None, "label_noise": open_, "robustness": decided, "stability": open_}
-    lines = summary([(STUDIES.get(name), one) for name, one in found.items()]).splitlines()
+    lines = summary([judged(name, one) for name, one in found.items()]).splitlines()
     claims = [STUDIES.get(name).claim for name in ("robustness", "averages", "label_noise", "stability")]
     assert [line.startswith(f"- {claim}") for line, claim in zip(lines, claims, strict=True)] == [True] * 4
     assert set(ASKED_MOST) <= set(STUDIES.names())
@@ -295,7 +297,69 @@ def test_a_study_waits_for_what_it_measures(tmp_path: Path) -> None:
     assert len(evidence.measured(label, "sgd", noise=0.4)) == 5
     with pytest.raises(MissingError, match=r"is measured of 4 of 5 runs of sgd"):
         one.function(evidence)
-    assert dict(findings(gather(Store(tmp_path))))[one] is None
+    found = judge(one, evidence)
+    assert (found.finding, found.verdict) == (None, "not run yet")
+    assert "is measured of 4 of 5 runs of sgd" in found.reason
+    told = CliRunner().invoke(cli.app, ["study", "describe", one.name, "--results", str(tmp_path)]).output
+    assert "is measured of 4 of 5 runs of sgd" in " ".join(told.split())
+
+
+def test_what_was_predicted_is_what_the_manifest_keeps(tmp_path: Path) -> None:
+    """Whatever the suite says by now, and said to precede the runs only where it does."""
+    one, suite = STUDIES.get("m_sharpness"), tmp_path / "suites" / "m-sharpness.json"
+    made_up(one.suite, Store(tmp_path), 1, spread=0.05)
+    manifest = json.loads(suite.read_text())
+    manifest["predictions"][one.name] = "What was thought before."
+    suite.write_text(json.dumps(manifest))
+
+    def told() -> tuple[str, str]:
+        output = CliRunner().invoke(cli.app, ["study", "describe", one.name, "--results", str(tmp_path)]).output
+        return " ".join(output.split()), page(judge_all(gather(Store(tmp_path))))
+
+    for text in told():
+        assert "What was thought before." in text
+        assert prediction(one) not in text
+    suite.write_text(json.dumps(manifest | {"registered": 4e9}))
+    assert "prediction, not known to precede its runs" in told()[0]
+    suite.write_text(json.dumps(manifest | {"registered": None}))
+    assert "before the runs What was" not in told()[0]
+    assert f"- **Prediction** (suite `{one.suite}`)" in told()[1]
+
+
+def diverge(store: Store, run_id: str) -> None:
+    record = build_record(**store.read(run_id).spec, status="diverged")
+    store.path(run_id).write_text(record.model_dump_json() + "\n")
+    shutil.rmtree(store.root / "measurements" / run_id)
+
+
+@pytest.mark.parametrize(("left", "says"), [(2, "takes 3 seeds"), (0, "all runs of sam")])
+def test_a_study_that_cannot_be_judged_stops_no_other(left: int, says: str, tmp_path: Path) -> None:
+    one, store = STUDIES.get("stability"), Store(tmp_path)
+    made_up(one.suite, store, 1, spread=0.05)
+    for run_id in Evidence.of(tmp_path, one.suite).row("sam", replace_example=0).runs[left:]:
+        diverge(store, run_id)
+    found = {each.study.name: each for each in judge_all(gather(store))}
+    assert (found["stability"].verdict, found["stability"].finding) == ("cannot be judged", None)
+    assert says in found["stability"].reason
+    assert f"cannot be judged: {found['stability'].reason}" in section(found["stability"]).replace("\\", "")
+    assert len(found) == len(STUDIES.names())
+    told = CliRunner().invoke(cli.app, ["study", "list", "--results", str(tmp_path)])
+    assert told.exit_code == 0
+    assert "cannot be judged" in told.output
+
+
+def test_runs_that_diverged_are_told(tmp_path: Path) -> None:
+    one, store = STUDIES.get("stability"), Store(tmp_path)
+    made_up(one.suite, store, 1, spread=0.05)
+    diverge(store, Evidence.of(tmp_path, one.suite).row("sam", replace_example=0).runs[0])
+    found = judge(one, Evidence.of(tmp_path, one.suite))
+    assert found.finding
+    (row,) = found.diverged
+    assert row.startswith("sam")
+    assert "(1 of" in row
+    assert "- **Diverged**: sam" in section(found)
+    told = CliRunner().invoke(cli.app, ["study", "describe", one.name, "--results", str(tmp_path)]).output
+    assert row in " ".join(told.split())
 
 
 def test_predictions_are_written_first_and_stay_as_they_were(tmp_path: Path) -> None:
