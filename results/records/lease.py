@@ -150,11 +150,15 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def generations(folder: Path) -> list[int]:
-    """List the generations of leases in the folder of a run, ascending; the last one counts."""
+    """List the generations of leases in the folder of a run, ascending, the last one counts; none if it is not read."""
     try:
-        names = os.listdir(folder)
+        return _generations(folder)
     except OSError:
         return []
+
+
+def _generations(folder: Path) -> list[int]:
+    names = os.listdir(folder)
     found = (int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
     return sorted(number for number in found if lease_path(folder, number).name in names)
 
@@ -309,7 +313,7 @@ class Lease:
             if self._descriptor < 0 or self.lost:
                 return
             try:
-                if self._removed() or max(generations(self.folder), default=0) != self.generation:
+                if self._removed() or max(_generations(self.folder), default=0) != self.generation:
                     self.lost = True
                     return
                 os.pwrite(self._descriptor, self._content(time.monotonic() - self._started), 0)

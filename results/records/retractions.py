@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 from ...errors import explain
 from ...reading import parse_toml, read_text
-from .fields import Frozen, Name, Text
+from .fields import Digest, Frozen, Text
 from .store import Damaged, DamagedError
 
 RETRACTED = "retracted.toml"
@@ -18,7 +18,7 @@ RETRACTED = "retracted.toml"
 class Retraction(Frozen):
     """Runs that no row may count any more. Their records stay, so that past claims remain readable."""
 
-    runs: tuple[Name, ...] = Field(min_length=1, description="run ids")
+    runs: tuple[Digest, ...] = Field(min_length=1, description="run ids, whole")
     reason: Text = Field(min_length=10, description="what is wrong with them, for the board")
     date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
 

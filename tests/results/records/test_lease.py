@@ -127,6 +127,15 @@ def test_a_holder_that_cannot_renew_gives_up_only_when_others_may_take_over(fold
             lease.verify()
 
 
+def test_a_folder_that_cannot_be_listed_for_a_moment_is_no_takeover(folder, monkeypatch):
+    with Lease(folder, beat=999) as lease:
+        with monkeypatch.context() as patch:
+            patch.setattr(module.os, "listdir", lambda *_: (_ for _ in ()).throw(OSError(24, "Too many open files")))
+            lease._touch()
+            lease.verify()
+        lease.verify()
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -202,7 +202,12 @@ def test_reruns_and_retractions_are_read_from_the_store(
 
 
 @pytest.mark.parametrize(
-    "content", [b'[[retracted]]\nruns = []\nreason = "because it is so"\ndate = "2026-11-20"\n', b'reason = "\xff"\n']
+    "content",
+    [
+        b'[[retracted]]\nruns = []\nreason = "because it is so"\ndate = "2026-11-20"\n',
+        b'[[retracted]]\nruns = ["0123456789ab"]\nreason = "because it is so"\ndate = "2026-11-20"\n',
+        b'reason = "\xff"\n',
+    ],
 )
 def test_a_damaged_list_of_retractions_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / RETRACTED).write_bytes(content)
