@@ -86,3 +86,7 @@ __getattr__ = attach(
         ".variants.registry": "create get_info list_variants register",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

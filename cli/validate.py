@@ -7,13 +7,14 @@ import typer
 
 from ..datasets.registry import official_fingerprints
 from .console import say
-from .options import RESULTS, RESULTS_VARIABLE, Plugins, results_option
+from .options import RESULTS, Plugins, Results, results_option
 
 
 def validate(
-    results: Annotated[
-        Path, typer.Argument(metavar="DIR", envvar=RESULTS_VARIABLE, help="folder of records")
-    ] = RESULTS,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="folder of records, as --results names it")
+    ] = None,
+    results: Results = RESULTS,
     plugin: Plugins = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on warnings, too, as for a contribution")] = False,
 ) -> None:
@@ -24,6 +25,7 @@ def validate(
     from ..benchmarks.training.behaviour import codes_today
     from ..results import validation as rules
 
+    results = folder or results
     findings = rules.validate(results, codes_today(), official_fingerprints())
     for finding in findings:
         say(("broken", "red") if finding.serious else ("warning", "yellow"), f" {finding}")

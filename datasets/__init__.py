@@ -52,3 +52,7 @@ __getattr__ = attach(
         ".splits": "Parts SPLITS prepare validation_indices",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

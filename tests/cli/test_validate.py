@@ -29,6 +29,10 @@ def test_a_folder_that_keeps_the_rules(folder: Path) -> None:
     assert run(folder, "--strict") == (0, found)
 
 
+def test_the_folder_is_named_as_everywhere_else(folder: Path) -> None:
+    assert run("--results", folder, "--strict") == run(folder, "--strict")
+
+
 def test_a_broken_rule_fails(folder: Path) -> None:
     (path,) = (folder / "runs").iterdir()
     path.write_text(path.read_text().replace('"seed":0', '"seed":1'))
