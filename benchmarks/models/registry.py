@@ -147,7 +147,7 @@ def _check_takes(spec: "RunSpec", shape: tuple[int, int, int], classes: int) -> 
     with _private_stream(0), torch.device("meta"), torch.no_grad():
         try:
             _construct(spec.model, Task(classes, *shape[:2], spec.norm)).eval()(torch.empty(1, *shape))
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError, ValueError) as error:
             raise ConfigError(
                 f"model {spec.model!r} takes square images, and those of {spec.dataset!r} are {shape[1]} x {shape[2]}: "
                 f"bring them to one size with augment='resize:{min(shape[1:])}', or take another model"

@@ -13,6 +13,7 @@ from sambench.benchmarks.models.layers import conv, group_count
 from sambench.benchmarks.models.pyramidnet import PyramidBlock
 from sambench.benchmarks.models.registry import Task, _construct
 from sambench.benchmarks.models.resnet import ResNet
+from sambench.benchmarks.resolve import make_spec
 from sambench.errors import ConfigError
 
 FAMILIES = pytest.mark.parametrize("info", MODELS.all(), ids=lambda info: info.name)
@@ -300,6 +301,17 @@ def test_a_depth_below_the_shallowest_names_it(depth: int) -> None:
 def test_an_unknown_name_is_refused_with_the_nearest(name: str, suggestion: str) -> None:
     with pytest.raises(ConfigError, match=f"unknown .*did you mean .*{suggestion}.*Valid: "):
         build(name, classes=10, seed=0)
+
+
+@SMALL_MODELS
+def test_images_that_are_not_square_are_taken_or_refused_with_the_way_out(name: str) -> None:
+    spec = make_spec({"variant": "sgd", "dataset": "digits", "model": name})
+    if name in ("mlp", "vit_s8"):
+        with pytest.raises(ConfigError, match=r"are 32 x 48: bring them to one size with augment='resize:32'"):
+            models.build_for(spec, (1, 32, 48), 10)
+    else:
+        network = models.build_for(spec, (1, 32, 48), 10)
+        assert network.eval()(torch.zeros(2, 1, 32, 48)).shape == (2, 10)
 
 
 def test_an_unknown_name_lists_the_families() -> None:
