@@ -673,7 +673,7 @@ def test_base_may_be_a_class_or_a_function():
         (
             torch.optim.SGD,
             {"roh": 0.1},
-            r"on base 'SGD' 'roh'; did you mean 'rho'\? Valid: dampening, .*rho, weight_decay",
+            r"'roh' of 'sam' on base 'SGD'; did you mean 'rho'\? Valid: dampening, .*rho, weight_decay",
         ),
         (torch.optim.LBFGS, {}, "'LBFGS' cannot be used: it evaluates a closure of its own"),
         (lambda params: 3, {}, "makes a int, not a torch.optim.Optimizer"),

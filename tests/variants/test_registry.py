@@ -154,7 +154,7 @@ def test_unknown_name_lists_and_suggests():
 
 
 def test_unknown_hyper_parameter_lists_those_of_variant_and_base():
-    with pytest.raises(ConfigError, match=r"of 'sam' on base 'sgd' 'roh'; did you mean 'rho'.*momentum"):
+    with pytest.raises(ConfigError, match=r"'roh' of 'sam' on base 'sgd'; did you mean 'rho'.*momentum"):
         create("sam", params(), lr=0.1, roh=0.1)
 
 
