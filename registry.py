@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from fnmatch import fnmatch
 from functools import cache, partial
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -293,12 +294,19 @@ def module_of_plugin(path: str) -> bool:
     return re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", path) is not None and not path.endswith(".py")
 
 
+class _FromSource(SourceFileLoader):
+    """Reads the file and no bytecode of it, which is told from another of the same second and size by nothing."""
+
+    def path_stats(self, path: Any) -> Any:
+        raise OSError("no bytecode is read or written")
+
+
 def _import(path: str | Path, file: Path | None, module_name: str) -> None:
     try:
         if file is None:
             importlib.import_module(module_name)
             return
-        spec = importlib.util.spec_from_file_location(module_name, file)
+        spec = importlib.util.spec_from_file_location(module_name, file, loader=_FromSource(module_name, str(file)))
         if spec is None or spec.loader is None:
             raise ConfigError(f"plugin {str(path)!r} is not a Python file")
         module = sys.modules[module_name] = importlib.util.module_from_spec(spec)

@@ -1,11 +1,14 @@
 """Every kind of plug-in is found by name in the same way; what may go wrong is answered with the way out."""
 
+import os
+
 import pytest
 
 from sambench import registry
 from sambench.cli.describe import KINDS
 from sambench.errors import ConfigError
 from sambench.registry import Registry, has_parameters, is_built_in, load_plugin, source_hash
+from sambench.variants.registry import VARIANTS, get_info
 
 LISTED = {name: kind.registry for name, kind in KINDS.items()}
 """Importing what can be listed imports all registries."""
@@ -201,3 +204,23 @@ def test_a_plug_in_that_is_no_python_is_refused(tmp_path):
     (tmp_path / "bad.so").write_bytes(b"no library")
     with pytest.raises(ConfigError, match="is no Python file"):
         load_plugin(tmp_path / "bad.so")
+
+
+def test_a_plug_in_is_what_its_file_says_now(tmp_path, monkeypatch):
+    """Bytecode is told by second and size: that of an edit within the second would be the code of before."""
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    file, found = tmp_path / "mine.py", []
+    for factor in (1, 2):
+        file.write_text(
+            "from sambench.variants import StepRule, register\n"
+            '@register("mine", summary="a step", paper=None, gradients=1)\n'
+            "class Mine(StepRule):\n"
+            f"    factor = {factor}\n"
+        )
+        os.utime(file, (10**9, 10**9))
+        load_plugin(file)
+        found.append(get_info("mine").cls.factor)
+        registry._loaded.clear()
+        VARIANTS.members.pop("mine")
+    assert found == [1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
