@@ -228,7 +228,7 @@ def test_no_run_of_a_predicted_suite_was_made_for_another_one() -> None:
     assert not shared, "a run that another suite makes may be known before the prediction: take other seeds"
 
 
-@pytest.mark.parametrize("truth", [1, -1, 0])
+@pytest.mark.parametrize("truth", [1, *(pytest.param(truth, marks=pytest.mark.slow) for truth in (-1, 0))])
 @STUDY
 def test_the_verdict_is_what_is_known(one: Study, truth: int, evidence: Callable[[str, int], Evidence]) -> None:
     assert one.function(evidence(one.suite, truth)).outcome == DECIDED[truth]
