@@ -24,11 +24,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..benchmarks.studying.evidence import Evidence
     from ..benchmarks.studying.registry import Study
     from ..benchmarks.suites.suite import Suite
     from ..datasets.source import Source
-    from ..results.records.store import Store
     from ..slurm.executor import Executor
 
 app = typer.Typer(help=(__doc__ or "").partition("\n")[0], no_args_is_help=True)
@@ -56,7 +54,7 @@ def list_(results: Results = RESULTS, plugin: Plugins = None) -> None:
 def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugin: Plugins = None) -> None:
     """Say what a study claims, predicts and found."""
     from ..benchmarks.studying.evidence import Evidence
-    from ..benchmarks.studying.judging import judge
+    from ..benchmarks.studying.judging import judge, precedes
     from ..benchmarks.studying.page import DIVERGED, interval
     from ..benchmarks.suites.suite import load_suite
     from ..results.records.store import Store
@@ -66,6 +64,10 @@ def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugi
     evidence = Evidence.of(results, suite)
     judged = judge(one, evidence)
     finding = judged.finding
+    known = judged.registered and precedes(evidence, Store(results))
+    predicted = "predicted before the runs" if known else "prediction, not known to precede its runs"
+    if evidence.board is None:
+        predicted = "prediction"
     rows = [
         ("claim", one.claim),
         ("papers", "; ".join(one.papers)),
@@ -74,7 +76,7 @@ def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugi
             if scale == "cpu"
             else [("tested at the papers' size", load_suite(suite).title)]
         ),
-        (_predicted(judged.registered, evidence, Store(results)), " ".join(judged.prediction.split())),
+        (predicted, " ".join(judged.prediction.split())),
         ("rule", one.rule),
         ("measured", (one.measures if scale == "cpu" else one.measures_at_scale) or "nothing beside test errors"),
         ("suite", suite + (f"; at the papers' size: {one.scaled}" if one.scaled and scale == "cpu" else "")),
@@ -85,18 +87,6 @@ def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugi
     out.print(facts(rows))
     words = "study page" if finding and scale == "cpu" else _to_run(one, scale, _suite(one, scale, results, None))
     say(f"next: sambench {words}{typed(plugin)}{results_option(results)}")
-
-
-def _predicted(registered: bool, evidence: "Evidence", store: "Store") -> str:
-    """Say when a prediction was made, as far as it is known."""
-    manifest = evidence.board.manifest if evidence.board else None
-    made = [run for run in manifest.runs if store.has(run)] if manifest else []
-    if not made or manifest is None:
-        return "prediction"
-    began = [store.read(run).timing.began for run in made]
-    since = manifest.registered if registered else None
-    known = since is not None and all(at is not None and at >= since for at in began)
-    return "predicted before the runs" if known else "prediction, not known to precede its runs"
 
 
 @app.command()

@@ -4,7 +4,8 @@ from ...results.statistics.verdicts import every, exceeds
 from ..studying.evidence import Evidence, within_seed
 from ..studying.registry import Finding, Part, study
 
-ATTACK, AT_SCALE = "pgd[epsilon=16.0]", "pgd[epsilon=8.0]"
+SMALL, LARGE = "pgd[epsilon=16.0]", "pgd[epsilon=8.0]"
+"""The attack on images of 8x8 pixels, and on those of CIFAR-10."""
 RULES = ("awp", "sam")
 MARGIN = 1.0
 
@@ -26,7 +27,7 @@ MARGIN = 1.0
 )
 def adversarial_training(evidence: Evidence) -> Finding:
     """Judge both rules; show what they cost in accuracy, and what the moved images gain under SGD."""
-    trained, attack = {"hook": "adversarial"}, ATTACK if evidence.suite == "adversarial-training" else AT_SCALE
+    trained, attack = {"hook": "adversarial"}, LARGE if evidence.at_scale else SMALL
     robust, errors = evidence.measured(attack, "sgd", **trained), evidence.errors("sgd", **trained)
     level = 1 - 0.05 / len(RULES)
     parts = [

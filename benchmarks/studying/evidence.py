@@ -12,6 +12,7 @@ from ...results.records.store import Store
 from ...results.statistics.pairs import LEAST_RUNS
 from ...results.tables.boards import Board, Boards, Section, gather
 from ...results.tables.rows import Row
+from ..suites.files import AT_SCALE
 
 BySeed = dict[int, float]
 """Seed -> value of the run, such as its test error in percent; a run that diverged has that of guessing."""
@@ -35,6 +36,11 @@ class Evidence:
         self.suite = suite
         self.diverged: dict[str, str] = {}
         """Label of a row that was asked for, and has runs that diverged -> how many, ``2 of 10``."""
+
+    @property
+    def at_scale(self) -> bool:
+        """Whether the suite is one at the size of the papers."""
+        return self.suite.endswith(AT_SCALE)
 
     @classmethod
     def of(cls, results: str | Path, suite: str) -> "Evidence":

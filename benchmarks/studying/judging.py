@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from ...errors import ConfigError, SambenchError
+from ...results.records.record import RunRecord
+from ...results.records.store import Store
 from ...results.tables.boards import Boards
 from ..suites.suite import load_suite
 from .evidence import Evidence, MissingError
@@ -49,7 +51,7 @@ def judge(one: Study, evidence: Evidence) -> Judgement:
     """Judge one study."""
     manifest = evidence.board.manifest if evidence.board else None
     kept = manifest.predictions.get(one.name) if manifest and manifest.registered is not None else None
-    predicted = kept or prediction(one)
+    predicted = kept or prediction(one, one.scaled if evidence.at_scale else one.place)
     try:
         finding = one.function(evidence)
     except SambenchError as error:
@@ -59,13 +61,25 @@ def judge(one: Study, evidence: Evidence) -> Judgement:
     return Judgement(one, predicted, bool(kept), finding, WORDS[finding.outcome], diverged=diverged)
 
 
-def prediction(one: Study) -> str:
-    """Return what a study predicts, as its suite says it.
+def precedes(evidence: Evidence, store: Store) -> bool:
+    """Tell whether the predictions of a suite are known to have been written before every run of it that is there."""
+    manifest = evidence.board.manifest if evidence.board else None
+    made = store.scan(manifest.runs) if manifest else ()
+    began = {one.run_id: one.timing.began for one in made if isinstance(one, RunRecord)}
+    return manifest is not None and not manifest.not_after_predictions(began)
+
+
+def prediction(one: Study, place: str = "") -> str:
+    """Return what a study predicts.
+
+    Args:
+        one: the study.
+        place: the suite that says it; by default the one whose runs decide here.
 
     Raises:
         ConfigError: the suite has no prediction of this study.
     """
-    predictions = load_suite(one.place).predictions
+    predictions = load_suite(place or one.place).predictions
     if one.name not in predictions:
         raise ConfigError(f"suite {one.suite!r} has no prediction of study {one.name!r}: write it under [predictions]")
     return predictions[one.name]

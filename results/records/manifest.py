@@ -7,6 +7,7 @@ them are missing.
 
 import os
 import time
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -112,6 +113,15 @@ class SuiteManifest(Frozen):
     def runs(self) -> tuple[str, ...]:
         """The ids of all runs, each once, in the order of the tracks."""
         return tuple(dict.fromkeys((*(run for track in self.tracks for run in track.runs), *self.untracked)))
+
+    def not_after_predictions(self, began: Mapping[str, float | None]) -> list[str]:
+        """List the runs that are not known to have begun after the predictions were written.
+
+        Args:
+            began: run id -> Unix time of its first step, where that is known.
+        """
+        since = self.registered
+        return [run for run, at in began.items() if at is None or since is None or at < since]
 
 
 def manifest_files(root: str | Path) -> list[Path]:

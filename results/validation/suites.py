@@ -58,7 +58,7 @@ def check_suite(found: Contents, manifest: SuiteManifest) -> Iterator[Finding]:
 def _predicted(found: Contents, manifest: SuiteManifest, file: str) -> Iterator[Finding]:
     """Check that no run began before what studies predict of it was written."""
     began = {run: found.entries[run].record.timing.began for run in manifest.runs if run in found.entries}
-    early = [run for run, at in began.items() if at is None or manifest.registered is None or at < manifest.registered]
+    early = manifest.not_after_predictions(began)
     if manifest.predictions and early:
         yield Finding(
             file,

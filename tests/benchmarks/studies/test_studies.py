@@ -181,7 +181,7 @@ CPU_ONLY = {"noise-cutout", "clothes-noise"}
 
 
 @STUDY
-def test_the_question_can_be_asked_at_the_papers_size(one: Study) -> None:
+def test_the_question_can_be_asked_at_the_papers_size(one: Study, tmp_path: Path) -> None:
     assert bool(one.scaled) == (one.suite not in CPU_ONLY)
     if one.scaled:
         small, large = load_suite(one.suite), load_suite(one.scaled)
@@ -190,6 +190,12 @@ def test_the_question_can_be_asked_at_the_papers_size(one: Study) -> None:
         assert (len(large.specs), large.seeds, large.predictions.keys(), large.keep, large.budget) == (
             len(small.specs), small.seeds, small.predictions.keys(), small.keep, small.budget
         )  # fmt: skip
+        told = (
+            CliRunner()
+            .invoke(cli.app, ["study", "describe", one.name, "--scale", "gpu", "--results", str(tmp_path)])
+            .output
+        )
+        assert " ".join(large.predictions[one.name].split()) in " ".join(told.split())
         same = large.predictions[one.name] == small.predictions[one.name]
         assert same == (one.measures == one.measures_at_scale)
 
