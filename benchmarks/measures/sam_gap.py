@@ -17,7 +17,11 @@ from ..measuring.subject import LOGITS, SAMPLE, Subject
     paper="Foret et al. 2020, arXiv 2010.01412",
 )
 def sam_gap(subject: Subject, *, rho: float, **sample: Any) -> Found:
-    """Measure L(w + rho g / ||g||) - L(w) for the gradient g of the training loss; 0 where g is 0."""
+    """Measure L(w + rho g / ||g||) - L(w) for the gradient g of the training loss; 0 where g is 0.
+
+    Where a network is certain of its samples (margins of more than 16), their derivatives are 0 by rounding in single
+    precision, and the gap of a network that is certain of all is too small: precision="float64".
+    """
     objective = subject.objective(**sample)
     loss, gradient = objective.gradient(objective.theta)
     return {

@@ -123,15 +123,17 @@ def test_a_spectrum_integrates_to_one_and_its_mean_is_the_trace_by_the_size(matr
 
 @pytest.mark.parametrize("kind", ["mlp", "batchnorm"])
 def test_no_eigenvalue_of_a_positive_matrix_counts_as_negative(kind):
-    """In single precision the nodes that stand for 0 lie on both sides of it."""
+    """Four samples of three classes leave most eigenvalues 0, and their nodes lie on both sides of it by rounding."""
     network, images, labels = _network(kind)
 
     class Given:
         def objective(self, **sample):
-            return Objective(network.float(), images, labels)
+            return Objective(network.float(), images[:4], labels[:4])
 
     request = ask("spectrum", {"matrix": "gauss_newton"})
-    assert request.measure.function(Given(), **request.settings)["negative"] == 0
+    found = request.measure.function(Given(), **request.settings)
+    assert found["smallest"] < 0
+    assert found["negative"] == 0
 
 
 def _quadratures(dense, like, draws):

