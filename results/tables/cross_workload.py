@@ -59,14 +59,14 @@ class Overall:
 def in_common(sections: Sequence[Section], track: str) -> list[list[Row]]:
     """Find the rows of the methods that ran on every workload of a track: one list a workload, sorted by label.
 
-    A method is identified by its label. Of several tables of a workload one stands for it: that with most of the
-    methods which every workload has in some table, of those the one with the largest budget. The result is empty for
-    fewer than two workloads or two such methods.
+    A workload that lacks a baseline, such as a grid of one variant, is left out where two others have them all: it
+    would otherwise end the comparison of all others. A method is identified by its label. Of several tables of a
+    workload one stands for it: that with most of the methods which every workload has in some table, of those the one
+    with the largest budget. The result is empty for fewer than two workloads or two such methods.
     """
-    found = defaultdict[str, list[tuple[float, dict[str, Row]]]](list)
-    for one in sections:
-        if one.track and one.track.name == track:
-            found[one.workload.key].append((one.track.budget, {row.label: row for row in one.workload.rows}))
+    found = _workloads(sections, track)
+    whole = {key: some for key, some in found.items() if any(set(BASELINES) <= rows.keys() for _, rows in some)}
+    found = whole if len(whole) > 1 else found
     everywhere = [set().union(*(rows.keys() for _, rows in some)) for some in found.values()]
     wanted = set.intersection(*everywhere) if everywhere else set[str]()
     tables = [max(some, key=lambda one: (len(wanted & one[1].keys()), one[0]))[1] for some in found.values()]
@@ -74,6 +74,15 @@ def in_common(sections: Sequence[Section], track: str) -> list[list[Row]]:
     if len(tables) < 2 or len(shared) < 2:
         return []
     return [[rows[label] for label in sorted(shared)] for rows in tables]
+
+
+def _workloads(sections: Sequence[Section], track: str) -> dict[str, list[tuple[float, dict[str, Row]]]]:
+    """List the tables of each workload of a track: workload -> budget and label -> row of each."""
+    found = defaultdict[str, list[tuple[float, dict[str, Row]]]](list)
+    for one in sections:
+        if one.track and one.track.name == track:
+            found[one.workload.key].append((one.track.budget, {row.label: row for row in one.workload.rows}))
+    return found
 
 
 def compare(tables: Sequence[Sequence[Row]]) -> list[Overall]:
@@ -112,23 +121,23 @@ def across_workloads(sections: Sequence[Section]) -> list[str]:
     parts: list[str] = []
     for track in HEADLINE:
         if tables := in_common(sections, track):
-            parts += [f"## Track {track}: {TRACKS[track]}", _about(tables), _table(compare(tables))]
+            of = len(_workloads(sections, track))
+            parts += [f"## Track {track}: {TRACKS[track]}", _about(tables, of), _table(compare(tables))]
     return [*parts, *_left_out(sections)] if parts else []
 
 
 def _left_out(sections: Sequence[Section]) -> list[str]:
     """Say which tracks of several workloads have no two methods that ran on all of them."""
-    workloads = {track: {s.workload.key for s in sections if s.track and s.track.name == track} for track in HEADLINE}
     return [
-        f"Nothing is said of track {track}, {TRACKS[track]}: no two methods ran on all of its {len(keys)} workloads."
-        for track, keys in workloads.items()
-        if len(keys) > 1 and not in_common(sections, track)
+        f"Nothing is said of track {track}, {TRACKS[track]}: no two methods ran on all of its {workloads} workloads."
+        for track in HEADLINE
+        if (workloads := len(_workloads(sections, track))) > 1 and not in_common(sections, track)
     ]
 
 
 def nothing_across(sections: Sequence[Section]) -> str:
     """Say why :func:`across_workloads` says nothing."""
-    most = max(len({s.workload.key for s in sections if s.track and s.track.name == t}) for t in HEADLINE)
+    most = max(len(_workloads(sections, track)) for track in HEADLINE)
     if most > 1:
         return "Nothing is said across workloads yet: no two methods ran on every workload of a track."
     return (
@@ -137,8 +146,10 @@ def nothing_across(sections: Sequence[Section]) -> str:
     )
 
 
-def _about(tables: Sequence[Sequence[Row]]) -> str:
+def _about(tables: Sequence[Sequence[Row]], of: int) -> str:
+    """Say how to read the table, given the number of all workloads of the track."""
     workloads, methods = len(tables), len(tables[0])
+    rest = f" (and {count(of - workloads, 'other')} left out, where {' or '.join(BASELINES)} has no single row)"
     least = 2.0 ** (1 - workloads) * methods * (methods - 1) / 2  # smallest p-value that Holm's method can give
     difference = (
         f"**Rank** is the mean rank, and rows that share a letter are not told apart by Wilcoxon's signed-rank tests "
@@ -149,7 +160,8 @@ def _about(tables: Sequence[Sequence[Row]]) -> str:
         f"takes {LEAST_WORKLOADS}."
     )
     return (
-        f"{count(workloads, 'workload')}, {count(methods, 'method')} that ran on all of them; of several tables of a "
+        f"{count(workloads, 'workload')}{rest if of > workloads else ''}, "
+        f"{count(methods, 'method')} that ran on all of them; of several tables of a "
         "workload with as many of them the one with the largest budget stands for it. A relative error "
         "is a run's test error over the mean error of these methods on its workload: 1 is their average, lower is "
         "better. **Mean** gives workloads equal weight; its 95 % t-interval takes the workloads as the sample and asks "
@@ -157,8 +169,9 @@ def _about(tables: Sequence[Sequence[Row]]) -> str:
         "workload with more seeds weighs more; the interval of the IQM (bootstrap of the seeds within each workload, "
         "too narrow for few of them) is about these workloads alone. **P(< sgd)**, **P(< sam)**: probability that a "
         "run has a smaller error than one of the baseline, ties half. **Within**: runs with at most that multiple of "
-        f"the best method's mean error. {difference} None of this says how a method does on another kind of problem, "
-        "and a diverged run counts as guessing here, too."
+        f"the best method's mean error. {difference} Intervals and tests over workloads take them for independent, "
+        "which those of one data set are not. None of this says how a method does on another kind of problem, and a "
+        "diverged run counts as guessing here, too."
     )
 
 
