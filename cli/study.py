@@ -78,7 +78,7 @@ def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugi
         ),
         (predicted, " ".join(judged.prediction.split())),
         ("rule", one.rule),
-        ("measured", (one.measures if scale == "cpu" else one.measures_at_scale) or "nothing beside test errors"),
+        ("measured", _measured(one, scale)),
         ("suite", suite + (f"; at the papers' size: {one.scaled}" if one.scaled and scale == "cpu" else "")),
         ("verdict", ": ".join(filter(None, (judged.verdict, judged.reason)))),
         *([("diverged", f"{', '.join(judged.diverged)}. {DIVERGED}")] if judged.diverged else []),
@@ -137,13 +137,16 @@ def run(
     words = f"{typed(plugin, source)}{results_option(results)}"
     report(ended, suite.place, words, executor.name)
     measures = one.measures if scale == "cpu" else one.measures_at_scale
+    points = (*one.points, None) if measures else ()
     if executor.name == "slurm":
-        if measures:
-            say(f"then: sambench measure {shlex.quote(suite.place)} --what {measures}{words}")
+        for point in points:
+            epoch = "" if point is None else f" --epoch {point}"
+            say(f"then: sambench measure {shlex.quote(suite.place)} --what {measures}{epoch}{words}")
         return
-    if measures:
+    for point in points:
         options = MeasuringOptions(
             results,
+            epoch=point,
             device=executor.fit(run_options(results, data, plugin)).device,
             data_root=data,
             sources=suite.sources,
@@ -189,6 +192,12 @@ def page(
     else:
         boards.write(pages)
         say(f"wrote {shown}; next: sambench site{results_option(results)}")
+
+
+def _measured(one: "Study", scale: str) -> str:
+    measures = one.measures if scale == "cpu" else one.measures_at_scale
+    points = f", after {', '.join(map(str, one.points))} epochs and at the end" if one.points else ""
+    return f"{measures}{points}" if measures else "nothing beside test errors"
 
 
 def _study(name: str) -> "Study":

@@ -88,7 +88,8 @@ class Evidence:
         """Return the first value of a measure for the row that :meth:`row` finds, by seed; none of diverged runs.
 
         Args:
-            label: the measure with the settings that are not at their default, as in ``lambda_max[samples=512]``.
+            label: the measure with the settings that are not at their default, as in ``lambda_max[samples=512]``; of
+                weights on the way with the epochs, as in ``twin@10``.
             variant: as for :meth:`row`, like the rest.
             track: as for :meth:`row`.
             **settings: as for :meth:`row`.

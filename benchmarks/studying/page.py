@@ -107,7 +107,8 @@ def section(judged: Judgement) -> str:
     if judged.diverged:
         facts.append(f"- **Diverged**: {escape(', '.join(judged.diverged))}. {DIVERGED}")
     if one.measures:
-        facts.append(f"- **Measured**: `sambench measure {one.suite} --what {one.measures}`.")
+        points = f", and with `--epoch` {', '.join(map(str, one.points))}" if one.points else ""
+        facts.append(f"- **Measured**: `sambench measure {one.suite} --what {one.measures}`{points}.")
     if one.scaled:
         facts.append(f"- **At the papers' size**: suite `{one.scaled}`, on GPUs.")
     parts = [f"## {one.name}", "\n".join(facts)]

@@ -55,6 +55,7 @@ class Study:
         unit: of effects: ``points`` (percentage points, of test error if nothing else is said), ``percent``, ``tau``.
         measures: what is measured of the trained networks, as ``sambench measure --what`` takes it; empty for nothing.
         measures_at_scale: the same at the papers' size, where it is something else.
+        points: epochs on the way after which it is measured, too, beside the end; the suite keeps those weights.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Study:
     unit: str = "points"
     measures: str = ""
     measures_at_scale: str = ""
+    points: tuple[int, ...] = ()
 
     @property
     def place(self) -> str:
@@ -113,6 +115,7 @@ def study(
     unit: str = "points",
     measures: str = "",
     measures_at_scale: str = "",
+    points: tuple[int, ...] = (),
 ) -> Callable[[Callable[[Evidence], Finding]], Callable[[Evidence], Finding]]:
     """Register the function below as the judge of a study; arguments as of :class:`Study`.
 
@@ -121,7 +124,8 @@ def study(
     """
 
     def add(function: Callable[[Evidence], Finding]) -> Callable[[Evidence], Finding]:
-        about = (claim, papers, setting, departs, suite, rule, function, unit, measures, measures_at_scale or measures)
+        at_scale = measures_at_scale or measures
+        about = (claim, papers, setting, departs, suite, rule, function, unit, measures, at_scale, points)
         STUDIES.add(name, Study(name, *about))
         return function
 

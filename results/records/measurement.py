@@ -40,6 +40,11 @@ class Measurement(Frozen):
     source: Digest = Field(description="sha256 of the measure's source file")
     environment: Environment
 
+    @property
+    def at(self) -> str:
+        """The label, and of weights on the way the epochs: ``fit@10``."""
+        return self.label if self.epoch is None else f"{self.label}@{self.epoch}"
+
     @model_validator(mode="after")
     def _consistent(self) -> "Measurement":
         expected = measurement_id(self.run_id, self.epoch, self.measure, self.version, self.settings)

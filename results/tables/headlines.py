@@ -1,4 +1,4 @@
-"""The first number of each measure of the final weights of each run, for the columns of boards, kept as an index."""
+"""The first number of each measure of the weights of each run, for the columns of boards, kept as an index."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..records.store import Damaged, Store
 from .kept_rows import KeptRows, state_of
 
 Headline = tuple[str, float | None]
-"""Label of the measure and the value; no value of other weights than the final ones, nor of what is no number."""
+"""Label of the measure, of weights on the way ``twin@10``, and the value; none of what is no number."""
 
 
 def scan_headlines(store: Store) -> tuple[dict[str, dict[str, float]], list[Damaged]]:
@@ -42,7 +42,7 @@ def scan_headlines(store: Store) -> tuple[dict[str, dict[str, float]], list[Dama
 def headline(one: Measurement) -> Headline:
     """Return what boards show of a measurement."""
     value = next(iter(one.values.values()), None)
-    return one.label, value if one.epoch is None and one.measure not in SLICES else None
+    return one.at, None if one.measure in SLICES else value
 
 
 def headlines_of(store: Store) -> KeptRows:

@@ -25,8 +25,7 @@ def good_measurements(store: Store) -> list[Measurement]:
 def column_of(measurement: Measurement, value: str) -> str:
     """Return the name of the column of a value: ``lambda_max.lambda_max``, ``pgd[epsilon=2.0].accuracy``, and of
     weights on the way ``fit@10.gap``."""
-    point = "" if measurement.epoch is None else f"@{measurement.epoch}"
-    return f"{measurement.label}{point}.{value}"
+    return f"{measurement.at}.{value}"
 
 
 def measured_columns(measurements: Iterable[Measurement]) -> pd.DataFrame:

@@ -91,6 +91,7 @@ EFFECTS: dict[str, Effect] = {
     "rivals": _other("sam", -3),
     "robustness": lambda spec, truth: 0.0,
     "stability": lambda spec, truth: 0.0,
+    "stability_on_the_way": lambda spec, truth: 0.0,
     "steadier_ascent": lambda spec, truth: 0.0,
     "steadier_direction": _worse("fsam", "vasso"),
     "surrogate_gap": _other("gsam", -3),
@@ -145,15 +146,15 @@ def made_up(name: str, store: Store, truth: int, spread: float) -> None:
         record = build_record(accuracy=accuracy, count=10_000, **values)
         store.write(record)
         fortune = own.normal(size=2)[1]
-        measures = {one.measures for one in STUDIES.all() if one.suite == name}
-        measures |= {one.measures_at_scale for one in STUDIES.all() if one.scaled == name}
-        for request in read_requests(sorted(measures - {""})):
-            value = _measured(request.label, values, truth, fortune)
-            Measurements(store).write(
-                build_measurement(
-                    record, value=value, measure=request.measure.name, label=request.label, **request.settings
-                )
-            )
+        asked = {(one.measures, point) for one in STUDIES.all() if one.suite == name for point in (*one.points, None)}
+        asked |= {
+            (one.measures_at_scale, at) for one in STUDIES.all() if one.scaled == name for at in (*one.points, None)
+        }
+        for measures, epoch in asked:
+            for request in read_requests([measures] if measures else []):
+                value = _measured(request.label, values, truth, fortune)
+                about = {"measure": request.measure.name, "label": request.label, **request.settings}
+                Measurements(store).write(build_measurement(record, epoch, value, **about))
 
 
 @pytest.fixture(scope="module")

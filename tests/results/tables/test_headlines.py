@@ -54,7 +54,8 @@ def without_index(store, monkeypatch):
 
 def test_what_is_as_it_was_is_not_read_again_and_says_the_same(store, monkeypatch):
     before = without_index(store, monkeypatch)
-    assert sorted(map(len, before[0].values())) == [2, 2]
+    for seed, values in enumerate(before[0][build_record(seed=seed).run_id] for seed in range(2)):
+        assert values == {"sam_gap": 0.5 + seed, "sam_gap[rho=0.2]": 2.0, "sam_gap@1": 9.0}
     assert read_anew(store, monkeypatch) == sorted(path.name for path in files(store))
     assert read_anew(store, monkeypatch) == []
     assert scan_headlines(store) == before
