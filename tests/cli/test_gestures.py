@@ -192,8 +192,11 @@ from sambench.benchmarks.studying.evidence import within_seed
 from sambench.benchmarks.studying.registry import Finding, Part, study
 from sambench.results.statistics.verdicts import exceeds
 
-@study("mine", "SAM helps.", papers=("nobody",), setting="two runs", departs="in all", suite="own", rule="a t-interval")
+@study("mine", "SAM helps.", papers=("nobody",), setting="two runs", departs="in all", suite="own", rule="a t-interval",
+       measures="margin", points=(0,))
 def mine(evidence):
+    first, last = ([evidence.measured(label, name) for name in ("sgd", "sam")] for label in ("margin@0", "margin"))
+    assert first[0] == first[1] != last[1] != last[0]
     part = Part("less error", exceeds(within_seed((1, evidence.errors("sgd")), (-1, evidence.errors("sam"))), 0.5))
     return Finding(part.verdict.outcome, (part,))
 """
@@ -205,10 +208,12 @@ def test_a_study_beside_its_suite_goes_all_the_way(tmp_path):
     (folder / "mine.py").write_text(STUDY)
     missing = sambench("study plan mine --plugin elsewhere/mine.py", 2)
     assert f"no file {folder}/own.toml" in missing
-    (folder / "own.toml").write_text(FILE + '[predictions]\nmine = "SAM has less error."\n')
+    kept = '[keep]\nweights = true\nat = [0]\n[predictions]\nmine = "SAM has less error."\n'
+    (folder / "own.toml").write_text(FILE + kept)
     sambench("study plan mine --plugin elsewhere/mine.py")
     made = sambench("study run mine --plugin elsewhere/mine.py --device cpu --on debug")
     assert "4 completed" in made
+    assert "4 measurements made" in made
     assert "cannot be judged: a verdict takes 3 seeds" in " ".join(made.split())
     assert "next: sambench study run mine --plugin elsewhere/mine.py" in " ".join(made.split())
     assert "SAM has less error." in " ".join(sambench("study describe mine").split())
