@@ -56,9 +56,15 @@ def measured(section: Section) -> list[str]:
 
 def measured_rows(section: Section) -> dict[str, list[Row]]:
     """Return the rows that have a measure, for each that two rows have or more."""
-    labels = sorted({label for values in section.measured.values() for label in values})
+    labels = sorted({label for values in section.measured.values() for label in values}, key=_along)
     rows = {label: [row for row in section.workload.rows if values_of(section, row, label)] for label in labels}
     return {label: found for label, found in rows.items() if len(found) > 1}
+
+
+def _along(label: str) -> tuple[str, float]:
+    """Return what sorts measures by name, and those of one name by the epochs, the end last."""
+    name, _, epochs = label.rpartition("@")
+    return (name, int(epochs)) if name and epochs.isdigit() else (label, np.inf)
 
 
 def values_of(section: Section, row: Row, label: str) -> dict[str, float]:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 from synthetic import build_measurement, build_record
 
-from sambench.results.leaderboard.measured import measured
+from sambench.results.leaderboard.measured import measured, measured_rows
 from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
 from sambench.results.tables.boards import Section, gather
@@ -49,3 +49,15 @@ def test_two_runs_have_no_interval_and_a_table_without_measures_says_nothing(tmp
     assert "2.05 (n = 2)" in "\n".join(measured(found))
     found.measured.clear()
     assert measured(found) == []
+
+
+def test_weights_on_the_way_come_before_the_end_in_the_order_of_training(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for rho in GAPS:
+        store.write(record := build_record(hyper={"rho": rho}))
+        for epoch in (None, 10, 2, 0):
+            Measurements(store).write(build_measurement(record, epoch))
+            Measurements(store).write(build_measurement(record, epoch, rho=0.2))
+    assert list(measured_rows(gather(store).sections[0])) == [
+        f"sam_gap{of}{at}" for of in ("", "[rho=0.2]") for at in ("@0", "@2", "@10", "")
+    ]
