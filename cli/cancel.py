@@ -3,6 +3,7 @@
 import shlex
 
 from ..benchmarks.suites.index import suite_index
+from ..markdown import count
 from ..results.records.store import Store
 from ..slurm.cluster.cancel import cancel_suite
 from ..slurm.stop import stop_local_runs
@@ -26,7 +27,7 @@ def cancel(
         say(f"asked {stopped} processes of this machine to write a checkpoint and stop")
     cancelled = cancel_suite(index.name, index.run_ids, store)
     if cancelled:
-        say(f"cancelled {cancelled} jobs")
+        say(f"cancelled {count(cancelled, 'job')}")
     if elsewhere:
         say(f"runs are being made on {', '.join(elsewhere)}: cancel them there")
     if not (stopped or cancelled or elsewhere):

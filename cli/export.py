@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError, unknown
+from ..markdown import count
 from .console import say
 from .options import RESULTS, Results, results_option
 
@@ -31,7 +32,7 @@ def export(
     if kind in tables.FORMATS:
         table = tables.load_results(results, suite=suite, track=track, curves=curves)
         tables.export(table, output, kind)
-        say(f"wrote {len(table)} rows to {output}")
+        say(f"wrote {count(len(table), 'row')} to {output}")
     elif kind not in WRITERS:
         raise unknown("format", kind, (*tables.FORMATS, *WRITERS))
     elif curves:

@@ -9,6 +9,7 @@ import typer
 
 from .. import units
 from ..errors import ConfigError, SambenchError
+from ..markdown import count
 from .console import err, facts, out, say, tell
 from .executor_options import executor_words, read_executor
 from .model_options import made_of_options
@@ -149,7 +150,7 @@ def _print_plan(plan: "MeasuringPlan", runs: int, rebuild: bool) -> None:
     rows = [
         ("runs", str(runs)),
         ("measurements there already", str(plan.done)),
-        ("to do", f"{sum(map(len, plan.todo.values()))} of {len(plan.todo)} runs"),
+        ("to do", f"{sum(map(len, plan.todo.values()))} of {count(len(plan.todo), 'run')}"),
     ]
     if rebuild:
         rows.append(
@@ -174,13 +175,13 @@ def _report(measured: "list[RunMeasured]", plan: "MeasuringPlan", single: bool) 
             (f"{one.label} {key}", "" if v is None else f"{v:.6g}") for one in made for key, v in one.values.items()
         ]
         out.print(facts(rows))
-    say(f"{len(made)} measurements made in {units.duration(sum(one.seconds for one in made))} of computing")
+    say(f"{count(len(made), 'measurement')} made in {units.duration(sum(one.seconds for one in made))} of computing")
     for line in dict.fromkeys(line for run in measured for line in run.not_applicable):
         tell(("not defined here: ", "yellow"), line)
     failed = [line for run in measured for line in run.failed]
     for line in failed[:10]:
         tell(("failed: ", "red"), line)
     if failed:
-        raise SambenchError(f"{len(failed)} measurements failed; the same command tries them again")
+        raise SambenchError(f"{count(len(failed), 'measurement')} failed; the same command tries them again")
     if plan.skipped and not made and not plan.done:
         raise SambenchError("nothing could be measured; the lines above say why")

@@ -6,6 +6,7 @@ import typer
 
 from .. import units
 from ..errors import StateError
+from ..markdown import count
 from ..results.records.models import FINAL, ModelFile, list_models
 from ..results.records.store import Store
 from .console import listing, out, say
@@ -29,9 +30,9 @@ def models(
     ]
     out.print(listing(["run", "variant", "weights", "size", "state" if check else ""], rows, keys=3))
     total = units.size(sum(file.size for file in found))
-    say(f"{len(found)} models of {len({file.run_id for file in found})} runs, {total}")
+    say(f"{count(len(found), 'model')} of {count(len({file.run_id for file in found}), 'run')}, {total}")
     if bad := [state for state in states if state not in ("", "good")]:
-        raise StateError(f"{len(bad)} of {len(found)} models cannot be used")
+        raise StateError(f"{len(bad)} of {count(len(found), 'model')} cannot be used")
     one = typed(plugin) + results_option(results)
     say(f"next: sambench measure {found[0].run_id[:12]} --what gradient_norm{one}")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..markdown import count
 from ..plain_text import printable
 from .console import styled
 
@@ -117,6 +118,6 @@ def measuring_progress(console: Console, total: int) -> Iterator[Callable[["RunM
         def listen(measured: "RunMeasured") -> None:
             nonlocal failed
             failed += len(measured.failed)
-            bars.update(task, advance=1, note=f"{failed} measurements failed" if failed else "")
+            bars.update(task, advance=1, note=f"{count(failed, 'measurement')} failed" if failed else "")
 
         yield listen

@@ -8,6 +8,7 @@ import typer
 
 from .. import units
 from ..errors import StateError
+from ..markdown import count
 from ..results.records.store import Store
 from .console import say, tell
 from .merge import merge_folder
@@ -25,12 +26,14 @@ def publish(
     from ..results.site.publication import pack, seal
 
     if bad := [str(one) for one in Store(results).scan() if not isinstance(one, RunRecord)]:
-        raise StateError(f"{len(bad)} records cannot be read; restore them or move them away: {'; '.join(bad[:3])}")
+        raise StateError(
+            f"{count(len(bad), 'record')} cannot be read; restore them or move them away: {'; '.join(bad[:3])}"
+        )
     others = pack(results, output, models)
     page = write_site(results, output, records="runs/")
     manifest = seal(output, others)
     total = units.size(sum(file.size for file in manifest.files.values()))
-    say(f"{len(manifest.files)} files, {total}, in {output}; it begins at {page}")
+    say(f"{count(len(manifest.files), 'file')}, {total}, in {output}; it begins at {page}")
     say(f"next, for others: sambench pull {shlex.quote(str(output))} --results pulled")
 
 
@@ -53,5 +56,8 @@ def pull(
     for name in differ:
         tell(f"{name} differs from the one here, which stays")
     if conflicts or differ:
-        raise StateError(f"{conflicts} runs and {len(differ)} files of {source} are other than those here; these stay")
+        raise StateError(
+            f"{count(conflicts, 'run')} and {count(len(differ), 'file')} of {source} are other than those here; "
+            "these stay"
+        )
     say(f"next: sambench leaderboard{results_option(results)}")

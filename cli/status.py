@@ -14,6 +14,7 @@ from ..benchmarks.suites.draft import Changes, draft
 from ..benchmarks.suites.files import SUITES
 from ..benchmarks.suites.index import suite_index
 from ..errors import StateError
+from ..markdown import count
 from ..results.records.manifest import FOLDER
 from ..results.records.place import command
 from ..results.records.store import Store
@@ -125,4 +126,4 @@ def counts(found: Sequence[RunStatus]) -> str:
         to_go = (
             f"; about {units.duration(max(*running, (sum(running) + waiting) / len(running), 0))} to go at this pace"
         )
-    return f"{len(found)} runs: {text}{to_go}"
+    return f"{count(len(found), 'run')}: {text}{to_go}"

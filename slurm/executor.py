@@ -18,6 +18,7 @@ from ..benchmarks.precision import best_precision
 from ..benchmarks.suites.calibration import check_device
 from ..benchmarks.training.environment import describe_environment
 from ..errors import ConfigError, SambenchError
+from ..markdown import count
 from ..registry import Registry
 from .cluster import commands
 from .cluster.packing import Packed, pack
@@ -269,7 +270,10 @@ class SlurmExecutor:
             else "all jobs fit"
         )
         return [
-            ("jobs", f"{needs.jobs} in {needs.arrays} arrays, {profile.at_a_time} runs at a time in each"),
+            (
+                "jobs",
+                f"{needs.jobs} in {count(needs.arrays, 'array')}, {count(profile.at_a_time, 'run')} at a time in each",
+            ),
             ("GPU hours" if profile.charged_gpus else "job hours", f"{needs.device_hours:,.1f}"),
             ("wall-clock time", f"{units.duration(needs.seconds)} at best, {profile.array_parallelism} jobs at a time"),
             (f"time limit {profile.time}", fits),

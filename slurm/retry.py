@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from .. import units
 from ..benchmarks.spec import RunSpec
 from ..benchmarks.suites.suite import Suite
+from ..markdown import count
 from ..results.records.store import Store
 from .cluster.submission import Submission, list_submissions
 from .executor import Executor, SlurmExecutor
@@ -83,7 +84,7 @@ class RetrySelection:
     most: int
 
     def explain(self) -> Iterator[str]:
-        yield f"{len(self.specs)} runs to try again"
+        yield f"{count(len(self.specs), 'run')} to try again"
         for spec in self.given_up:
             yield f"given up after {self.most} attempts: {spec.run_id[:12]} {spec.label()}"
 

@@ -17,6 +17,7 @@ import torch
 from ...datasets import Dataset, load
 from ...datasets.source import Source
 from ...errors import ConfigError, Interrupted, SambenchError, StateError
+from ...markdown import count
 from ...registry import load_plugin
 from ...results.records.measurement import Measurement, Measurements, measurement_id
 from ...results.records.models import FINAL, model_path
@@ -165,7 +166,7 @@ def measure_runs(
             listen(measured)
             found.append(measured)
     except KeyboardInterrupt:
-        raise Interrupted(f"{len(found)} of {len(plan.todo)} runs are measured") from None
+        raise Interrupted(f"{len(found)} of {count(len(plan.todo), 'run')} measured") from None
     except BrokenProcessPool as error:
         raise SambenchError(
             f"a worker process died, of {workers}: out of memory, perhaps. {len(found)} of {len(plan.todo)} runs are "

@@ -18,6 +18,7 @@ from ...benchmarks.measuring.measurements import (
 from ...benchmarks.measuring.registry import Request, ask
 from ...benchmarks.spec import RunSpec
 from ...errors import ConfigError, Interrupted, SambenchError
+from ...markdown import count
 from ...results.records.lease import job_id
 from ...results.records.store import Store
 from ..options import RunOptions
@@ -75,7 +76,7 @@ class MeasuringJob:
 
         def listen(one: RunMeasured) -> None:
             measured.append(one)
-            print(f"run {one.run_id[:12]}: {len(one.made)} measurements", *one.failed, sep="\n  ", flush=True)
+            print(f"run {one.run_id[:12]}: {count(len(one.made), 'measurement')}", *one.failed, sep="\n  ", flush=True)
 
         ids = [run.spec.run_id for run in runs]
         before = plan_measurements(ids, requests, measuring).done

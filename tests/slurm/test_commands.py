@@ -85,7 +85,7 @@ def test_a_plan_says_all_that_matters_and_submits_nothing(suite, cluster, tmp_pa
     text = sambench("plan", suite, "--on", "slurm", "--results", tmp_path / "r", *words)
     for what in (
         "gradient evaluations 18",
-        "jobs 2 in 1 arrays, 1 runs at a time in each",
+        "jobs 2 in 1 array, 1 run at a time in each",
         "GPU hours",
         "time limit 30 all jobs fit",
         "disk",
@@ -287,7 +287,7 @@ def test_without_slurm(suite, tmp_path, monkeypatch):
     where = ["--on", "slurm", "--results", tmp_path / "r"]
     assert "SLURM is not here" in sambench("launch", suite, *where, code=2)
     text = " ".join(sambench("plan", suite, *where, "--gpus", 1, "--constraint", "a100").split())
-    assert "jobs 4 in 1 arrays" in text
+    assert "jobs 4 in 1 array" in text
     assert "SLURM is not here: arrays of 1000 jobs" in text
     assert "wrn10_1 on digits: not measured: 25% of the 19.5 TFLOPS that are published for a100 in fp32" in text
     assert "memory of a GPU about" in text

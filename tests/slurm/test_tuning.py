@@ -136,7 +136,7 @@ def test_a_plan_counts_the_trials(suite, tmp_path, monkeypatch):
     assert "training time, one after the other 27 s" in text
     assert not (tmp_path / "r").exists()
     cluster = sambench("plan", suite, "--on", "slurm", "--runs-per-job", 3, "--results", tmp_path / "r")
-    assert "2 in 1 arrays, 1 runs at a time" in cluster  # six trials, three a job
+    assert "2 in 1 array, 1 run at a time" in cluster  # six trials, three a job
 
 
 def test_a_rule_that_was_corrected_is_tuned_anew(suite, tmp_path):
