@@ -2,13 +2,13 @@
 
 import re
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any
 
 import typer
 
 from ..benchmarks.device import pick_device
 from ..benchmarks.distributed.rendezvous import DistributedEnvironment, read_environment
-from ..benchmarks.distributed.torchrun import reason_recorded, run_under_torchrun
 from ..benchmarks.m_sharpness import read_m
 from ..benchmarks.precision import best_precision
 from ..benchmarks.resolve import make_spec, recipe_of
@@ -106,12 +106,14 @@ def run(
             retire(store, run_id)
     known = store.has(spec.run_id)
     if devices > 1 and environment is None and not known:
+        from ..benchmarks.distributed.torchrun import run_under_torchrun
+
         run_under_torchrun(devices, sys.argv[1:])
         return
     if environment is not None:
         note_signals()
     is_main_process = environment is None or environment.rank == 0
-    with reason_recorded(environment), run_progress(err, shown=is_main_process) as watch:
+    with _reason_recorded(environment), run_progress(err, shown=is_main_process) as watch:
         record = run_spec_in_group(
             spec,
             store,
@@ -135,6 +137,15 @@ def run(
     elif keep and record.weights is not None:
         read_model(store, spec.run_id)  # the run was done before: says how its model is made again
     say(f"next: sambench leaderboard{results_option(results)}")
+
+
+def _reason_recorded(environment: DistributedEnvironment | None) -> AbstractContextManager[None]:
+    """Leave the reason of a failure to torchrun where it started this process; it is not imported for one alone."""
+    if environment is None:
+        return nullcontext()
+    from ..benchmarks.distributed.torchrun import reason_recorded
+
+    return reason_recorded(environment)
 
 
 def _count(devices: int | None, environment: DistributedEnvironment | None) -> int:

@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..errors import DataError
 from ..units import size
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # Pillow decodes without the interpreter lock, so threads help for all but tiny images; more of them would take cores
 # from other runs.
@@ -47,6 +50,8 @@ def decode(sources: Sequence[bytes | Path], names: Sequence[str], collection: st
         DataError: if an image cannot be decoded, has more than 8 bits a channel or too many pixels, or differs in size;
             sizes are checked before anything is decoded.
     """
+    from PIL import Image
+
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(sources), _BLOCK)]
     with ThreadPoolExecutor(_THREADS) as pool, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -87,8 +92,10 @@ def _check_room(count: int, shape: tuple[int, int], collection: str) -> None:
 
 
 @contextmanager
-def _opened(source: bytes | Path, name: str) -> Iterator[Image.Image]:
+def _opened(source: bytes | Path, name: str) -> "Iterator[Image.Image]":
     """Open an image, of which Pillow has then read the header alone; what is wrong with it names it."""
+    from PIL import Image
+
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
             yield image
@@ -114,6 +121,8 @@ def _size(source: bytes | Path, name: str) -> tuple[int, int]:
 
 def _decode_one(source: bytes | Path, name: str, side: int | None) -> np.ndarray:
     """Return uint8 (1, H, W) for a gray image and (3, H, W) for any other."""
+    from PIL import Image, ImageOps
+
     with _opened(source, name) as image:
         if side is not None:
             image.draft(None, (2 * side, 2 * side))

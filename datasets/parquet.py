@@ -3,9 +3,8 @@
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -14,6 +13,9 @@ from .cache import cached
 from .dataset import Dataset, build
 from .decode import decode
 from .registry import register_dataset
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _IMAGE_COLUMNS = ("img", "image")
 _LABEL_COLUMNS = ("label", "fine_label", "labels")
@@ -71,6 +73,9 @@ def _decode(name: str, train: list[Path], test: list[Path]) -> Dataset:
 
 def _read_part(files: list[Path]) -> tuple[Tensor, Tensor, tuple[str, ...] | None]:
     """Read the shards of one part: images uint8 (N, C, H, W), labels int64 (N,), class names if recorded."""
+    import pyarrow as pa  # a tenth of a second, for runs on no such files
+    import pyarrow.parquet as pq
+
     encoded: list[bytes] = []
     origin: list[str] = []
     labels: list[int] = []
@@ -98,22 +103,25 @@ def _read_part(files: list[Path]) -> tuple[Tensor, Tensor, tuple[str, ...] | Non
     return decode(encoded, origin, str(files[0].parent)), torch.tensor(labels, dtype=torch.int64), names
 
 
-def _image_column(schema: pa.Schema, path: Path) -> str:
+def _image_column(schema: "pa.Schema", path: Path) -> str:
+    from pyarrow import types
+
     structs = [
         field.name
         for field in schema
-        if pa.types.is_struct(field.type)
-        and any(inner.name == "bytes" and _is_binary(inner.type) for inner in field.type)
+        if types.is_struct(field.type) and any(inner.name == "bytes" and _is_binary(inner.type) for inner in field.type)
     ]
     return _choose("image column (a struct with a binary field 'bytes')", structs, _IMAGE_COLUMNS, schema, path)
 
 
-def _label_column(schema: pa.Schema, path: Path) -> str:
-    integers = [field.name for field in schema if pa.types.is_integer(field.type)]
+def _label_column(schema: "pa.Schema", path: Path) -> str:
+    from pyarrow import types
+
+    integers = [field.name for field in schema if types.is_integer(field.type)]
     return _choose("label column (integers)", integers, _LABEL_COLUMNS, schema, path)
 
 
-def _choose(kind: str, found: list[str], usual: tuple[str, ...], schema: pa.Schema, path: Path) -> str:
+def _choose(kind: str, found: list[str], usual: tuple[str, ...], schema: "pa.Schema", path: Path) -> str:
     for name in usual:
         if name in found:
             return name
@@ -124,11 +132,13 @@ def _choose(kind: str, found: list[str], usual: tuple[str, ...], schema: pa.Sche
     raise DataError(f"{path}: one {kind} is needed, there is {state}; its columns are {columns}")
 
 
-def _is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+def _is_binary(kind: "pa.DataType") -> bool:
+    from pyarrow import types
+
+    return types.is_binary(kind) or types.is_large_binary(kind)
 
 
-def _class_names(schema: pa.Schema, label: str, path: Path) -> tuple[str, ...] | None:
+def _class_names(schema: "pa.Schema", label: str, path: Path) -> tuple[str, ...] | None:
     """Read the class names from the metadata that Hugging Face ``datasets`` writes, or return ``None``."""
     try:
         names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]

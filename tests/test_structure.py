@@ -20,10 +20,11 @@ LOOP = 80
 SLOW_IMPORTS = {
     *("torchvision", "torch._dynamo", "timm", "scipy", "sklearn", "numba"),
     *("pandas", "matplotlib", "seaborn", "submitit"),
+    *("pyarrow", "PIL", "torch.distributed.run"),
 }
 STARTED_AND_TRAINED = """
 import sys, tempfile
-import sambench.cli, sambench.slurm.cluster.job
+import sambench.cli, sambench.cli.run, sambench.slurm.cluster.job
 from sambench.benchmarks.suites.suite import load_suite
 load_suite("cifar10-smoke")
 from sambench.benchmarks.resolve import make_spec

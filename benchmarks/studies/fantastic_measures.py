@@ -1,5 +1,6 @@
 """Measures of sharpness order networks better than norms do."""
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -28,11 +29,13 @@ NORMS = {
 }
 """Measure -> what it is called here, and whether more of it is to go with more error (1) or with less (-1)."""
 METHODS: tuple[dict[str, Any], ...] = ({"variant": "sgd"}, {"variant": "sam", "rho": 0.1})
-SETTINGS: list[dict[str, Any]] = [
-    {**method, "lr": lr, "batch_size": batch, "weight_decay": decay}
-    for method, lr, batch, decay in product(METHODS, (0.02, 0.05, 0.1), (32, 128), (5e-4, 5e-3))
-]
 MARGIN = 0.1
+MEASURES = (
+    "worst_case:samples=512,average_case:draws=20:samples=512,pac_bayes:draws=5:samples=512,sam_gap:samples=512,"
+    "gradient_norm:samples=512,lambda_max:samples=512,trace:draws=30:samples=512,frobenius:draws=20:samples=512,"
+    "distance,path_norm,weight_norms,margin"
+)
+"""The same as ``sambench measure --what`` takes them."""
 
 
 @study(
@@ -49,16 +52,27 @@ MARGIN = 0.1
     rule="95 % t-interval over seeds of the granulated tau within the seed, the mean of the eight measures of "
     "sharpness less that of the four others, against .1. The tau compares settings that differ in one thing.",
     unit="tau",
-    measures="worst_case:samples=512,average_case:draws=20:samples=512,pac_bayes:draws=5:samples=512,sam_gap:samples=512,"
-    "gradient_norm:samples=512,lambda_max:samples=512,trace:draws=30:samples=512,frobenius:draws=20:samples=512,"
-    "distance,path_norm,weight_norms,margin",
+    measures=MEASURES,
 )
 def fantastic_measures(evidence: Evidence) -> Finding:
     """Judge the difference of the means; show the tau of each measure."""
-    errors = [evidence.errors(**setting) for setting in SETTINGS]
-    values = {label: [evidence.measured(label, **setting) for setting in SETTINGS] for label in {**SHARPNESS, **NORMS}}
+    return sharpness_against_norms(evidence, settings((0.02, 0.05, 0.1), (32, 128), (5e-4, 5e-3)))
+
+
+def settings(rates: Sequence[float], batches: Sequence[int], decays: Sequence[float]) -> list[dict[str, Any]]:
+    """List the settings of a grid, both methods at each."""
+    return [
+        {**method, "lr": lr, "batch_size": batch, "weight_decay": decay}
+        for method, lr, batch, decay in product(METHODS, rates, batches, decays)
+    ]
+
+
+def sharpness_against_norms(evidence: Evidence, grid: Sequence[dict[str, Any]]) -> Finding:
+    """Judge by how much the tau of measures of sharpness, their mean, exceeds that of the others over some settings."""
+    errors = [evidence.errors(**setting) for setting in grid]
+    values = {label: [evidence.measured(label, **setting) for setting in grid] for label in {**SHARPNESS, **NORMS}}
     seeds = sorted(set.intersection(*(set(one) for rows in (errors, *values.values()) for one in rows)))
-    groups = one_setting_apart([_in_words(setting) for setting in SETTINGS])
+    groups = one_setting_apart([_in_words(setting) for setting in grid])
     taus = {
         label: granulated_tau(sign * _table(values[label], seeds), _table(errors, seeds), groups)
         for label, (_, sign) in {**SHARPNESS, **NORMS}.items()
