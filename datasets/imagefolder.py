@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from ..errors import DataError
 from .cache import cached
@@ -92,6 +91,8 @@ def _place(path: Path) -> tuple[str, str]:
 
 
 def _images(folder: Path) -> Iterator[Path]:
+    from PIL import Image
+
     folders = [folder]
     while folders:
         for path in _visible(folders.pop()):

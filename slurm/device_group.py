@@ -16,7 +16,6 @@ import torch
 
 from ..benchmarks.device import only_gpus
 from ..benchmarks.distributed.rendezvous import read_environment
-from ..benchmarks.distributed.torchrun import reason_recorded, run_under_torchrun
 from ..benchmarks.training.run import run_spec_in_group
 from ..benchmarks.training.signals import note_signals, noted
 from ..errors import Interrupted
@@ -39,6 +38,8 @@ def run_on_devices(run: Planned, options: RunOptions, listen: Listen, worker: in
     Raises:
         SambenchError: the run was refused, or a process failed or died.
     """
+    from ..benchmarks.distributed.torchrun import run_under_torchrun
+
     if noted():  # before torchrun listens
         return RunEvent("interrupted", worker, run, text="stopped before it began")
     store, own = Store(options.results), options.gpus[worker * options.devices :][: options.devices]
@@ -91,6 +92,8 @@ def _stop_without_parent() -> None:
 
 def main(order: Path) -> None:
     """Make the run of a file as one of the processes that torchrun started."""
+    from ..benchmarks.distributed.torchrun import reason_recorded
+
     environment = read_environment()
     with reason_recorded(environment):
         note_signals()

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..benchmarks import models
 from ..benchmarks.batch_sizes import Timeline, batch_phases
 from ..benchmarks.device import torch_threads
-from ..benchmarks.precision import autocast
+from ..benchmarks.precision import autocast, best_precision
 from ..benchmarks.spec import RunSpec
 from ..datasets import Augmentation, list_datasets, load
 from ..datasets.source import Source
@@ -34,8 +34,10 @@ ASSUMED_SHARE = 0.25
 """Share of its published peak that a GPU is taken to reach; large networks come near, small ones stay far below."""
 LEAST_SECONDS = 0.001
 """Time of a gradient evaluation on a GPU below which no estimate goes: its kernels have to be launched."""
-_SAMPLES = 16
-"""Samples of the first, short measurement."""
+_SAMPLES, _LONG = (2, 16), 0.2
+"""Samples of the first, short measurements, and the seconds of one after which no longer one is made."""
+_WAIT, _TIMES = 0.5, 5
+"""Seconds of a batch that are waited for, and how often the time is taken."""
 
 
 def workload(spec: RunSpec) -> Workload:
@@ -71,7 +73,8 @@ def timeline(spec: RunSpec, count: int) -> Timeline:
 def recorded_speed(records: Iterable[RunRecord], device: torch.device) -> tuple[float, int] | None:
     """Return seconds of a gradient evaluation from records of one workload, and how many there were on such a device.
 
-    A forward evaluation counts as a third of a gradient evaluation.
+    The median: in a run that shared its cores with others, an evaluation took several times as long. A forward
+    evaluation counts as a third of a gradient evaluation.
     """
     seconds = []
     for record in records:
@@ -80,14 +83,15 @@ def recorded_speed(records: Iterable[RunRecord], device: torch.device) -> tuple[
             seconds.append(record.timing.train_seconds / cost)
             if len(seconds) == ENOUGH:
                 break
-    return (sum(seconds) / len(seconds), len(seconds)) if seconds else None
+    return (median(seconds), len(seconds)) if seconds else None
 
 
 def measured_speed(spec: RunSpec, shape: Shape, classes: int, device: torch.device) -> float:
     """Time one forward and backward on random input, on one thread of the CPU: the median of five after a warm-up.
 
     Where a few samples take so long already that a whole batch would keep one waiting, their time is scaled up. On the
-    CPU it is the processor's time, without waiting for others; processes that share a core are slower than this.
+    CPU it is the processor's time, without waiting for others; processes that share a core are slower than this. It is
+    in :func:`timed_precision`.
     """
     layout = torch.channels_last if spec.channels_last else torch.contiguous_format
     model = models.build_for(spec, shape, classes).to(device)
@@ -97,20 +101,32 @@ def measured_speed(spec: RunSpec, shape: Shape, classes: int, device: torch.devi
         images = torch.rand(samples, *shape, device=device).contiguous(memory_format=layout)
         model.zero_grad()
         start = clock()
-        with autocast(spec.precision, device):
+        with autocast(timed_precision(spec, device), device):
             logits = model(images)
         F.cross_entropy(logits.float(), torch.zeros(samples, dtype=torch.long, device=device)).backward()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return clock() - start
 
+    few, seconds = 1, 0.0
     with torch_threads(1):
-        few = min(_SAMPLES, spec.batch_size)
-        evaluate(few)
-        short = evaluate(few) * spec.batch_size / few
-        if short > 0.5:
-            return short
-        return median(evaluate(spec.batch_size) for _ in range(5))
+        for most in _SAMPLES:
+            few = min(most, spec.batch_size)
+            evaluate(few)
+            if (seconds := evaluate(few)) > _LONG:
+                break
+        if seconds * spec.batch_size / few <= _WAIT:
+            few = spec.batch_size
+        return median(evaluate(few) for _ in range(_TIMES)) * spec.batch_size / few
+
+
+def timed_precision(spec: RunSpec, device: torch.device) -> str:
+    """Return the precision that is timed: the run's, or fp32 on a processor that has no circuits for it.
+
+    A network in a precision that is emulated takes minutes for a batch, and says nothing of where such runs are made.
+    """
+    emulated = spec.precision in ("bf16", "fp16") and device.type == "cpu" and best_precision(device) == "fp32"
+    return "fp32" if emulated else spec.precision
 
 
 @cache

@@ -115,11 +115,12 @@ def _speed(
     if gpu and device.type == "cuda" and not torch.cuda.is_available():
         seconds, said = estimate.published_speed(spec, shape, classes, gpu)
         return seconds, f"{what}: {said}"
-    if device.type == "cuda" and not torch.cuda.is_available():
-        seconds = estimate.measured_speed(spec, shape, classes, torch.device("cpu"))
-        return seconds, f"{what}: timed on this CPU, as there is no GPU here; a GPU will be many times faster"
-    seconds = estimate.measured_speed(spec, shape, classes, device)
-    return seconds, f"{what}: a gradient evaluation timed on this {device.type}, one thread"
+    here = torch.device("cpu") if device.type == "cuda" and not torch.cuda.is_available() else device
+    timed, seconds = estimate.timed_precision(spec, here), estimate.measured_speed(spec, shape, classes, here)
+    other = f"; in {timed}, as {spec.precision} is emulated here and slower" if timed != spec.precision else ""
+    if here != device:
+        return seconds, f"{what}: timed on this CPU, as there is no GPU here; a GPU will be many times faster{other}"
+    return seconds, f"{what}: a gradient evaluation timed on this {device.type}, one thread{other}"
 
 
 def _records(store: Store, ids: list[str]) -> Iterator[RunRecord]:

@@ -91,18 +91,18 @@ def _reason(devices: int, failures: Mapping[int, ProcessFailure], folder: Path) 
 
 
 @contextlib.contextmanager
-def reason_recorded(environment: DistributedEnvironment) -> Iterator[None]:
+def reason_recorded(environment: DistributedEnvironment | None) -> Iterator[None]:
     """In a process that torchrun started, leave the reason of a failure to torchrun, and end at once.
 
     Whoever called torchrun says it, once. An interrupt, on which all processes agree, is said by the main process.
 
     Args:
-        environment: of this process; where torchrun did not start it, its errors go their way.
+        environment: of this process; None for one that nobody started, whose errors go their way.
     """
     try:
         yield
     except (Exception, Interrupted) as error:
-        if "TORCHELASTIC_ERROR_FILE" not in os.environ:
+        if environment is None or "TORCHELASTIC_ERROR_FILE" not in os.environ:
             raise
         refused = next((own for own in _REFUSALS if isinstance(error, own)), None)
         kind = ProcessLost if is_lost(error) else refused

@@ -1,6 +1,7 @@
 """Plans and status: pure, complete, and honest about what the estimate rests on."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -190,6 +191,36 @@ def test_a_plan_for_a_device_that_is_not_here_says_what_was_timed(tmp_path, monk
         "wrn10_1 on digits: timed on this CPU, as there is no GPU here; a GPU will be many times faster",
     )
     assert asked == [CPU]
+
+
+@pytest.mark.parametrize(("native", "timed"), [("fp32", "fp32"), ("bf16", "bf16")])
+def test_a_precision_that_is_emulated_is_not_timed(native, timed, tmp_path, monkeypatch):
+    """It would take minutes a batch, and say nothing of a GPU."""
+    used = []
+    monkeypatch.setattr("sambench.slurm.estimate.best_precision", lambda device: native)
+    monkeypatch.setattr(estimate, "autocast", lambda precision, device: used.append(precision) or nullcontext())
+    made = make_plan(suite({"precision": "bf16", "model": "mlp"}), Store(tmp_path), CPU)
+    assert set(used) == {timed}
+    assert ("in fp32, as bf16 is emulated here" in made.basis[0]) == (native == "fp32")
+
+
+@pytest.mark.parametrize(("slow", "timed"), [(2, 2), (16, 16), (None, 64)])
+def test_the_time_of_a_batch_is_the_median_of_five(slow, timed, monkeypatch):
+    """Of as many samples as take no long while; of the last five one waited for others."""
+    costs = {2: 0.001, 16: 0.01, 64: 0.05} | {slow: 0.3}
+    taken, readings = list[int](), list[float]()
+    late = {2: 4, 16: 6, 64: 6}[timed]  # the third of the five, after two of every size that was tried
+
+    def clock():
+        end = len(readings) % 2
+        readings.append(readings[-1] + costs[taken[-1]] + 9 * (len(taken) - 1 == late) if end else len(readings))
+        return readings[-1]
+
+    monkeypatch.setattr(estimate.time, "process_time", clock)
+    monkeypatch.setattr(estimate.torch, "rand", lambda n, *shape, device: taken.append(n) or torch.zeros(n, *shape))
+    spec = make_spec(TINY | {"batch_size": 64, "model": "mlp"})
+    assert estimate.measured_speed(spec, (1, 8, 8), 10, CPU) == pytest.approx(costs[timed] * 64 / timed)
+    assert taken == [2, 2, *([16, 16] if timed > 2 else []), *[timed] * 5]
 
 
 @pytest.mark.parametrize(

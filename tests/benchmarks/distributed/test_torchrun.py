@@ -134,7 +134,9 @@ def test_handlers_of_signals_are_those_of_before(monkeypatch):
 def test_a_signal_before_torchrun_listens_is_not_lost(tiny_spec, tmp_path, monkeypatch):
     note = Note()
     note.came = True
-    monkeypatch.setattr("sambench.slurm.device_group.run_under_torchrun", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(
+        "sambench.benchmarks.distributed.torchrun.run_under_torchrun", lambda *_: pytest.fail("it began")
+    )
     before = signal.signal(signal.SIGTERM, note)
     try:
         run = Planned(tiny_spec(), None, 6, 6.0, 0.0, 1.0)
