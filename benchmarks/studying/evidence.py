@@ -99,9 +99,7 @@ class Evidence:
             StateError: all runs diverged; or as :meth:`row`.
         """
         row = self.row(variant, track, **settings)
-        sections = self.board.sections if self.board else ()
-        values = {run: of[label] for one in sections for run, of in one.measured.items() if label in of}
-        found = {seed: values[run] for seed, run in zip(row.seeds, row.runs, strict=True) if run in values}
+        found = self.measured_in_part(label, variant, track, **settings)
         if len(found) < row.n - row.diverged:
             raise MissingError(
                 f"{label} is measured of {len(found)} of {row.n} runs of {row.label} of {self.suite!r}, or is no number"
@@ -109,6 +107,14 @@ class Evidence:
         if not found:
             raise StateError(f"all runs of {row.label} of {self.suite!r} diverged: nothing of them is measured")
         return found
+
+    def measured_in_part(self, label: str, variant: str, track: str = "", **settings: Any) -> BySeed:
+        """Return what :meth:`measured` does for the runs that have a number, be it none: some measures do not exist for
+        every network."""
+        row = self.row(variant, track, **settings)
+        sections = self.board.sections if self.board else ()
+        values = {run: of[label] for one in sections for run, of in one.measured.items() if label in of}
+        return {seed: values[run] for seed, run in zip(row.seeds, row.runs, strict=True) if run in values}
 
 
 def within_seed(*terms: tuple[float, BySeed]) -> NDArray[np.float64]:

@@ -9,6 +9,8 @@ from ..tables.boards import Section
 from ..tables.comparability import write
 from ..tables.rows import BASELINES, VERIFIED, Row
 
+BEST = "Best held-out epoch"
+"""Column of what is secondary: no ranking looks at it."""
 COLUMNS = (
     "Group",
     "Variant",
@@ -19,6 +21,7 @@ COLUMNS = (
     "ms / eval",
     "Memory, MiB",
     "Diverged",
+    BEST,
     "Checks",
     "Tier",
     "Settings",
@@ -47,6 +50,7 @@ def cells(row: Row, section: Section, checks: Checks) -> dict[str, str]:
         "ms / eval": number(None if row.seconds_per_gradient is None else 1000 * row.seconds_per_gradient),
         "Memory, MiB": number(None if row.memory is None else row.memory / 2**20),
         "Diverged": f"{row.diverged}/{row.n}",
+        BEST: best_epoch(row),
         "Checks": _mark(checks.get(row.variant)),
         "Tier": section.tiers.get(row.label, "reproduced"),
         "Settings": _settings(row, section.edges.get(row.label, "").split(",")) or "–",
@@ -62,6 +66,13 @@ def error(row: Row) -> str:
     """Write the error of a row in percent, with half its interval, or with the number of runs where there is none."""
     half = f" (n = {row.n})" if row.low is None else f" ± {100 * (row.accuracy - row.low):.2f}"
     return f"{100 * row.error:.2f}{half}"
+
+
+def best_epoch(row: Row) -> str:
+    """Write the mean of the best epochs on held-out images, and the error there; a dash where nothing was held out."""
+    if row.best_epoch is None or row.best_held_out is None:
+        return "–"
+    return f"{row.best_epoch:.1f} ({100 * (1 - row.best_held_out):.2f} %)"
 
 
 def difference(accuracy: PairDifference | None) -> str:

@@ -29,6 +29,17 @@ def notes(section: Section) -> list[str]:
         *_forward_passes(workload.rows),
         *_codes(section),
         *_edges(section),
+        *_best_epochs(workload.rows),
+    ]
+
+
+def _best_epochs(rows: Sequence[Row]) -> list[str]:
+    if all(row.best_epoch is None for row in rows):
+        return []
+    return [
+        "**Best held-out epoch** (what it cost) is secondary and no result: the mean over runs of the first epoch with "
+        "the highest accuracy on held-out training images, with the error on those, which chose it. Rows are ranked by "
+        "the last epoch, on test images."
     ]
 
 

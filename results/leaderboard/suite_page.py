@@ -8,14 +8,14 @@ from ...markdown import code, count, details, escape, lines, table
 from ..records.conformance import Checks
 from ..tables.boards import Board, Section
 from ..tables.comparability import protocol
-from .cells import LEFT, cells
+from .cells import BEST, LEFT, cells
 from .footnotes import exclusions, notes, origin, track_text
 from .measured import measured
 from .place import Place, link_from
 from .versus_published import versus_published
 
 RESULTS = ("Group", "Variant", "Error, %", "vs sgd", "vs sam")
-COST = ("Variant", "Grad. evals", "ms / eval", "Memory, MiB", "Diverged")
+COST = ("Variant", "Grad. evals", "ms / eval", "Memory, MiB", "Diverged", BEST)
 EVIDENCE = ("Variant", "Checks", "Tier", "Settings")
 """Columns of the three tables that fit a page each; one in which no row has anything is left out."""
 

@@ -33,6 +33,8 @@ class RunSummary(NamedTuple):
         commit: commit of the code, with a ``+`` if it had uncommitted changes; or the release of the
             package; empty if neither is known.
         compiler: what compiled its passes; empty where nothing did.
+        best_epoch: first epoch with the highest accuracy on held-out images, ``None`` where none was measured.
+        best_held_out: that accuracy.
     """
 
     run_id: str
@@ -51,6 +53,8 @@ class RunSummary(NamedTuple):
     machine: str
     commit: str
     compiler: str = ""
+    best_epoch: int | None = None
+    best_held_out: float | None = None
 
 
 class Alike(NamedTuple):
@@ -145,6 +149,8 @@ def reduce(record: RunRecord) -> RunSummary:
         machine=environment.machine,
         commit=_code(environment),
         compiler=environment.compiler or "",
+        best_epoch=record.best_epoch,
+        best_held_out=record.best_validation_accuracy,
     )
 
 

@@ -16,7 +16,7 @@ from .grouping import Alike, RunSummary, alike
 from .kept_rows import KeptRows, state_of
 
 _SUMMARY = tuple(name for name in RunSummary._fields if name not in ("run_id", "code"))
-_TYPES = {str: pa.string(), int: pa.int64(), int | None: pa.int64(), float: pa.float64()}
+_TYPES = {str: pa.string(), int: pa.int64(), int | None: pa.int64(), float: pa.float64(), float | None: pa.float64()}
 _COLUMNS = [
     *((name, pa.string()) for name in ("setting", "source", "behaviour")),
     *((name, _TYPES[RunSummary.__annotations__[name]]) for name in _SUMMARY),

@@ -50,6 +50,8 @@ class Row:
         memory: largest peak memory of a run in bytes, ``None`` if none was measured.
         codes: the codes of the variant that made the runs, none twice that do the same.
         compilers: what compiled the passes of the runs, each once; empty for runs whose passes nothing compiled.
+        best_epoch: mean of the first epoch with the highest accuracy on held-out images, where all have one.
+        best_held_out: mean of that accuracy, a share.
     """
 
     group: str
@@ -75,6 +77,8 @@ class Row:
     memory: int | None
     codes: tuple[Code, ...]
     compilers: tuple[str, ...] = ("",)
+    best_epoch: float | None = None
+    best_held_out: float | None = None
 
     @property
     def n(self) -> int:
@@ -245,7 +249,16 @@ def _row(group: str, counted: CountedRow, differing: set[str], baselines: Mappin
         memory=max((run.memory for run in done if run.memory is not None), default=None),
         codes=_codes(runs),
         compilers=tuple(sorted({run.compiler for run in runs})),
+        best_epoch=_mean(run.best_epoch for run in done),
+        best_held_out=_mean(run.best_held_out for run in done),
     )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean, where every run has a value."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return fmean(known) if known and len(known) == len(found) else None
 
 
 def _codes(runs: Sequence[RunSummary]) -> tuple[Code, ...]:

@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 
     Attributes:
         file: path of the record, relative to the folder.
-        record: the record, with the last point of its curve alone.
+        record: the record, with the best held-out point and the last of its curve alone.
         workload: canonical text of the workload, equal for runs that may be compared.
         method: canonical text of the method, equal for runs that differ only in their seed.
         code: the code of the variant that made it.
@@ -130,9 +130,10 @@ def _read_records(store: Store, root: Path, entries: dict[str, Entry], findings:
             findings.append(_unreadable(root, item))
         else:
             ending = ".failed.json" if item.status == "failed" else ".json"
+            kept = (*(p for p in item.curve[:-1] if p.epoch == item.best_epoch), *item.curve[-1:])
             entries[item.run_id] = Entry(
                 f"{folder}/{item.run_id}{ending}",
-                item.model_copy(update={"curve": item.curve[-1:]}),  # a folder has thousands of curves
+                item.model_copy(update={"curve": kept}),  # a folder has thousands of curves
                 key_of(workload_of(item)),
                 key_of(method_of(item)),
                 code_of(item.spec["variant"], item.variant_source, item.environment.behaviour),

@@ -104,8 +104,8 @@ def _counts(entry: Entry) -> bool:
 
 
 def check_seeds(found: Contents) -> Iterator[Finding]:
-    """Check that all methods of a workload have the same seeds. Those of a suite have what it states; others have at
-    least as many as the shortest of these."""
+    """Check that all methods of a workload have the same seeds. Those of a suite have what it states; others have those
+    of each other, and all seeds of one of these."""
     runs: dict[str, dict[str, dict[int, Entry]]] = defaultdict(lambda: defaultdict(dict))
     for entry in found.entries.values():
         if _counts(entry):
@@ -115,10 +115,11 @@ def check_seeds(found: Contents) -> Iterator[Finding]:
         promised, loose = list[dict[int, Entry]](), list[dict[int, Entry]]()
         for seeds in methods.values():
             (promised if any(entry.record.run_id in listed for entry in seeds.values()) else loose).append(seeds)
-        union = {seed for seeds in [*loose, *sorted(promised, key=len)[:1]] for seed in seeds}
+        union = {seed for seeds in loose for seed in seeds}
         for seeds in loose:
             one = next(iter(seeds.values()))
-            if lacking := sorted(union - seeds.keys()):
+            nearest = min((other.keys() - seeds.keys() for other in promised), key=len, default=set[int]())
+            if lacking := sorted((union - seeds.keys()) | nearest):
                 yield Finding(
                     one.file,
                     f"{one.spec['variant']}: seeds {_numbers(sorted(seeds))}",

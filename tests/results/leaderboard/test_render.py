@@ -480,3 +480,28 @@ def test_write_and_check(tmp_path: Path, board: list[RunRecord], make_record: Ma
     path.mkdir()
     with pytest.raises(StateError, match="cannot read"):
         leaderboard.check(pages())
+
+
+def test_the_best_held_out_epoch_is_shown_apart_and_ranks_nothing(make_record: Make) -> None:
+    """Where every run of a row has a curve of held-out images: its first best epoch, and the error there."""
+    records = []
+    for variant, accuracy, curves in (
+        ("sgd", 0.90, [(0.7, 0.9, 0.8), (0.9, 0.8, 0.9)]),
+        ("sam", 0.91, [(0.5, 0.6, 0.6)] * 2),
+    ):
+        for seed, values in enumerate(curves):
+            record = make_record(variant=variant, seed=seed, accuracy=accuracy, epochs=3)
+            point = record.curve[0].model_dump()
+            curve = [point | {"epoch": i + 1, "validation_accuracy": value} for i, value in enumerate(values)]
+            told = {"curve": curve, "best_validation_accuracy": max(values)}
+            records.append(RunRecord.model_validate(record.model_dump(mode="json") | told))
+    (section,) = assemble(records).sections
+    assert {row.label: cells(row, section, {})["Best held-out epoch"] for row in section.workload.rows} == {
+        "sam": "2.0 (40.00 %)", "sgd": "1.5 (10.00 %)",
+    }  # fmt: skip
+    assert "is secondary and no result" in render(records)
+    without = {"curve": (), "best_validation_accuracy": None}
+    bare = [record if i else record.model_copy(update=without) for i, record in enumerate(records)]
+    assert "Best held-out epoch" in render(bare)  # of sam
+    assert re.search(r"sgd.* – +\|$", render(bare), flags=re.MULTILINE)
+    assert "Best held-out epoch" not in render([record.model_copy(update=without) for record in records])

@@ -133,7 +133,7 @@ def test_a_name_that_leads_elsewhere_is_not_read(published, tmp_path):
 def test_what_is_here_stays(store, published, tmp_path):
     mine = fill(tmp_path / "mine", workloads=1, methods=2)
     (mine.root / "suites" / "suite-0.json").write_text("mine")
-    with pytest.raises(StateError, match="1 files"):
+    with pytest.raises(StateError, match="1 file of"):
         sambench("pull", published, "--results", mine.root)
     assert (mine.root / "suites" / "suite-0.json").read_text() == "mine"
 

@@ -293,9 +293,7 @@ def test_tables_stand_workload_by_workload_with_reference_rows_last(
         )
 
 
-def test_the_first_value_of_final_weights_stands_beside_the_runs(
-    tmp_path: Path, runs: dict[str, list[RunRecord]]
-) -> None:
+def test_the_first_value_of_a_measure_stands_beside_the_runs(tmp_path: Path, runs: dict[str, list[RunRecord]]) -> None:
     store, measured = Store(tmp_path), Measurements(Store(tmp_path))
     for record in every(runs):
         store.write(record)
@@ -309,5 +307,8 @@ def test_the_first_value_of_final_weights_stands_beside_the_runs(
     ):
         measured.write(measurement)
     write_manifest(store, promise(runs))
-    expected = {first.run_id: {"sam_gap": 0.5, "sam_gap[rho=0.2]": 2.0}}
+    expected = {
+        first.run_id: {"sam_gap": 0.5, "sharpness@2": 7.0, "sam_gap[rho=0.2]": 2.0},
+        third.run_id: {"sam_gap@0": 7.0},
+    }
     assert [section.measured for section in gather(store).sections] == [expected] * 2

@@ -503,6 +503,15 @@ def test_runs_of_no_suite_need_the_seeds_of_one_suite_and_not_of_all(folder: Fol
     about = folder.manifest | {"name": "long", "tracks": (), "seeds": range(6), "untracked": runs}
     (folder.root / "suites" / "long.json").write_text(SuiteManifest.model_validate(about).model_dump_json())
     assert folder.findings() == []
+    few = {f"few {seed}": build_record(variant="sgd", lr=0.7, seed=seed) for seed in (10, 11)}  # fewer, and others
+    for name, record in few.items():
+        folder.records[name] = record
+    folder.write()
+    runs = tuple(record.run_id for record in few.values())
+    (folder.root / "suites" / "few.json").write_text(
+        SuiteManifest.model_validate(about | {"name": "few", "seeds": (10, 11), "untracked": runs}).model_dump_json()
+    )
+    assert folder.findings() == []
     folder.path("loose 2").unlink()
     assert "also ran seeds 2" in folder.only(serious=False).problem
 
