@@ -21,9 +21,10 @@ MARGIN = 0.5
 )
 def cutout(evidence: Evidence) -> Finding:
     """Judge the gain with Cutout; show it without, and how much of it Cutout takes."""
+    plain, square = ("crop:4,flip", "cutout:16") if evidence.at_scale else ("crop:1", "cutout:3")
     with_, without = (
         [(1, evidence.errors("sgd", augment=augment)), (-1, evidence.errors("sam", augment=augment))]
-        for augment in ("crop:1,cutout:3", "crop:1")
+        for augment in (f"{plain},{square}", plain)
     )
     taken = [*without, *((-factor, errors) for factor, errors in with_)]
     parts = (

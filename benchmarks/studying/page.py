@@ -44,14 +44,22 @@ ASKED_MOST = (
 
 
 def summary(found: list[Judgement]) -> str:
-    """Write one line a study that has a verdict, those that decide first, at most :data:`MOST`."""
+    """Write one line a study that has a verdict, those that decide first, at most :data:`MOST`.
+
+    One that contradicts a paper says how its setting differs before it says what came out.
+    """
 
     def place(one: Judgement) -> tuple[bool, int]:
         name, last = one.study.name, len(ASKED_MOST)
         return one.verdict == WORDS["undecided"], ASKED_MOST.index(name) if name in ASKED_MOST else last
 
     judged = sorted((one for one in found if one.finding), key=place)
-    return "\n".join(f"- {escape(one.study.claim)} **{_capital(headline(one))}.**" for one in judged[:MOST])
+    return "\n".join(f"- {_line(one)}" for one in judged[:MOST])
+
+
+def _line(one: Judgement) -> str:
+    differs = f"{one.study.departs.partition('. ')[0].rstrip('.')}. " * (one.verdict == WORDS["contradicted"])
+    return f"{escape(f'{one.study.claim} {differs}'.strip())} **{_capital(headline(one))}.**"
 
 
 def with_summary(text: str, found: list[Judgement]) -> str:

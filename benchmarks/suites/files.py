@@ -29,7 +29,8 @@ def at_scale(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a suite with the fields of its table ``[at_scale]`` in place of those of ``[spec]``.
 
     A subset is one of its data set, and is left out with it. Hyper-parameters of ``[at_scale]`` take the place of those
-    that runs name, and its predictions that of those of the same studies.
+    that runs name, and its predictions that of those of the same studies. Its ``replaced`` says of fields that runs
+    name themselves what stands for each value: ``replaced = { epochs = { 2 = 20 } }``.
 
     Args:
         name: of the suite.
@@ -37,20 +38,29 @@ def at_scale(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """
     made = dict(content)
     fields = dict(made.pop("at_scale"))
-    hyper, predictions = fields.pop("hyper", {}), fields.pop("predictions", {})
-    runs = [
-        {**run, "hyper": {key: hyper.get(key, value) for key, value in run["hyper"].items()}} if "hyper" in run else run
-        for run in content["runs"]
-    ]
+    hyper, predictions, replaced = (fields.pop(key, {}) for key in ("hyper", "predictions", "replaced"))
+
+    def large(run: dict[str, Any]) -> dict[str, Any]:
+        found = {key: _replaced(value, replaced.get(key, {})) for key, value in run.items()}
+        if "grid" in run:
+            found["grid"] = {key: _replaced(value, replaced.get(key, {})) for key, value in run["grid"].items()}
+        if "hyper" in run:
+            found["hyper"] = {key: hyper.get(key, value) for key, value in run["hyper"].items()}
+        return found
+
     return {
         **made,
-        "runs": runs,
+        "runs": list(map(large, content["runs"])),
         **({"predictions": {**content["predictions"], **predictions}} if "predictions" in content else {}),
         "title": fields.pop("title"),
         "description": f"For who has GPUs: the methods, settings, seeds and predictions of {name} at the size of the "
         "papers.\n\nNothing has been concluded yet: no run has been made.\n",
         "spec": {key: value for key, value in content["spec"].items() if key != "subset"} | fields,
     }
+
+
+def _replaced(value: Any, by: Mapping[str, Any]) -> Any:
+    return [by.get(str(one), one) for one in value] if isinstance(value, list) else by.get(str(value), value)
 
 
 SUITES = SuiteFiles("suite", __name__.rpartition(".")[0])

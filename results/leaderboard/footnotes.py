@@ -121,8 +121,9 @@ def _power(workload: Workload) -> str:
     within = (
         "" if workload.within_seed is None else f", of a difference within the seed {100 * workload.within_seed:.2f}"
     )
-    own = [100 * stdev(row.accuracies) for row in workload.rows if row.n >= LEAST_RUNS]
-    apart = f", of single rows {min(own):.2f} to {max(own):.2f}" if len(own) > 1 else ""
+    own = {row.label: 100 * stdev(row.accuracies) for row in workload.rows if row.n >= LEAST_RUNS}
+    wild = max(own, key=lambda label: own[label], default="")
+    apart = f", of single rows {min(own.values()):.2f} to {own[wild]:.2f}, of {escape(wild)}" if len(own) > 1 else ""
     return (
         f"Smallest difference between two rows that is found with 80 % power: {found} (one comparison at 5 %; "
         f"standard deviation over seeds {100 * workload.deviation:.2f}{apart}{within}); by the groups, which judge all "

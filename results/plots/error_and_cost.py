@@ -12,6 +12,8 @@ from ...errors import ConfigError
 from ..tables.rows import Row
 from .style import COLORS, GREY, INK, clusters, label_points, lay_out, new_figure, style, write_title
 
+_FAR = 4.0
+"""How many times further from the best than all others a row is that does not widen the axis."""
 _LEGEND = (
     "mean and 95 % t-interval over seeds, cut off at 0 and 100 %\n"
     "filled: not told apart from the best; cross: not compared"
@@ -27,7 +29,7 @@ def costs_differ(rows: Sequence[Row]) -> bool:
 def error_figure(rows: Sequence[Row], title: str) -> Figure:
     """Draw the test error of every row, best on top, with its 95 % t-interval, and beside it what it cost.
 
-    The marks are those of :func:`cost_figure`; a row beyond all rows without divergence is drawn at the edge.
+    The marks are those of :func:`cost_figure`; a row beyond the axis is drawn at its edge, with its error.
 
     Args:
         rows: rows of one table, best first.
@@ -71,7 +73,8 @@ def cost_figure(rows: Sequence[Row], title: str) -> Figure:
 
     Filled points do not differ significantly from the best row; crosses are rows without a group. Rows of about the
     same cost are drawn side by side, ordered by error. Rows with diverged runs would stretch the axis and hide all
-    other differences, so those above all rows without divergence are marked at the upper edge.
+    other differences, so those above all rows without divergence are marked at the upper edge, and so are a few that
+    are far worse than all others.
 
     Args:
         rows: rows of one table, best first.
@@ -136,12 +139,23 @@ def _drawable(rows: Sequence[Row]) -> list[Row]:
 def _limits(rows: Sequence[Row]) -> tuple[float, float, bool]:
     """Return the ends of the error axis, in percent, and whether the error of some row is beyond the upper one.
 
-    Rows with diverged runs do not widen the axis: they would hide all other differences.
+    Rows with diverged runs do not widen the axis, nor do a few that are far worse than all others: they would hide all
+    other differences.
     """
-    clean = [row for row in rows if not row.diverged] or rows
+    clean = _crowd([row for row in rows if not row.diverged] or rows)
     low, high = min(_ends(row)[0] for row in clean), max(_ends(row)[1] for row in clean)
     margin = max(0.06 * (high - low), 0.05)
     return max(low - margin, -margin), high + margin, any(100 * row.error > high + margin for row in rows)
+
+
+def _crowd(rows: Sequence[Row]) -> list[Row]:
+    """Leave out the worst rows, a quarter at most, that are :data:`_FAR` times as far from the best as the next one."""
+    ordered = sorted(rows, key=lambda row: row.error)
+    for few in range(len(ordered) // 4, 0, -1):
+        best, last, first = ordered[0].error, ordered[-few - 1].error, ordered[-few].error
+        if first - best > _FAR * (last - best) > 0:
+            return ordered[:-few]
+    return ordered
 
 
 def _mark(row: Row, best: str, beyond: str | None) -> dict[str, Any]:

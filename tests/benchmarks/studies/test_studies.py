@@ -179,28 +179,23 @@ def test_the_prediction_names_what_the_first_case_needs(one: Study, evidence: Ca
     assert UNIT[one.unit].format(margin) in prediction(one).replace("\n", " ")
 
 
-CPU_ONLY = {"noise-cutout", "clothes-noise"}
-"""Suites whose rows have augmentations or epochs of their own, made for small images and short runs."""
-
-
 @STUDY
 def test_the_question_can_be_asked_at_the_papers_size(one: Study, tmp_path: Path) -> None:
-    assert bool(one.scaled) == (one.suite not in CPU_ONLY)
-    if one.scaled:
-        small, large = load_suite(one.suite), load_suite(one.scaled)
-        assert {spec.dataset for spec in large.specs} <= {"cifar10", "cifar100"}
-        assert min(spec.epochs for spec in large.specs) >= 10
-        assert (len(large.specs), large.seeds, large.predictions.keys(), large.keep, large.budget) == (
-            len(small.specs), small.seeds, small.predictions.keys(), small.keep, small.budget
-        )  # fmt: skip
-        told = (
-            CliRunner()
-            .invoke(cli.app, ["study", "describe", one.name, "--scale", "gpu", "--results", str(tmp_path)])
-            .output
-        )
-        assert " ".join(large.predictions[one.name].split()) in " ".join(told.split())
-        same = large.predictions[one.name] == small.predictions[one.name]
-        assert same == (one.measures == one.measures_at_scale)
+    small, large = load_suite(one.suite), load_suite(one.scaled)
+    assert {spec.dataset for spec in large.specs} <= {"cifar10", "cifar100"}
+    assert min(spec.epochs for spec in (*large.specs, *large.references)) >= 10
+    assert not any("crop:1" in spec.augment or "cutout:3" in spec.augment for spec in large.specs)
+    assert (len(large.specs), large.seeds, large.predictions.keys(), large.keep, large.budget) == (
+        len(small.specs), small.seeds, small.predictions.keys(), small.keep, small.budget
+    )  # fmt: skip
+    told = (
+        CliRunner()
+        .invoke(cli.app, ["study", "describe", one.name, "--scale", "gpu", "--results", str(tmp_path)])
+        .output
+    )
+    assert " ".join(large.predictions[one.name].split()) in " ".join(told.split())
+    same = large.predictions[one.name] == small.predictions[one.name]
+    assert same == (one.measures == one.measures_at_scale)
 
 
 @STUDY
@@ -210,7 +205,7 @@ def test_what_is_told_to_come_next_is_the_tuning_where_one_comes_first(one: Stud
     assert f"next: sambench {first} --results" in told
 
 
-@pytest.mark.parametrize("name", ["m_sharpness", "normalization", "robustness", "adversarial_training"])
+@pytest.mark.parametrize("name", ["m_sharpness", "normalization", "robustness", "adversarial_training", "cutout"])
 def test_a_verdict_at_the_papers_size(name: str, tmp_path: Path) -> None:
     one = STUDIES.get(name)
     made_up(one.scaled, Store(tmp_path), 1, spread=0.05)

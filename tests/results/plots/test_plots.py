@@ -274,6 +274,29 @@ def test_errors_are_drawn_in_order_with_their_costs(make_record: Make) -> None:
     assert errors.get_ylim()[0] > errors.get_ylim()[1]  # the best is on top
 
 
+@pytest.mark.parametrize("draw", [error_figure, cost_figure])
+def test_a_row_far_from_all_others_does_not_hide_their_differences(
+    draw: Callable[..., Figure], make_record: Make
+) -> None:
+    """It stands at the edge with its error; where many are far, or it is no further than the others are apart, it does
+    not."""
+
+    def high(*errors: float) -> float:
+        records = [
+            make_record(variant=f"variant_{i}", hyper={}, seed=seed, accuracy=1 - error / 100 + seed / 10_000)
+            for i, error in enumerate(errors)
+            for seed in range(3)
+        ]
+        axes = draw(rows(records), "digits").axes[0]
+        return (axes.get_xlim() if draw is error_figure else axes.get_ylim())[1]
+
+    assert high(3, 3.5, 4, 30) < 6
+    assert high(3, 3.5, 4, 4.5) > 4.5
+    assert high(3, 5, 8, 12) > 12
+    assert high(3, 3.5, 30, 31) > 31
+    assert high(3, 30) > 30
+
+
 def test_errors_are_drawn_against_costs_only_where_these_differ(make_record: Make) -> None:
     assert not costs_differ(rows([make_record(variant=name, hyper={}, gradients=2.0) for name in "abc"]))
     assert costs_differ(

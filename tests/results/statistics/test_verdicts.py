@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sambench.benchmarks.studying.evidence import percent_below
+from sambench.results.statistics.rank_correlation import granulated_tau
 from sambench.results.statistics.verdicts import equals, every, exceeds, most
 
 TIMES = 1000
@@ -34,6 +36,44 @@ def test_majorities_of_cases_at_their_own_level_are_as_rarely_wrong() -> None:
         values = rng.normal([[0.0]] * 3 + [[1.0]] * 3, 1, (6, 10))
         wrong += most([exceeds(one, 0, level=1 - 0.05 / 6).outcome for one in values]) == "supported"
     assert wrong / (TIMES) <= 0.05
+
+
+@pytest.mark.parametrize("truths", [[0.5, 2, 2, 2, 2], [0.5] * 5])
+def test_claims_on_all_of_several_cases_are_as_rarely_wrong(truths: list[float]) -> None:
+    """Five points of training at the margin of .5 or well beyond it: whatever is said of all of them is wrong."""
+    rng = np.random.default_rng(len(set(truths)))
+    found = [
+        every([exceeds(rng.normal(truth, 1, 10), 0.5, level=1 - 0.05 / 5).outcome for truth in truths])
+        for _ in range(TIMES)
+    ]
+    assert (TIMES - found.count("undecided")) / TIMES <= 0.05
+
+
+@pytest.mark.parametrize(("spread", "stated"), [(0.1, 0.053), (0.2, 0.059), (0.4, 0.085)])
+def test_effects_in_percent_are_wrong_as_often_as_docs_studies_says(spread: float, stated: float) -> None:
+    """Ratios of lognormal measurements are skewed: at the margin both verdicts are errors, more often support."""
+    rng, seeds = np.random.default_rng(int(10 * spread)), range(10)
+    fall = 100 * (1 - 0.9)
+    found = []
+    for _ in range(TIMES):
+        first, second = (dict(zip(seeds, rng.lognormal(0, spread, 10), strict=True)) for _ in range(2))
+        mean_ratio = np.exp(spread**2)  # of two such: divided out, so that the mean fall is the margin
+        second = {seed: 0.9 * value / mean_ratio for seed, value in second.items()}
+        found.append(exceeds(percent_below(first, second), fall).outcome)
+    wrong = TIMES - found.count("undecided")
+    assert abs(wrong / TIMES - stated) <= 3 * np.sqrt(stated * (1 - stated) / TIMES)
+    assert found.count("contradicted") / TIMES <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / TIMES)
+
+
+def test_rank_correlations_are_as_rarely_wrong() -> None:
+    """The tau of noise with noise over 24 settings is 0 on average, the margin."""
+    rng = np.random.default_rng(5)
+    groups = {"a": np.arange(24).reshape(8, 3).tolist(), "b": np.arange(24).reshape(12, 2).tolist()}
+    wrong = 0
+    for _ in range(TIMES // 2):
+        values = rng.normal(size=(2, 8, 24))
+        wrong += exceeds(granulated_tau(*values, groups), 0).outcome != "undecided"
+    assert wrong / (TIMES // 2) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / (TIMES // 2))
 
 
 def test_more_seeds_decide_what_is_undecided() -> None:
