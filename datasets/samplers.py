@@ -19,6 +19,7 @@ from ..errors import ConfigError
 from ..hyper import Hyper, Value
 from ..registry import Registry
 from ..seeding import generator
+from .dataset import send
 
 Score = Callable[[Tensor, str], Tensor]
 """Function from positions (n,) and kind of score to scores (n,); its owner runs the network and counts the cost."""
@@ -121,8 +122,8 @@ class SamplingPolicy:
     def _epoch(self) -> Draw:
         """All draws of the epoch, which go to the device once, so that no step waits for them."""
         if self._placed is None or self._placed[0] is not self.order:
-            weights = None if self.weights is None else self.weights[self.order].to(self.device)
-            self._placed = self.order, Draw(self.order.to(self.device), weights)
+            weights = None if self.weights is None else send(self.weights[self.order], self.device)
+            self._placed = self.order, Draw(send(self.order, self.device), weights)
         return self._placed[1]
 
     def observe(self, draw: Draw, score_of_batch: Callable[[str], Tensor]) -> None:
@@ -176,6 +177,8 @@ class Importance(SamplingPolicy):
         self.scores = torch.ones(count)
         self.seen = self.scores.clone()
         self.scored_epoch = 0
+        self._noted: list[tuple[Tensor, Tensor]] = []
+        """Positions and scores of steps, on the device: they are copied once an epoch, so that no step waits."""
 
     @staticmethod
     def declared_forwards(hyper: Mapping[str, Any]) -> float:
@@ -188,7 +191,7 @@ class Importance(SamplingPolicy):
             if refresh and epoch % refresh == 0:
                 self.scores = score(torch.arange(self.count), str(self.settings["score"])).float().cpu()
             elif not refresh:
-                self.scores = self.seen.clone()
+                self.scores = self._take_in().clone()
             self.scored_epoch = epoch
         self.weights = None
         if not bool((self.scores == self.scores[0]).all()):
@@ -201,15 +204,23 @@ class Importance(SamplingPolicy):
 
     def observe(self, draw: Draw, score_of_batch: Callable[[str], Tensor]) -> None:
         if not self.settings["refresh"]:
-            found = score_of_batch(str(self.settings["score"])).float().cpu()
+            self._noted.append((draw.positions, score_of_batch(str(self.settings["score"])).float()))
+
+    def _take_in(self) -> Tensor:
+        """Return what training saw last of each sample: the score of a later step overwrites that of an earlier one."""
+        for positions, scores in self._noted:
+            at, found = positions.cpu(), scores.cpu()
             known = found.isfinite()
-            self.seen[draw.positions.cpu()[known]] = found[known]
+            self.seen[at[known]] = found[known]
+        self._noted.clear()
+        return self.seen
 
     def state_dict(self) -> dict[str, Any]:
-        return {"scores": self.scores, "seen": self.seen, "scored_epoch": self.scored_epoch}
+        return {"scores": self.scores, "seen": self._take_in(), "scored_epoch": self.scored_epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.scores, self.seen = state["scores"].clone(), state["seen"].clone()
+        self._noted.clear()
         self.scored_epoch = int(state["scored_epoch"])
 
 

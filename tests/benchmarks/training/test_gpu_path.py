@@ -140,8 +140,11 @@ def test_no_batch_waits_for_the_host(sampler: str, augment: str) -> None:
     run.sampler.device = META
     loader.begin_epoch(0, run.sampler.steps, spec.batch_size)
     loader.batch(run.sampler.draw(0, lambda at, kind: torch.rand(len(at))), 0)
+    run.sampler.settings |= {"refresh": 0}  # scores come from the steps
     with Operations() as counted:
-        batch = loader.batch(run.sampler.draw(1, lambda at, kind: torch.rand(len(at))), 1)
+        draw = run.sampler.draw(1, lambda at, kind: torch.rand(len(at)))
+        batch = loader.batch(draw, 1)
+        run.sampler.observe(draw, lambda kind: torch.rand(64, device=META))
     assert batch.images.device == META
     assert bool(counted.moved) == (sampler == "presample")
 

@@ -173,10 +173,19 @@ def test_a_rule_that_is_never_the_same_is_not_recorded(monkeypatch: pytest.Monke
     assert graph.reason == "its rule makes other operations in every step"
 
 
-def test_a_run_that_is_stopped_goes_on_with_the_same_bits(tmp_path: Any) -> None:
-    spec = make_spec({"variant": "fsam", "dataset": "digits", "model": "mlp", "subset": 256, "epochs": 3})
+STOPPED = [
+    *(pytest.param(i.name, id=i.name, marks=[pytest.mark.slow] * (i.name != "fsam")) for i in list_variants()),
+]
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_a_run_that_is_stopped_goes_on_with_the_same_bits(name: str, tmp_path: Any) -> None:
+    """With batch normalization for some."""
+    model = "wrn10_1" if name in ("sam_on", "sam", "gsam") else "mlp"
+    fields = {"dataset": "digits", "model": model, "subset": 256, "batch_size": 64, "epochs": 6}
+    spec = make_spec({"variant": name, **fields})
     plain = run_spec(spec, Store(tmp_path / "plain"))
-    left = [9]
+    left = [13]
 
     def watch(run: TrainState) -> Any:
         def advance(state: TrainState) -> None:
@@ -192,7 +201,16 @@ def test_a_run_that_is_stopped_goes_on_with_the_same_bits(tmp_path: Any) -> None
     record = run_spec(spec, store, cuda_graph=True)
     assert record.weights == plain.weights
     assert record.counters == plain.counters
-    assert (record.environment.graph, plain.environment.graph) == ("graph", None)
+    graph = f"no graph: {EAGER[name]}" if name in EAGER else "graph"
+    assert (record.environment.graph, plain.environment.graph) == (graph, None)
+
+
+def test_why_there_is_no_graph_is_in_the_log_and_in_the_record(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+    spec = make_spec({"variant": "ae_sam", "dataset": "digits", "model": "mlp", "subset": 256, "epochs": 2})
+    with caplog.at_level("INFO"):
+        record = run_spec(spec, Store(tmp_path), cuda_graph=True)
+    assert record.environment.graph == f"no graph: {EAGER['ae_sam']}"
+    assert EAGER["ae_sam"] in caplog.text
 
 
 def test_a_launch_records_too(tmp_path: Any) -> None:
