@@ -9,6 +9,9 @@ import sambench
 from sambench.benchmarks.resolve import make_spec, recipe_of
 from sambench.benchmarks.spec import ADDED, RunSpec
 from sambench.benchmarks.suites.suite import expand_suite
+from sambench.benchmarks.training.run import run_spec
+from sambench.benchmarks.training.state import TrainState
+from sambench.datasets import load
 from sambench.datasets.source import Source
 from sambench.errors import ConfigError
 from sambench.results.records.record import run_id_of
@@ -212,3 +215,26 @@ def test_a_model_has_one_name(model):
 def test_an_example_that_cannot_be_replaced_is_refused(fields, says):
     with pytest.raises(ConfigError, match=f"replace_example=3 is not valid: {says}"):
         make_spec({**fields, "replace_example": 3})
+
+
+@pytest.mark.parametrize("base", ["sgd", "adam", "adamw"])
+def test_fused_kernels_are_a_setting_of_the_run(base: str, tmp_path: Path) -> None:
+    """Another run, with nearly the same weights; the other way round it is the run that says nothing."""
+    fields = {
+        "variant": "sam",
+        "base": base,
+        "lr": 0.01,
+        "dataset": "digits",
+        "model": "mlp",
+        "epochs": 2,
+    }
+    plain, fused = make_spec(fields), make_spec(fields | {"hyper": {"fused": True}})
+    assert make_spec(fields | {"hyper": {"fused": False}}) == plain
+    assert fused.run_id != plain.run_id
+    records = [run_spec(spec, Store(tmp_path)) for spec in (plain, fused)]
+    (loss, other) = (record.metrics.loss for record in records if record.metrics)
+    assert loss == pytest.approx(other, rel=1e-4)
+    run = TrainState(fused, load("digits"), torch.device("cpu"))
+    assert [group["fused"] for group in run.optimizer.param_groups] == [True]
+    with pytest.raises(ConfigError, match="unknown hyper-parameter 'fused'"):
+        make_spec(fields | {"base": "lion", "hyper": {"fused": True}})
