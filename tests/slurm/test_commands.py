@@ -13,6 +13,7 @@ from sambench.benchmarks.training.environment import describe_environment
 from sambench.cli.status import MAX_LISTED_PER_STATE
 from sambench.errors import SambenchError
 from sambench.results.records.lease import Lease
+from sambench.results.records.manifest import read_manifest
 from sambench.results.records.store import Store
 from sambench.slurm import status
 from sambench.slurm.cluster import commands as scheduler
@@ -78,6 +79,21 @@ def test_local_debug_and_slurm_make_the_same_records(suite, running, tmp_path, u
         boards.append(without_times((tmp_path / place / "boards" / "four.md").read_text()))
     assert boards[0] == boards[1]
     assert "`sambench launch four.toml`: 4 runs" in boards[0]
+
+
+def test_a_study_is_submitted_like_a_suite_and_says_how_it_is_measured(cluster, tmp_path, monkeypatch):
+    """Its prediction is written before anything is submitted, and each point on the way has a command."""
+    monkeypatch.setattr("sambench.slurm.estimate.measured_speed", lambda *_: 1.0)
+    where = ("--results", tmp_path / "r")
+    text = sambench("study", "run", "stability_on_the_way", "--on", "slurm", "--runs-per-job", 8, *where)
+    assert "submitted 10 jobs as array" in text
+    lines = [line for line in text.splitlines() if line.startswith("then: sambench measure stability-on-the-way")]
+    points = [" --epoch 1 ", " --epoch 2 ", " --epoch 5 ", " --epoch 10 ", " --results "]
+    assert [point in f"{line} " for point, line in zip(points, lines, strict=True)] == [True] * 5
+    manifest = read_manifest(tmp_path / "r" / "suites" / "stability-on-the-way.json")
+    assert manifest.predictions.keys() == {"stability_on_the_way"}
+    assert manifest.registered < list_submissions(tmp_path / "r")[-1].folder.stat().st_mtime
+    assert "not run yet" in sambench("study", "describe", "stability_on_the_way", *where)
 
 
 def test_a_plan_says_all_that_matters_and_submits_nothing(suite, cluster, tmp_path):

@@ -18,6 +18,7 @@ ELSEWHERE = {"Several devices", "Lightning", "Hugging Face Trainer", "What is re
 """Sections with a test of their own; the last one is tests/variants/test_any_loop.py's."""
 EXPECTED = ELSEWHERE | {
     *("A closure", "The oracle", "Mixed precision", "Accumulation and clipping", "Schedulers", "Checkpoints"),
+    "Settings of a group",
 }
 
 
