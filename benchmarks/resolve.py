@@ -85,7 +85,7 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
         for key, value in known.items()
         if key not in FIELD_OF_BASE and isinstance(value, int | float | str)
     }
-    if "fused" in known:
+    if "fused" in known and known["fused"] is None:
         extra["fused"] = Hyper(False, f"whether {spec.base} steps by torch's fused kernels, which round otherwise")
     of_base = {key: hyper for key, hyper in extra.items() if key in spec.hyper and key not in info.hyper}
     published = {key: value for key, value in info.defaults.get(spec.dataset, {}).items() if key in info.hyper}
@@ -98,7 +98,7 @@ def _resolve_optimizer(spec: RunSpec, named: set[str]) -> dict[str, Any]:
     hyper = resolve(owner, {**declared, **of_base}, {**published, **spec.hyper})
     for name in [name for name, one in declared.items() if one.added and hyper[name] == one.default]:
         del hyper[name]
-    if hyper.get("fused") is False:  # as without it
+    if hyper.get("fused") is False and known["fused"] is None:  # as without it
         del hyper["fused"]
     if "m" in hyper and "m" not in info.hyper:
         hyper = without_whole_batch(hyper, spec.batch_size)

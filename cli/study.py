@@ -127,6 +127,7 @@ def run(
     """Make the runs that a study lacks, after its prediction was written; measure them; then say what they show."""
     from ..benchmarks.measuring.measurements import MeasuringOptions, plan_measurements
     from ..benchmarks.measuring.registry import read_requests
+    from ..errors import SambenchError
     from ..slurm.launch import launch_suite
     from .launch import report, show
     from .measure import measure_here
@@ -143,6 +144,7 @@ def run(
             epoch = "" if point is None else f" --epoch {point}"
             say(f"then: sambench measure {shlex.quote(suite.place)} --what {measures}{epoch}{words}")
         return
+    failed = list[SambenchError]()
     for point in points:
         options = MeasuringOptions(
             results,
@@ -153,7 +155,12 @@ def run(
             plugins=(*(plugin or ()), *suite.plugins),
         )
         requests = read_requests([measures])
-        measure_here(plan_measurements(suite.run_ids, requests, options), requests, options, executor)
+        try:
+            measure_here(plan_measurements(suite.run_ids, requests, options), requests, options, executor)
+        except SambenchError as error:  # the other points are measured all the same
+            failed.append(error)
+    if failed:
+        raise failed[0]
     describe(name, scale, results, plugin)
 
 

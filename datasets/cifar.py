@@ -5,7 +5,7 @@ import tempfile
 import zlib
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -65,6 +65,10 @@ for _name, _classes, _what, _fingerprint in _OFFICIAL:
     )(partial(load_cifar, _name))
 
 
+_FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""Python 3.11 before 3.11.4 has no filters; members are checked before anything is unpacked, there as elsewhere."""
+
+
 def _unpack(kind: "type[datasets.CIFAR10]", name: str, archive: Path) -> Dataset:
     """Read an archive through a temporary folder: ``root`` may be read-only or shared by several processes."""
     fetch(kind.url, archive, kind.tgz_md5)
@@ -72,7 +76,7 @@ def _unpack(kind: "type[datasets.CIFAR10]", name: str, archive: Path) -> Dataset
         try:
             with tarfile.open(archive) as file:
                 _check_members(file, kind.base_folder)
-                file.extractall(folder, filter="data")
+                file.extractall(folder, **_FILTER)
         except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
             raise DataError(
                 f"{archive} cannot be unpacked ({error}); delete it and run again to download it"

@@ -49,7 +49,7 @@ MEASURES = (
     "against three norms and the margin.",
     departs="Jiang et al. compare forty measures over thousands of convolutional networks on CIFAR-10 and SVHN that "
     "differ in seven settings, depth and width among them, stop at one training loss, and order by the gap of training "
-    "and test accuracy; here it is the test error, at unequal training losses.",
+    "and test accuracy; here it is the test error, at unequal training losses. All networks have all measures.",
     suite="many-settings",
     rule="95 % t-interval over seeds of the granulated tau within the seed, the mean of the eight measures of "
     "sharpness less that of the four others, against .1. The tau compares settings that differ in one thing.",

@@ -20,8 +20,8 @@ LEVEL = 1 - 0.05 / (len(POINTS) + 1)
     "numbers: at the end of other runs, those of suite `stability`, it was known to be wrong.",
     suite="stability-on-the-way",
     rule="t-intervals within the seed at 1 - .05/5 of the fall from SGD to SAM of the normalized distance of the "
-    "twins' weights after 1, 2, 5, 10 and 20 epochs, in percent of SGD's, each against the margin of 10 percent: "
-    "supported if all are, contradicted if one is. Epochs are equal.",
+    "twins' weights after 1, 2, 5 and 10 epochs and at the end, in percent of SGD's, each against the margin of 10 "
+    "percent: supported if all are, contradicted if one is. Epochs are equal.",
     unit="percent",
     measures="twin",
     points=POINTS,

@@ -101,20 +101,26 @@ class Evidence:
         row = self.row(variant, track, **settings)
         found = self.measured_in_part(label, variant, track, **settings)
         if len(found) < row.n - row.diverged:
-            raise MissingError(
-                f"{label} is measured of {len(found)} of {row.n} runs of {row.label} of {self.suite!r}, or is no number"
-            )
+            raise MissingError(f"{label} is a number for {len(found)} of {row.n} runs of {row.label} of {self.suite!r}")
         if not found:
             raise StateError(f"all runs of {row.label} of {self.suite!r} diverged: nothing of them is measured")
         return found
 
     def measured_in_part(self, label: str, variant: str, track: str = "", **settings: Any) -> BySeed:
-        """Return what :meth:`measured` does for the runs that have a number, be it none: some measures do not exist for
-        every network."""
+        """Return what :meth:`measured` does for the runs that have a number: some measures do not exist for every
+        network.
+
+        Raises:
+            MissingError: a run of the row was not measured; or as :meth:`row`.
+        """
         row = self.row(variant, track, **settings)
         sections = self.board.sections if self.board else ()
         values = {run: of[label] for one in sections for run, of in one.measured.items() if label in of}
-        return {seed: values[run] for seed, run in zip(row.seeds, row.runs, strict=True) if run in values}
+        done = [run for run in row.runs if run in values]
+        if len(done) < row.n - row.diverged:
+            raise MissingError(f"{label} is measured of {len(done)} of {row.n} runs of {row.label} of {self.suite!r}")
+        pairs = ((seed, values.get(run)) for seed, run in zip(row.seeds, row.runs, strict=True))
+        return {seed: value for seed, value in pairs if value is not None}
 
 
 def within_seed(*terms: tuple[float, BySeed]) -> NDArray[np.float64]:

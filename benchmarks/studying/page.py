@@ -1,5 +1,7 @@
 """STUDIES.md: every claim with what the committed runs say of it, the same bytes for the same records."""
 
+import re
+
 from ...errors import ConfigError
 from ...markdown import escape, link, table
 from ...results.statistics.verdicts import Verdict
@@ -58,7 +60,8 @@ def summary(found: list[Judgement]) -> str:
 
 
 def _line(one: Judgement) -> str:
-    differs = f"{one.study.departs.partition('. ')[0].rstrip('.')}. " * (one.verdict == WORDS["contradicted"])
+    first = re.split(r"(?<!et al)\. ", one.study.departs, maxsplit=1)[0].rstrip(".")
+    differs = f"{first}. " * (one.verdict == WORDS["contradicted"])
     return f"{escape(f'{one.study.claim} {differs}'.strip())} **{_capital(headline(one))}.**"
 
 

@@ -123,7 +123,7 @@ def _power(workload: Workload) -> str:
     )
     own = {row.label: 100 * stdev(row.accuracies) for row in workload.rows if row.n >= LEAST_RUNS}
     wild = max(own, key=lambda label: own[label], default="")
-    apart = f", of single rows {min(own.values()):.2f} to {own[wild]:.2f}, of {escape(wild)}" if len(own) > 1 else ""
+    apart = f", of single rows {min(own.values()):.2f} to {own[wild]:.2f} ({escape(wild)})" if len(own) > 1 else ""
     return (
         f"Smallest difference between two rows that is found with 80 % power: {found} (one comparison at 5 %; "
         f"standard deviation over seeds {100 * workload.deviation:.2f}{apart}{within}); by the groups, which judge all "

@@ -14,6 +14,8 @@ from .style import COLORS, GREY, INK, clusters, label_points, lay_out, new_figur
 
 _FAR = 4.0
 """How many times further from the best than all others a row is that does not widen the axis."""
+_LEAST = 0.0005
+"""The least difference that others are taken to have: they may be equal."""
 _LEGEND = (
     "mean and 95 % t-interval over seeds, cut off at 0 and 100 %\n"
     "filled: not told apart from the best; cross: not compared"
@@ -153,7 +155,7 @@ def _crowd(rows: Sequence[Row]) -> list[Row]:
     ordered = sorted(rows, key=lambda row: row.error)
     for few in range(len(ordered) // 4, 0, -1):
         best, last, first = ordered[0].error, ordered[-few - 1].error, ordered[-few].error
-        if first - best > _FAR * (last - best) > 0:
+        if first - best > _FAR * max(last - best, _LEAST):
             return ordered[:-few]
     return ordered
 

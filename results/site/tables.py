@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..leaderboard.cells import COLUMNS, cells
+from ..leaderboard.cells import BEST, COLUMNS, cells
 from ..leaderboard.footnotes import exclusions, notes, origin, track_text
 from ..leaderboard.front import in_order
 from ..leaderboard.measured import errors_of, measured, measured_rows, values_of
@@ -206,6 +206,7 @@ def _line(row: Row, texts: Mapping[str, str]) -> Line:
         "ms / eval": row.seconds_per_gradient,
         "Memory, MiB": row.memory,
         "Diverged": row.diverged,
+        BEST: row.best_epoch,
     }
     return Line(row.label, row.variant, {name: Cell(texts[name], orders.get(name)) for name in COLUMNS})
 

@@ -37,7 +37,7 @@ class Section:
         tiers: label of a row -> ``reproduced``, ``verified`` or ``stale``.
         edges: label of a row -> tuned hyper-parameters that ended at the edge of their range.
         reference: whether these are reference rows: settings of their own, grouped and compared with nothing.
-        measured: run id -> measure -> its first value, for the runs whose networks were measured.
+        measured: run id -> measure -> its first value, for the runs whose networks were measured; None for no number.
     """
 
     track: Track | None
@@ -45,7 +45,7 @@ class Section:
     tiers: dict[str, str]
     edges: dict[str, str]
     reference: bool = False
-    measured: dict[str, dict[str, float]] = field(default_factory=dict)
+    measured: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def gather(store: Store, today: Mapping[str, Code] | None = None) -> Boards:
     return replace(found, boards=tuple(boards))
 
 
-def _measured(section: Section, values: Mapping[str, dict[str, float]]) -> Section:
+def _measured(section: Section, values: Mapping[str, dict[str, float | None]]) -> Section:
     runs = [run for row in section.workload.rows for run in row.runs if run in values]
     return replace(section, measured={run: values[run] for run in runs})
 

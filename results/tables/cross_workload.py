@@ -1,7 +1,7 @@
 """Methods across the workloads of a track: their errors relative to those of the others, with uncertainty."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -59,14 +59,19 @@ class Overall:
 def in_common(sections: Sequence[Section], track: str) -> list[list[Row]]:
     """Find the rows of the methods that ran on every workload of a track: one list a workload, sorted by label.
 
-    A workload that lacks a baseline, such as a grid of one variant, is left out where two others have them all: it
-    would otherwise end the comparison of all others. A method is identified by its label. Of several tables of a
-    workload one stands for it: that with most of the methods which every workload has in some table, of those the one
-    with the largest budget. The result is empty for fewer than two workloads or two such methods.
+    Where no two methods ran on all workloads, those in no table of which all baselines stand, such as a grid of one
+    variant, are left out, if two others remain: they would end the comparison of all others. A method is identified by
+    its label. Of several tables of a workload one stands for it: that with most of the methods which every workload has
+    in some table, of those the one with the largest budget. The result is empty for fewer than two workloads or two
+    such methods.
     """
     found = _workloads(sections, track)
-    whole = {key: some for key, some in found.items() if any(set(BASELINES) <= rows.keys() for _, rows in some)}
-    found = whole if len(whole) > 1 else found
+    if tables := _shared(found):
+        return tables
+    return _shared({key: some for key, some in found.items() if any(set(BASELINES) <= rows.keys() for _, rows in some)})
+
+
+def _shared(found: Mapping[str, list[tuple[float, dict[str, Row]]]]) -> list[list[Row]]:
     everywhere = [set().union(*(rows.keys() for _, rows in some)) for some in found.values()]
     wanted = set.intersection(*everywhere) if everywhere else set[str]()
     tables = [max(some, key=lambda one: (len(wanted & one[1].keys()), one[0]))[1] for some in found.values()]
@@ -149,7 +154,7 @@ def nothing_across(sections: Sequence[Section]) -> str:
 def _about(tables: Sequence[Sequence[Row]], of: int) -> str:
     """Say how to read the table, given the number of all workloads of the track."""
     workloads, methods = len(tables), len(tables[0])
-    rest = f" (and {count(of - workloads, 'other')} left out, where {' or '.join(BASELINES)} has no single row)"
+    rest = f" (and {count(of - workloads, 'other')} left out, none of whose tables has {' and '.join(BASELINES)})"
     least = 2.0 ** (1 - workloads) * methods * (methods - 1) / 2  # smallest p-value that Holm's method can give
     difference = (
         f"**Rank** is the mean rank, and rows that share a letter are not told apart by Wilcoxon's signed-rank tests "

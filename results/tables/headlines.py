@@ -9,14 +9,14 @@ from ..records.store import Damaged, Store
 from .kept_rows import KeptRows, state_of
 
 Headline = tuple[str, float | None]
-"""Label of the measure, of weights on the way ``twin@10``, and the value; none of what is no number."""
+"""Label of the measure, of weights on the way ``twin@10``, and the value; no label for what is a picture."""
 
 
-def scan_headlines(store: Store) -> tuple[dict[str, dict[str, float]], list[Damaged]]:
+def scan_headlines(store: Store) -> tuple[dict[str, dict[str, float | None]], list[Damaged]]:
     """Read the measurements of a store; a file that is as it was is not read again.
 
     Returns:
-        Run id -> label of the measure -> value; and the files that are damaged.
+        Run id -> label of the measure -> value, None for one that is no number; and the files that are damaged.
     """
     measurements, index = Measurements(store), headlines_of(store)
     states = _states(measurements)
@@ -32,17 +32,16 @@ def scan_headlines(store: Store) -> tuple[dict[str, dict[str, float]], list[Dama
         if states[key]:
             new.append((key, states[key], *rows[key]))
     index.keep(kept, new, len(states))
-    found = dict[str, dict[str, float]]()
+    found = dict[str, dict[str, float | None]]()
     for key, (label, value) in sorted(rows.items()):
-        if value is not None:
-            found.setdefault(key.partition("/")[0], {})[label] = value
+        if label and (of_run := found.setdefault(key.partition("/")[0], {})).get(label) is None:
+            of_run[label] = value
     return found, damaged
 
 
 def headline(one: Measurement) -> Headline:
     """Return what boards show of a measurement."""
-    value = next(iter(one.values.values()), None)
-    return one.at, None if one.measure in SLICES else value
+    return ("", None) if one.measure in SLICES else (one.at, next(iter(one.values.values()), None))
 
 
 def headlines_of(store: Store) -> KeptRows:

@@ -130,7 +130,8 @@ def _read_records(store: Store, root: Path, entries: dict[str, Entry], findings:
             findings.append(_unreadable(root, item))
         else:
             ending = ".failed.json" if item.status == "failed" else ".json"
-            kept = (*(p for p in item.curve[:-1] if p.epoch == item.best_epoch), *item.curve[-1:])
+            best = item.best_epoch
+            kept = (*(p for p in item.curve[:-1] if p.epoch == best), *item.curve[-1:])
             entries[item.run_id] = Entry(
                 f"{folder}/{item.run_id}{ending}",
                 item.model_copy(update={"curve": kept}),  # a folder has thousands of curves

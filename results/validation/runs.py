@@ -118,8 +118,8 @@ def check_seeds(found: Contents) -> Iterator[Finding]:
         union = {seed for seeds in loose for seed in seeds}
         for seeds in loose:
             one = next(iter(seeds.values()))
-            nearest = min((other.keys() - seeds.keys() for other in promised), key=len, default=set[int]())
-            if lacking := sorted((union - seeds.keys()) | nearest):
+            nearest = max(promised, key=lambda o: (len(o.keys() & seeds.keys()), -len(o)), default=dict[int, Entry]())
+            if lacking := sorted((union | nearest.keys()) - seeds.keys()):
                 yield Finding(
                     one.file,
                     f"{one.spec['variant']}: seeds {_numbers(sorted(seeds))}",

@@ -15,6 +15,7 @@ import torch
 from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
 
 from sambench.datasets import load
+from sambench.datasets.cifar import _FILTER
 from sambench.datasets.download import fetch
 from sambench.errors import DataError
 
@@ -50,7 +51,7 @@ def test_cifar_is_also_found_unpacked(tmp_path: Path, cifar_archive: Writer) -> 
     expected = load("cifar10")
     other = tmp_path / "other"
     with tarfile.open(archive.path) as tar:
-        tar.extractall(other, filter="data")
+        tar.extractall(other, **_FILTER)
     assert load("cifar10", root=other).fingerprint == expected.fingerprint
     batch = other / CIFAR10.base_folder / "data_batch_3"
     batch.write_bytes(batch.read_bytes()[:-1])

@@ -90,6 +90,7 @@ def test_a_study_is_submitted_like_a_suite_and_says_how_it_is_measured(cluster, 
     lines = [line for line in text.splitlines() if line.startswith("then: sambench measure stability-on-the-way")]
     points = [" --epoch 1 ", " --epoch 2 ", " --epoch 5 ", " --epoch 10 ", " --results "]
     assert [point in f"{line} " for point, line in zip(points, lines, strict=True)] == [True] * 5
+    assert "--epoch" not in lines[-1]
     manifest = read_manifest(tmp_path / "r" / "suites" / "stability-on-the-way.json")
     assert manifest.predictions.keys() == {"stability_on_the_way"}
     assert manifest.registered < list_submissions(tmp_path / "r")[-1].folder.stat().st_mtime

@@ -23,6 +23,7 @@ from sambench.benchmarks.suites.files import list_suites
 from sambench.benchmarks.suites.preregistration import preregister
 from sambench.benchmarks.suites.suite import Suite, load_suite
 from sambench.errors import ConfigError, StateError
+from sambench.markdown import escape
 from sambench.results.records.manifest import read_manifest
 from sambench.results.records.measurement import Measurements
 from sambench.results.records.store import Store
@@ -306,6 +307,43 @@ def test_a_study_waits_for_what_it_measures(tmp_path: Path) -> None:
     assert "is measured of 4 of 5 runs of sgd" in found.reason
     told = CliRunner().invoke(cli.app, ["study", "describe", one.name, "--results", str(tmp_path)]).output
     assert "is measured of 4 of 5 runs of sgd" in " ".join(told.split())
+
+
+def test_networks_without_a_measure_are_left_out_and_those_that_were_not_measured_are_waited_for(
+    tmp_path: Path,
+) -> None:
+    """No noise costs a network that guesses a tenth of its accuracy: its sigma is infinite, which no record holds."""
+    one, store = STUDIES.get("fantastic_measures"), Store(tmp_path)
+    made_up(one.suite, store, 1, spread=0.05)
+    (run, *_) = Evidence.of(tmp_path, one.suite).row("sgd", lr=0.1, batch_size=32, weight_decay=5e-4).runs
+    (path,) = [
+        path
+        for path in (tmp_path / "measurements" / run).iterdir()
+        if json.loads(path.read_text())["measure"] == "pac_bayes"
+    ]
+    kept = path.read_text()
+    path.write_text(json.dumps(json.loads(kept) | {"values": {"gap": None}}))
+    found = one.function(Evidence.of(tmp_path, one.suite))
+    networks = 24 * found.parts[0].verdict.n
+    assert found.outcome == "supported"
+    assert found.parts[0].case.endswith(f", {networks - 1} of {networks} networks")
+    path.unlink()
+    with pytest.raises(MissingError, match=r"pac_bayes\[draws=5,samples=512\] is measured of \d of \d runs of sgd"):
+        one.function(Evidence.of(tmp_path, one.suite))
+
+
+@pytest.mark.parametrize("name", STUDIES.names())
+def test_the_first_sentence_on_what_differs_is_a_sentence(name: str) -> None:
+    """It stands in the line of a claim that was contradicted: no name of authors alone."""
+    one = STUDIES.get(name)
+    part = Part("case", exceeds([-1.0, -1.1, -1.2], 0))
+    (line,) = summary(
+        [Judgement(one, "so it is", True, Finding("contradicted", (part,)), WORDS["contradicted"])]
+    ).splitlines()
+    told = line.removeprefix(f"- {escape(one.claim)} ").partition(" **Contradicted")[0]
+    assert len(told.split()) > 5
+    assert not told.endswith("et al.") or told.rstrip(".") == escape(one.departs).rstrip(".")
+    assert escape(one.departs).startswith(told.rstrip("."))
 
 
 def test_what_was_predicted_is_what_the_manifest_keeps(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ precision=fp32 schedule=cosine schedule_unit=step weight_decay=5e-4 weight_decay
 </details>
 
 - Smallest difference between two rows that is found with 80 % power: 1.25 points with 3 runs each (one comparison at \
-5 %; standard deviation over seeds 0.41, of single rows 0.25 to 0.52, of sam); by the groups, which judge all pairs at \
+5 %; standard deviation over seeds 0.41, of single rows 0.25 to 0.52 (sam)); by the groups, which judge all pairs at \
 once, 1.25.
 - Times were measured on: a CPU, 2 threads.
 """

@@ -291,6 +291,7 @@ def test_a_row_far_from_all_others_does_not_hide_their_differences(
         return (axes.get_xlim() if draw is error_figure else axes.get_ylim())[1]
 
     assert high(3, 3.5, 4, 30) < 6
+    assert high(0, 0, 0, 30) < 1
     assert high(3, 3.5, 4, 4.5) > 4.5
     assert high(3, 5, 8, 12) > 12
     assert high(3, 3.5, 30, 31) > 31

@@ -309,6 +309,7 @@ def test_the_first_value_of_a_measure_stands_beside_the_runs(tmp_path: Path, run
     write_manifest(store, promise(runs))
     expected = {
         first.run_id: {"sam_gap": 0.5, "sharpness@2": 7.0, "sam_gap[rho=0.2]": 2.0},
+        second.run_id: {"sam_gap": None},
         third.run_id: {"sam_gap@0": 7.0},
     }
     assert [section.measured for section in gather(store).sections] == [expected] * 2
