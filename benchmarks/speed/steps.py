@@ -3,20 +3,28 @@
     python benchmarks/speed/steps.py [--rounds N] [--output docs/performance.md]
 
 Every rule and its peers get gradients of WRN-16-1 that are made ready, in turns, and the least time of many counts: so
-it is the rule's own work. What a step with the base optimizer alone takes is subtracted.
+it is the rule's own work. What a step with the base optimizer alone takes is subtracted. A rule that asks more of its
+closure than gradients has no such number.
+
+Beside it every variant trains WRN-10-1 by the harness, batch 32, and a step, batch and all, is held against the bare
+gradient evaluations that it counts, a forward pass alone as a third of one.
 """
 
 import argparse
 import datetime
 import os
 import re
+import statistics
 import time
 from collections.abc import Callable
+from copy import copy
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from gpu import Bench, gradient_of, step_of
 from torch import Tensor, nn
 
 from sambench.benchmarks.models import build
@@ -27,6 +35,8 @@ from sambench.variants import create, list_variants
 
 BASE = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
 MARKS = "<!-- steps: begin -->", "<!-- steps: end -->"
+STEPS = 10
+"""Steps whose evaluations are averaged: some rules make two passes in some of them alone."""
 WATCHED = 8
 """Steps in which a rule shows how many passes it makes at most."""
 PEERS = {"sam": {"adaptive": False}, "asam": {"adaptive": True}}
@@ -102,6 +112,32 @@ def peer(**how: Any) -> Step:
     return step
 
 
+def over_bare(rounds: int) -> dict[str, float]:
+    """Return for every variant the time of a step over that of its bare gradient evaluations: the median of rounds, in
+    each of which both are taken in turns and evaluations counted."""
+    bench = Bench(torch.device("cpu"), ("wrn10_1",) * 3)
+    found = {}
+    for info in list_variants():
+        run, ratios = bench.run("wrn10_1", info.name), list[float]()
+        step, gradient = step_of(run), gradient_of(bench.run("wrn10_1"))
+        for number in range(rounds + 1):
+            before = copy(run.oracle.counters)
+            steps, bare = (_seconds(side) for side in (step, gradient))
+            gradients = run.oracle.counters.gradient_evaluations - before.gradient_evaluations
+            forwards = run.oracle.counters.forward_evaluations - before.forward_evaluations
+            if number:
+                ratios.append(steps * STEPS / (bare * (gradients + forwards / 3)))
+        found[info.name] = statistics.median(ratios)
+    return found
+
+
+def _seconds(side: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    for _ in range(STEPS):
+        side()
+    return time.perf_counter() - start
+
+
 def measured(sides: dict[str, Step], rounds: int) -> dict[str, float]:
     least = dict.fromkeys(sides, float("inf"))
     other = torch.empty(8_000_000)
@@ -124,18 +160,22 @@ def main() -> None:
     sides = {name: step for name, (step, _) in rules.items()}
     sides |= {f"base {passes}": base_alone(passes) for passes in {passes for _, passes in rules.values()}}
     sides |= {f"peer {name}": peer(**how) for name, how in PEERS.items()}
-    least = measured(sides, asked.rounds)
+    least, ratios = measured(sides, asked.rounds), over_bare(max(1, asked.rounds // 30))
     rows = []
-    for name, (_, passes) in rules.items():
-        base = least[f"base {passes}"]
-        theirs = f"{(least[f'peer {name}'] - base) * 1e3:.2f}" if name in PEERS else ""
-        rows.append([name, str(passes), f"{(least[name] - base) * 1e3:.2f}", theirs])
+    for name, ratio in ratios.items():
+        passes = rules[name][1] if name in rules else 0
+        base = least.get(f"base {passes}", 0.0)
+        own, theirs = (f"{(least[side] - base) * 1e3:.2f}" if side in least else "–" for side in (name, f"peer {name}"))
+        rows.append([name, str(passes or "–"), own, theirs, f"{ratio:.2f}"])
     if (load := os.getloadavg()[1]) > (os.cpu_count() or 1):
         raise SystemExit(f"this machine does other work, at a load of {load:.0f}: nothing is written")
     here = describe_environment(torch.device("cpu"))
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    lines = table(["Variant", "Passes", "Added ms", "pytorch-optimizer, added ms"], rows, left=["Variant"])
-    made = f"{here.device_name}, {here.threads} thread(s), torch {here.torch}, {date}; least of {asked.rounds}."
+    columns = ["Variant", "Passes", "Added ms", "pytorch-optimizer, added ms", "Step over bare evaluations"]
+    lines = table(columns, rows, left=["Variant"])
+    peers = f"pytorch-optimizer {version('pytorch-optimizer')}"
+    where = f"{here.device_name}, {here.threads} thread(s), torch {here.torch}, {peers}"
+    made = f"{where}, {date}; least of {asked.rounds}."
     begin, end = MARKS
     page = asked.output.read_text(encoding="utf-8")
     asked.output.write_text(
