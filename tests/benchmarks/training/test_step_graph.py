@@ -30,6 +30,13 @@ def tape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(step_recorder.RECORDERS, "cpu", TapeRecorder)
 
 
+@pytest.fixture
+def unclipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the hooks of clipping, which stay once a run in this process clips; one rule goes by them."""
+    for key in list(_global_optimizer_pre_hooks):
+        monkeypatch.delitem(_global_optimizer_pre_hooks, key)
+
+
 def train(graph: bool, **fields: Any) -> tuple[TrainState, list[float]]:
     """Make steps over two epochs."""
     given = {"dataset": "digits", "model": "mlp", "batch_size": 32, "subset": 32 * STEPS // 2, "epochs": 2, **fields}
@@ -68,9 +75,8 @@ FAST = {"sgd", "sam", "gsam", "looksam", "bsam"}
 @pytest.mark.parametrize(
     "name", [pytest.param(i.name, marks=[pytest.mark.slow] * (i.name not in FAST)) for i in list_variants()]
 )
-def test_a_recorded_step_has_the_bits_of_a_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in list(_global_optimizer_pre_hooks):  # those of clipping stay once a run in this process clips
-        monkeypatch.delitem(_global_optimizer_pre_hooks, key)
+@pytest.mark.usefixtures("unclipped")
+def test_a_recorded_step_has_the_bits_of_a_step(name: str) -> None:
     graphed = equal(variant=name, model="wrn10_1" if name == "sam_on" else "mlp")
     assert graphed.graph is not None
     assert graphed.graph.reason == EAGER.get(name, "")
@@ -179,6 +185,7 @@ STOPPED = [
 
 
 @pytest.mark.parametrize("name", STOPPED)
+@pytest.mark.usefixtures("unclipped")
 def test_a_run_that_is_stopped_goes_on_with_the_same_bits(name: str, tmp_path: Any) -> None:
     """With batch normalization for some."""
     model = "wrn10_1" if name in ("sam_on", "sam", "gsam") else "mlp"
