@@ -317,7 +317,7 @@ def resumed(bench: Bench) -> Iterator[Line]:
 def trains(bench: Bench) -> Iterator[Line]:
     run = bench.run(bench.middle)
     step = step_of(run)
-    count = 120 if bench.cuda else 6
+    count = 120 if bench.cuda else 30
     losses = [step() for _ in range(count)]
     first, last = (float(torch.stack(part).mean()) for part in (losses[:3], losses[-3:]))
     yield Line(f"sam {bench.middle}, loss after {count} steps over the first", last / first, "", 1.0)
