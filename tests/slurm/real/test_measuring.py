@@ -42,7 +42,7 @@ def test_measuring_goes_on_after_the_signal_before_the_end(cluster, lab):
     def made():
         return sorted(bench.results.glob("measurements/*/*.json"))
 
-    wait_until(lambda: len(made()) >= 3, 120, f"measurements; {bench.describe()}")
+    wait_until(lambda: len(made()) >= 3, 120, "measurements", seen=bench.describe)
     (job,) = bench.jobs("running")
     disturbances.warn_of_end(cluster, job)
     bench.finish(300)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import configuration
 from .configuration import Choices
-from .daemons import Daemon, answers, command_line, end, free_ports, processes, wait_until
+from .daemons import Daemon, answers, by_age, command_line, end, free_ports, processes, wait_until
 from .packages import SEARCH_PATH, install
 
 START = 60.0
@@ -216,7 +216,7 @@ class Cluster:
     def trainers(self, job: Job) -> list[int]:
         """Return the Python processes of a job, the oldest first."""
         pids = set(processes("SLURM_JOB_ID", job.raw)) & set(self.leftovers())
-        return sorted(pid for pid in pids if "python" in command_line(pid).split(" ")[0])
+        return by_age(pid for pid in pids if "python" in command_line(pid).split(" ")[0])
 
     def processes_of_node(self, name: str) -> list[int]:
         """Return what runs on a node: the processes of its jobs, and ``slurmstepd``, which watches over them."""

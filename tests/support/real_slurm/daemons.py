@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,8 +63,10 @@ class Daemon:
             self.process.wait()
 
 
-def wait_until(true: Callable[[], object], seconds: float, what: str, every: float = 0.1) -> float:
-    """Wait for something and return how long that took, in seconds.
+def wait_until(
+    true: Callable[[], object], seconds: float, what: str, every: float = 0.1, seen: Callable[[], str] = str
+) -> float:
+    """Wait for something and return how long that took, in seconds; ``seen`` tells of the end of a vain wait.
 
     Raises:
         TimeoutError: it did not come in time.
@@ -72,7 +74,7 @@ def wait_until(true: Callable[[], object], seconds: float, what: str, every: flo
     start = time.monotonic()
     while not true():
         if time.monotonic() - start > seconds:
-            raise TimeoutError(f"waited {seconds:.0f} s in vain for {what}")
+            raise TimeoutError(f"waited {seconds:.0f} s in vain for {what}\n{seen()}".rstrip())
         time.sleep(every)
     return time.monotonic() - start
 
@@ -108,6 +110,16 @@ def processes(variable: str, value: str) -> Iterator[int]:
             with suppress(OSError):
                 if wanted in (folder / "environ").read_bytes().split(b"\0"):
                     yield int(folder.name)
+
+
+def by_age(pids: Iterable[int]) -> list[int]:
+    """Return processes in the order of their starts; numbers of processes begin anew when they have run out."""
+    started: dict[int, int] = {}
+    for pid in pids:
+        with suppress(OSError):
+            status = (Path("/proc") / str(pid) / "stat").read_text()
+            started[pid] = int(status.rpartition(")")[2].split()[19])  # field 22 in proc(5): clock ticks since boot
+    return sorted(started, key=lambda pid: (started[pid], pid))
 
 
 def command_line(pid: int) -> str:

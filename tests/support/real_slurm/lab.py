@@ -164,12 +164,12 @@ class Lab:
                     found.append(job)
             return bool(found)
 
-        wait_until(training, seconds, f"a job at work; {self.describe()}", every=0.2)
+        wait_until(training, seconds, "a job at work", every=0.2, seen=self.describe)
         return found[0]
 
     def finish(self, seconds: float = 1500) -> float:
         """Wait until no job is left, and return for how long; the runs need not be complete."""
-        return wait_until(lambda: not self.alive(), seconds, f"the jobs to end; {self.describe()}", every=0.5)
+        return wait_until(lambda: not self.alive(), seconds, "the jobs to end", every=0.5, seen=self.describe)
 
     def gap(self, job: Job) -> float:
         """Return the longest time for which a job, once it had begun, made no step, in seconds."""
