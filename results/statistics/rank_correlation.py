@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .intervals import Floats, Interval, as_sample
 
@@ -23,7 +23,7 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> Floats:
         b: of the same shape.
 
     Returns:
-        (...), in [-1, 1]; NaN where all values of one are equal.
+        (...), in [-1, 1]; NaN where all values of one are equal, or any is NaN.
 
     References:
         Kendall 1945.
@@ -33,14 +33,20 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> Floats:
         0.333
     """
     first, second = (np.ascontiguousarray(np.moveaxis(np.asarray(x, dtype=np.float64), -1, 0)) for x in (a, b))
-    both, in_first, in_second = np.zeros((3, *first.shape[1:]))
+    totals = np.zeros((3, *first.shape[1:]))
     for at in range(1, len(first)):  # pairs of one method at a time: they stay in the processor's cache
-        p, q = (np.sign(x[at:] - x[at - 1]) for x in (first, second))
-        both += np.einsum("i...,i...->...", p, q)
-        in_first += np.einsum("i...,i...->...", p, p)
-        in_second += np.einsum("i...,i...->...", q, q)
+        p, q = (_signs(x[at:], x[at - 1]) for x in (first, second))
+        for of, signs in enumerate((p * q, p * p, q * q)):
+            totals[of] += np.add.reduce(signs, axis=0, dtype=np.int32)
+    totals[0, np.isnan(first).any(0) | np.isnan(second).any(0)] = np.nan
+    both, in_first, in_second = totals
     with np.errstate(invalid="ignore"):
         return both / np.sqrt(in_first * in_second)
+
+
+def _signs(a: Floats, b: Floats) -> NDArray[np.int8]:
+    """Return the signs of a - b, in a byte each."""
+    return (a > b).view(np.int8) - (a < b).view(np.int8)
 
 
 def one_setting_apart(settings: Sequence[Mapping[str, str]]) -> dict[str, list[list[int]]]:
@@ -77,10 +83,14 @@ def granulated_tau(a: ArrayLike, b: ArrayLike, groups: Groups) -> Floats:
         Jiang et al. 2019, arXiv 1912.02178.
     """
     first, second = (np.asarray(x, dtype=np.float64) for x in (a, b))
-    each = [
-        np.mean([np.nan_to_num(kendall_tau(first[..., group], second[..., group])) for group in found], axis=0)
-        for found in groups.values()
-    ]
+    each = []
+    for found in groups.values():
+        taus = np.empty((len(found), *first.shape[:-1]))
+        for size in {len(group) for group in found}:  # those of one size together
+            at = [i for i, group in enumerate(found) if len(group) == size]
+            members = np.array([found[i] for i in at])
+            taus[at] = np.moveaxis(kendall_tau(first[..., members], second[..., members]), -1, 0)
+        each.append(np.nan_to_num(taus).mean(axis=0))
     return np.mean(each, axis=0)
 
 

@@ -11,16 +11,24 @@ import math
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
+
+from .intervals import Floats
 
 MOST = 8.5
 """Beyond it a standard normal number is not met with: 1e-17."""
 
+@cache
+def _rule(nodes: int) -> tuple[Floats, Floats]:
+    return np.polynomial.legendre.leggauss(nodes)
+
 
 @cache
-def _rule(nodes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return np.polynomial.legendre.leggauss(nodes)
+def _normal() -> tuple[Floats, Floats, Floats]:
+    """Return nodes of a standard normal number, their weights with its density in them, and what lies below each."""
+    at, weights = _rule(128)
+    z = MOST * at
+    return z, MOST * weights * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi), special.ndtr(z)
 
 
 def tail(q: float, k: int, degrees: float) -> float:
@@ -36,10 +44,19 @@ def tail(q: float, k: int, degrees: float) -> float:
     u, weights = low + (high - low) * (at + 1) / 2, weights * (high - low) / 2
     s = np.exp(u)
     density = 2 * np.exp(half * np.log(half) - special.gammaln(half) + degrees * u - half * s * s)
-    at, normal = _rule(128)
-    z, normal = MOST * at, MOST * normal * np.exp(-((MOST * at) ** 2) / 2) / np.sqrt(2 * np.pi)
-    within = special.ndtr(z) - special.ndtr(z - q * s[:, None])
-    return float(1 - (density * weights) @ (k * within ** (k - 1) @ normal))
+    z, normal, below = _normal()
+    within = below - special.ndtr(z - q * s[:, None])
+    return float(1 - (density * weights) @ (k * _power(within, k - 1) @ normal))
+
+
+def _power(base: Floats, exponent: int) -> Floats:
+    """Return a whole power by squaring: ``**`` takes a logarithm of every number."""
+    result = np.ones_like(base)
+    while exponent:
+        if exponent & 1:
+            result *= base
+        base, exponent = base * base, exponent >> 1
+    return result
 
 
 def quantile(k: int, degrees: float, alpha: float) -> float:
@@ -51,11 +68,17 @@ def quantile(k: int, degrees: float, alpha: float) -> float:
     """
     # Two of the means alone exceed it less often, and Bonferroni's bound more often.
     low, high = (math.sqrt(2) * special.stdtrit(degrees, 1 - alpha / pairs) for pairs in (2, k * (k - 1)))
-    above, below = tail(low, k, degrees) - alpha, tail(high, k, degrees) - alpha
-    last, tolerance = 0, 1e-11 * high
-    while high - low > tolerance and above > 0 > below:  # regula falsi, Illinois: importing scipy.optimize takes longer
+
+    def over(q: float) -> float:  # nearly a straight line, which the probability itself is not
+        return math.log(max(tail(q, k, degrees), 1e-300) / alpha)
+
+    above, below, last = over(low), over(high), 0
+    while high - low > 1e-11 * high and above > 0 > below:
+        # regula falsi, Illinois: importing scipy.optimize takes longer
         q = low + (high - low) * above / (above - below)
-        if (excess := tail(q, k, degrees) - alpha) > 0:
+        if abs(excess := over(q)) < 1e-12:
+            return float(q)
+        if excess > 0:
             low, above, below = q, excess, below / 2 if last > 0 else below
         else:
             high, below, above = q, excess, above / 2 if last < 0 else above
