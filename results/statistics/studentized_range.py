@@ -18,6 +18,7 @@ from .intervals import Floats
 MOST = 8.5
 """Beyond it a standard normal number is not met with: 1e-17."""
 
+
 @cache
 def _rule(nodes: int) -> tuple[Floats, Floats]:
     return np.polynomial.legendre.leggauss(nodes)
