@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import ConfigError, unknown
 from ..seeding import generator
-from .augment_policies import POLICIES, apply_policy
+from .augment_policies import POLICIES, apply_policy, draw_policy
 from .dataset import Dataset, channel_statistics, send
 
 MOST_PIXELS = 512
@@ -28,7 +28,7 @@ class Decisions:
         count: number of examples n.
         crop: int64 (n, 2), row and column of the window's corner in the padded image.
         flip: bool (n,), whether to mirror left and right.
-        policy: int64 (n,), the seed of each example's policy.
+        policy: float64 (n, changes, 2), the kinds and magnitudes of the policy's changes.
         cutout: int64 (n, 2), row and column of the center of the erased square.
     """
 
@@ -45,7 +45,7 @@ class Decisions:
         return Decisions(len(range(self.count)[rows]), **{key: value[rows] for key, value in self._tensors()})
 
     def to(self, device: torch.device | str) -> "Decisions":
-        """Move the decisions to a device, except the seeds of policies, which are used on the CPU."""
+        """Move the decisions to a device, except those of policies, by which the CPU sorts the images."""
         return replace(self, **{key: send(value, device) for key, value in self._tensors() if key != "policy"})
 
     def _tensors(self) -> list[tuple[str, Tensor]]:
@@ -151,7 +151,7 @@ class Augmentation:
         if self.flip:
             flip = torch.randint(2, (count,), generator=generator("flip", seed)).bool()
         if self.policy:
-            policy = torch.randint(2**62, (count,), generator=generator("policy", seed))
+            policy = draw_policy(self.policy, count, size, seed)
         if self.cutout:
             stream = generator("cutout", seed)
             rows = torch.randint(height, (count,), generator=stream)
@@ -181,7 +181,7 @@ class Augmentation:
         if decisions.flip is not None:
             pixels = _flip(pixels, decisions.flip)
         if decisions.policy is not None:
-            pixels = apply_policy(str(self.policy), pixels, decisions.policy)
+            pixels = apply_policy(pixels, decisions.policy)
         batch = normalize(pixels.permute(0, 3, 1, 2), mean, std)
         return batch if decisions.cutout is None else _cutout(batch, decisions.cutout, self.cutout)
 

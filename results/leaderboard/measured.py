@@ -1,14 +1,20 @@
 """What was measured of the trained networks of a table: beside the error, and how far it orders the methods as that."""
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Sequence
+from functools import cache, partial
 
 import numpy as np
 
 from ...markdown import code, table
 from ..statistics.intervals import Interval, t_interval
 from ..statistics.pairs import LEAST_RUNS
-from ..statistics.rank_correlation import granulated_tau, kendall_tau, one_setting_apart, rank_correlations
+from ..statistics.rank_correlation import (
+    Groups,
+    granulated_tau,
+    kendall_tau,
+    one_setting_apart,
+    rank_correlations,
+)
 from ..tables.boards import Section
 from ..tables.comparability import write
 from ..tables.rows import Row
@@ -42,8 +48,9 @@ def measured(section: Section) -> list[str]:
         texts = [_cells(section, row, shown) for row in section.workload.rows if any(row in rows[one] for one in shown)]
         parts.append(table(("Variant", "Error, %", *map(code, shown)), texts, ("Variant",)))
     settings = {row.label: _settings(row) for row in section.workload.rows}
+    apart = cache(lambda names: one_setting_apart([settings[name] for name in names]))
     ranked = [label for label in labels if len(rows[label]) >= LEAST_METHODS]
-    if ranks := [_rank(section, label, rows[label], settings) for label in ranked]:
+    if ranks := [_rank(section, one, rows[one], apart(tuple(row.label for row in rows[one]))) for one in ranked]:
         parts += [
             "Kendall's tau of a measure with the error, over the means of the methods: 1 where more of it always goes "
             "with more error, −1 with less; in brackets the 95 % bootstrap interval over runs, for these methods, "
@@ -94,11 +101,10 @@ def _mean(values: Sequence[float]) -> str:
     return f"{mean:.3g} ± {mean - t_interval(values).low:.2g}"
 
 
-def _rank(section: Section, label: str, rows: Sequence[Row], settings: Mapping[str, dict[str, str]]) -> list[str]:
+def _rank(section: Section, label: str, rows: Sequence[Row], groups: Groups) -> list[str]:
     values = [values_of(section, row, label) for row in rows]
     samples = [list(one.values()) for one in values]
     errors = [errors_of(row, list(one)) for row, one in zip(rows, values, strict=True)]
-    groups = one_setting_apart([settings[row.label] for row in rows])
     statistics = [kendall_tau, partial(granulated_tau, groups=groups)][: 1 + bool(groups)]
     found = [*rank_correlations(samples, errors, np.random.default_rng(0), statistics), None][:2]
     return [code(label), *map(_interval, found), str(len(rows))]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ...markdown import Markdown, link
@@ -45,7 +46,12 @@ class Place:
 
 def link_from(page: Path, text: str, target: Path) -> Markdown:
     """Link from a page to another file."""
-    return link(text, Path(os.path.relpath(target, page.parent)).as_posix())
+    return link(text, _relative(target, page.parent))
+
+
+@lru_cache(maxsize=4096)
+def _relative(target: Path, folder: Path) -> str:
+    return Path(os.path.relpath(target, folder)).as_posix()
 
 
 def names(wanted: Iterable[str], taken: Iterable[str]) -> list[str]:

@@ -20,14 +20,17 @@ MOST = 8.5
 
 
 @cache
-def _rule(nodes: int) -> tuple[Floats, Floats]:
-    return np.polynomial.legendre.leggauss(nodes)
+def _rule(parts: int) -> tuple[Floats, Floats]:
+    """Return nodes and weights on [-1, 1]: Gauss's of 96 nodes in each of so many equal parts."""
+    at, weights = np.polynomial.legendre.leggauss(96)
+    middles = (2 * np.arange(parts) + 1) / parts - 1
+    return (middles[:, None] + at / parts).ravel(), np.tile(weights / parts, parts)
 
 
 @cache
 def _normal() -> tuple[Floats, Floats, Floats]:
     """Return nodes of a standard normal number, their weights with its density in them, and what lies below each."""
-    at, weights = _rule(128)
+    at, weights = np.polynomial.legendre.leggauss(128)
     z = MOST * at
     return z, MOST * weights * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi), special.ndtr(z)
 
@@ -41,7 +44,7 @@ def tail(q: float, k: int, degrees: float) -> float:
     """
     half = degrees / 2
     low, high = 0.5 * np.log([special.gammaincinv(half, 1e-12) / half, special.gammainccinv(half, 1e-16) / half])
-    at, weights = _rule(320 if degrees < 4 else 96)
+    at, weights = _rule(6 if degrees < 4 else 1)
     u, weights = low + (high - low) * (at + 1) / 2, weights * (high - low) / 2
     s = np.exp(u)
     density = 2 * np.exp(half * np.log(half) - special.gammaln(half) + degrees * u - half * s * s)
