@@ -6,7 +6,7 @@ from ...errors import ConfigError, SambenchError
 from ...results.records.record import RunRecord
 from ...results.records.store import Store
 from ...results.tables.boards import Boards
-from ..suites.suite import load_suite
+from ..suites.suite import read_predictions
 from .evidence import Evidence, MissingError
 from .registry import STUDIES, Finding, Study
 
@@ -79,7 +79,7 @@ def prediction(one: Study, place: str = "") -> str:
     Raises:
         ConfigError: the suite has no prediction of this study.
     """
-    predictions = load_suite(place or one.place).predictions
+    predictions = read_predictions(place or one.place)
     if one.name not in predictions:
         raise ConfigError(f"suite {one.suite!r} has no prediction of study {one.name!r}: write it under [predictions]")
     return predictions[one.name]

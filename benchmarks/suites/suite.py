@@ -188,6 +188,19 @@ def load_suite(name_or_path: str, sources: tuple[Source, ...] = ()) -> Suite:
     return expand_suite(name, content, folder, sources, name_or_path)
 
 
+def read_predictions(name_or_path: str) -> Mapping[str, str]:
+    """Read what a suite says that studies predict of its runs; the runs themselves are not looked at.
+
+    Raises:
+        ConfigError: an unknown suite, or what is wrong in the file.
+    """
+    name, content, _ = SUITES.parse(name_or_path)
+    try:
+        return _File.model_validate(content).predictions
+    except ValidationError as error:
+        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *explain(error)])) from error
+
+
 def expand_suite(
     name: str, content: Mapping[str, Any], folder: Path, overrides: tuple[Source, ...] = (), given_as: str = ""
 ) -> Suite:

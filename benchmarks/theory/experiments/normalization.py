@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from ..figures import Frame, canvas, colors, draw_trials
 from ..methods import make_method, make_methods, record_grid
 from ..problems import Problem, make_problem
-from ..programs import LONGEST, program_of, run_methods
+from ..programs import COMPILED, LONGEST, TENSOR, program_of, run_methods
 from ..sampling import make_sampling
 from ..step_sizes import Constants, StepSize, fixed
 from ..trend import ROUNDING
@@ -42,6 +42,8 @@ def measure(
     of = problem or make_problem("least-squares", condition=3.0)
     drawn = make_sampling(sampling, of)
     program = program_of(of, drawn, variant, hyper)
+    if quick and program == COMPILED:  # to compile takes longer than so few steps
+        program = TENSOR
     length = steps or min(3_000 if quick else 20_000, LONGEST[program])
     gamma = 1 / (2 * Constants.of(of, drawn, length).L)
     lines = [
