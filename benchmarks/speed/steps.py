@@ -39,8 +39,13 @@ STEPS = 10
 """Steps whose evaluations are averaged: some rules make two passes in some of them alone."""
 WATCHED = 8
 """Steps in which a rule shows how many passes it makes at most."""
-PEERS = {"sam": {"adaptive": False}, "asam": {"adaptive": True}}
-"""Variants that pytorch-optimizer has, and how it makes them."""
+PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sam": ("SAM", {}),
+    "asam": ("SAM", {"adaptive": True}),
+    "fsam": ("FriendlySAM", {}),
+    "wsam": ("WSAM", {}),
+}
+"""Variants that pytorch-optimizer makes in two calls, its name of them and what it makes them with."""
 Step = Callable[[], bool]
 """Makes a step, and returns whether it had as many passes as the longest."""
 
@@ -96,11 +101,13 @@ def ours(name: str) -> tuple[Step, int] | None:
     return step, passes
 
 
-def peer(**how: Any) -> Step:
-    from pytorch_optimizer import SAM
+def peer(name: str, **how: Any) -> Step:
+    import pytorch_optimizer
 
     ready = Ready()
-    optimizer = SAM(ready.params, torch.optim.SGD, **how, **BASE)
+    model = {"model": ready.model} if name == "WSAM" else {}
+    make: Any = getattr(pytorch_optimizer, name)
+    optimizer = make(**model, params=ready.params, base_optimizer=torch.optim.SGD, **how, **BASE)
 
     def step() -> bool:
         ready()
@@ -159,7 +166,7 @@ def main() -> None:
     rules = {name: one for name, one in found.items() if one is not None}
     sides = {name: step for name, (step, _) in rules.items()}
     sides |= {f"base {passes}": base_alone(passes) for passes in {passes for _, passes in rules.values()}}
-    sides |= {f"peer {name}": peer(**how) for name, how in PEERS.items()}
+    sides |= {f"peer {name}": peer(theirs, **how) for name, (theirs, how) in PEERS.items()}
     least, ratios = measured(sides, asked.rounds), over_bare(max(1, asked.rounds // 30))
     rows = []
     for name, ratio in ratios.items():
