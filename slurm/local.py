@@ -129,15 +129,19 @@ class _Worker:
 
     def give(self, todo: deque[Planned]) -> None:
         """Fill the free places; those of a process that stops or is dead once its last run was heard of, in another."""
-        if todo and (self.stopping or not self.process.is_alive()):
-            if self.runs:
-                return
-            self.close()
-            self._start()
         while todo and len(self.runs) < self.places:
+            if self.stopping or not self.process.is_alive():
+                if self.runs:
+                    return
+                self.close()
+                self._start()
+            try:
+                self.pipe.send(todo[0])
+            except OSError:  # it has died since it was looked at
+                self.process.join()
+                continue
             run = todo.popleft()
             self.runs[run.spec.run_id] = run
-            self.pipe.send(run)
 
     def hear(self) -> list[RunEvent]:
         """Receive the next event; runs of a dead process are ``lost``, or ``interrupted`` if that was asked for."""

@@ -5,6 +5,7 @@ No GPU is needed: what torch says of them is made up.
 
 import inspect
 import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from sambench.benchmarks.training.keeping import Keep
 from sambench.benchmarks.training.run import run_spec
 from sambench.errors import ConfigError
 from sambench.results.records.store import Store
+from sambench.slurm import local
 from sambench.slurm.executor import make_executor
 from sambench.slurm.local import run_pool
 from sambench.slurm.options import RunOptions
@@ -67,6 +69,27 @@ def test_failures_stay_alone(options):
     assert store.read(suite.specs[0].run_id).error == "RuntimeError: on purpose"
     lost = next(event for event in heard if event.kind == "lost")
     assert "exit code 9" in lost.text
+
+
+def test_a_run_that_a_dead_worker_was_to_get_is_made_by_another(options, monkeypatch):
+    """The worker is killed after it was seen alive, and before it is given its next run."""
+    fields = {"model": "mlp", "subset": 96, "batch_size": 32, "epochs": 1, "variant": "sgd"}
+    suite = Suite("s", "s", "", tuple(make_spec({**fields, "seed": seed}) for seed in range(3)))
+    plan, killed = make_plan(suite, Store(options.results), torch.device("cpu")), []
+
+    class Killed(local._Worker):
+        def give(self, todo):
+            if len(todo) == 2:
+                process, seen = self.process, iter([True])
+                monkeypatch.setattr(process, "is_alive", lambda: next(seen, False))
+                process.kill()
+                process.join()
+                killed.append(process.exitcode)
+            super().give(todo)
+
+    monkeypatch.setattr(local, "_Worker", Killed)
+    assert set(run_pool(plan.runs, options, 1, lambda event: None).values()) == {"completed"}
+    assert killed == [-signal.SIGKILL]
 
 
 @pytest.fixture
