@@ -6,6 +6,7 @@ with them comes torch's compiler, which takes a second to import.
 """
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -56,8 +57,22 @@ def _contrast(images: Tensor, magnitude: Tensor) -> Tensor:
 
 
 def _sharpness(images: Tensor, magnitude: Tensor) -> Tensor:
-    change = _functional().adjust_sharpness(images, 0.0).double() - images
-    return _pixels((images + change * _each(1 - (1 + magnitude), images).double()).float())
+    """Blend each pixel that has eight neighbours with the mean of them and five times itself."""
+    if min(images.shape[2:]) < 3:
+        return images
+    values = images.float()
+    inner = values[..., 1:-1, 1:-1]
+    kernel = _blur(images.device).expand(images.shape[1], 1, 3, 3)
+    change = torch.nn.functional.conv2d(values, kernel, groups=images.shape[1]).round_() - inner
+    inner.copy_(inner + change.double() * _each(1 - (1 + magnitude), images).double())
+    return _pixels(values)
+
+
+@cache  # never freed: on a GPU other streams may be reading it
+def _blur(device: torch.device) -> Tensor:
+    weights = torch.ones(3, 3, dtype=torch.float64)
+    weights[1, 1] = 5
+    return (weights / 13).float().to(device)
 
 
 def _posterize(images: Tensor, bits: Tensor) -> Tensor:
@@ -78,9 +93,10 @@ def _from(images: Tensor, *rows: tuple[Tensor | float, Tensor | float, Tensor | 
     """
     count, _, height, width = images.shape
     matrix = torch.stack([torch.as_tensor(x, dtype=torch.float64).expand(count) for row in rows for x in row], 1)
-    scale = torch.tensor([width / 2, height / 2])
+    scale = torch.tensor([width / 2, height / 2], dtype=torch.float32)
     theta = send(matrix.float().view(count, 2, 3).transpose(1, 2) / scale, images.device)
-    y, x = (torch.linspace((1 - n) / 2, (n - 1) / 2, n, device=images.device) for n in (height, width))
+    row = partial(torch.linspace, dtype=torch.float32, device=images.device)
+    y, x = (row((1 - n) / 2, (n - 1) / 2, n) for n in (height, width))
     places = torch.stack(
         [x.expand(height, width), y[:, None].expand(height, width), torch.ones_like(x).expand(height, width)], -1
     )

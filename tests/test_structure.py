@@ -138,3 +138,10 @@ def test_examples_in_docstrings_run(room):
 def test_examples_of_the_common_ground_run(name):
     failed, tried = doctest.testmod(importlib.import_module(f"sambench.{name}"))
     assert (failed, tried > 0) == (0, True)
+
+
+def test_mutants_that_do_not_matter_are_mutants(monkeypatch):
+    """`make mutation` refuses a list that the code has left behind."""
+    monkeypatch.syspath_prepend(ROOT / "tests" / "mutation")
+    run = importlib.import_module("run")
+    assert run.listed(run.all_mutants(tomllib.loads((run.HERE / "rooms.toml").read_text())))

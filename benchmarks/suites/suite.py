@@ -192,13 +192,22 @@ def read_predictions(name_or_path: str) -> Mapping[str, str]:
     """Read what a suite says that studies predict of its runs; the runs themselves are not looked at.
 
     Raises:
-        ConfigError: an unknown suite, or what is wrong in the file.
+        ConfigError: an unknown suite, or keys and types that its file may not have.
     """
     name, content, _ = SUITES.parse(name_or_path)
+    file, problems = _read_file(name, content)
+    if problems:
+        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems]))
+    return file.predictions
+
+
+def _read_file(name: str, content: Mapping[str, Any]) -> tuple[_File, list[str]]:
+    """Read what the file of a suite holds, and list the keys that mean nothing."""
+    problems = [str(unknown("key", key, _TOP)) for key in content if key not in _TOP]
     try:
-        return _File.model_validate(content).predictions
+        return _File.model_validate(content), problems
     except ValidationError as error:
-        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *explain(error)])) from error
+        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems, *explain(error)])) from error
 
 
 def expand_suite(
@@ -216,11 +225,7 @@ def expand_suite(
     Raises:
         ConfigError: all that is wrong in it.
     """
-    problems = [str(unknown("key", key, _TOP)) for key in content if key not in _TOP]
-    try:
-        file = _File.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError("\n".join([f"suite {name!r} cannot be used:", *problems, *explain(error)])) from error
+    file, problems = _read_file(name, content)
     if not content.get("runs"):
         problems.append(f"suite {name!r} has no [[runs]]")
     plugins = _load_plugins(name, file.plugins, folder)

@@ -46,11 +46,11 @@ class Place:
 
 def link_from(page: Path, text: str, target: Path) -> Markdown:
     """Link from a page to another file."""
-    return link(text, _relative(target, page.parent))
+    return link(text, _relative(os.path.abspath(target), os.path.abspath(page.parent)))
 
 
 @lru_cache(maxsize=4096)
-def _relative(target: Path, folder: Path) -> str:
+def _relative(target: str, folder: str) -> str:
     return Path(os.path.relpath(target, folder)).as_posix()
 
 

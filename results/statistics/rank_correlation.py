@@ -23,7 +23,7 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> Floats:
         b: of the same shape.
 
     Returns:
-        (...), in [-1, 1]; NaN where all values of one are equal, or any is NaN.
+        (...), in [-1, 1]; NaN where all values of one are equal, or any is NaN. Equal infinities are tied.
 
     References:
         Kendall 1945.

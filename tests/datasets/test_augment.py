@@ -7,6 +7,7 @@ from torchvision.transforms import RandomCrop
 from torchvision.transforms import functional as F
 
 from sambench.datasets import Augmentation, Decisions, load, normalize, take
+from sambench.datasets.augment_policies import POLICIES
 from sambench.datasets.dataset import channel_statistics
 from sambench.errors import ConfigError
 
@@ -169,13 +170,14 @@ def test_a_batch_never_shares_memory_with_the_next() -> None:
     assert torch.equal(first, kept)
 
 
-def test_no_value_is_read_back_from_the_device() -> None:
+@pytest.mark.parametrize("policy", ["", *POLICIES])
+def test_no_value_is_read_back_from_the_device(policy: str) -> None:
     # The meta device has no values: an operation that had to look at one would raise.
-    augmentation = Augmentation.parse("crop:4,flip,cutout:16")
-    images = torch.empty(16, 3, 32, 32, dtype=torch.uint8, device="meta")
-    decisions = augmentation.draw(16, (32, 32), seed=0).to("meta")
-    batch = augmentation(take(images, torch.arange(16, device="meta")), decisions, *constants(3))
-    assert (batch.shape, batch.dtype, batch.device.type) == ((16, 3, 32, 32), torch.float32, "meta")
+    augmentation = Augmentation.parse(f"crop:4,flip,cutout:16{',' * bool(policy)}{policy}")
+    images = torch.empty(256, 3, 32, 32, dtype=torch.uint8, device="meta")
+    decisions = augmentation.draw(256, (32, 32), seed=0).to("meta")
+    batch = augmentation(take(images, torch.arange(256, device="meta")), decisions, *constants(3))
+    assert (batch.shape, batch.dtype, batch.device.type) == ((256, 3, 32, 32), torch.float32, "meta")
 
 
 def test_changes_of_policies_stay_on_the_cpu() -> None:

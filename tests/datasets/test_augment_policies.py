@@ -84,6 +84,11 @@ def test_changes_are_drawn_as_often_as_by_torchvision(name: str) -> None:
         pairs = Counter[Any](tuple(kind for kind, _ in image) for image in real)
         return pairs + Counter((kind, m > 0) for image in real for kind, m in image)
 
+    possible = {(NAMES[int(kind)], round(m, 5)) for kind, m in every_change(name, (32, 32))[:, 0].tolist()}
+    for images in (drawn, decided):
+        found = {(kind, round(m, 5)) for image in images for kind, m in image if kind != "Identity"}
+        assert found <= possible
+        assert len(found) > 0.9 * len(possible)
     ours, theirs = counted(drawn), counted(decided)
     both = [(ours[key], theirs[key]) for key in ours.keys() | theirs if ours[key] + theirs[key] >= 10]
     assert sum(a + b for a, b in both) > 0.95 * (ours.total() + theirs.total())

@@ -42,7 +42,7 @@ def measure(
     of = problem or make_problem("least-squares", condition=3.0)
     drawn = make_sampling(sampling, of)
     program = program_of(of, drawn, variant, hyper)
-    if quick and program == COMPILED:  # to compile takes longer than so few steps
+    if quick and program == COMPILED and not steps:  # to compile takes longer than so few steps
         program = TENSOR
     length = steps or min(3_000 if quick else 20_000, LONGEST[program])
     gamma = 1 / (2 * Constants.of(of, drawn, length).L)

@@ -8,7 +8,7 @@ import pytest
 from sambench.benchmarks.resolve import make_spec
 from sambench.benchmarks.spec import RunSpec
 from sambench.benchmarks.suites.files import list_suites
-from sambench.benchmarks.suites.suite import load_suite
+from sambench.benchmarks.suites.suite import load_suite, read_predictions
 from sambench.datasets.source import Source
 from sambench.errors import ConfigError
 from sambench.variants import list_variants
@@ -166,3 +166,14 @@ def test_a_suite_says_what_is_kept_of_its_runs(table, keep, written):
 def test_what_a_suite_cannot_keep_is_refused(table, told, written):
     with pytest.raises(ConfigError, match=re.escape(told)):
         load_suite(written(TEXT.replace("[spec]", f"{table}\n[spec]")))
+
+
+def test_predictions_are_read_without_the_runs(written):
+    text = '[predictions]\nstudy = "less"\n[[runs]]\nvariant = "no such variant"\n'
+    assert read_predictions(written(text)) == {"study": "less"}
+    for wrong, told in (
+        ("[prediction]\nstudy = 'less'\n", "did you mean 'predictions'"),
+        ("[predictions]\nstudy = 1\n", "predictions.study"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            read_predictions(written(wrong))

@@ -70,3 +70,15 @@ def test_both_values_of_a_run_are_drawn_together_a_thousand_times():
     found = rank_correlations(values, [[-x for x in one] for one in values], np.random.default_rng(0), [statistic] * 2)
     assert found == [(-1, -1, -1)] * 2
     assert sorted(seen) == [(3,)] * 2 + [(1000, 3)] * 2
+
+
+def test_what_is_no_number_has_no_rank():
+    found = kendall_tau([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]] * 2)
+    assert np.isnan(found[0])
+    assert found[1] == 1
+    assert kendall_tau([1.0, np.inf, np.inf], [1.0, 2.0, 3.0]) == pytest.approx(2 / 6**0.5)
+
+
+def test_groups_of_different_sizes_count_alike():
+    groups = {"rho": [[0, 1], [2, 3, 4]]}
+    assert granulated_tau([1.0, 2, 1, 2, 3], [1.0, 2, 3, 2, 1], groups) == 0  # 1 of two, -1 of three

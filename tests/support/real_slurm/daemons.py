@@ -117,7 +117,7 @@ def by_age(pids: Iterable[int]) -> list[int]:
     started: dict[int, int] = {}
     for pid in pids:
         with suppress(OSError):
-            status = (Path("/proc") / str(pid) / "stat").read_text()
+            status = (Path("/proc") / str(pid) / "stat").read_text(errors="replace")
             started[pid] = int(status.rpartition(")")[2].split()[19])  # field 22 in proc(5): clock ticks since boot
     return sorted(started, key=lambda pid: (started[pid], pid))
 
