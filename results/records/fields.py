@@ -188,9 +188,9 @@ def spec_problems(spec: Any) -> list[str]:
         RecordedSpec.model_validate(spec)
     except ValidationError as error:
         return [f"spec.{line}" for line in explain(error, depth=2)]
-    values = {**spec, **{f"hyper.{name}": value for name, value in spec.get("hyper", {}).items()}}
     return [
-        f"spec.{name}={value} is not valid: a whole number has 64 bits at most"
+        f"{prefix}.{name}={value} is not valid: a whole number has 64 bits at most"
+        for prefix, values in (("spec", spec), ("spec.hyper", spec.get("hyper", {})))
         for name, value in values.items()
         if isinstance(value, int) and abs(value) > LARGEST  # where a fraction may stand, a whole number may be larger
     ]

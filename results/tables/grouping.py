@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..records.behaviour import Code, code_of
 from ..records.record import Environment, RunRecord
-from .comparability import chooses_hyper, identity_of, key_of, method_of, workload_of
+from .comparability import chooses_hyper, identity_of, key_of, method_of, titles, workload_of
 
 RELEASE = "release "
 Methods = list[tuple[dict[str, Any], list["RunSummary"]]]
@@ -85,6 +85,7 @@ class Collection:
         self._methods: dict[str, dict[str, Any]] = {}
         self._runs: dict[str, dict[str, list[RunSummary]]] = defaultdict(lambda: defaultdict(list))
         self._keys: dict[bytes, tuple[str, str]] = {}
+        self._titles: dict[str, str] = {}
         for record in records:
             self.add(record)
 
@@ -101,9 +102,14 @@ class Collection:
         key, method_key = self._keys[identity]
         self._runs[key][method_key] += some.runs
 
-    def workloads(self) -> list[str]:
-        """List the keys of all workloads, by data set and model."""
-        return sorted(self.shared, key=lambda key: (*(str(self.shared[key].get(k)) for k in ("dataset", "model")), key))
+    def workloads(self) -> dict[str, str]:
+        """Return the title of every workload by its key, in the order of data set and model."""
+        if len(self._titles) < len(self.shared):
+            keys = sorted(
+                self.shared, key=lambda key: (*(str(self.shared[key].get(k)) for k in ("dataset", "model")), key)
+            )
+            self._titles = dict(zip(keys, titles([self.shared[key] for key in keys]), strict=True))
+        return self._titles
 
     def methods(self, workload: str, only: frozenset[str] | None = None) -> Methods:
         """List the methods of a workload with their runs, or with those runs only whose ids are given."""

@@ -9,7 +9,7 @@ from ..records.record import RunRecord
 from ..statistics.intervals import detectable_difference
 from ..statistics.multiple_comparisons import detectable_in_groups
 from ..statistics.pairs import LEAST_PAIRS, LEAST_RUNS, detectable_within_seed
-from .comparability import common, titles
+from .comparability import common
 from .grouping import Collection
 from .rows import CountedRow, Excluded, Row, deviation, make_rows, select, typical_difference
 
@@ -67,10 +67,8 @@ def tables(
         only: ids of the runs that the tables may count; all by default.
         retracted: run id -> why the run was retracted.
     """
-    keys = collection.workloads()
-    names = titles([collection.shared[key] for key in keys])
     found = []
-    for name, key in zip(names, keys, strict=True):
+    for key, name in collection.workloads().items():
         if methods := collection.methods(key, only):
             counted, excluded = select(methods, retracted)
             found.append(_workload(key, name, collection.shared[key], counted, excluded))
