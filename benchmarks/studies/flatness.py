@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ...results.statistics.verdicts import every, exceeds
-from ..studying.evidence import Evidence, percent_below
+from ...results.statistics.verdicts import every, falls
+from ..studying.evidence import Evidence, log_ratio
 from ..studying.registry import Finding, Part, study
 
 LABELS = {
@@ -38,7 +38,7 @@ def flatness(evidence: Evidence) -> Finding:
     parts = [
         Part(
             f"fall of {name} from SGD to SAM, rho {rho:g}, {share:.0%} wrong labels",
-            exceeds(_fall(evidence, label, share, rho), MARGIN, level=1 - 0.05 / len(LABELS)),
+            falls(_fall(evidence, label, share, rho), MARGIN, level=1 - 0.05 / len(LABELS)),
         )
         for share in SHARES
         for rho in sorted(RADII, key=lambda rho: rho != 0.1)
@@ -48,7 +48,7 @@ def flatness(evidence: Evidence) -> Finding:
 
 
 def _fall(evidence: Evidence, label: str, share: float, rho: float) -> np.ndarray:
-    """Return by how many percent of SGD's a measure of SAM is lower, by seed."""
+    """Return the logarithm of a measure of SGD over that of SAM, by seed."""
     sgd = evidence.measured(label, "sgd", noise=share)
     sam = evidence.measured(label, "sam", noise=share, rho=rho)
-    return percent_below(sgd, sam)
+    return log_ratio(sgd, sam)

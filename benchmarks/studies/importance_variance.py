@@ -1,7 +1,7 @@
 """Importance sampling lowers the variance of the gradient."""
 
-from ...results.statistics.verdicts import every, exceeds
-from ..studying.evidence import Evidence, percent_below
+from ...results.statistics.verdicts import every, falls
+from ..studying.evidence import Evidence, log_ratio
 from ..studying.registry import Finding, Part, study
 from .importance_sampling import SETTING, UNIFORM, WEIGHTED
 
@@ -30,5 +30,5 @@ def importance_variance(evidence: Evidence) -> Finding:
         for sampler, source in WEIGHTED.items():
             drawn = evidence.measured(f"gradient_variance[sampler={sampler}]", variant, **UNIFORM)
             case = f"fall of the variance by drawing from {source}, at the ends of {variant.upper()}"
-            parts.append(Part(case, exceeds(percent_below(uniform, drawn), MARGIN, level=1 - 0.05 / len(WEIGHTED))))
+            parts.append(Part(case, falls(log_ratio(uniform, drawn), MARGIN, level=1 - 0.05 / len(WEIGHTED))))
     return Finding(every([part.verdict.outcome for part in parts[: len(WEIGHTED)]]), tuple(parts))

@@ -1,7 +1,7 @@
 """Large batches end at sharp minima."""
 
-from ...results.statistics.verdicts import every, exceeds
-from ..studying.evidence import Evidence, percent_below
+from ...results.statistics.verdicts import every, falls
+from ..studying.evidence import Evidence, log_ratio
 from ..studying.registry import Finding, Part, study
 from .large_batch import LARGE, SETTING, SMALL
 
@@ -32,8 +32,8 @@ def large_batch_minima(evidence: Evidence) -> Finding:
     parts = [
         Part(
             f"fall of {name} from batch {LARGE} to {SMALL}, {variant.upper()}",
-            exceeds(
-                percent_below(*(evidence.measured(label, variant, batch_size=size) for size in (LARGE, SMALL))),
+            falls(
+                log_ratio(*(evidence.measured(label, variant, batch_size=size) for size in (LARGE, SMALL))),
                 MARGIN,
                 level=1 - 0.05 / len(LABELS),
             ),

@@ -1,7 +1,7 @@
 """SAM ends at features of lower rank."""
 
-from ...results.statistics.verdicts import exceeds
-from ..studying.evidence import Evidence, percent_below
+from ...results.statistics.verdicts import falls
+from ..studying.evidence import Evidence, log_ratio
 from ..studying.registry import Finding, Part, study
 
 SHARES = (0.0, 0.4)
@@ -32,7 +32,7 @@ def low_rank_features(evidence: Evidence) -> Finding:
     for share in SHARES:
         sgd = evidence.measured("feature_rank", "sgd", noise=share)
         for rho in RADII:
-            fall = percent_below(sgd, evidence.measured("feature_rank", "sam", noise=share, rho=rho))
+            fall = log_ratio(sgd, evidence.measured("feature_rank", "sam", noise=share, rho=rho))
             case = f"fall of the rank from SGD to SAM, rho {rho:g}, {share:.0%} wrong labels"
-            parts.append(Part(case, exceeds(fall, MARGIN)))
+            parts.append(Part(case, falls(fall, MARGIN)))
     return Finding(parts[0].verdict.outcome, tuple(parts))

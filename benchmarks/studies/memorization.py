@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ...results.statistics.verdicts import exceeds
-from ..studying.evidence import Evidence, percent_below
+from ...results.statistics.verdicts import rises
+from ..studying.evidence import Evidence, log_ratio
 from ..studying.registry import Finding, Part, study
 
 CASES = {
@@ -35,11 +35,11 @@ MARGIN = 10.0
 def memorization(evidence: Evidence) -> Finding:
     """Judge the case of random labels; show moved pixels."""
     parts = [
-        Part(f"more epochs of SAM than of SGD, {words}", exceeds(_more(evidence, fields), MARGIN))
+        Part(f"more epochs of SAM than of SGD, {words}", rises(_more(evidence, fields), MARGIN))
         for words, fields in CASES.items()
     ]
     return Finding(parts[0].verdict.outcome, tuple(parts))
 
 
 def _more(evidence: Evidence, fields: dict[str, Any]) -> np.ndarray:
-    return -percent_below(*(evidence.measured("epochs_to_fit", variant, **fields) for variant in ("sgd", "sam")))
+    return log_ratio(*(evidence.measured("epochs_to_fit", variant, **fields) for variant in ("sam", "sgd")))

@@ -1,7 +1,7 @@
 """SAM is more stable: runs on twin data sets end closer to each other."""
 
-from ...results.statistics.verdicts import exceeds
-from ..studying.evidence import Evidence, percent_below
+from ...results.statistics.verdicts import falls
+from ..studying.evidence import Evidence, log_ratio
 from ..studying.registry import Finding, Part, study
 
 MARGIN = 10.0
@@ -24,5 +24,5 @@ MARGIN = 10.0
 def stability(evidence: Evidence) -> Finding:
     """Judge the fall of the distance."""
     sgd, sam = (evidence.measured("twin", variant, replace_example=0) for variant in ("sgd", "sam"))
-    part = Part("fall of the twins' distance from SGD to SAM", exceeds(percent_below(sgd, sam), MARGIN))
+    part = Part("fall of the twins' distance from SGD to SAM", falls(log_ratio(sgd, sam), MARGIN))
     return Finding(part.verdict.outcome, (part,))

@@ -1,7 +1,7 @@
 """SAM is more stable all along: runs on twin data sets stay closer to each other while they train."""
 
-from ...results.statistics.verdicts import every, exceeds
-from ..studying.evidence import Evidence, percent_below
+from ...results.statistics.verdicts import every, falls
+from ..studying.evidence import Evidence, log_ratio
 from ..studying.registry import Finding, Part, study
 
 MARGIN = 10.0
@@ -31,9 +31,7 @@ def stability_on_the_way(evidence: Evidence) -> Finding:
 
     def fall(label: str, when: str) -> Part:
         sgd, sam = (evidence.measured(label, variant, replace_example=0) for variant in ("sgd", "sam"))
-        return Part(
-            f"fall of the twins' distance from SGD to SAM {when}", exceeds(percent_below(sgd, sam), MARGIN, LEVEL)
-        )
+        return Part(f"fall of the twins' distance from SGD to SAM {when}", falls(log_ratio(sgd, sam), MARGIN, LEVEL))
 
     parts = [fall(f"twin@{at}", f"after {at} epoch{'s' * (at > 1)}") for at in POINTS]
     parts.append(fall("twin", "at the end"))

@@ -1,7 +1,7 @@
 """VaSSO's ascent direction is steadier than SAM's."""
 
-from ...results.statistics.verdicts import exceeds
-from ..studying.evidence import Evidence, percent_below
+from ...results.statistics.verdicts import falls
+from ..studying.evidence import Evidence, log_ratio
 from ..studying.registry import Finding, Part, study
 
 MARGIN = 10.0
@@ -34,5 +34,5 @@ def steadier_ascent(evidence: Evidence) -> Finding:
         for rule, name in NAMES.items():
             values = evidence.measured(f"ascent[rule={rule}]", rule if end == "its own end" else "sam")
             case = f"fall of the distance from SAM to {name} at {end}"
-            parts.append(Part(case, exceeds(percent_below(sam, values), MARGIN)))
+            parts.append(Part(case, falls(log_ratio(sam, values), MARGIN)))
     return Finding(parts[0].verdict.outcome, tuple(parts))

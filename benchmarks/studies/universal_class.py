@@ -1,7 +1,7 @@
 """Each rule of the universal class lowers what it is made to lower."""
 
-from ...results.statistics.verdicts import every, exceeds
-from ..studying.evidence import Evidence, percent_below
+from ...results.statistics.verdicts import every, falls
+from ..studying.evidence import Evidence, log_ratio
 from ..studying.registry import Finding, Part, study
 
 LABELS = {
@@ -34,8 +34,8 @@ def universal_class(evidence: Evidence) -> Finding:
 
     def fall(quantity: str, variant: str) -> Part:
         label, name = LABELS[quantity]
-        values = percent_below(evidence.measured(label, "sgd"), evidence.measured(label, variant))
-        return Part(f"fall of {name} from SGD to {variant}", exceeds(values, MARGIN, level=1 - 0.05 / len(LABELS)))
+        values = log_ratio(evidence.measured(label, "sgd"), evidence.measured(label, variant))
+        return Part(f"fall of {name} from SGD to {variant}", falls(values, MARGIN, level=1 - 0.05 / len(LABELS)))
 
     own = [fall(rule, rule) for rule in LABELS]
     others = [fall(quantity, rule) for quantity in LABELS for rule in (*LABELS, "sam") if rule != quantity]

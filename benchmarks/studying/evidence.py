@@ -1,5 +1,6 @@
 """The evidence that a study is judged by: test errors of the runs of its suite and what was measured, by seed."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -145,14 +146,19 @@ def within_seed(*terms: tuple[float, BySeed]) -> NDArray[np.float64]:
     return np.array([sum(factor * errors[seed] for factor, errors in terms) for seed in seeds])
 
 
-def percent_below(first: BySeed, second: BySeed) -> NDArray[np.float64]:
-    """Return by how many percent of the first a second value is lower, over the seeds that both have.
+def log_ratio(first: BySeed, second: BySeed) -> NDArray[np.float64]:
+    """Return ln(first / second) of positive values, over the seeds that both have.
+
+    Raises:
+        StateError: a value is not positive, or fewer than three seeds have both.
 
     Example:
-        >>> percent_below({0: 4.0, 1: 2.0, 2: 1.0}, {0: 3.0, 1: 3.0, 2: 1.0}).tolist()
-        [25.0, -50.0, 0.0]
+        >>> log_ratio({0: 4.0, 1: 2.0, 2: 1.0}, {0: 1.0, 1: 4.0, 2: 1.0}).round(2).tolist()
+        [1.39, -0.69, 0.0]
     """
-    return within_seed((1, {seed: 100 * (1 - second[seed] / first[seed]) for seed in first.keys() & second.keys()}))
+    if wrong := sorted(value for values in (first, second) for value in values.values() if not value > 0):
+        raise StateError(f"a ratio takes positive values, and a measurement is {wrong[0]:g}")
+    return within_seed((1, {seed: math.log(first[seed] / second[seed]) for seed in first.keys() & second.keys()}))
 
 
 def _fits(section: Section, row: Row, wanted: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ of the margin is called supported only if its interval misses it, and so is one 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -66,6 +66,47 @@ def exceeds(effects: ArrayLike, margin: float, level: float = 0.95, resolution: 
     outcome: Outcome = "supported" if low > margin else "contradicted" if high < margin else "undecided"
     needed = _needed(sample, abs(mean - margin), level)
     return Verdict(outcome, mean, low, high, len(sample), needed, level, f"more than {margin:g}")
+
+
+def falls(logarithms: ArrayLike, percent: float, level: float = 0.95) -> Verdict:
+    """Judge the claim that one positive value is lower than another by more than some percent.
+
+    The interval is that of the mean logarithm of their ratio, which is symmetric where the ratio is skewed. It is told
+    in percent, 100 (1 - exp(-x)): the fall of the geometric mean.
+
+    Args:
+        logarithms: (n,) ln(first / second), one a seed, n >= 2.
+        percent: the fall from the first to the second that the claim needs, below 100.
+        level: confidence level of the interval, two-sided.
+
+    Example:
+        >>> found = falls(np.log([2.0, 1.9, 2.1]), 10)
+        >>> found.outcome, round(found.estimate)
+        ('supported', 50)
+    """
+    return _in_percent(
+        exceeds(logarithms, -math.log1p(-percent / 100), level), percent, lambda x: -100 * math.expm1(-x)
+    )
+
+
+def rises(logarithms: ArrayLike, percent: float, level: float = 0.95) -> Verdict:
+    """Judge the claim that one positive value is higher than another by more than some percent; see :func:`falls`.
+
+    Args:
+        logarithms: (n,) ln(second / first), one a seed, n >= 2.
+        percent: the rise from the first to the second that the claim needs.
+        level: confidence level of the interval, two-sided.
+
+    Example:
+        >>> round(rises(np.log([2.0, 1.9, 2.1]), 10).estimate)
+        100
+    """
+    return _in_percent(exceeds(logarithms, math.log1p(percent / 100), level), percent, lambda x: 100 * math.expm1(x))
+
+
+def _in_percent(found: Verdict, percent: float, told: Callable[[float], float]) -> Verdict:
+    estimate, low, high = map(told, (found.estimate, found.low, found.high))
+    return found._replace(estimate=estimate, low=low, high=high, needs=f"more than {percent:g}")
 
 
 def equals(effects: ArrayLike, margin: float, level: float = 0.95, resolution: float = 0.0) -> Verdict:

@@ -1,12 +1,15 @@
 """Verdicts: their rule, how often they are wrong, and what n would decide."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from sambench.benchmarks.studying.evidence import percent_below
+from sambench.benchmarks.studying.evidence import log_ratio
+from sambench.errors import StateError
 from sambench.results.statistics.rank_correlation import granulated_tau
-from sambench.results.statistics.verdicts import equals, every, exceeds, most
+from sambench.results.statistics.verdicts import equals, every, exceeds, falls, most, rises
 
 TIMES = 1000
 
@@ -49,20 +52,34 @@ def test_claims_on_all_of_several_cases_are_as_rarely_wrong(truths: list[float])
     assert (TIMES - found.count("undecided")) / TIMES <= 0.05
 
 
-@pytest.mark.parametrize(("spread", "stated"), [(0.1, 0.053), (0.2, 0.059), (0.4, 0.085)])
-def test_effects_in_percent_are_wrong_as_often_as_docs_studies_says(spread: float, stated: float) -> None:
-    """Ratios of lognormal measurements are skewed: at the margin both verdicts are errors, more often support."""
-    rng, seeds = np.random.default_rng(int(10 * spread)), range(10)
-    fall = 100 * (1 - 0.9)
-    found = []
+@pytest.mark.parametrize("spread", [0.1, 0.2, 0.4, 0.8])
+@pytest.mark.parametrize("judge", [falls, rises])
+def test_effects_in_percent_are_as_rarely_wrong(judge: Any, spread: float) -> None:
+    """Ratios of lognormal measurements are skewed, their logarithms are not: at the margin both verdicts are errors."""
+    rng, seeds, found = np.random.default_rng(int(10 * spread)), range(10), []
     for _ in range(TIMES):
         first, second = (dict(zip(seeds, rng.lognormal(0, spread, 10), strict=True)) for _ in range(2))
-        mean_ratio = np.exp(spread**2)  # of two such: divided out, so that the mean fall is the margin
-        second = {seed: 0.9 * value / mean_ratio for seed, value in second.items()}
-        found.append(exceeds(percent_below(first, second), fall).outcome)
-    wrong = TIMES - found.count("undecided")
-    assert abs(wrong / TIMES - stated) <= 3 * np.sqrt(stated * (1 - stated) / TIMES)
-    assert found.count("contradicted") / TIMES <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / TIMES)
+        second = {seed: (0.9 if judge is falls else 1.1) * value for seed, value in second.items()}
+        pair = (first, second) if judge is falls else (second, first)
+        found.append(judge(log_ratio(*pair), 10).outcome)
+    for one in ("supported", "contradicted"):
+        assert found.count(one) / TIMES <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / TIMES)
+
+
+def test_percents_are_those_of_the_geometric_mean() -> None:
+    first, second = {0: 4.0, 1: 2.0, 2: 1.0}, {0: 1.0, 1: 1.0, 2: 1.0}
+    down, up = falls(log_ratio(first, second), 40), rises(log_ratio(first, second), 40)
+    assert (down.estimate, up.estimate) == pytest.approx((50, 100))
+    assert down.low < 0 < 40 < down.high < 100
+    assert (down.outcome, up.outcome, down.needs) == ("undecided", "undecided", "more than 40")
+    assert falls([0.69, 0.7, 0.68], 40).outcome == "supported"
+    assert falls([0.69, 0.7, 0.68], 60).outcome == "contradicted"
+
+
+def test_a_ratio_takes_positive_values() -> None:
+    for bad in (0.0, -1.0, float("nan")):
+        with pytest.raises(StateError, match="a ratio takes positive values"):
+            log_ratio({0: 1.0, 1: 1.0, 2: 1.0}, {0: 1.0, 1: bad, 2: 1.0})
 
 
 def test_rank_correlations_are_as_rarely_wrong() -> None:
