@@ -77,7 +77,7 @@ def describe(name: Name, scale: Scale = "cpu", results: Results = RESULTS, plugi
             else [("tested at the papers' size", load_suite(suite).title)]
         ),
         (predicted, " ".join(judged.prediction.split())),
-        ("rule", one.rule),
+        ("rule", one.stated_rule),
         ("measured", _measured(one, scale)),
         ("suite", suite + (f"; at the papers' size: {one.scaled}" if one.scaled and scale == "cpu" else "")),
         ("verdict", ": ".join(filter(None, (judged.verdict, judged.reason)))),

@@ -110,7 +110,7 @@ def section(judged: Judgement) -> str:
         f"- **Tested here**: {escape(one.setting)}",
         f"- **Differs from the papers**: {escape(one.departs)}",
         f"- **{heading}** (suite `{one.suite}`): {escape(judged.prediction)}",
-        f"- **Rule**: {escape(one.rule)}",
+        f"- **Rule**: {escape(one.stated_rule)}",
         f"- **Verdict**: {f'**{judged.verdict}**' if finding else judged.verdict}.",
     ]
     if judged.verdict == NOT_JUDGED:

@@ -38,6 +38,9 @@ class Finding:
     parts: tuple[Part, ...]
 
 
+IN_PERCENT = " Percents are of the geometric mean, by the interval of the mean logarithm of the ratio."
+
+
 @dataclass(frozen=True)
 class Study:
     """A claim that is put to a test.
@@ -70,6 +73,11 @@ class Study:
     measures: str = ""
     measures_at_scale: str = ""
     points: tuple[int, ...] = ()
+
+    @property
+    def stated_rule(self) -> str:
+        """Its rule, with what holds for every one in percent."""
+        return f"{self.rule}{IN_PERCENT if self.unit == 'percent' else ''}"
 
     @property
     def place(self) -> str:
