@@ -116,7 +116,7 @@ def _first_few(shown: list[RunStatus]) -> tuple[list[RunStatus], Counter[tuple[s
 def counts(found: Sequence[RunStatus]) -> str:
     """Say how many runs are in which state, and about how long those that are left will take."""
     numbers = {state: sum(s.state == state for s in found) for state in STATES}
-    text = "  ".join(f"{count} {state}" for state, count in numbers.items() if count)
+    text = "  ".join(f"{count:,} {state}" for state, count in numbers.items() if count)
     running = [s.seconds for s in found if s.state == "running" and s.seconds is not None]
     left = sum(s.state in ("pending", "preempted", "running") for s in found)
     to_go = ""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sambench.slurm.cluster.commands import ACTIVE, WAITING
+
 from . import configuration
 from .configuration import Choices
 from .daemons import Daemon, answers, by_age, command_line, end, free_ports, processes, wait_until
@@ -37,6 +39,19 @@ class Job:
     node: str
     restarts: int
     name: str
+
+    @property
+    def waits(self) -> bool:
+        return self.state in WAITING
+
+    @property
+    def active(self) -> bool:
+        """Whether it has a node; while SLURM sends it a signal, its state is another one than ``RUNNING``."""
+        return self.state in ACTIVE
+
+    @property
+    def runs(self) -> bool:
+        return self.active and self.state != "COMPLETING"
 
 
 class Cluster:
@@ -148,8 +163,7 @@ class Cluster:
         for name in self.choices.names:
             if not self.daemons[name].alive:
                 self.start_node(name)
-        busy = "running,completing,pending,suspended"
-        wait_until(lambda: not self.queue(busy), START, "the end of all jobs")
+        wait_until(lambda: not any(job.waits or job.active for job in self.queue()), START, "the end of all jobs")
         for line in self.run("sinfo", "-h", "-N", "-p", configuration.PLAIN, "-o", "%N %T").splitlines():
             name, state = line.split()
             if state.startswith(("down", "drain")):
@@ -197,9 +211,9 @@ class Cluster:
         done = subprocess.run(command, env=self.environment, capture_output=True, timeout=timeout)
         return done.returncode == 0
 
-    def queue(self, states: str = "all") -> list[Job]:
-        """Return the jobs, one an element, that are in the given states or were a few minutes ago."""
-        text = self.run("squeue", "-h", "-r", "-t", states, "-O", _COLUMNS)
+    def queue(self) -> list[Job]:
+        """Return the jobs, one an element, that are there or were a few minutes ago."""
+        text = self.run("squeue", "-h", "-r", "-t", "all", "-O", _COLUMNS)
         jobs = []
         for line in text.splitlines():
             array, element, raw, state, node, restarts, name = (cell.strip() for cell in line.split("|")[:7])
@@ -207,7 +221,7 @@ class Cluster:
         return jobs
 
     def running(self) -> list[Job]:
-        return self.queue("running")
+        return [job for job in self.queue() if job.runs]
 
     def all_nodes_up(self) -> bool:
         states = self.run("sinfo", "-h", "-N", "-o", "%N %T").split("\n")

@@ -133,7 +133,7 @@ def _signal(cluster: Cluster, job: Job, name: str) -> None:
 def _left(cluster: Cluster, job: Job) -> bool:
     """Tell whether the job has left the node it was on: it waits, has ended, or runs again."""
     now = next((other for other in cluster.queue() if other.raw == job.raw), None)
-    return now is None or now.state not in ("RUNNING", "COMPLETING") or now.restarts > job.restarts
+    return now is None or not now.active or now.restarts > job.restarts
 
 
 def _again(cluster: Cluster, job: Job) -> bool:

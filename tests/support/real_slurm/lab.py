@@ -133,14 +133,14 @@ class Lab:
 
     # -- what a user can see -----------------------------------------------------------------------------------
 
-    def jobs(self, states: str = "all") -> list[Job]:
+    def jobs(self) -> list[Job]:
         """Return the jobs of the launches of this results folder."""
         names = [entry.name for entry in self.results.rglob("launches/*")]  # those of a tuning have a folder of theirs
-        return [job for job in self.cluster.queue(states) if any(name in job.name for name in names)]
+        return [job for job in self.cluster.queue() if any(name in job.name for name in names)]
 
     def alive(self) -> list[Job]:
         """Return the jobs that wait or run or are about to."""
-        return self.jobs("pending,running,completing,configuring,suspended,requeued")
+        return [job for job in self.jobs() if job.waits or job.active]
 
     def submissions(self) -> int:
         """Return how many times sbatch was called to submit something."""
@@ -158,7 +158,7 @@ class Lab:
 
         def training() -> bool:
             journal = self.journal()
-            for job in self.jobs("running"):
+            for job in (job for job in self.jobs() if job.runs):
                 made = [step for step in journal if step.job == job.raw and step.restart == job.restarts]
                 if len(made) >= steps and time.time() - made[-1].time < 3:
                     found.append(job)
@@ -179,7 +179,9 @@ class Lab:
     def since_launch(self) -> float:
         """Return the seconds from the first launch to the last record."""
         first = min(path.stat().st_mtime for path in self.results.glob("launches/*/launch.json"))
-        return max(path.stat().st_mtime for path in self.results.glob("runs/*.json")) - first
+        ends = [path.stat().st_mtime for path in self.results.glob("runs/*.json")]
+        assert ends, self.describe()
+        return max(ends) - first
 
     def describe(self) -> str:
         """Say where the jobs stand, for the message of a failure."""
