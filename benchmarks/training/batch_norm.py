@@ -1,16 +1,25 @@
 """BatchNorm in a step of several passes: which of them moves the running statistics."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from ...variants._gradient import copied
-
 POLICIES = ("first", "all", "last")
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Bytes of an element -> a type whose copies have the same bits."""
+
+
+class Copy(NamedTuple):
+    """Copies of buffers in one row of memory."""
+
+    row: Tensor
+    parts: Sequence[Tensor]
+    """The row again, cut where a buffer ends."""
 
 
 class RunningStatistics:
@@ -26,10 +35,17 @@ class RunningStatistics:
     def __init__(self, model: nn.Module):
         self.layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
         moved = [m for m in model.modules() if isinstance(m, _NormBase | _SpectralNorm)]
-        buffers = [buffer for module in moved for buffer in module.buffers(recurse=False)]
-        kinds = dict.fromkeys((buffer.dtype, buffer.device) for buffer in buffers)
-        self.buffers = [[b for b in buffers if (b.dtype, b.device) == kind] for kind in kinds]
-        self._spare: list[list[list[Tensor]]] = []
+        self.buffers = [buffer for module in moved for buffer in module.buffers(recurse=False)]
+        self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        """See the buffers of a device as numbers of one type and dimension, on their own memory, for few launches."""
+        groups: dict[object, list[Tensor]] = {}
+        for buffer in self.buffers:
+            groups.setdefault(buffer.device if buffer.is_contiguous() else id(buffer), []).append(buffer)
+        self._places = [buffer.data_ptr() for buffer in self.buffers]
+        self._groups = [_bits(group) for group in groups.values()]
+        self._spare: list[list[Copy]] = []
         """Copies that no open block of :meth:`frozen` holds, for the next one to write into."""
 
     def frozen(self, freeze: bool = True) -> AbstractContextManager[None]:
@@ -72,19 +88,32 @@ class RunningStatistics:
                 layer.momentum = momentum
             model.train(training)
 
-    def copy(self, into: list[list[Tensor]] | None = None) -> list[list[Tensor]]:
-        """Return copies of all running statistics, in groups that one launch copies: of one type on one device.
+    def copy(self, into: list[Copy] | None = None) -> list[Copy]:
+        """Return copies of all running statistics, which on a GPU is one launch for 128 of them.
 
         Args:
             into: copies that are of no use any more, to write into; by default new ones are made.
         """
+        if [buffer.data_ptr() for buffer in self.buffers] != self._places:  # somebody has set the data of one
+            self._look_at_memory()
+            into = None
         if into is None:
-            return [copied(group) for group in self.buffers]
-        for group, copy in zip(self.buffers, into, strict=True):
-            torch._foreach_copy_(copy, group)
+            rows = [torch.cat(group) for group in self._groups]
+            cuts = [[len(buffer) for buffer in group] for group in self._groups]
+            return [Copy(row, row.split(cut)) for row, cut in zip(rows, cuts, strict=True)]
+        for group, copy in zip(self._groups, into, strict=True):
+            torch.cat(group, out=copy.row)
         return into
 
-    def put_back(self, copies: list[list[Tensor]]) -> None:
-        """Write copies back in place."""
-        for group, copy in zip(self.buffers, copies, strict=False):
-            torch._foreach_copy_(group, copy)
+    def put_back(self, copies: list[Copy]) -> None:
+        """Write copies back in place: one launch for 64 of them."""
+        for group, copy in zip(self._groups, copies, strict=False):
+            torch._foreach_copy_(group, list(copy.parts))
+
+
+def _bits(buffers: list[Tensor]) -> list[Tensor]:
+    """Return views (n,) of buffers that are contiguous, all as numbers of the type of the smallest; others alone."""
+    if not all(buffer.is_contiguous() for buffer in buffers):
+        return buffers
+    kind = _BITS[min(8, *(buffer.element_size() for buffer in buffers))]
+    return [buffer.detach().view(-1).view(kind) for buffer in buffers]

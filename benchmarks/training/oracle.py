@@ -166,6 +166,7 @@ class Oracle(Passes):
         if len(parts) != len(self._parts) or any(a is not b for a, b in zip(parts, self._parts, strict=True)):
             self._parts, self.params[:] = parts, self.model.parameters()
             self.device, self.statistics = self.params[0].device, RunningStatistics(self.model)
+            self.at_start = []
 
     def _moved(self, samples: Samples) -> Samples:
         return map_tensors(lambda t: t.to(self.device, non_blocking=True), samples)
@@ -193,7 +194,7 @@ class Oracle(Passes):
         self._next_step = self.step + 1
         self.scale.step_done(overflowed=False)
         if self.apart:
-            self.devices.mean_([b for group in self.statistics.buffers for b in group if b.is_floating_point()])
+            self.devices.mean_([b for b in self.statistics.buffers if b.is_floating_point()])
         if self._hook is not None and self._hook.name != "none":
             logits, seen = (self._of_all(rows) for rows in self.first.result(self.logits))
             self._hook.observe(self, self.bound, logits, seen)

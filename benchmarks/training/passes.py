@@ -21,7 +21,7 @@ from ..distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from ..distributed.sync_batch_norm import SynchronizedBatchNorm
 from ..precision import LossScale, autocast
 from .batch import FirstPasses, Samples, wide
-from .batch_norm import RunningStatistics
+from .batch_norm import Copy, RunningStatistics
 from .meters import RunningCounters
 from .pytree import count_samples
 from .step_losses import Seen
@@ -42,7 +42,7 @@ class Passes:
     passes: int
     """Those made in this step."""
     first: FirstPasses
-    at_start: list[list[Tensor]]
+    at_start: list[Copy]
     """Running statistics at the start of the step, where its last pass moves them."""
     gradient_norms: list[Tensor] | None
     """Norm of the gradient of each pass of the last step, 0-d tensors; None where they are not taken."""

@@ -82,6 +82,35 @@ def test_a_frozen_layer_is_the_same_function():
     assert all(map(torch.equal, model.buffers(), before))
 
 
+def _to_double(model):
+    model[1].running_mean.data = model[1].running_mean.double()
+
+
+def _with_gaps(model):
+    model[1].running_mean.data = torch.rand(2 * len(model[1].running_mean))[::2]
+
+
+@pytest.mark.parametrize("change", [nn.Module.double, nn.Module.half, nn.Module.bfloat16, _to_double, _with_gaps])
+def test_buffers_of_any_type_and_in_any_memory_are_put_back(change):
+    model = network()
+    statistics = RunningStatistics(model)
+    with statistics.frozen():
+        pass
+    if change in (_to_double, _with_gaps):  # the same buffers with other data
+        change(model)
+    else:
+        statistics = RunningStatistics(change(model))
+    with torch.no_grad():
+        model[1].running_var[0] = torch.nan
+    before = [b.clone() for b in model.buffers()]
+    for _ in range(2):
+        with statistics.frozen(), torch.no_grad():
+            for buffer in model.buffers():
+                buffer.add_(1).mul_(3)
+        for buffer, was in zip(model.buffers(), before, strict=True):
+            assert torch.equal(buffer.view(-1).nan_to_num(-1), was.view(-1).nan_to_num(-1))
+
+
 def test_other_layers_that_follow_the_passes_move_in_one_of_them():
     model = nn.Sequential(
         nn.utils.parametrizations.spectral_norm(nn.Conv1d(5, 4, 1)),

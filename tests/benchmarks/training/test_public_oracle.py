@@ -373,6 +373,25 @@ def test_thawed_parameters_are_trained():
         assert torch.equal(model[0].weight, before) == frozen
 
 
+@pytest.mark.parametrize("policy", ["first", "last"])
+def test_statistics_have_the_precision_that_the_model_has_now(policy):
+    model = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.Linear(6, 3))
+    oracle = Oracle(model, loss=of_pair, bn_update=policy)
+    moved = []
+    for step in range(3):
+        oracle.bind(pair(step, torch.float32 if step == 0 else torch.float64))
+        oracle()
+        moved.append([buffer.clone() for buffer in model.buffers()])
+        oracle()
+        if policy == "first":
+            assert all(map(torch.equal, model.buffers(), moved[-1]))
+        assert int(model[1].num_batches_tracked) == step + 1
+        oracle.finish_step()
+        model.double()
+    assert model[1].running_mean.dtype == torch.float64
+    assert not torch.equal(model[1].running_mean, model[1].running_mean.float().double())
+
+
 def test_masks_agree_and_the_global_stream_stays():
     model = small(dropout=0.5)
     oracle = Oracle(model, loss=of_pair)
