@@ -1,8 +1,8 @@
 """The figure of the first page: what SAM and the best row gain over SGD, as SVG, the same bytes on every machine."""
 
 from collections.abc import Sequence
+from html import escape
 from typing import NamedTuple
-from xml.sax.saxutils import escape
 
 from ...plain_text import printable
 from ..statistics.pairs import PairDifference
@@ -96,4 +96,4 @@ def _signed(tick: float) -> str:
 def _text(text: str, most: int) -> str:
     """Escape a text, without its middle where it is long: what tells workloads apart stands at their ends."""
     text, head = printable(text, keep=""), most // 4
-    return escape(text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}")
+    return escape(text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}", quote=False)

@@ -1,6 +1,6 @@
 """What was measured of the trained networks of a table: beside the error, and how far it orders the methods as that."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -50,7 +50,11 @@ def measured(section: Section) -> list[str]:
     settings = {row.label: _settings(row) for row in section.workload.rows}
     apart = cache(lambda names: one_setting_apart([settings[name] for name in names]))
     ranked = [label for label in labels if len(rows[label]) >= LEAST_METHODS]
-    if ranks := [_rank(section, one, rows[one], apart(tuple(row.label for row in rows[one]))) for one in ranked]:
+    found = dict[str, list[str]]()
+    for alike in _of_the_same_runs(section, {label: rows[label] for label in ranked}):
+        of = rows[alike[0]]
+        found |= _ranks(section, alike, of, apart(tuple(row.label for row in of)))
+    if ranks := [found[label] for label in ranked]:
         parts += [
             "Kendall's tau of a measure with the error, over the means of the methods: 1 where more of it always goes "
             "with more error, −1 with less; in brackets the 95 % bootstrap interval over runs, for these methods, "
@@ -101,13 +105,24 @@ def _mean(values: Sequence[float]) -> str:
     return f"{mean:.3g} ± {mean - t_interval(values).low:.2g}"
 
 
-def _rank(section: Section, label: str, rows: Sequence[Row], groups: Groups) -> list[str]:
-    values = [values_of(section, row, label) for row in rows]
-    samples = [list(one.values()) for one in values]
-    errors = [errors_of(row, list(one)) for row, one in zip(rows, values, strict=True)]
+def _of_the_same_runs(section: Section, rows: Mapping[str, Sequence[Row]]) -> list[list[str]]:
+    """Put measures of the very same runs together: what their runs are resampled to is the same."""
+    found = dict[tuple[str, ...], list[str]]()
+    for label, of in rows.items():
+        found.setdefault(tuple(run for row in of for run in values_of(section, row, label)), []).append(label)
+    return list(found.values())
+
+
+def _ranks(section: Section, labels: Sequence[str], rows: Sequence[Row], groups: Groups) -> dict[str, list[str]]:
+    values = [[values_of(section, row, label) for row in rows] for label in labels]
+    samples = [[list(of.values()) for of in one] for one in values]
+    errors = [errors_of(row, list(of)) for row, of in zip(rows, values[0], strict=True)]
     statistics = [kendall_tau, partial(granulated_tau, groups=groups)][: 1 + bool(groups)]
-    found = [*rank_correlations(samples, errors, np.random.default_rng(0), statistics), None][:2]
-    return [code(label), *map(_interval, found), str(len(rows))]
+    found = rank_correlations(samples, errors, np.random.default_rng(0), statistics)
+    return {
+        label: [code(label), *map(_interval, [*taus, None][:2]), str(len(rows))]
+        for label, taus in zip(labels, found, strict=True)
+    }
 
 
 def _settings(row: Row) -> dict[str, str]:

@@ -20,7 +20,7 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> Floats:
 
     Args:
         a: (..., methods).
-        b: of the same shape.
+        b: of the same shape, or of one that goes with it.
 
     Returns:
         (...), in [-1, 1]; NaN where all values of one are equal, or any is NaN. Equal infinities are tied.
@@ -32,8 +32,10 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> Floats:
         >>> float(kendall_tau([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])).__round__(3)
         0.333
     """
-    first, second = (np.ascontiguousarray(np.moveaxis(np.asarray(x, dtype=np.float64), -1, 0)) for x in (a, b))
-    totals = np.zeros((3, *first.shape[1:]))
+    given = [np.asarray(x, dtype=np.float64) for x in (a, b)]
+    most = max(x.ndim for x in given)
+    first, second = (np.ascontiguousarray(np.moveaxis(x[(None,) * (most - x.ndim)], -1, 0)) for x in given)
+    totals = np.zeros((3, *np.broadcast_shapes(first.shape[1:], second.shape[1:])))
     for at in range(1, len(first)):  # pairs of one method at a time: they stay in the processor's cache
         p, q = (_signs(x[at:], x[at - 1]) for x in (first, second))
         for of, signs in enumerate((p * q, p * p, q * q)):
@@ -75,7 +77,7 @@ def granulated_tau(a: ArrayLike, b: ArrayLike, groups: Groups) -> Floats:
 
     Args:
         a: (..., methods).
-        b: of the same shape.
+        b: of the same shape, or of one that goes with it.
         groups: as :func:`one_setting_apart` finds them, at least one. A group in which all values of one are equal
             counts as 0.
 
@@ -85,47 +87,49 @@ def granulated_tau(a: ArrayLike, b: ArrayLike, groups: Groups) -> Floats:
     first, second = (np.asarray(x, dtype=np.float64) for x in (a, b))
     each = []
     for found in groups.values():
-        taus = np.empty((len(found), *first.shape[:-1]))
+        taus = np.empty((len(found), *np.broadcast_shapes(first.shape, second.shape)[:-1]))
         for size in {len(group) for group in found}:  # those of one size together
             at = [i for i, group in enumerate(found) if len(group) == size]
             members = np.array([found[i] for i in at])
             taus[at] = np.moveaxis(kendall_tau(first[..., members], second[..., members]), -1, 0)
-        each.append(np.nan_to_num(taus).mean(axis=0))
-    return np.mean(each, axis=0)
+        each.append(sum(np.nan_to_num(taus)) / len(found))  # in one order, whatever stands beside it
+    return np.asarray(sum(each) / len(each))
 
 
 def rank_correlations(
-    a: Sequence[ArrayLike],
+    quantities: Sequence[Sequence[ArrayLike]],
     b: Sequence[ArrayLike],
     rng: np.random.Generator,
     statistics: Sequence[Callable[[Floats, Floats], Floats]] = (kendall_tau,),
     *,
     resamples: int = 1000,
     level: float = 0.95,
-) -> list[Interval | None]:
+) -> list[list[Interval | None]]:
     """Estimate rank correlations of the means of methods, with percentile intervals of the bootstrap over runs.
 
-    A draw takes as many runs of each method as it has, with replacement, and both values of each.
+    A draw takes as many runs of each method as it has, with replacement, and all values of each.
 
     Args:
-        a: for each method one value a run, (n_m,).
-        b: the other value of the same runs.
+        quantities: of each, for each method one value a run, (n_m,).
+        b: another value of the same runs, which all quantities are compared with.
         rng: generator of the resampling.
-        statistics: rank correlations of means (..., methods), such as :func:`kendall_tau`; all see the same draws.
+        statistics: rank correlations of means (quantities, ..., methods) and (..., methods), such as
+            :func:`kendall_tau`; all see the same draws.
         resamples: number of bootstrap samples.
         level: nominal coverage of the intervals.
 
     Returns:
-        For each statistic the estimate and its interval; None where it is not defined.
+        For each quantity, for each statistic, the estimate and its interval; None where it is not defined.
     """
-    samples = [[as_sample(values, 1) for values in one] for one in (a, b)]
-    drawn = [np.empty((resamples, len(a))) for _ in samples]
+    samples = [[as_sample(values, 1) for values in one] for one in (*quantities, b)]
+    drawn = np.empty((len(samples), resamples, len(b)))
     for at, values in enumerate(zip(*samples, strict=True)):
         runs = np.ascontiguousarray(rng.integers(len(values[0]), size=(resamples, len(values[0]))).T)
         for means, one in zip(drawn, values, strict=True):
             means[:, at] = one[runs].mean(axis=0)
-    means = [np.array([values.mean() for values in one]) for one in samples]
-    return [_interval(float(statistic(*means)), statistic(*drawn), level) for statistic in statistics]
+    means = np.array([[values.mean() for values in one] for one in samples])
+    each = [(statistic(means[:-1], means[-1]), statistic(drawn[:-1], drawn[-1])) for statistic in statistics]
+    return [[_interval(float(found[at]), of[at], level) for found, of in each] for at in range(len(quantities))]
 
 
 def _interval(estimate: float, drawn: Floats, level: float) -> Interval | None:

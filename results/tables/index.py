@@ -16,9 +16,11 @@ from .grouping import Alike, RunSummary, alike
 from .kept_rows import KeptRows, state_of
 
 _SUMMARY = tuple(name for name in RunSummary._fields if name not in ("run_id", "code"))
-_TYPES = {str: pa.string(), int: pa.int64(), int | None: pa.int64(), float: pa.float64(), float | None: pa.float64()}
+_FEW = pa.dictionary(pa.int32(), pa.string())
+"""Texts of which a store has few; each is kept, and read, once."""
+_TYPES = {str: _FEW, int: pa.int64(), int | None: pa.int64(), float: pa.float64(), float | None: pa.float64()}
 _COLUMNS = [
-    *((name, pa.string()) for name in ("setting", "source", "behaviour")),
+    *((name, _FEW) for name in ("setting", "source", "behaviour")),
     *((name, _TYPES[RunSummary.__annotations__[name]]) for name in _SUMMARY),
 ]
 
@@ -81,7 +83,7 @@ def _row(record: RunRecord, run: RunSummary, state: str, settings: dict[bytes, s
 
 
 def _grouped(index: pa.Table) -> Iterator[Alike]:
-    setting = index["setting"].combine_chunks().dictionary_encode()
+    setting = index["setting"].combine_chunks()
     about = [json.loads(text) for text in setting.dictionary.to_pylist()]
     which = setting.indices.to_pylist()
     code = cache(code_of)
@@ -97,9 +99,9 @@ def _grouped(index: pa.Table) -> Iterator[Alike]:
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Return the values of a column; equal texts are one object, as a store has few."""
-    if column.type != pa.string():
+    """Return the values of a column; equal texts are one object."""
+    if column.type != _FEW:
         return column.to_pylist()
-    encoded = column.combine_chunks().dictionary_encode()
+    encoded = column.combine_chunks()
     texts = encoded.dictionary.to_pylist()
     return [None if i is None else texts[i] for i in encoded.indices.to_pylist()]

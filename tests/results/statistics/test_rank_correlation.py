@@ -1,6 +1,7 @@
 """Rank correlations: scipy's, by hand over one setting, and intervals that cover."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -39,20 +40,20 @@ def test_an_interval_holds_the_correlation_of_the_true_means():
     hits = 0
     for _ in range(100):
         runs = [truth[m] + 0.5 * rng.normal(size=(2, 10)) for m in range(5)]
-        (found,) = rank_correlations([one[0] for one in runs], [one[1] for one in runs], rng, resamples=200)
+        ((found,),) = rank_correlations([[one[0] for one in runs]], [one[1] for one in runs], rng, resamples=200)
         assert found is not None
         assert -1 <= found.low <= found.estimate <= found.high <= 1
         hits += found.low <= 1 <= found.high
     assert hits >= 95
-    assert rank_correlations([[1.0]] * 3, [[1.0], [2.0], [3.0]], rng) == [None]
+    assert rank_correlations([[[1.0]] * 3], [[1.0], [2.0], [3.0]], rng) == [[None]]
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_the_interval_is_that_of_the_statistic_over_resampled_runs(level):
     """The statistic is the mean of the first method, whose values are ones and zeros: binomial."""
     ones = np.arange(40.0) < 12
-    (found,) = rank_correlations(
-        [ones, [1.0]], [ones, [1.0]], np.random.default_rng(0), [lambda a, b: a[..., 0]], resamples=4000, level=level
+    ((found,),) = rank_correlations(
+        [[ones, [1.0]]], [ones, [1.0]], np.random.default_rng(0), [lambda a, b: a[..., 0]], resamples=4000, level=level
     )
     binomial = stats.binom.ppf([0.5 - level / 2, 0.5 + level / 2], 40, 0.3) / 40
     assert found == pytest.approx((0.3, *binomial), abs=1.01 / 40)
@@ -67,9 +68,25 @@ def test_both_values_of_a_run_are_drawn_together_a_thousand_times():
         return kendall_tau(a, b)
 
     values = [[1.0, 2.0, 4.0], [8.0, 16.0], [32.0, 64.0]]
-    found = rank_correlations(values, [[-x for x in one] for one in values], np.random.default_rng(0), [statistic] * 2)
-    assert found == [(-1, -1, -1)] * 2
-    assert sorted(seen) == [(3,)] * 2 + [(1000, 3)] * 2
+    found = rank_correlations(
+        [values], [[-x for x in one] for one in values], np.random.default_rng(0), [statistic] * 2
+    )
+    assert found == [[(-1, -1, -1)] * 2]
+    assert sorted(seen) == [(1, 3)] * 2 + [(1, 1000, 3)] * 2
+
+
+def test_quantities_beside_each_other_are_as_each_alone():
+    rng = np.random.default_rng(0)
+    groups = {"rho": [[0, 1, 2], [3, 4]], "lr": [[0, 3], [1, 4]]}
+    statistics = [kendall_tau, partial(granulated_tau, groups=groups)]
+    sizes = (3, 1, 4, 2, 3)
+    quantities = [[rng.integers(levels, size=n).astype(float) for n in sizes] for levels in (1, 3, 1000)]
+    error = [rng.normal(size=n) for n in sizes]
+    together = rank_correlations(quantities, error, np.random.default_rng(1), statistics)
+    alone = [rank_correlations([one], error, np.random.default_rng(1), statistics)[0] for one in quantities]
+    assert together == alone
+    assert together[0][0] is None
+    assert together[1][0] is not None
 
 
 def test_what_is_no_number_has_no_rank():
