@@ -1,5 +1,6 @@
 """``sambench quickstart``: from nothing to a leaderboard that was trained here."""
 
+from ..benchmarks.device import cores
 from ..errors import ConfigError
 from .console import say, tell
 from .launch import report, show
@@ -15,12 +16,6 @@ def quickstart(
     device: Device = "cpu",
 ) -> None:
     """Train a small network with many variants on embedded data and show the leaderboard. Two minutes or so."""
-    from ..benchmarks.training.behaviour import codes_today
-    from ..results import plots
-    from ..results.leaderboard import render as boards
-    from ..results.leaderboard.place import Place
-    from ..results.records.store import Store
-    from ..results.tables.boards import gather
     from ..slurm.executor import LocalExecutor
     from ..slurm.launch import launch_suite
 
@@ -31,11 +26,18 @@ def quickstart(
         "",
         "local",
     )
+    from ..benchmarks.training.behaviour import codes_today
+    from ..results import plots
+    from ..results.leaderboard import render as boards
+    from ..results.leaderboard.place import Place
+    from ..results.records.store import Store
+    from ..results.tables.boards import gather
+
     store, board, figures = Store(results), Place.of(results), results / "figures"
     found = gather(store, codes_today())
     boards.write(boards.render(found, shown_checks(results, found), place=board))
     print_board(found)
-    for path in plots.draw(found, good_records(store), figures):
+    for path in plots.draw(found, good_records(store), figures, workers=cores()):
         tell(f"figure: {path}")
     tell(f"figure: {quick_figure(figures)}")
     try:

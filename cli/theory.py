@@ -1,7 +1,7 @@
 """Check convergence theory on problems with proven constants.
 
-Every command imports what it needs: pandas, seaborn, scipy and numba take seconds, which the rest of the command line
-need not pay.
+Every command imports what it needs: pandas, matplotlib, scipy and numba take seconds, which the rest of the command
+line need not pay.
 """
 
 import os

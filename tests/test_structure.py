@@ -14,12 +14,13 @@ import pytest
 import sambench
 
 ROOT = Path(sambench.__file__).parent
-COMMON = ("atomic", "errors", "hyper", "lazy", "markdown", "plain_text", "reading", "registry", "seeding", "units")
+COMMON = ("atomic", "errors", "figure_style", "hyper", "lazy", "markdown")
+COMMON += ("plain_text", "reading", "registry", "seeding", "units")
 ROOMS = ("variants", "datasets", "results", "benchmarks", "slurm", "cli")
 LOOP = 80
 SLOW_IMPORTS = {
     *("torchvision", "torch._dynamo", "timm", "scipy", "sklearn", "numba"),
-    *("pandas", "matplotlib", "seaborn", "submitit"),
+    *("pandas", "matplotlib", "submitit"),
     *("pyarrow", "PIL", "torch.distributed.run"),
 }
 STARTED_AND_TRAINED = """

@@ -24,7 +24,6 @@ from torch import Tensor
 from ...errors import ConfigError
 from ...variants import TINY
 from .methods import SAM_FAMILY, Method, Stream, sample_stream
-from .numba_kernel import advance
 from .problems import LinearModel, Problem
 from .sampling import Floats, Full, Sampling
 
@@ -159,6 +158,8 @@ def _compiled(
     streams: list[Stream],
     block: Block,
 ) -> None:
+    from .numba_kernel import advance  # half a second, which short runs do without
+
     model = (
         problem.features.numpy(),
         problem.features.square().sum(-1).numpy(),

@@ -3,24 +3,25 @@
 import io
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from ...atomic import atomic_write_bytes
+from ...figure_style import COLORBLIND, white_grid
 
 Frame = Any
 """A pandas DataFrame: with pandas' own annotations every column is a union that type checkers cannot resolve."""
 
 STYLE: dict[Any, Any] = {
-    **sns.axes_style("whitegrid"),
-    **sns.plotting_context("notebook", font_scale=0.8),
+    **white_grid(1.0),
     "svg.hashsalt": "sambench",
     "svg.fonttype": "none",
     "axes.titlesize": 10,
@@ -67,10 +68,17 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def colors(values: Iterable[object], palette: str = "colorblind") -> dict[object, tuple[float, float, float]]:
-    """Assign a color to each distinct value, in the order of appearance."""
+def colors(values: Iterable[object], scale: str = "") -> dict[object, tuple[float, float, float]]:
+    """Assign a color to each distinct value, in the order of appearance.
+
+    Args:
+        values: the values.
+        scale: name of a color map of matplotlib, for values that have an order.
+    """
     distinct = list(dict.fromkeys(values))
-    return dict(zip(distinct, sns.color_palette(palette, len(distinct)), strict=True))
+    between = np.linspace(0, 1, len(distinct) + 2)[1:-1]  # the ends of a scale are hard to see
+    found = mpl.colormaps[scale](between)[:, :3] if scale else islice(cycle(COLORBLIND), len(distinct))
+    return dict(zip(distinct, map(to_rgb, found), strict=True))
 
 
 def draw_trials(

@@ -90,7 +90,7 @@ def heat_map(grid: Grid, title: str, note: str) -> Figure:
             [f"{e:.2f}" + ("" if np.isnan(s) else f" ± {s:.2f}") for e, s in zip(*pair, strict=True)]
             for pair in zip(grid.errors, grid.spreads, strict=True)
         ]
-        draw_cells(axes, grid.errors, {"cmap": "crest_r"}, texts, 8)
+        draw_cells(axes, grid.errors, {"cmap": "GnBu_r"}, texts, 8)
         bar = figure.colorbar(axes.collections[0], label="Test error, %", pad=0.02)
         bar.outline.set_visible(False)
         axes.set_xticks(np.arange(len(grid.across)) + 0.5, list(map(brief_name, grid.across)))

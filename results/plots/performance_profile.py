@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from ...errors import ConfigError
@@ -63,18 +62,10 @@ def profile_figure(tables: Sequence[Sequence[Row]], title: str) -> Figure:
         figure = new_figure(8, 4.4)
         axes = figure.add_subplot()
         for profile in found[HIGHLIGHTED:]:
-            sns.lineplot(x=profile.factors, y=100 * profile.shares, ax=axes, color=LIGHT, linewidth=0.8, errorbar=None)
-        for i, profile in enumerate(found[:HIGHLIGHTED]):
-            sns.lineplot(
-                x=profile.factors,
-                y=100 * profile.shares,
-                ax=axes,
-                color=COLORS[i],
-                linestyle=_DASHES[i],
-                errorbar=None,
-                drawstyle="steps-post",
-                label=profile.label,
-            )
+            axes.plot(profile.factors, 100 * profile.shares, color=LIGHT, linewidth=0.8)
+        for profile, color, dash in zip(found, COLORS, _DASHES, strict=False):
+            look = {"color": color, "linestyle": dash, "drawstyle": "steps-post"}
+            axes.plot(profile.factors, 100 * profile.shares, label=profile.label, **look)
         axes.set_ylim(-2, 102)
         axes.margins(x=0)
         axes.set(xlabel="Test error over the mean error of the best method", ylabel="Runs within, %")

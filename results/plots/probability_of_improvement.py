@@ -50,7 +50,7 @@ def win_figure(rows: Sequence[Row], title: str) -> Figure:
         figure = new_figure(max(5.5, 3.0 + side), max(4.2, 2.2 + 0.8 * side))
         axes = figure.add_subplot()
         texts = [[f"{win:.0f}" for win in line] for line in wins]
-        for hidden, cmap in ((~alike, ListedColormap([LIGHT])), (alike, "vlag_r")):
+        for hidden, cmap in ((~alike, ListedColormap([LIGHT])), (alike, "RdBu")):
             colors = {"cmap": cmap, "vmin": 0, "vmax": 100}
             draw_cells(axes, np.ma.masked_where(hidden | np.isnan(wins), wins), colors, texts, 7)
         bar = figure.colorbar(axes.collections[2], label="Runs of the row that beat runs of the column, %", pad=0.02)

@@ -15,7 +15,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -28,10 +27,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
 from ...atomic import atomic_write_bytes, make_folder
+from ...figure_style import COLORBLIND, white_grid
 from ..statistics.intervals import Floats
 
 INK, GREY, LIGHT = "#333333", "#767676", "#cfcfcf"
-COLORS: list[str] = [sns.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 3, 4, 9)]
+COLORS: list[str] = [COLORBLIND[i] for i in (0, 1, 2, 3, 4, 9)]
 """Six colours that colour-blind readers can distinguish, together with line styles."""
 
 _STYLE: dict[str, Any] = {
@@ -53,8 +53,7 @@ _STYLE: dict[str, Any] = {
 @contextmanager
 def style() -> Iterator[None]:
     """Set the style of all figures within a ``with`` block."""
-    settings: Any = {**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), **_STYLE}
-    with mpl.rc_context(settings), warnings.catch_warnings():
+    with mpl.rc_context({**white_grid(0.8), **_STYLE}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph ")  # a name may have letters that the font lacks,
         warnings.filterwarnings("ignore", message="constrained_layout not applied")  # or be too long for a small figure
         yield

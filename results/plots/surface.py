@@ -48,7 +48,7 @@ def _contours(found: Measurement) -> Figure:
     levels = np.geomspace(shown.min(), shown.max(), LEVELS)
     figure = new_figure(8, 3.8)
     for axes, (name, label) in zip(figure.subplots(1, 2, sharex=True, sharey=True), PARTS.items(), strict=True):
-        lines = axes.contour(x, y, losses[name], levels=levels, cmap="crest_r", linewidths=0.9)
+        lines = axes.contour(x, y, losses[name], levels=levels, cmap="viridis", linewidths=0.9)
         axes.clabel(lines, levels[::3], fmt="%.2g", fontsize=6)
         axes.plot(0, 0, "+", color=INK)
         axes.set(xlabel=f"First coordinate ({found.settings['directions']})")

@@ -30,7 +30,7 @@ from token_mutants import Mutant, mutants
 HERE = Path(__file__).parent
 LEAST = 0.95
 HEAVY = (
-    "matplotlib.pyplot", "numpy", "optuna", "pandas", "pyarrow.parquet", "pydantic", "scipy.stats", "seaborn",
+    "matplotlib.pyplot", "numpy", "optuna", "pandas", "pyarrow.parquet", "pydantic", "scipy.stats",
     "sklearn.datasets", "statsmodels.api", "timm", "torch", "torchvision",
 )  # fmt: skip
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-W", "ignore::pytest.PytestAssertRewriteWarning")
