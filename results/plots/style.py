@@ -53,7 +53,8 @@ _STYLE: dict[str, Any] = {
 @contextmanager
 def style() -> Iterator[None]:
     """Set the style of all figures within a ``with`` block."""
-    with mpl.rc_context({**white_grid(0.8), **_STYLE}), warnings.catch_warnings():
+    settings: dict[Any, Any] = {**white_grid(0.8), **_STYLE}
+    with mpl.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph ")  # a name may have letters that the font lacks,
         warnings.filterwarnings("ignore", message="constrained_layout not applied")  # or be too long for a small figure
         yield
