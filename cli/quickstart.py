@@ -15,7 +15,7 @@ def quickstart(
     workers: Workers = None,
     device: Device = "cpu",
 ) -> None:
-    """Train a small network with many variants on embedded data and show the leaderboard. Two minutes or so."""
+    """Train a small network with many variants on embedded data and show the leaderboard. A minute or two."""
     from ..slurm.executor import LocalExecutor
     from ..slurm.launch import launch_suite
 

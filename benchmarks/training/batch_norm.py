@@ -1,6 +1,6 @@
 """BatchNorm in a step of several passes: which of them moves the running statistics."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
@@ -14,12 +14,25 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Bytes of an element -> a type whose copies have the same bits."""
 
 
-class Copy(NamedTuple):
-    """Copies of buffers in one row of memory."""
+class Group(NamedTuple):
+    """Buffers that are copied together."""
 
-    row: Tensor
-    parts: Sequence[Tensor]
-    """The row again, cut where a buffer ends."""
+    buffers: list[Tensor]
+    bits: list[Tensor]
+    """The same memory as numbers of one type, (n,) each."""
+    kinds: list[tuple[torch.dtype, torch.Size]]
+
+
+class Copy(NamedTuple):
+    """Copies of buffers."""
+
+    places: list[int]
+    """Where the buffers lay."""
+    groups: list[Group]
+    rows: list[Tensor]
+    """Of each group, in one row of memory."""
+    parts: list[list[Tensor]]
+    """The rows again, cut where a buffer ends."""
 
 
 class RunningStatistics:
@@ -36,17 +49,27 @@ class RunningStatistics:
         self.layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
         moved = [m for m in model.modules() if isinstance(m, _NormBase | _SpectralNorm)]
         self.buffers = [buffer for module in moved for buffer in module.buffers(recurse=False)]
-        self._look_at_memory()
-
-    def _look_at_memory(self) -> None:
-        """See the buffers of a device as numbers of one type and dimension, on their own memory, for few launches."""
-        groups: dict[object, list[Tensor]] = {}
-        for buffer in self.buffers:
-            groups.setdefault(buffer.device if buffer.is_contiguous() else id(buffer), []).append(buffer)
-        self._places = [buffer.data_ptr() for buffer in self.buffers]
-        self._groups = [_bits(group) for group in groups.values()]
-        self._spare: list[list[Copy]] = []
+        self._places: list[int] = []
+        self._groups: list[Group] = []
+        self._spare: list[Copy] = []
         """Copies that no open block of :meth:`frozen` holds, for the next one to write into."""
+
+    def _look_at_memory(self) -> list[int]:
+        """See the buffers of a device as numbers of one type, for few launches; return where the buffers lie.
+
+        They lie elsewhere when somebody has set their data, or a lazy layer has met its first batch.
+        """
+        places = [buffer.data_ptr() for buffer in self.buffers]
+        if places != self._places:
+            groups: dict[object, list[Tensor]] = {}
+            for buffer in self.buffers:
+                groups.setdefault(buffer.device if buffer.is_contiguous() else id(buffer), []).append(buffer)
+            self._places, self._spare = places, []
+            self._groups = [
+                Group(group, _bits(group), [(buffer.dtype, buffer.shape) for buffer in group])
+                for group in groups.values()
+            ]
+        return places
 
     def frozen(self, freeze: bool = True) -> AbstractContextManager[None]:
         """Put back after the block what was before; blocks may nest, and hold backward passes with their forward ones:
@@ -60,7 +83,8 @@ class RunningStatistics:
             yield
         finally:
             self.put_back(before)
-            self._spare.append(before)
+            if before.places == self._places:
+                self._spare.append(before)
 
     @torch.no_grad()
     def recompute(self, model: nn.Module, passes: Iterable[Callable[[], object]]) -> int:
@@ -88,27 +112,31 @@ class RunningStatistics:
                 layer.momentum = momentum
             model.train(training)
 
-    def copy(self, into: list[Copy] | None = None) -> list[Copy]:
+    def copy(self, into: Copy | None = None) -> Copy:
         """Return copies of all running statistics, which on a GPU is one launch for 128 of them.
 
         Args:
             into: copies that are of no use any more, to write into; by default new ones are made.
         """
-        if [buffer.data_ptr() for buffer in self.buffers] != self._places:  # somebody has set the data of one
-            self._look_at_memory()
-            into = None
-        if into is None:
-            rows = [torch.cat(group) for group in self._groups]
-            cuts = [[len(buffer) for buffer in group] for group in self._groups]
-            return [Copy(row, row.split(cut)) for row, cut in zip(rows, cuts, strict=True)]
-        for group, copy in zip(self._groups, into, strict=True):
-            torch.cat(group, out=copy.row)
+        places = self._look_at_memory()
+        if into is None or into.places != places:
+            rows = [torch.cat(group.bits) for group in self._groups]
+            cuts = [[len(one) for one in group.bits] for group in self._groups]
+            parts = [list(row.split(cut)) for row, cut in zip(rows, cuts, strict=True)]
+            return Copy(places, self._groups, rows, parts)
+        for group, row in zip(into.groups, into.rows, strict=True):
+            torch.cat(group.bits, out=row)
         return into
 
-    def put_back(self, copies: list[Copy]) -> None:
+    def put_back(self, copy: Copy) -> None:
         """Write copies back in place: one launch for 64 of them."""
-        for group, copy in zip(self._groups, copies, strict=False):
-            torch._foreach_copy_(group, list(copy.parts))
+        unmoved = [buffer.data_ptr() for buffer in self.buffers] == copy.places
+        for group, parts in zip(copy.groups, copy.parts, strict=True):
+            if unmoved:
+                torch._foreach_copy_(group.bits, parts)
+                continue
+            for buffer, part, (dtype, shape) in zip(group.buffers, parts, group.kinds, strict=True):
+                buffer.copy_(part.view(dtype).view(shape))
 
 
 def _bits(buffers: list[Tensor]) -> list[Tensor]:

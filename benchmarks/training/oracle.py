@@ -166,7 +166,6 @@ class Oracle(Passes):
         if len(parts) != len(self._parts) or any(a is not b for a, b in zip(parts, self._parts, strict=True)):
             self._parts, self.params[:] = parts, self.model.parameters()
             self.device, self.statistics = self.params[0].device, RunningStatistics(self.model)
-            self.at_start = []
 
     def _moved(self, samples: Samples) -> Samples:
         return map_tensors(lambda t: t.to(self.device, non_blocking=True), samples)
@@ -179,7 +178,7 @@ class Oracle(Passes):
         if self.clipping is not None:
             self.clipping.start()
         self.forget_passes()
-        self.at_start = self.statistics.copy(self.at_start or None) if self.bn_update == "last" else []
+        self.at_start = self.statistics.copy(self.at_start) if self.bn_update == "last" else None
 
     def forget_passes(self) -> None:
         """Be where no pass of the step was made."""

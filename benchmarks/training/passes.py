@@ -42,7 +42,7 @@ class Passes:
     passes: int
     """Those made in this step."""
     first: FirstPasses
-    at_start: list[Copy]
+    at_start: Copy | None
     """Running statistics at the start of the step, where its last pass moves them."""
     gradient_norms: list[Tensor] | None
     """Norm of the gradient of each pass of the last step, 0-d tensors; None where they are not taken."""
@@ -86,7 +86,7 @@ class Passes:
         self.batch_share = 1.0
         """What a pass over the bound batch counts as: its size over the size that evaluations are counted in."""
         self._seen: Seen = []
-        self.at_start = []
+        self.at_start = None
 
     def _wrapped(self, model: DistributedDataParallel, precision: str) -> None:
         """Leave the exchange of gradients to the model's wrapper."""
@@ -242,7 +242,7 @@ class Passes:
     @contextmanager
     def _pass(self) -> Iterator[None]:
         """Apply the BatchNorm policy and give every pass of a step the same dropout stream."""
-        if self.bn_update == "last":
+        if self.at_start is not None:
             self.statistics.put_back(self.at_start)
         try:
             with self._same_masks(), self.statistics.frozen(self.bn_update == "first" and self.passes > 0):

@@ -36,7 +36,7 @@ LAUNCH_NOTHING |= {
     "_record_function_enter_new",
     "_record_function_exit",
 }
-MOST_LAUNCHES = {"wrn16_4": (145, 302, 404, 306, 1299), "wrn28_10": (257, 527, 705, 535, 2194)}
+MOST_LAUNCHES = {"wrn16_4": (140, 290, 392, 294, 1245), "wrn28_10": (252, 516, 694, 524, 2147)}
 """Of a step of sgd, sam, gsam, asam and m_sam (4 parts)."""
 TENSORS_A_LAUNCH, CHUNK, CHUNKS_A_LAUNCH = {1: 110, 2: 64, 3: 48, 4: 36, 5: 30}, 65536, 320
 """What a launch of a foreach operation on CUDA takes, by the number of its lists (torch's MultiTensorApply.cuh)."""
@@ -48,6 +48,8 @@ def launches(function: str, args: tuple[Any, ...]) -> int:
         return 0
     if function == "convolution_backward":  # by the weights, and by the input where it is asked for
         return sum(args[-1])
+    if function == "cat":  # torch's CatArrayBatchedCopy
+        return -(-len(args[0]) // 128)
     if function.startswith("_foreach"):
         lists = [one for one in args if isinstance(one, list) and one and isinstance(one[0], torch.Tensor)]
         depth = len(lists) + (not function.endswith("_"))

@@ -82,6 +82,10 @@ def test_a_frozen_layer_is_the_same_function():
     assert all(map(torch.equal, model.buffers(), before))
 
 
+def _other_data(model):
+    model[1].running_mean.data = model[1].running_mean.clone()
+
+
 def _to_double(model):
     model[1].running_mean.data = model[1].running_mean.double()
 
@@ -90,25 +94,60 @@ def _with_gaps(model):
     model[1].running_mean.data = torch.rand(2 * len(model[1].running_mean))[::2]
 
 
-@pytest.mark.parametrize("change", [nn.Module.double, nn.Module.half, nn.Module.bfloat16, _to_double, _with_gaps])
+CHANGES = [nn.Module.double, nn.Module.half, nn.Module.bfloat16, _to_double, _with_gaps, _other_data]
+
+
+def _filled(model):
+    """Give buffers values that a shorter type rounds, one of them no number; return copies of all."""
+    for buffer in model.buffers():
+        buffer.copy_(torch.rand(buffer.shape, dtype=torch.float64) * 1e6)
+    model[1].running_var[0] = torch.nan
+    return [buffer.clone() for buffer in model.buffers()]
+
+
+def _as_before(model, before):
+    pairs = zip(model.buffers(), before, strict=True)
+    return all(torch.equal(b.double().nan_to_num(-1), was.double().nan_to_num(-1)) for b, was in pairs)
+
+
+def _moved(model):
+    for buffer in model.buffers():
+        buffer.add_(1).mul_(3)
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_buffers_of_any_type_and_in_any_memory_are_put_back(change):
     model = network()
     statistics = RunningStatistics(model)
     with statistics.frozen():
         pass
-    if change in (_to_double, _with_gaps):  # the same buffers with other data
-        change(model)
-    else:
-        statistics = RunningStatistics(change(model))
-    with torch.no_grad():
-        model[1].running_var[0] = torch.nan
-    before = [b.clone() for b in model.buffers()]
+    change(model)
+    if change in CHANGES[:3]:  # these make other buffers, the others give the same ones other data
+        statistics = RunningStatistics(model)
+    before = _filled(model)
     for _ in range(2):
-        with statistics.frozen(), torch.no_grad():
-            for buffer in model.buffers():
-                buffer.add_(1).mul_(3)
-        for buffer, was in zip(model.buffers(), before, strict=True):
-            assert torch.equal(buffer.view(-1).nan_to_num(-1), was.view(-1).nan_to_num(-1))
+        with statistics.frozen():
+            _moved(model)
+        assert _as_before(model, before)
+
+
+@pytest.mark.parametrize("change", CHANGES[3:])
+@pytest.mark.parametrize("nested", [False, True])
+def test_buffers_that_get_other_data_in_a_block_are_put_back(change, nested):
+    model = network()
+    statistics = RunningStatistics(model)
+    before = _filled(model)
+    for _ in range(2):
+        with statistics.frozen():
+            _moved(model)
+            change(model)
+            if nested:
+                inside = [buffer.clone() for buffer in model.buffers()]
+                with statistics.frozen():
+                    _moved(model)
+                assert _as_before(model, inside)
+            _moved(model)
+        assert _as_before(model, before)
 
 
 def test_other_layers_that_follow_the_passes_move_in_one_of_them():
