@@ -48,12 +48,12 @@ def run_pool(
     Raises:
         Interrupted: a signal came; every worker has stopped.
     """
-    with _signals_as_interrupts():
+    with signals_as_interrupts():
         return _run_pool(runs, options, min(at_once, len(runs)), listen, stop, processes)
 
 
 @contextlib.contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
+def signals_as_interrupts() -> Iterator[None]:
     """Inside the block, let TERM and HUP do what Ctrl-C does, unless they are ignored or somebody handles them."""
     taken = [number for number in known("SIGTERM", "SIGHUP") if signal.getsignal(number) is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():

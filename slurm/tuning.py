@@ -30,6 +30,7 @@ from ..results.records.trials import TRIALS, Trial, read_ledger, write_ledger
 from .events import Listen, RunEvent
 from .executor import Executor, SlurmExecutor
 from .launch import Watch, carry_out, plan_suite, silent
+from .local import signals_as_interrupts
 from .options import RunOptions
 from .plan import Plan
 from .run_status import RunStatus
@@ -82,9 +83,26 @@ def tune_suite(
 
     Raises:
         ConfigError: the suite has no budget, or no track to tune on.
+        Interrupted: a signal came; the same call resumes.
         StateError: trials cannot be made or have no result (the same call resumes), or final runs were made with other
             settings.
     """
+    with signals_as_interrupts():
+        try:
+            return _tune_suite(suite, options, strategy, executor, tell, watch, wait or wait_for_jobs)
+        except KeyboardInterrupt:  # where no trial is made
+            raise Interrupted("between two rounds of trials") from None
+
+
+def _tune_suite(
+    suite: Suite,
+    options: RunOptions,
+    strategy: SearchStrategy,
+    executor: Executor,
+    tell: Callable[[str], None],
+    watch: Watch,
+    wait: Wait,
+) -> TunedSuite:
     tuned_entries(suite)
     results = options.results
     store = Store(results / TRIALS)
@@ -92,7 +110,7 @@ def tune_suite(
     options = replace(options, results=store.root)
     ledger, final = results / LEDGERS / f"{suite.name}.parquet", results / SUITES / f"{suite.name}.toml"
     known = _known(ledger)
-    rounds = _rounds(suite, options, executor, tell, watch, wait or wait_for_jobs)
+    rounds = _rounds(suite, options, executor, tell, watch, wait)
     study = StudyFile(ledger.with_suffix(ENDING)).keep if strategy.name == Optuna.name else None
     trials = tune(suite, store, strategy, rounds, known, study)
     make_folder(final.parent)

@@ -1,5 +1,6 @@
 """A tuning that is killed at any moment, or asked to end by any signal, ends in the same ledger and the same suite."""
 
+import os
 import random
 import signal
 import subprocess
@@ -47,6 +48,15 @@ def until(condition):
         time.sleep(0.05)
 
 
+def there(group):
+    """Tell whether a process of a group is left, be it one that has only begun to start."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_a_storm_of_signals_changes_no_trial(tmp_path):
     path, rng = tmp_path / "trials.toml", random.Random(0)
     path.write_text(SUITE)
@@ -56,6 +66,7 @@ def test_a_storm_of_signals_changes_no_trial(tmp_path):
     )
     store, ledger = Store(results / TRIALS), results / "ledgers" / "trials.parquet"
     words = ["tune", path, "--strategy", "halton", "--workers", "2", "--device", "cpu", "--results", results]
+    command = [sys.executable, "-m", "sambench", *map(str, words)]
 
     def held():
         return [one for one in (store.root / "checkpoints").glob("*") if lease_status(one)[0]]
@@ -64,7 +75,7 @@ def test_a_storm_of_signals_changes_no_trial(tmp_path):
     for how in [*STORM, ""]:
         with (
             open(tmp_path / "log", "w") as log,
-            subprocess.Popen([sys.executable, "-m", "sambench", *map(str, words)], stdout=log, stderr=log) as process,
+            subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process,
         ):
             try:
                 if how:
@@ -76,7 +87,7 @@ def test_a_storm_of_signals_changes_no_trial(tmp_path):
                 process.kill()
         hit += code != 0
         assert code in (0, -signal.SIGKILL if how == "KILL" else 130), (tmp_path / "log").read_text()
-        until(lambda: not held())  # workers whose parent was killed end by themselves
+        until(lambda process=process: not there(process.pid))  # workers whose parent was killed end by themselves
     assert code == 0
     assert hit >= 4
     assert [_timeless(trial) for trial in read_ledger(ledger)] == [_timeless(trial) for trial in made.trials]

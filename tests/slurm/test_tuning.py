@@ -1,6 +1,7 @@
 """Tuning on a cluster: rounds of trials as arrays, the ledger of a tuning on this machine, jobs that get lost."""
 
 import shlex
+import signal
 
 import fake_slurm
 import pytest
@@ -13,7 +14,7 @@ from sambench.cli import tune as command
 from sambench.errors import Interrupted, StateError
 from sambench.results.records.trials import read_ledger
 from sambench.slurm import tuning
-from sambench.slurm.executor import SlurmExecutor
+from sambench.slurm.executor import DebugExecutor, SlurmExecutor
 from sambench.slurm.options import RunOptions
 from sambench.slurm.tuning import tune_suite
 from sambench.variants.registry import VARIANTS
@@ -68,6 +69,27 @@ def tuned(suite, tmp_path):
 
     go.told = told
     return go
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_between_two_rounds_is_an_interrupt_and_the_same_call_goes_on(suite, tmp_path, name):
+    told = []
+
+    def tell(text):
+        told.append(text)
+        if len(told) == 2:  # the first round is done, the second one is about to begin
+            signal.raise_signal(getattr(signal, name))
+
+    def go():
+        executor, strategy = DebugExecutor("cpu"), STRATEGIES.get("halton")(2)
+        return tune_suite(load_suite(str(suite)), RunOptions(tmp_path / "r"), strategy, executor, tell=tell)
+
+    before = signal.getsignal(getattr(signal, name))
+    with pytest.raises(Interrupted, match="between two rounds"):
+        go()
+    assert signal.getsignal(getattr(signal, name)) is before
+    assert len(go().trials) == 6
+    assert "done 4" in told[2]
 
 
 @pytest.mark.slow  # starts several processes
