@@ -378,7 +378,7 @@ def test_statistics_have_the_precision_that_the_model_has_now(policy):
     """Two passes of a step leave what one leaves, to the bit, also after the model was converted between two steps."""
     models = [nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)) for _ in range(2)]
     models[1].load_state_dict(models[0].state_dict())
-    oracles = [Oracle(model, loss=of_pair, bn_update=policy) for model in models]
+    oracles = [Oracle(model, loss=of_pair, bn_update=how) for model, how in zip(models, ("all", policy), strict=True)]
     for step in range(3):
         for passes, oracle in enumerate(oracles, 1):
             oracle.bind(pair(step, torch.float32 if step == 0 else torch.float64))
