@@ -62,7 +62,7 @@ class RunningStatistics:
         places = [buffer.data_ptr() for buffer in self.buffers]
         if places != self._places:
             groups: dict[object, list[Tensor]] = {}
-            for buffer in self.buffers:
+            for buffer in sorted(self.buffers, key=Tensor.element_size, reverse=True):  # each at a multiple of its size
                 groups.setdefault(buffer.device if buffer.is_contiguous() else id(buffer), []).append(buffer)
             self._places, self._spare = places, []
             self._groups = [

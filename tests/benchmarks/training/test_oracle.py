@@ -150,6 +150,18 @@ def test_buffers_that_get_other_data_in_a_block_are_put_back(change, nested):
         assert _as_before(model, before)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_buffers_of_odd_lengths_are_put_back_after_they_got_other_data(dtype):
+    normed = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 5))
+    model = nn.Sequential(normed, nn.BatchNorm1d(5).to(dtype), nn.BatchNorm1d(7).to(dtype))
+    statistics = RunningStatistics(model)
+    before = _filled(model)
+    with statistics.frozen():
+        _other_data(model)
+        _moved(model)
+    assert _as_before(model, before)
+
+
 def test_other_layers_that_follow_the_passes_move_in_one_of_them():
     model = nn.Sequential(
         nn.utils.parametrizations.spectral_norm(nn.Conv1d(5, 4, 1)),
